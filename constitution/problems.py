@@ -1,0 +1,28 @@
+"""One way to say that an input is wrong: where, what, and how to mend it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["InputError", "Problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an input, told in one line."""
+
+    where: str
+    """`file:line:column`, `file:row 12`, or the name of an option."""
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.what}"
+        return f"{line}; {self.remedy}" if self.remedy else line
+
+
+class InputError(Exception):
+    """The user's input is wrong; every problem found is listed. The command line exits with 2."""
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))

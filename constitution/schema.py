@@ -1,0 +1,142 @@
+"""The constitution as data: frozen, validated, content-hashed.
+
+Field descriptions are written for the author of a YAML file: editors show them through the
+generated JSON Schema (`constitution.schema.json`).
+"""
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+__all__ = [
+    "AppliesTo",
+    "Constitution",
+    "FewShotExample",
+    "Principle",
+    "PrincipleTest",
+    "Severity",
+    "Stakeholder",
+]
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Severity(StrEnum):
+    """How much a broken principle matters; a broken `critical` one is queued for a person."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class PrincipleTest(_Model):
+    """A unit test of a principle: one prompt, an answer that keeps it and one that breaks it."""
+
+    prompt: Text = Field(description="What the user asks.")
+    compliant: Text = Field(description="An answer that keeps the principle.")
+    violating: Text = Field(description="An answer that breaks the principle.")
+
+
+class AppliesTo(_Model):
+    """Narrows a principle to some prompts; an empty list means no restriction."""
+
+    tags: tuple[Slug, ...] = Field((), description="Only prompts that carry one of these tags.")
+    stakeholders: tuple[Slug, ...] = Field(
+        (), description="Only runs whose stakeholder profile is one of these."
+    )
+
+
+class Principle(_Model):
+    """One thing the model is held to."""
+
+    id: Slug = Field(description="Stable name; never reused for another meaning.")
+    statement: Text = Field(description="What the assistant does or does not do, in one sentence.")
+    critique: Text | None = Field(
+        None, description="What the critic is asked; by default, where the reply falls short."
+    )
+    revision: Text | None = Field(
+        None, description="What the reviser is asked; by default, to rewrite the reply to comply."
+    )
+    preference: Text | None = Field(
+        None, description="The comparative question the judge answers between two replies."
+    )
+    weight: Weight = Field(1.0, description="Sampling weight, and weight in rewards; 0 is never.")
+    severity: Severity = Field(
+        Severity.MEDIUM,
+        strict=False,
+        description="critical: if still broken at the end, a person must look.",
+    )
+    tags: tuple[Slug, ...] = Field((), description="Topics, for reports and for filtering.")
+    applies_to: AppliesTo = Field(
+        default_factory=AppliesTo, description="Which prompts and stakeholders this concerns."
+    )
+    tests: tuple[PrincipleTest, ...] = Field((), description="Unit tests of the principle.")
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of what a model can be asked about this principle (16 hex digits)."""
+        return _hash([self.statement, self.critique, self.revision, self.preference])
+
+
+class FewShotExample(_Model):
+    """An example critique and revision, shown to the critic and reviser before the real one."""
+
+    principle: Slug = Field(description="The principle whose critique and revision this shows.")
+    prompt: Text
+    answer: Text
+    critique: Text
+    revision: Text
+
+
+class Stakeholder(_Model):
+    """A profile that re-weighs the principles; a principle not named keeps its own weight."""
+
+    description: Text | None = None
+    weights: dict[Slug, Weight] = Field(default_factory=dict)
+
+
+class Constitution(_Model):
+    """A named, versioned list of principles. `extends` is already merged in."""
+
+    name: Slug
+    version: Text = Field("1.0.0", description="Quoted, so that YAML does not read a number.")
+    description: Text | None = None
+    extends: tuple[Text, ...] = Field(
+        (), description="Constitutions merged first: a shipped name or a path relative to this."
+    )
+    preamble: Text | None = Field(
+        None, description="Context shown to critic, reviser and judge before each question."
+    )
+    principles: tuple[Principle, ...] = Field(
+        (), description="At least one, counting those of `extends`."
+    )
+    stakeholders: dict[Slug, Stakeholder] = Field(default_factory=dict)
+    few_shot: tuple[FewShotExample, ...] = ()
+
+    def principle(self, principle_id: str) -> Principle:
+        """The principle of that id. Raises KeyError."""
+        for principle in self.principles:
+            if principle.id == principle_id:
+                return principle
+        raise KeyError(principle_id)
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of everything that can change what a run asks (16 hex digits); not of the tests."""
+        exclude: Any = {"principles": {"__all__": {"tests"}}, "description": True}
+        return _hash(self.model_dump(mode="json", exclude=exclude))
+
+
+def _hash(value: object) -> str:
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,142 @@
+"""The one Protocol every model stands behind, and what passes through it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from engine.messages import Conversation, Message, TokenIds
+
+__all__ = [
+    "Capacity",
+    "Choice",
+    "Completion",
+    "FailureReason",
+    "GenerationError",
+    "Generator",
+    "GeneratorUnavailable",
+    "Request",
+    "Sampling",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to draw a completion. `max_tokens` and `min_tokens` count generated tokens."""
+
+    max_tokens: int = 512
+    temperature: float = 1.0
+    top_p: float = 1.0
+    min_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion to generate: `messages` ends with a user turn; lower `priority` goes first."""
+
+    messages: Conversation
+    sampling: Sampling
+    seed: int
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One generated assistant turn. Counts are tokens; `cached_tokens` came from a KV cache."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    tokens: TokenIds | None = None
+
+    @property
+    def message(self) -> Message:
+        """The completion as the next turn of its conversation."""
+        return Message("assistant", self.text, self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Probabilities of the offered short answers, in the order offered, summing to 1.
+
+    `mass` is the probability, before normalising, that the model gives any of them at all: near 0
+    means that it answered something else, and the probabilities say little.
+    """
+
+    probabilities: tuple[float, ...]
+    mass: float
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What an engine can hold at once; None is unknown or unbounded."""
+
+    kv_tokens: int | None = None
+    """Tokens of KV cache over all running sequences."""
+    sequences: int | None = None
+    """Sequences decoded at once."""
+
+
+class FailureReason(StrEnum):
+    """Why a request has no completion."""
+
+    CONTEXT_OVERFLOW = "context_overflow"
+    TEMPLATE_ERROR = "template_error"
+    REJECTED = "rejected"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    BAD_RESPONSE = "bad_response"
+
+
+class GenerationError(Exception):
+    """This request failed, others may not: the conversation is recorded as failed."""
+
+    def __init__(self, reason: FailureReason, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+    @property
+    def retryable(self) -> bool:
+        """Whether resuming the run may succeed where this failed."""
+        transient = (FailureReason.SERVER_ERROR, FailureReason.TIMEOUT, FailureReason.BAD_RESPONSE)
+        return self.reason in transient
+
+
+class GeneratorUnavailable(Exception):
+    """The engine or every server is gone: the run stops, resumable, with this message."""
+
+
+class Generator(Protocol):
+    """A model that answers. Calls are concurrent; batching is the engine's own business.
+
+    `start` is idempotent and is called before the first request; until then nothing heavy is
+    imported or loaded. `fingerprint` is known without starting.
+    """
+
+    @property
+    def spec(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the weights, tokenizer, chat template and anything else that moves answers."""
+        ...
+
+    @property
+    def capacity(self) -> Capacity: ...
+
+    async def start(self) -> None: ...
+
+    async def generate(self, request: Request) -> Completion:
+        """Raises GenerationError for this request, GeneratorUnavailable for all of them."""
+        ...
+
+    async def choose(
+        self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
+    ) -> Choice:
+        """Probability of each choice as the next assistant turn. Raises as `generate` does."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,144 @@
+"""What a run leaves behind: records, verdicts, and reasons for everything that was dropped.
+
+Nothing here depends on when or how fast it was made, so an interrupted and resumed run writes the
+same records as an uninterrupted one.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.messages import Conversation, Message
+
+__all__ = ["DropReason", "Failure", "Flag", "Outcome", "Record", "Round", "Usage", "Verdict"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Outcome(StrEnum):
+    """What became of a conversation's first answer."""
+
+    REVISED = "revised"
+    COMPLIANT = "compliant"
+    """Judged to keep every principle drawn, so nothing was asked (`stop_when_compliant`)."""
+    DROPPED = "dropped"
+    """No usable revision came of it; `drop_reason` says why."""
+
+
+class DropReason(StrEnum):
+    """Why a conversation yields no training row."""
+
+    NO_PRINCIPLE_APPLIES = "no_principle_applies"
+    EMPTY_ANSWER = "empty_answer"
+    EMPTY_REVISION = "empty_revision"
+    UNCHANGED_REVISION = "unchanged_revision"
+    TRUNCATED_REVISION = "truncated_revision"
+    OVERLONG_REVISION = "overlong_revision"
+    CRITIQUE_LEAK = "critique_leak"
+    EMPTY_CRITIQUE = "empty_critique"
+
+
+class Flag(StrEnum):
+    """What hygiene noticed about one completion and did not drop it for."""
+
+    TRUNCATED_ANSWER = "truncated_answer"
+    TRUNCATED_CRITIQUE = "truncated_critique"
+    PREAMBLE_REMOVED = "preamble_removed"
+    REASONING_REMOVED = "reasoning_removed"
+
+
+class Verdict(_Model):
+    """Whether one answer breaks one principle, as a judge sees it.
+
+    `probability` is that of "it breaks it", normalised over the two answers offered; `mass` is how
+    much of the judge's probability those two had. `violates` is None, with a `reason`, when the
+    judge could not answer: a judge failure is never a score.
+    """
+
+    principle: str
+    principle_hash: str
+    violates: bool | None
+    probability: float | None = None
+    mass: float | None = None
+    reason: str | None = None
+
+
+class Round(_Model):
+    """One principle held against the answer as it then stood.
+
+    A round without a critique was skipped because `before` found the answer compliant.
+    `revision` is the cleaned text; it became the answer when `dropped` is None.
+    """
+
+    round: int
+    principle: str
+    principle_hash: str
+    before: Verdict | None = None
+    critique: str | None = None
+    revision: str | None = None
+    dropped: DropReason | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+class Usage(_Model):
+    """Requests and tokens that this record took, whether generated or re-used from the cache."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Record(_Model):
+    """One prompt's way through the loop."""
+
+    id: str
+    row: int
+    """Which prompt of the input, counted from 0."""
+    prompt: Conversation
+    tags: tuple[str, ...] = ()
+    answer: str
+    """The policy's first answer."""
+    answer_flags: tuple[Flag, ...] = ()
+    rounds: tuple[Round, ...] = ()
+    final: str
+    """The answer after the last accepted revision; equal to `answer` if there was none."""
+    outcome: Outcome
+    drop_reason: DropReason | None = None
+    final_verdicts: tuple[Verdict, ...] = ()
+    """`final` checked once more against every principle met."""
+    unresolved: tuple[str, ...] = ()
+    """Principles that `final` still breaks, or that the judge could not decide."""
+    undone: tuple[str, ...] = ()
+    """Unresolved principles whose own revision was accepted earlier and later rewritten."""
+    escalate: bool = False
+    """A critical principle is unresolved: a person must look."""
+    constitution: str
+    """Content hash of the constitution."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """Role to generator spec."""
+    sampling: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Role to sampling parameters."""
+    seed: int = 0
+    usage: Usage = Usage()
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """The prompt's other columns, carried along."""
+
+    @property
+    def conversation(self) -> Conversation:
+        """The prompt answered by the final text."""
+        return (*self.prompt, Message("assistant", self.final))
+
+
+class Failure(_Model):
+    """A conversation that could not be finished, and why; retried on resume if `retryable`."""
+
+    id: str
+    row: int
+    stage: str
+    """The role that was asked: policy, critic, reviser or judge."""
+    reason: str
+    message: str
+    retryable: bool

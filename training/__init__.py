@@ -1,0 +1,1 @@
+"""Records of the engine become datasets that TRL trains on."""
