@@ -1,0 +1,183 @@
+"""From a conversation to prompt tokens, and back: chat templates without their two traps.
+
+Untrusted text that spells a control token (`<|im_end|>`) would end its turn and forge another, so
+such spellings are broken with a zero-width space before rendering. And sampled text is often not
+tokenized back into the tokens sampled, so a turn that carries its tokens is spliced in verbatim:
+the prompt of the next turn then begins with exactly what is in the KV cache.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jinja2
+
+from constitution.problems import InputError, Problem
+from engine.generators.base import FailureReason, GenerationError
+from engine.messages import Conversation, Message, TokenIds, to_dicts
+
+__all__ = ["ChatEncoder", "Neutraliser"]
+
+_BREAK = "\u200b"
+
+
+class Neutraliser:
+    """Breaks control tokens in untrusted text, and mends them again in a model's output.
+
+    `patterns` are pairs of regular expressions: a token's first character, and the rest of it.
+    """
+
+    def __init__(self, patterns: Iterable[tuple[str, str]]) -> None:
+        rests: dict[str, list[str]] = {}
+        for first, rest in patterns:
+            rests.setdefault(first, []).append(rest)
+        pairs = [(first, "|".join(found)) for first, found in rests.items()]
+        self._intact = _alternatives(f"(?<={first})(?={rest})" for first, rest in pairs)
+        self._broken = _alternatives(f"(?<={first}){_BREAK}(?={rest})" for first, rest in pairs)
+
+    @classmethod
+    def for_tokens(cls, tokens: Iterable[str]) -> "Neutraliser":
+        """Of literal tokens; a token of one character cannot be broken and is let through."""
+        ordered = sorted(token for token in tokens if len(token) > 1)
+        return cls((re.escape(token[0]), re.escape(token[1:])) for token in ordered)
+
+    def neutralise(self, text: str) -> str:
+        """`text` with every control token broken after its first character."""
+        return self._intact.sub(_BREAK, text)
+
+    def restore(self, text: str) -> str:
+        """`text` with broken control tokens whole again; repeated, since tokens may overlap."""
+        while (restored := self._broken.sub("", text)) != text:
+            text = restored
+        return text
+
+    def neutralise_messages(self, messages: Conversation) -> Conversation:
+        """The same turns with neutralised contents."""
+        return tuple(
+            Message(message.role, self.neutralise(message.content), message.tokens)
+            for message in messages
+        )
+
+
+class ChatEncoder:
+    """Renders and tokenizes conversations with a Hugging Face tokenizer.
+
+    `chat_template` is the text of a Jinja template that replaces the tokenizer's own; `where`
+    names the model in error messages. Raises InputError if there is no template at all.
+    """
+
+    def __init__(
+        self, tokenizer: Any, tokenizer_id: str, chat_template: str | None, where: str
+    ) -> None:
+        if chat_template is None and not tokenizer.chat_template:
+            problem = "the model's tokenizer has no chat template"
+            raise InputError(Problem(where, problem, "give one with --chat-template FILE"))
+        self._tokenizer = tokenizer
+        self._tokenizer_id = tokenizer_id
+        self._chat_template = chat_template
+        special = _special_tokens(tokenizer)
+        self._special_ids = frozenset(special.values())
+        self._neutraliser = Neutraliser.for_tokens(special)
+
+    def encode(self, messages: Conversation) -> list[int]:
+        """Prompt tokens up to where the assistant's next turn begins.
+
+        Raises GenerationError if the template refuses the conversation.
+        """
+        messages = self._neutraliser.neutralise_messages(messages)
+        rendered = self._render(messages)
+        ids: list[int] = []
+        position = 0
+        for index, message in enumerate(messages):
+            if message.tokens is None or not self._repeats(message, message.tokens):
+                continue
+            before = self._render(messages[:index])
+            if len(before) >= position and rendered.startswith(before + message.content):
+                ids += self._encode_text(rendered[position : len(before)])
+                ids += message.tokens.ids
+                position = len(before) + len(message.content)
+        return ids + self._encode_text(rendered[position:])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of generated tokens: no special tokens, broken control tokens mended."""
+        text: str = self._tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return self.restore(text)
+
+    def restore(self, text: str) -> str:
+        """A model's output with control tokens that it repeated from neutralised text mended."""
+        return self._neutraliser.restore(text)
+
+    def strip_end(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """`ids` without the special tokens at their end."""
+        end = len(ids)
+        while end and ids[end - 1] in self._special_ids:
+            end -= 1
+        return tuple(ids[:end])
+
+    def generated_tokens(self, ids: Sequence[int]) -> TokenIds | None:
+        """What the next prompt may repeat verbatim; None if a special token is left inside, so
+        that a model cannot forge the structure of a conversation."""
+        kept = self.strip_end(ids)
+        if not self._special_ids.isdisjoint(kept):
+            return None
+        return TokenIds(self._tokenizer_id, kept)
+
+    def choice_token_ids(self, choices: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+        """For each short answer, the first tokens that only this one of them may begin with.
+
+        Raises ValueError if nothing tells a choice from the others.
+        """
+        first = [{self._first_id(variant) for variant in _variants(choice)} for choice in choices]
+        own = tuple(
+            tuple(sorted(ids.difference(*first[:index], *first[index + 1 :])))
+            for index, ids in enumerate(first)
+        )
+        for choice, ids in zip(choices, own, strict=True):
+            if not ids:
+                raise ValueError(f"no first token tells {choice!r} from the others of {choices}")
+        return own
+
+    def _repeats(self, message: Message, tokens: TokenIds) -> bool:
+        """Whether `tokens` are ours and say what the message says: an edited text keeps none."""
+        if tokens.tokenizer != self._tokenizer_id or not self._special_ids.isdisjoint(tokens.ids):
+            return False
+        return self.decode(tokens.ids).strip() == self.restore(message.content).strip()
+
+    def _render(self, messages: Conversation) -> str:
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                to_dicts(messages),
+                chat_template=self._chat_template,
+                add_generation_prompt=True,
+                tokenize=False,
+            )
+        except jinja2.TemplateError as error:
+            roles = ", ".join(message.role for message in messages)
+            message = f"the chat template refuses turns of {roles}: {error}"
+            raise GenerationError(FailureReason.TEMPLATE_ERROR, message) from error
+        return text
+
+    def _encode_text(self, text: str) -> list[int]:
+        """Tokens of rendered text, which brings its own BOS."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False) if text else []
+        return ids
+
+    def _first_id(self, text: str) -> int:
+        return self._encode_text(text)[0]
+
+
+def _special_tokens(tokenizer: Any) -> dict[str, int]:
+    added = tokenizer.added_tokens_decoder.items()
+    special = {token.content: int(id_) for id_, token in added if token.special}
+    named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
+    return special | {str(token): int(id_) for token, id_ in named}
+
+
+def _variants(choice: str) -> tuple[str, ...]:
+    return choice, f" {choice}", choice.lower(), choice.upper(), choice.capitalize()
+
+
+def _alternatives(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(patterns) or "(?!)")
