@@ -1,0 +1,37 @@
+# Every target finds its tools in .venv, which `setup` makes and keeps in step with the lock.
+BIN := .venv/bin
+CODE := constitution engine training scripts tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check format lock clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## make or update .venv from requirements/cpu.txt
+	@bash scripts/setup.sh
+
+demo: setup  ## critique and revise 24 prompts on this CPU, and write the report
+	@bash scripts/demo.sh
+
+test: setup  ## every test but those that need a GPU or the network
+	@$(BIN)/python -m pytest
+
+test-fast: setup  ## the tests that take seconds
+	@$(BIN)/python -m pytest -m "not vllm and not slow and not browser"
+
+check: setup  ## lint, format, types and layers, as CI does
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff format --quiet --check $(CODE) || { echo "not formatted: run make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: setup  ## sort imports, mend what can be mended, format
+	@$(BIN)/ruff check --quiet --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+lock:  ## resolve requirements/cpu.in again, to the newest versions that fit
+	@bash scripts/lock.sh
+
+clean:  ## remove .venv, caches and build products; runs/ stays
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Make .venv hold what requirements/cpu.txt says, and the project itself in place.
+# Does nothing when it already does; repairs an installation that was interrupted.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+lock=requirements/cpu.txt
+stamp=.venv/.solon-ready          # written last: holds the fingerprint of what was installed
+unfinished=.venv/.solon-unfinished # there while an installation runs
+log=build/setup.log
+
+# The place counts too: an editable install and the commands in .venv/bin hold absolute paths.
+fingerprint() {
+  { pwd && cat "$lock" pyproject.toml; } | cksum
+}
+
+ready() {
+  [[ -x .venv/bin/python && -x .venv/bin/solon && -f $stamp && ! -f $unfinished ]] &&
+    [[ $(<"$stamp") == "$(fingerprint)" ]]
+}
+
+# Several people or jobs may set up one checkout: the second waits, and then finds it ready.
+wait_for_turn() {
+  mkdir -p build
+  exec 9>build/setup.lock
+  if command -v flock >/dev/null && ! flock --nonblock 9; then
+    echo "setup: waiting for another setup of this checkout"
+    flock 9
+  fi
+}
+
+# Run quietly, or say in one line why not.
+quietly() {
+  "$@" </dev/null >>"$log" 2>&1
+}
+
+explain_failure() {
+  local cause
+  if grep -qiE 'no space left|disk quota' "$log"; then
+    cause="the disk is full: free about 6 GB here and in uv's cache"
+  elif grep -qiE 'dns error|could not connect|connection|timed out|error sending request|failed to fetch' "$log"; then
+    cause="a package source could not be reached: check the network and pip's configuration"
+  else
+    cause=$(grep -E '[^[:space:]]' "$log" | tail -n 1)
+  fi
+  fail "$1: $cause (all of it: $log)"
+}
+
+# The locked torch is the CPU build, which the usual index lacks: without a source that has it,
+# uv's own knowledge of where PyTorch publishes its builds helps.
+install_packages() {
+  quietly uv pip install --python .venv --no-deps -r "$lock" ||
+    quietly uv pip install --python .venv --no-deps --torch-backend cpu -r "$lock"
+}
+
+if ready; then
+  exit 0
+fi
+wait_for_turn
+if ready; then
+  exit 0
+fi
+
+[[ -f $lock ]] || { echo "error: $lock is missing: run make lock" >&2 && exit 1; }
+source scripts/uv.sh
+: >"$log"
+
+if [[ -f $unfinished || ! -x .venv/bin/python ]]; then
+  echo "setup: creating .venv"
+  quietly uv venv --clear --python 3.11 .venv ||
+    explain_failure "no Python 3.11 for .venv; install python3.11"
+fi
+touch "$unfinished"
+echo "setup: installing $(grep -c '==' "$lock") packages into .venv (about a minute)"
+install_packages || explain_failure "packages not installed"
+quietly uv pip install --python .venv --no-deps --no-build-isolation --editable . ||
+  explain_failure "solon itself not installed"
+fingerprint >"$stamp"
+rm "$unfinished"
+echo "setup: done"
