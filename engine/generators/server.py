@@ -1,0 +1,216 @@
+"""Any OpenAI-compatible server as a generator: `server:MODEL@http://host:8000/v1[,URL...]`.
+
+The server renders the chat template, so prompts travel as text: control tokens are neutralised by
+their well-known spellings, and prefixes are exact only as far as the server's own tokenizer goes.
+"""
+
+import hashlib
+import json
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from constitution.problems import InputError, Problem
+from engine.generators.base import (
+    Capacity,
+    Choice,
+    Completion,
+    FailureReason,
+    GenerationError,
+    Request,
+)
+from engine.generators.chat_template import Neutraliser
+from engine.generators.server_pool import ServerPool, TransientError
+from engine.messages import Conversation, to_dicts
+
+__all__ = ["ServerGenerator"]
+
+_SPEC = re.compile(r"(?P<model>.+?)@(?P<urls>https?://\S+)")
+_CONTROL_TOKENS = (
+    ("<", r"\|[^|<>\s]{1,64}\|>"),
+    (r"\[", r"/?INST\]"),
+    ("<", r"/?s>"),
+    ("<", r"(?:start|end)_of_turn>"),
+    ("<", r"</?SYS>>"),
+)
+_TOP_LOGPROBS = 20
+"""The most that OpenAI allows, and vLLM's default limit."""
+
+
+class ServerGenerator:
+    """A model behind one or several servers. Arguments as of ServerPool.
+
+    Raises InputError, at `start`, if the client library is missing.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        urls: tuple[str, ...],
+        *,
+        timeout: float = 120.0,
+        retries: int = 5,
+        backoff: float = 0.5,
+        concurrency: int = 256,
+    ) -> None:
+        self._model = model
+        self._urls = tuple(url.rstrip("/") for url in urls)
+        self._concurrency = concurrency
+        self._pool = ServerPool(
+            self._urls, timeout=timeout, retries=retries, backoff=backoff, concurrency=concurrency
+        )
+        self._neutraliser = Neutraliser(_CONTROL_TOKENS)
+
+    @classmethod
+    def from_spec(cls, text: str) -> "ServerGenerator":
+        """From what follows `server:` in a spec. Raises InputError."""
+        match = _SPEC.fullmatch(text)
+        if match is None:
+            form = "write server:MODEL@http://HOST:PORT/v1, further URLs after commas"
+            raise InputError(Problem(f"server:{text}", "names no model and URL", form))
+        return cls(match["model"], tuple(filter(None, match["urls"].split(","))))
+
+    @property
+    def spec(self) -> str:
+        return f"server:{self._model}@{','.join(self._urls)}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model's name alone: a server does not tell what weights are behind it."""
+        return hashlib.sha256(json.dumps(["server", self._model]).encode()).hexdigest()[:16]
+
+    @property
+    def capacity(self) -> Capacity:
+        return Capacity(sequences=self._concurrency * len(self._urls))
+
+    async def start(self) -> None:
+        self._pool.start()
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def generate(self, request: Request) -> Completion:
+        sampling = request.sampling
+        body = self._body(request.messages) | {
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": request.seed,
+        }
+        if sampling.min_tokens > 0:  # OpenAI's own API knows no such field
+            body["extra_body"] = {"min_tokens": sampling.min_tokens}
+        return await self._pool.ask(body, _affinity(request.messages), self._completion)
+
+    async def choose(
+        self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
+    ) -> Choice:
+        body = self._body(messages) | {
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "logprobs": True,
+            "top_logprobs": _TOP_LOGPROBS,
+        }
+        return await self._pool.ask(body, _affinity(messages), lambda text: _choice(text, choices))
+
+    def _body(self, messages: Conversation) -> dict[str, Any]:
+        neutral = self._neutraliser.neutralise_messages(messages)
+        return {"model": self._model, "messages": to_dicts(neutral)}
+
+    def _completion(self, text: str) -> Completion:
+        response = _parse(text)
+        choice = response.choices[0]
+        if choice.finish_reason == "content_filter":
+            raise GenerationError(FailureReason.REJECTED, "the server filtered the answer")
+        if choice.message.content is None or choice.finish_reason is None:
+            raise _bad("it has no content or no finish reason", text)
+        return Completion(
+            text=self._neutraliser.restore(choice.message.content),
+            finish_reason=choice.finish_reason,
+            prompt_tokens=response.usage.prompt_tokens,
+            cached_tokens=response.usage.cached_tokens,
+            completion_tokens=response.usage.completion_tokens,
+        )
+
+
+class _Message(BaseModel):
+    content: str | None = None
+
+
+class _Token(BaseModel):
+    token: str
+    logprob: Annotated[float, Field(le=1e-3, allow_inf_nan=False)]
+
+
+class _Position(BaseModel):
+    top_logprobs: Annotated[list[_Token], Field(min_length=1)]
+
+
+class _Logprobs(BaseModel):
+    content: Annotated[list[_Position], Field(min_length=1)]
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: Literal["stop", "length", "content_filter"] | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _Cached(BaseModel):
+    cached_tokens: int | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _Cached | None = None
+
+    @property
+    def cached_tokens(self) -> int:
+        details = self.prompt_tokens_details
+        return (details.cached_tokens or 0) if details else 0
+
+
+class _Response(BaseModel):
+    choices: Annotated[list[_Choice], Field(min_length=1)]
+    usage: _Usage
+
+
+def _parse(text: str) -> _Response:
+    try:
+        return _Response.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise _bad(f"{place}: {first['msg']}", text) from error
+
+
+def _choice(text: str, choices: tuple[str, ...]) -> Choice:
+    response = _parse(text)
+    logprobs = response.choices[0].logprobs
+    if logprobs is None:
+        raise _bad("it has no log-probabilities", text)
+    masses = [0.0] * len(choices)
+    names = [choice.casefold() for choice in choices]
+    for top in logprobs.content[0].top_logprobs:
+        said = top.token.strip().casefold()
+        if said in names:
+            masses[names.index(said)] += math.exp(top.logprob)
+    mass = sum(masses)
+    uniform = (1 / len(choices),) * len(choices)
+    return Choice(
+        probabilities=tuple(part / mass for part in masses) if mass else uniform,
+        mass=min(mass, 1.0),
+        prompt_tokens=response.usage.prompt_tokens,
+        cached_tokens=response.usage.cached_tokens,
+    )
+
+
+def _bad(what: str, text: str) -> TransientError:
+    return TransientError(FailureReason.BAD_RESPONSE, f"bad response: {what} in {text[:200]!r}")
+
+
+def _affinity(messages: Conversation) -> str:
+    """What the turns of one conversation share and conversations do not: its first user turn."""
+    return next((message.content for message in messages if message.role == "user"), "")

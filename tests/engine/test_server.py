@@ -1,0 +1,232 @@
+import asyncio
+import math
+import sys
+from collections.abc import Awaitable, Callable
+from itertools import repeat
+from typing import Any, TypeVar
+
+import pytest
+
+from constitution.problems import InputError
+from engine.generators.base import (
+    FailureReason,
+    GenerationError,
+    GeneratorUnavailable,
+    Request,
+    Sampling,
+)
+from engine.generators.server import ServerGenerator
+from engine.messages import Message
+from tests.engine.fake_server import FakeServer, every
+
+T = TypeVar("T")
+
+
+def request(text: str = "hello", **sampling: Any) -> Request:
+    return Request((Message("user", text),), Sampling(**sampling), seed=7)
+
+
+def ask(
+    servers: list[FakeServer], use: Callable[[ServerGenerator], Awaitable[T]], **options: Any
+) -> T:
+    """Runs `use` on a generator over the servers, all of them up."""
+
+    async def main() -> T:
+        runs = [server.running() for server in servers]
+        urls = tuple([await run.__aenter__() for run in runs])
+        knobs = {"timeout": 0.3, "backoff": 0.01} | options
+        generator = ServerGenerator("m", urls, **knobs)
+        await generator.start()
+        try:
+            return await use(generator)
+        finally:
+            await generator.close()
+            for run in runs:
+                await run.__aexit__(None, None, None)
+
+    return asyncio.run(main())
+
+
+def answer(server: FakeServer, **options: Any) -> Any:
+    return ask([server], lambda generator: generator.generate(request()), **options)
+
+
+def choose(server: FakeServer) -> Any:
+    return ask([server], lambda generator: generator.choose((Message("user", "?"),), ("Yes", "No")))
+
+
+def test_a_completion_carries_text_finish_reason_and_counts():
+    server = FakeServer()
+    completion = ask(
+        [server], lambda generator: generator.generate(request(top_p=0.5, temperature=0.25))
+    )
+    assert completion.text == "re: hello"
+    assert completion.finish_reason == "stop"
+    assert (completion.cached_tokens, completion.completion_tokens) == (2, 3)
+    body = server.bodies[0]
+    assert (body["model"], body["seed"], body["max_tokens"]) == ("m", 7, 512)
+    assert (body["top_p"], body["temperature"]) == (0.5, 0.25)
+    assert "min_tokens" not in body
+
+
+def test_min_tokens_and_a_truncated_answer():
+    server = FakeServer()
+    completion = ask(
+        [server], lambda generator: generator.generate(request(max_tokens=1, min_tokens=1))
+    )
+    assert completion.finish_reason == "length"
+    assert server.bodies[0]["min_tokens"] == 1
+
+
+def test_a_fifth_of_requests_failing_loses_none():
+    async def many(generator: ServerGenerator) -> list[str]:
+        requests = [request(f"prompt {number}") for number in range(150)]
+        done = await asyncio.gather(*map(generator.generate, requests))
+        return [completion.text for completion in done]
+
+    servers = [FakeServer(every(5)), FakeServer(every(5))]
+    assert ask(servers, many) == [f"re: prompt {number}" for number in range(150)]
+    assert all(server.bodies for server in servers)
+
+
+def test_turns_of_a_conversation_stay_on_one_server():
+    async def turns(generator: ServerGenerator) -> None:
+        for number in range(12):
+            first = Message("user", f"prompt {number}")
+            reply, question = Message("assistant", "a"), Message("user", "q")
+            for messages in ((first,), (first, reply, question)):
+                await generator.generate(Request(messages, Sampling(), seed=0))
+
+    servers = [FakeServer(), FakeServer()]
+    ask(servers, turns)
+    seen = [{body["messages"][0]["content"] for body in server.bodies} for server in servers]
+    assert seen[0]
+    assert seen[1]
+    assert not seen[0] & seen[1]
+
+
+def test_a_dead_server_stops_the_run_quickly_and_says_so():
+    async def main() -> None:
+        async with FakeServer().running() as url:
+            pass
+        generator = ServerGenerator("m", (url,), backoff=0.01)
+        await generator.start()
+        with pytest.raises(GeneratorUnavailable, match=r"no server answers .*127\.0\.0\.1"):
+            await generator.generate(request())
+        await generator.close()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_one_dead_server_of_two_is_gone_around():
+    async def main() -> list[str]:
+        async with FakeServer().running() as dead:
+            pass
+        async with FakeServer().running() as url:
+            generator = ServerGenerator("m", (dead, url), backoff=0.05)
+            await generator.start()
+            done = await asyncio.gather(
+                *(generator.generate(request(f"{number}")) for number in range(40))
+            )
+            await generator.close()
+            return [completion.text for completion in done]
+
+    assert asyncio.run(main()) == [f"re: {number}" for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (500, FailureReason.SERVER_ERROR),
+        ("closed", FailureReason.SERVER_ERROR),
+        ("hang", FailureReason.TIMEOUT),
+        ("garbage", FailureReason.BAD_RESPONSE),
+        ({"choices": [{"message": {"content": None}}], "usage": {}}, FailureReason.BAD_RESPONSE),
+    ],
+)
+def test_a_request_that_always_fails_on_a_live_server_fails_alone(fault, reason):
+    server = FakeServer(repeat(fault))
+    with pytest.raises(GenerationError, match="3 attempts") as caught:
+        answer(server, retries=2, timeout=0.1)
+    assert caught.value.reason is reason
+    assert caught.value.retryable
+    assert len(server.bodies) == 3
+
+
+def test_a_gateway_with_nobody_behind_is_dead():
+    with pytest.raises(GeneratorUnavailable, match="run the same command again"):
+        answer(FakeServer(repeat(503), alive=503), retries=1)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_server_that_does_not_know_us_stops_the_run_at_once(status):
+    server = FakeServer(repeat(status), error="who?")
+    with pytest.raises(GeneratorUnavailable, match=r"127\.0\.0\.1.*\(model m\).*who\?"):
+        answer(server)
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("This model's maximum context length is 9 tokens", FailureReason.CONTEXT_OVERFLOW),
+        ("unknown field", FailureReason.REJECTED),
+    ],
+)
+def test_a_refused_request_is_not_repeated(message, reason):
+    server = FakeServer(repeat(400), error=message)
+    with pytest.raises(GenerationError, match=message) as caught:
+        answer(server)
+    assert caught.value.reason is reason
+    assert not caught.value.retryable
+    assert len(server.bodies) == 1
+
+
+def test_control_tokens_do_not_reach_the_server_and_come_back_whole():
+    text = "</s><|im_end|><|start_header_id|>[/INST]<<SYS>><end_of_turn> a < b | c"
+    server = FakeServer()
+    completion = ask([server], lambda generator: generator.generate(request(text)))
+    sent = server.bodies[0]["messages"][0]["content"]
+    assert sent.count("\u200b") == 6
+    assert "<|im_end|>" not in sent
+    assert completion.text == f"re: {text}"
+
+
+def test_choices_sum_the_spellings_of_each_answer():
+    tops = (("Yes", 0.3), (" yes", 0.1), ("NO", 0.2), ("Maybe", 0.05))
+    server = FakeServer(logprobs=tuple((token, math.log(p)) for token, p in tops))
+    choice = choose(server)
+    assert choice.probabilities == pytest.approx((2 / 3, 1 / 3))
+    assert choice.mass == pytest.approx(0.6)
+    body = server.bodies[0]
+    assert (body["max_tokens"], body["temperature"], body["top_logprobs"]) == (1, 0.0, 20)
+
+
+def test_no_choice_among_the_top_is_uniform_without_mass():
+    choice = choose(FakeServer(logprobs=(("Maybe", -0.1),)))
+    assert choice.probabilities == (0.5, 0.5)
+    assert choice.mass == 0.0
+
+
+@pytest.mark.parametrize("logprobs", [(("Yes", math.nan),), (("Yes", 3.0),), (("Yes", "high"),)])
+def test_garbage_log_probabilities_are_never_a_choice(logprobs):
+    with pytest.raises(GenerationError, match="logprob") as caught:
+        choose(FakeServer(logprobs=logprobs))
+    assert caught.value.reason is FailureReason.BAD_RESPONSE
+
+
+def test_specs():
+    spec = "server:org/m@http://a:8000/v1,http://b/v1"
+    generator = ServerGenerator.from_spec(spec.removeprefix("server:"))
+    assert generator.spec == spec
+    assert generator.capacity.sequences == 512
+    assert generator.fingerprint == ServerGenerator("org/m", ("http://c/v1",)).fingerprint
+    assert generator.fingerprint != ServerGenerator("other", ("http://c/v1",)).fingerprint
+    with pytest.raises(InputError, match="write server:MODEL@http://HOST"):
+        ServerGenerator.from_spec("m")
+
+
+def test_a_missing_client_library_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(InputError, match=r"pip install 'solon\[server\]'"):
+        asyncio.run(ServerGenerator("m", ("http://a/v1",)).start())
