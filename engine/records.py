@@ -7,9 +7,9 @@ same records as an uninterrupted one.
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
-from engine.messages import Conversation, Message
+from engine.messages import Conversation, Message, to_dicts
 
 __all__ = ["DropReason", "Failure", "Flag", "Outcome", "Record", "Round", "Usage", "Verdict"]
 
@@ -39,6 +39,8 @@ class DropReason(StrEnum):
     OVERLONG_REVISION = "overlong_revision"
     CRITIQUE_LEAK = "critique_leak"
     EMPTY_CRITIQUE = "empty_critique"
+    CONTEXT_OVERFLOW = "context_overflow"
+    """The conversation outgrew the model's context before a revision could be accepted."""
 
 
 class Flag(StrEnum):
@@ -125,6 +127,10 @@ class Record(_Model):
     usage: Usage = Usage()
     extra: dict[str, Any] = Field(default_factory=dict)
     """The prompt's other columns, carried along."""
+
+    @field_serializer("prompt")
+    def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
+        return to_dicts(prompt)
 
     @property
     def conversation(self) -> Conversation:

@@ -1,0 +1,150 @@
+"""A generator without a model: deterministic, instant, and able to fail on demand.
+
+It stands in for a model in tests, in dry runs of a new prompts file or constitution, and in
+benchmarks of the engine's own overhead. `scripted` alone answers with words drawn from a hash of
+the request; `scripted:FILE` follows the rules of a YAML file, the first whose `match` is found in
+the last user turn:
+
+    delay: 0.01                      # seconds per request
+    context: 4096                    # words that fit; a longer conversation overflows
+    rules:
+      - {match: "Identify", reply: "It gives away too much."}
+      - {match: "Rewrite", reply: ["First wording.", "Second wording."]}   # one of them, by seed
+      - {match: "break this principle", probabilities: [0.9, 0.1]}
+      - {match: "poison", fail: server_error}
+"""
+
+import asyncio
+import hashlib
+import random
+import re
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from constitution.problems import InputError, Problem
+from engine.generators.base import (
+    Capacity,
+    Choice,
+    Completion,
+    FailureReason,
+    GenerationError,
+    Request,
+)
+from engine.messages import Conversation
+
+__all__ = ["Script", "ScriptRule", "ScriptedGenerator", "load_script"]
+
+_WORDS = (
+    "answer better calm careful clear close direct early easy fair first frank full gentle good "
+    "honest kind last light long measured mild near new open plain quiet rare ready right round "
+    "safe short simple small soft sound steady still strong sure tidy true warm whole wide wise"
+).split()
+
+
+class ScriptRule(BaseModel):
+    """What to do when `match` (a regular expression) is found in the last user turn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    match: str = ""
+    reply: str | tuple[str, ...] | None = None
+    probabilities: tuple[float, ...] | None = None
+    finish_reason: Annotated[str, Field(pattern="^(stop|length)$")] = "stop"
+    fail: FailureReason | None = None
+    mass: float = 1.0
+
+
+class Script(BaseModel):
+    """A whole script; see the module's docstring for the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: tuple[ScriptRule, ...] = ()
+    delay: float = 0.0
+    context: int | None = None
+
+
+def load_script(path: Path) -> Script:
+    """Read a script. Raises InputError when the file is missing or not a script."""
+    try:
+        script = Script.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        for rule in script.rules:
+            re.compile(rule.match)
+    except OSError as error:
+        raise InputError(Problem(str(path), f"cannot be read: {error.strerror}")) from error
+    except (yaml.YAMLError, ValidationError, re.error) as error:
+        detail = " ".join(str(error).split())
+        remedy = "see the scripted generator in docs/generators.md"
+        raise InputError(Problem(str(path), f"is not a script: {detail}", remedy)) from error
+    return script
+
+
+class ScriptedGenerator:
+    """Follows a `Script`; without rules, answers with words drawn from a hash of the request."""
+
+    def __init__(self, script: Script | None = None, spec: str = "scripted") -> None:
+        self.script = script or Script()
+        self.spec = spec
+        self.capacity = Capacity(sequences=64)
+        digest = hashlib.sha256(self.script.model_dump_json().encode()).hexdigest()[:16]
+        self.fingerprint = f"scripted:{digest}"
+        self._patterns = [(re.compile(rule.match), rule) for rule in self.script.rules]
+
+    async def start(self) -> None:
+        """Nothing to load."""
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+    async def generate(self, request: Request) -> Completion:
+        """The first matching rule's reply, or words from a hash of seed and messages."""
+        rule, words = await self._prepare(request.messages)
+        text = self._reply(rule, request)
+        completion_tokens = len(text.split())
+        finish = "length" if rule and rule.finish_reason == "length" else "stop"
+        return Completion(text, finish, words, 0, completion_tokens)
+
+    async def choose(
+        self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
+    ) -> Choice:
+        """The first matching rule's probabilities, or ones drawn from a hash of the messages."""
+        rule, words = await self._prepare(messages)
+        weights = rule.probabilities if rule else None
+        if not weights:
+            draw = random.Random(_digest(messages, 0))
+            weights = tuple(draw.random() for _ in choices)
+        total = sum(weights)
+        probabilities = tuple(weight / total for weight in weights)
+        return Choice(probabilities, rule.mass if rule else 1.0, words)
+
+    async def _prepare(self, messages: Conversation) -> tuple[ScriptRule | None, int]:
+        await asyncio.sleep(self.script.delay)
+        words = sum(message.content.count(" ") + 1 for message in messages)
+        if self.script.context is not None and words >= self.script.context:
+            reason = f"{words} words do not fit a context of {self.script.context}"
+            raise GenerationError(FailureReason.CONTEXT_OVERFLOW, reason)
+        last = messages[-1].content
+        rule = next((rule for pattern, rule in self._patterns if pattern.search(last)), None)
+        if rule and rule.fail:
+            raise GenerationError(rule.fail, f"scripted to fail with {rule.fail}")
+        return rule, words
+
+    def _reply(self, rule: ScriptRule | None, request: Request) -> str:
+        if rule and isinstance(rule.reply, str):
+            return rule.reply
+        digest = _digest(request.messages, request.seed)
+        if rule and rule.reply:
+            return rule.reply[digest[0] % len(rule.reply)]
+        return " ".join(_WORDS[byte % len(_WORDS)] for byte in digest).capitalize() + "."
+
+
+def _digest(messages: Conversation, seed: int) -> bytes:
+    digest = hashlib.blake2b(str(seed).encode(), digest_size=24)
+    for message in messages:
+        content = message.content.encode("utf-8", "surrogatepass")
+        digest.update(f"{message.role}{len(content)}:".encode())
+        digest.update(content)
+    return digest.digest()

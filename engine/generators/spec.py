@@ -1,0 +1,94 @@
+"""Spec strings: `embedded`, `vllm:NAME_OR_PATH`, `server:MODEL@URL[,URL]`, `transformers:...`,
+`scripted[:FILE]`; options follow as `?key=value&key=value`."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from constitution.problems import InputError, Problem
+from engine.generators.base import Generator
+
+__all__ = ["open_generator"]
+
+_KINDS = ("embedded", "vllm", "server", "transformers", "scripted")
+
+
+def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Generator:
+    """The generator a spec names. Nothing is loaded until its first request.
+
+    `chat_template` is a file that replaces the model's own template. Raises InputError for an
+    unknown kind, an option that cannot be read or a missing file.
+    """
+    head, _, query = spec.partition("?")
+    kind, colon, name = head.partition(":")
+    options = _options(spec, query)
+    if kind not in _KINDS:
+        raise InputError(_unknown(spec, kind))
+    if colon and not name or not colon and kind in ("vllm", "server", "transformers"):
+        raise InputError(Problem(spec, "names no model", f"write `{kind}:NAME`"))
+    template = _template(chat_template)
+    match kind:
+        case "embedded":
+            from engine.generators.embedded import EmbeddedGenerator
+
+            return EmbeddedGenerator(options)
+        case "vllm":
+            from engine.generators.vllm import VllmGenerator
+
+            return VllmGenerator(name, options=options, chat_template=template, spec=spec)
+        case "server":
+            return _server(spec, name, options)
+        case "transformers":
+            from engine.generators.transformers import TransformersGenerator
+
+            return TransformersGenerator(name, chat_template=template, spec=spec, **options)
+        case _:
+            from engine.generators.scripted import ScriptedGenerator, load_script
+
+            return ScriptedGenerator(load_script(Path(name)) if name else None, spec)
+
+
+def _server(spec: str, name: str, options: dict[str, Any]) -> Generator:
+    from engine.generators.server import ServerGenerator
+
+    model, at, urls = name.rpartition("@")
+    if not at or not model or not urls:
+        raise InputError(
+            Problem(spec, "names no server", "write `server:MODEL@http://HOST:PORT/v1`")
+        )
+    return ServerGenerator(model, tuple(urls.split(",")), spec=spec, **options)
+
+
+def _unknown(spec: str, kind: str) -> Problem:
+    near = difflib.get_close_matches(kind, _KINDS, 1)
+    known = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(_KINDS)}"
+    if Path(spec).exists():
+        known = f"to serve a model directory write `vllm:{spec}` or `transformers:{spec}`"
+    return Problem(spec, f"`{kind}` is not a kind of generator", known)
+
+
+def _options(spec: str, query: str) -> dict[str, Any]:
+    """Values are read as JSON where they are JSON, else as text (`dtype=bfloat16`)."""
+    options: dict[str, Any] = {}
+    for part in filter(None, query.split("&")):
+        if "=" not in part:
+            raise InputError(Problem(spec, f"option `{part}` has no value", "write key=value"))
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        try:
+            options[key] = json.loads(value)
+        except json.JSONDecodeError:
+            options[key] = value
+    return options
+
+
+def _template(chat_template: str | Path | None) -> str | None:
+    if chat_template is None:
+        return None
+    try:
+        return Path(chat_template).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            Problem(f"--chat-template {chat_template}", f"cannot be read: {error}")
+        ) from error

@@ -1,0 +1,197 @@
+"""vLLM in process: one `AsyncLLM`, continuous batching, prefix caching, oldest conversation first.
+
+Options after `?` in the spec go to vLLM's engine arguments by their own names
+(`vllm:NAME?tensor_parallel_size=2&dtype=bfloat16`); `lora=PATH` serves an adapter.
+"""
+
+import asyncio
+import itertools
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.generators import vllm_platform
+from engine.generators.base import (
+    Capacity,
+    Choice,
+    Completion,
+    FailureReason,
+    GenerationError,
+    GeneratorUnavailable,
+    Request,
+)
+from engine.generators.chat_template import ChatEncoder
+from engine.generators.fingerprint import fingerprint_model
+from engine.messages import Conversation
+
+__all__ = ["VllmGenerator"]
+
+_RESOURCE_OPTIONS = frozenset(
+    "tensor_parallel_size pipeline_parallel_size data_parallel_size gpu_memory_utilization "
+    "max_num_seqs max_num_batched_tokens enforce_eager max_model_len swap_space load_format "
+    "kv_cache_memory_bytes block_size enable_prefix_caching disable_log_stats".split()
+)
+"""Options that change speed and limits but not what the model says: not in the fingerprint."""
+
+
+class VllmGenerator:
+    """A model served by vLLM inside this process (the engine core is a child process)."""
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        options: Mapping[str, Any] | None = None,
+        chat_template: str | None = None,
+        spec: str | None = None,
+        fingerprint: str | None = None,
+    ) -> None:
+        self.model = str(model)
+        self.spec = spec or f"vllm:{model}"
+        self.options = dict(options or {})
+        self.chat_template = chat_template
+        self.lora = self.options.pop("lora", None)
+        self.capacity = Capacity()
+        self.max_model_len = 0
+        self.fingerprint = fingerprint or self._fingerprint()
+        self._engine: Any = None
+        self._encoder: ChatEncoder | None = None
+        self._lora_request: Any = None
+        self._request_ids = itertools.count()
+        self._starting = asyncio.Lock()
+
+    def _fingerprint(self) -> str:
+        moving = {k: v for k, v in self.options.items() if k not in _RESOURCE_OPTIONS}
+        lora = fingerprint_model(self.lora) if self.lora else None
+        template = self.chat_template
+        return fingerprint_model(
+            self.model, backend="vllm", lora=lora, chat_template=template, **moving
+        )
+
+    async def start(self) -> None:
+        """Load the model, once. Raises InputError when vLLM or the model cannot be used."""
+        async with self._starting:
+            if self._engine is None:
+                self._engine = await asyncio.to_thread(self._load)
+                self._adopt()
+
+    def _load(self) -> Any:
+        vllm_platform.require_vllm()
+        arguments = {
+            **vllm_platform.engine_defaults(),
+            "model": self.model,
+            "enable_prefix_caching": True,
+            "scheduling_policy": "priority",
+            "disable_log_stats": True,
+            "enable_lora": self.lora is not None,
+            **self.options,
+        }
+        return vllm_platform.start_engine(self.spec, arguments)
+
+    def _adopt(self) -> None:
+        """Take tokenizer and limits from the engine just started."""
+        config = self._engine.vllm_config
+        tokenizer = self._engine.get_tokenizer()
+        self._encoder = ChatEncoder(tokenizer, self.fingerprint, self.chat_template, self.spec)
+        self.max_model_len = config.model_config.max_model_len
+        blocks, size = config.cache_config.num_gpu_blocks, config.cache_config.block_size
+        self.capacity = Capacity(
+            kv_tokens=blocks * size if blocks else None,
+            sequences=config.scheduler_config.max_num_seqs,
+        )
+        if self.lora:
+            from vllm.lora.request import LoRARequest
+
+            self._lora_request = LoRARequest("adapter", 1, str(self.lora))
+
+    async def generate(self, request: Request) -> Completion:
+        """One completion; its `tokens` repeat exactly in the next turn's prompt."""
+        from vllm import SamplingParams
+
+        sampling = request.sampling
+        ids = self._encode(request.messages)
+        room = self.max_model_len - len(ids)
+        output = await self._run(
+            ids,
+            SamplingParams(
+                max_tokens=min(sampling.max_tokens, room),
+                min_tokens=min(sampling.min_tokens, room),
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                seed=request.seed,
+            ),
+            request.priority,
+        )
+        generated = output.outputs[0]
+        return Completion(
+            text=self._started.restore(generated.text),
+            finish_reason="length" if generated.finish_reason == "length" else "stop",
+            prompt_tokens=len(ids),
+            cached_tokens=output.num_cached_tokens or 0,
+            completion_tokens=len(generated.token_ids),
+            tokens=self._started.generated_tokens(list(generated.token_ids)),
+        )
+
+    async def choose(
+        self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
+    ) -> Choice:
+        """Probabilities of the choices' first tokens, summed over their surface variants."""
+        from vllm import SamplingParams
+
+        ids = self._encode(messages)
+        candidates = self._started.choice_token_ids(choices)
+        wanted = sorted({token for variants in candidates for token in variants})
+        params = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=wanted)
+        output = await self._run(ids, params, priority)
+        logprobs = output.outputs[0].logprobs[0]
+        masses = [
+            sum(math.exp(logprobs[token].logprob) for token in variants if token in logprobs)
+            for variants in candidates
+        ]
+        mass = sum(masses)
+        even = (1 / len(choices),) * len(choices)
+        probabilities = tuple(m / mass for m in masses) if mass > 0 else even
+        return Choice(probabilities, min(mass, 1.0), len(ids), output.num_cached_tokens or 0)
+
+    @property
+    def _started(self) -> ChatEncoder:
+        if self._encoder is None:
+            raise RuntimeError("call start() before the first request")
+        return self._encoder
+
+    def _encode(self, messages: Conversation) -> list[int]:
+        ids = self._started.encode(messages)
+        if len(ids) >= self.max_model_len:
+            reason = f"{len(ids)} prompt tokens do not fit the model's {self.max_model_len}"
+            raise GenerationError(FailureReason.CONTEXT_OVERFLOW, reason)
+        return ids
+
+    async def _run(self, ids: list[int], params: Any, priority: int) -> Any:
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        params.output_kind = RequestOutputKind.FINAL_ONLY
+        output = None
+        try:
+            async for output in self._engine.generate(
+                {"prompt_token_ids": ids},
+                params,
+                f"solon-{os.getpid()}-{next(self._request_ids)}",
+                priority=priority,
+                lora_request=self._lora_request,
+            ):
+                pass
+        except EngineDeadError as error:
+            message = f"{self.spec}: the vLLM engine died; its log is {vllm_platform.log_path()}"
+            raise GeneratorUnavailable(message) from error
+        except ValueError as error:
+            raise GenerationError(FailureReason.REJECTED, " ".join(str(error).split())) from error
+        return output
+
+    async def close(self) -> None:
+        """Stop the engine and free its memory."""
+        engine, self._engine, self._encoder = self._engine, None, None
+        if engine is not None:
+            await asyncio.to_thread(engine.shutdown)

@@ -1,0 +1,116 @@
+"""Starting vLLM well on the machine at hand: quietly, and with defaults that suit a CPU.
+
+The engine core is a child process. Its output goes to a log file, named in every error, instead of
+over the user's terminal.
+"""
+
+import contextlib
+import difflib
+import importlib.util
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from constitution.problems import InputError, Problem
+
+__all__ = ["cache_directory", "engine_defaults", "log_path", "require_vllm", "start_engine"]
+
+_CPU_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
+
+
+def cache_directory() -> Path:
+    """Where Solon keeps what it can make again: `$SOLON_CACHE` or the user's cache folder."""
+    named = os.environ.get("SOLON_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = Path(named) if named else Path(base) / "solon"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def log_path() -> Path:
+    """The engine's log file of this process."""
+    return cache_directory() / f"vllm-{os.getpid()}.log"
+
+
+def require_vllm() -> None:
+    """Raises InputError with the install command when vLLM is not installed."""
+    if importlib.util.find_spec("vllm") is None:
+        remedy = "pip install 'solon[vllm]' on a CUDA machine, `make setup` on a CPU"
+        raise InputError(Problem("vllm", "is not installed", remedy))
+
+
+def engine_defaults() -> dict[str, Any]:
+    """Engine arguments that suit this machine; on a GPU vLLM's own defaults do.
+
+    On a CPU without bf16 instructions float32 is five times faster than emulated bf16, and with
+    few cores all of them compute (vLLM would keep one aside).
+    """
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    logging.getLogger("torch").setLevel(logging.ERROR)
+    import torch
+
+    if torch.version.cuda or torch.version.hip:
+        return {}
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) <= 4:
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cores)))
+    available, total = _memory_kib()
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(1, min(16, available // 2**22))))
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].split()
+    return {
+        "enforce_eager": True,
+        "dtype": "auto" if any(flag in flags for flag in _CPU_BF16_FLAGS) else "float32",
+        "gpu_memory_utilization": round(0.8 * available / total, 2),
+    }
+
+
+def _memory_kib() -> tuple[int, int]:
+    fields = {}
+    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        fields[name] = int(value.split()[0])
+    return fields["MemAvailable"], fields["MemTotal"]
+
+
+def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
+    """An `AsyncLLM`. Raises InputError when vLLM refuses the model or the arguments."""
+    with _quiet_children():
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        logging.getLogger("vllm").setLevel(logging.ERROR)
+        known = list(AsyncEngineArgs.__dataclass_fields__)
+        for name in arguments:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                remedy = f"did you mean `{near[0]}`?" if near else "see vLLM's engine arguments"
+                raise InputError(Problem(spec, f"vLLM has no engine argument `{name}`", remedy))
+        try:
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        except (ValueError, OSError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:400]
+            remedy = f"vLLM's log is {log_path()}"
+            raise InputError(Problem(spec, f"vLLM cannot serve it: {reason}", remedy)) from error
+
+
+@contextlib.contextmanager
+def _quiet_children() -> Iterator[None]:
+    """Point the descriptors that child processes inherit at the log file while they start."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    log = os.open(log_path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    saved = os.dup(1), os.dup(2)
+    try:
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        yield
+    finally:
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for descriptor in (log, *saved):
+            os.close(descriptor)

@@ -1,0 +1,45 @@
+"""A verdict on one answer: does it break a principle?
+
+The judge is asked for one word and its probability is read from the log-probs of Yes and No,
+normalised (as in Bai et al. 2022, section 4.1, for preferences). What it says is never parsed.
+"""
+
+from constitution.schema import Constitution, Principle
+from engine.generators.base import Choice, Generator
+from engine.messages import Conversation
+from engine.records import Verdict
+from engine.rendering import verdict_messages
+
+__all__ = ["VERDICT_CHOICES", "judge_answer"]
+
+VERDICT_CHOICES = ("Yes", "No")
+
+
+async def judge_answer(
+    judge: Generator,
+    constitution: Constitution,
+    principle: Principle,
+    conversation: Conversation,
+    *,
+    threshold: float = 0.5,
+    smallest_mass: float = 0.05,
+    priority: int = 0,
+) -> tuple[Verdict, Choice]:
+    """Judge the last turn of `conversation`.
+
+    A judge whose probability of answering Yes or No at all is below `smallest_mass` gave no
+    verdict: `violates` is None. Raises GenerationError and GeneratorUnavailable as the judge does.
+    """
+    messages = verdict_messages(constitution, principle, conversation)
+    choice = await judge.choose(messages, VERDICT_CHOICES, priority=priority)
+    probability = choice.probabilities[0]
+    answered = choice.mass >= smallest_mass
+    verdict = Verdict(
+        principle=principle.id,
+        principle_hash=principle.content_hash,
+        violates=probability >= threshold if answered else None,
+        probability=probability if answered else None,
+        mass=choice.mass,
+        reason=None if answered else "the judge answered neither Yes nor No",
+    )
+    return verdict, choice

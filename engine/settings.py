@@ -1,0 +1,78 @@
+"""What a run is told to do: how many rounds, which model plays which role, and how it samples."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from engine.generators.base import Generator, Sampling
+
+__all__ = ["LoopSettings", "RoleModel", "Roles", "roles"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """How one conversation is held against the constitution.
+
+    `rounds` principles are drawn per conversation, one after another (Bai et al. 2022, section
+    3.1); `every_principle` uses all that apply instead. With `stop_when_compliant` a one-token
+    verdict comes first and a compliant answer is not critiqued. `final_check` asks the judge about
+    every principle met, once the last revision stands. `threshold` is the probability from which
+    a verdict counts as a violation. `longest_revision` is in multiples of the answer's length.
+    """
+
+    rounds: int = 1
+    every_principle: bool = False
+    stop_when_compliant: bool = False
+    final_check: bool = True
+    threshold: float = 0.5
+    smallest_mass: float = 0.05
+    longest_revision: float = 4.0
+    stakeholder: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoleModel:
+    """A generator and how it samples in one role."""
+
+    generator: Generator
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who answers, who criticises, who rewrites, who judges. Equal specs share one generator."""
+
+    policy: RoleModel
+    critic: RoleModel
+    reviser: RoleModel
+    judge: RoleModel
+
+    def __iter__(self) -> Iterator[tuple[str, RoleModel]]:
+        yield "policy", self.policy
+        yield "critic", self.critic
+        yield "reviser", self.reviser
+        yield "judge", self.judge
+
+    @property
+    def generators(self) -> tuple[Generator, ...]:
+        """Every generator, each once."""
+        return tuple({id(role.generator): role.generator for _, role in self}.values())
+
+
+def roles(
+    policy: Generator,
+    *,
+    critic: Generator | None = None,
+    reviser: Generator | None = None,
+    judge: Generator | None = None,
+    sampling: Sampling | None = None,
+) -> Roles:
+    """One generator in every role, save those named. Critiques and revisions sample alike."""
+    sampling = sampling or Sampling()
+    answer = RoleModel(policy, sampling)
+    return Roles(
+        policy=answer,
+        critic=replace(answer, generator=critic or policy),
+        reviser=replace(answer, generator=reviser or critic or policy),
+        judge=RoleModel(judge or critic or policy, sampling),
+    )
