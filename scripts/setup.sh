@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 lock=requirements/cpu.txt
-stamp=.venv/.solon-ready          # written last: holds the fingerprint of what was installed
-unfinished=.venv/.solon-unfinished # there while an installation runs
+stamp=.venv/.solon-ready           # written last: holds the fingerprint of what was installed
+unfinished=.venv/.solon-unfinished # there while packages are being installed
 log=build/setup.log
 
 # The place counts too: an editable install and the commands in .venv/bin hold absolute paths.
@@ -46,6 +46,13 @@ explain_failure() {
   fail "$1: $cause (all of it: $log)"
 }
 
+# The lock is for 3.11. Where there is another Python only, uv may be able to fetch one.
+create_environment() {
+  local wanted=3.11
+  [[ $("$python" --version) != "Python 3.11."* ]] || wanted=$python
+  quietly uv venv --clear --python "$wanted" .venv
+}
+
 # The locked torch is the CPU build, which the usual index lacks: without a source that has it,
 # uv's own knowledge of where PyTorch publishes its builds helps.
 install_packages() {
@@ -61,20 +68,18 @@ if ready; then
   exit 0
 fi
 
-[[ -f $lock ]] || { echo "error: $lock is missing: run make lock" >&2 && exit 1; }
 source scripts/uv.sh
 : >"$log"
 
 if [[ -f $unfinished || ! -x .venv/bin/python ]]; then
   echo "setup: creating .venv"
-  quietly uv venv --clear --python 3.11 .venv ||
-    explain_failure "no Python 3.11 for .venv; install python3.11"
+  create_environment || explain_failure "no Python 3.11, install python3.11"
 fi
 touch "$unfinished"
 echo "setup: installing $(grep -c '==' "$lock") packages into .venv (about a minute)"
 install_packages || explain_failure "packages not installed"
+rm "$unfinished"
 quietly uv pip install --python .venv --no-deps --no-build-isolation --editable . ||
   explain_failure "solon itself not installed"
 fingerprint >"$stamp"
-rm "$unfinished"
 echo "setup: done"

@@ -6,16 +6,14 @@ fail() {
   exit 1
 }
 
-# The first interpreter that runs and is at least 3.11; a pyenv shim may exist and still not run.
+# The first interpreter that runs, 3.11 before any other; a pyenv shim may exist and still not run.
+# The one behind an activated virtual environment, which may be the one about to be replaced.
 find_python() {
   local candidate
   for candidate in python3.11 /usr/bin/python3.11 python3 python; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      "$candidate" -c 'import sys; print(sys.executable)'
-      return
-    fi
+    "$candidate" -c 'import sys; print(sys._base_executable)' 2>/dev/null && return
   done
-  fail "no Python 3.11 or later found: install python3.11 and its venv package, then run this again"
+  fail "no Python found: install python3.11 and its venv package, then run this again"
 }
 
 # pip's setting NAME: its variable PIP_NAME, else its configuration files.
