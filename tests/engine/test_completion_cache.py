@@ -1,0 +1,280 @@
+"""The completion cache: nothing put is lost or mistaken for something else."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from constitution.problems import InputError
+from engine import sqlite_store
+from engine.cached_generator import CachedGenerator
+from engine.completion_cache import CompletionCache, choice_key, completion_key
+from engine.generators.base import (
+    Capacity,
+    Choice,
+    Completion,
+    FailureReason,
+    GenerationError,
+    Request,
+    Sampling,
+)
+from engine.messages import Message, TokenIds
+from engine.storage import StorageFull
+
+COUNT = st.integers(0, 2**31)
+TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
+TOKENS = st.builds(TokenIds, TEXT, st.lists(st.integers(0, 2**32 - 1)).map(tuple))
+COMPLETIONS = st.builds(
+    Completion, TEXT, st.sampled_from(["stop", "length"]), COUNT, COUNT, COUNT, st.none() | TOKENS
+)
+CHOICES = st.builds(
+    Choice, st.lists(st.floats(0, 1), min_size=1).map(tuple), st.floats(0, 1), COUNT, COUNT
+)
+MESSAGES = st.lists(
+    st.builds(Message, st.sampled_from(["system", "user", "assistant"]), st.text("ab:1\0")),
+    max_size=4,
+).map(tuple)
+REQUEST = Request((Message("user", "hi"),), Sampling(), seed=1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(completions=st.lists(COMPLETIONS, max_size=5), choices=st.lists(CHOICES, max_size=5))
+def test_reopened_cache_returns_what_was_put(tmp_path_factory, completions, choices):
+    path = tmp_path_factory.mktemp("cache") / "completions.sqlite"
+    with CompletionCache(path) as cache:
+        for number, completion in enumerate(completions):
+            cache.put_completion(b"completion%d" % number, completion)
+        for number, choice in enumerate(choices):
+            cache.put_choice(b"choice%d" % number, choice)
+    with CompletionCache(path) as cache:
+        for number, completion in enumerate(completions):
+            assert cache.get_completion(b"completion%d" % number) == completion
+        for number, choice in enumerate(choices):
+            assert cache.get_choice(b"choice%d" % number) == choice
+
+
+@given(one=MESSAGES, other=MESSAGES, choices=st.lists(st.text("ab:1"), min_size=2, max_size=3))
+def test_keys_differ_exactly_when_messages_do(one, other, choices):
+    requests = [replace(REQUEST, messages=messages) for messages in (one, other)]
+    keys = [completion_key("model", request) for request in requests]
+    assert (keys[0] == keys[1]) == (one == other)
+    keys = [choice_key("model", messages, tuple(choices)) for messages in (one, other)]
+    assert (keys[0] == keys[1]) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("user", "ab"), ("user", "a", "user", "b")),
+        (("user", "a", "assistant", "b"), ("user", "a9:assistant1:b")),
+        (("user", "a", "assistant", ""), ("user", "a")),
+    ],
+)
+def test_text_moved_across_message_boundaries_changes_the_key(one, other):
+    keys = set()
+    for turns in (one, other):
+        messages = tuple(map(Message, turns[::2], turns[1::2]))
+        keys.add(completion_key("m", replace(REQUEST, messages=messages)))
+    assert len(keys) == 2
+
+
+def test_key_covers_everything_that_moves_an_answer():
+    sampled = [
+        replace(REQUEST, sampling=replace(REQUEST.sampling, **{field.name: 0.25}))
+        for field in fields(Sampling)
+    ]
+    keys = [completion_key("m", request) for request in (REQUEST, *sampled)]
+    keys += [completion_key("m", replace(REQUEST, seed=2)), completion_key("n", REQUEST)]
+    keys += [choice_key("m", REQUEST.messages, ("A", "B"))]
+    keys += [choice_key("m", REQUEST.messages, ("B", "A"))]
+    keys += [choice_key("m", REQUEST.messages, ("AB",))]
+    assert len(set(keys)) == len(keys)
+
+
+def test_key_ignores_priority_token_ids_and_number_types():
+    marked = (Message("user", "hi", TokenIds("t", (1,))),)
+    same = Request(marked, Sampling(temperature=1), seed=1, priority=9)
+    assert completion_key("m", same) == completion_key("m", REQUEST)
+
+
+@pytest.mark.parametrize("path", [None, "completions.sqlite"])
+def test_put_is_seen_at_once_and_counted(tmp_path, path):
+    with CompletionCache(path and tmp_path / path) as cache:
+        assert cache.get_completion(b"k") is None
+        cache.put_completion(b"k", Completion("a", "stop"))
+        assert cache.get_completion(b"k") == Completion("a", "stop")
+        assert (cache.counts.hits, cache.counts.misses, cache.counts.puts) == (1, 1, 1)
+
+
+def test_more_than_may_wait_are_all_kept(tmp_path):
+    count = sqlite_store.MAX_WAITING * 2
+    with CompletionCache(tmp_path / "c.sqlite") as cache:
+        put_many(cache, count)
+        assert cache._store is not None
+        assert len(cache._store._waiting) <= sqlite_store.MAX_WAITING
+        cache.flush()
+        with CompletionCache(tmp_path / "c.sqlite") as other:
+            assert all(other.get_completion(b"%d" % number) for number in range(count))
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from engine.completion_cache import CompletionCache
+from engine.generators.base import Completion
+cache = CompletionCache(Path(sys.argv[1]))
+cache.put_completion(b"flushed", Completion("a", "stop"))
+cache.flush()
+for number in range(2000):
+    cache.put_completion(b"%d" % number, Completion("b" * 500, "stop"))
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_killed_while_writing_leaves_a_cache_that_opens(tmp_path):
+    path = tmp_path / "c.sqlite"
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -9
+    with CompletionCache(path) as cache:
+        assert cache.get_completion(b"flushed") == Completion("a", "stop")
+
+
+def test_damaged_and_foreign_files_are_refused_and_left_alone(tmp_path):
+    noise = tmp_path / "noise.sqlite"
+    noise.write_bytes(b"not a database, but long enough to look like one" * 100)
+    foreign = tmp_path / "foreign.sqlite"
+    connection = sqlite3.connect(foreign)
+    connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    for path in (noise, foreign):
+        before = path.read_bytes()
+        with pytest.raises(InputError, match=r"move the file aside.*generated again"):
+            CompletionCache(path)
+        assert path.read_bytes() == before
+
+
+def test_folder_that_is_missing_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="folder that exists"):
+        CompletionCache(tmp_path / "nowhere" / "c.sqlite")
+
+
+def put_many(cache, count):
+    for number in range(count):
+        cache.put_completion(b"%d" % number, Completion("b" * 500, "stop"))
+
+
+def test_full_disk_reaches_the_caller_and_keeps_what_was_written(tmp_path, monkeypatch):
+    path = tmp_path / "c.sqlite"
+    with CompletionCache(path) as cache:
+        cache.put_completion(b"first", Completion("a", "stop"))
+    pragmas = (*sqlite_store.PRAGMAS, "PRAGMA max_page_count = 40")
+    monkeypatch.setattr(sqlite_store, "PRAGMAS", pragmas)
+    cache = CompletionCache(path)
+    with pytest.raises(StorageFull, match="no space left"):
+        put_many(cache, sqlite_store.MAX_WAITING * 3)
+    with pytest.raises(StorageFull):
+        cache.flush()
+    with pytest.raises(StorageFull):
+        cache.close()
+    monkeypatch.undo()
+    with CompletionCache(path) as cache:
+        assert cache.get_completion(b"first") == Completion("a", "stop")
+
+
+class Model:
+    """Counts what it is asked; a prompt of "fail" fails while `failures` are left."""
+
+    spec = "model"
+    fingerprint = "model"
+    capacity = Capacity(sequences=3)
+
+    def __init__(self) -> None:
+        self.starts = self.asked = self.failures = 0
+        self.closed = False
+
+    async def start(self):
+        self.starts += 1
+        await asyncio.sleep(0)
+
+    async def generate(self, request):
+        self.asked += 1
+        await asyncio.sleep(0.01)
+        if self.failures:
+            self.failures -= 1
+            raise GenerationError(FailureReason.TIMEOUT, "too slow")
+        return Completion("answer", "stop", 5, 2, 7)
+
+    async def choose(self, messages, choices, *, priority=0):
+        self.asked += 1
+        return Choice((0.5, 0.5), 1.0, 3, 1)
+
+    async def close(self):
+        self.closed = True
+
+
+def test_second_time_nothing_is_generated_or_even_started():
+    cache = CompletionCache(None)
+    first, second = Model(), Model()
+
+    async def ask(model):
+        generator = CachedGenerator(model, cache)
+        await generator.start()
+        await generator.generate(REQUEST)
+        await generator.choose(REQUEST.messages, ("A", "B"))
+        await generator.close()
+        return generator.counts
+
+    generated, cached = asyncio.run(ask(first)), asyncio.run(ask(second))
+    assert (first.starts, first.asked, first.closed) == (1, 2, True)
+    assert (second.starts, second.asked, second.closed) == (0, 0, False)
+    assert (generated.generated_requests, generated.cached_requests) == (2, 0)
+    assert (generated.prompt_tokens, generated.cached_prompt_tokens) == (8, 3)
+    assert generated.completion_tokens == 7
+    assert (cached.generated_requests, cached.cached_requests, cached.prompt_tokens) == (0, 2, 0)
+
+
+def test_equal_requests_at_once_are_generated_once_and_start_once():
+    model = Model()
+    generator = CachedGenerator(model, CompletionCache(None))
+
+    async def ask():
+        seeds = [1, 1, 1, 2]
+        await asyncio.gather(*(generator.generate(replace(REQUEST, seed=seed)) for seed in seeds))
+
+    asyncio.run(ask())
+    assert (model.starts, model.asked) == (1, 2)
+    assert (generator.counts.generated_requests, generator.counts.cached_requests) == (2, 2)
+    assert generator.capacity == Capacity(sequences=3)
+
+
+def test_another_waiter_generates_when_the_first_is_cancelled_or_fails():
+    model = Model()
+    model.failures = 1
+    generator = CachedGenerator(model, CompletionCache(None))
+
+    async def ask():
+        tasks = [asyncio.create_task(generator.generate(REQUEST)) for _ in range(4)]
+        await asyncio.sleep(0.001)
+        tasks[0].cancel()
+        tasks[2].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    results = asyncio.run(ask())
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert isinstance(results[2], asyncio.CancelledError)
+    assert isinstance(results[1], GenerationError)
+    assert results[3] == Completion("answer", "stop", 5, 2, 7)
+    assert generator._in_flight == {}
+
+
+def test_cache_file_is_one_database(tmp_path):
+    path = Path(tmp_path / "c.sqlite")
+    with CompletionCache(path) as cache:
+        cache.put_completion(b"k", Completion("a", "stop"))
+    assert [file.name for file in tmp_path.iterdir()] == ["c.sqlite"]
