@@ -43,7 +43,7 @@ class CachedGenerator:
         self._cache = cache
         self._in_flight: dict[bytes, asyncio.Future[None]] = {}
         self._starting = asyncio.Lock()
-        self._started = False
+        self.started = False
 
     @property
     def spec(self) -> str:
@@ -60,7 +60,7 @@ class CachedGenerator:
 
     async def close(self) -> None:
         """Close the wrapped generator if it was started; the cache stays open."""
-        if self._started:
+        if self.started:
             await self._generator.close()
 
     async def generate(self, request: Request) -> Completion:
@@ -124,9 +124,9 @@ class CachedGenerator:
             landed.set_result(None)
 
     async def _ensure_started(self) -> None:
-        if self._started:
+        if self.started:
             return
         async with self._starting:
-            if not self._started:
+            if not self.started:
                 await self._generator.start()
-                self._started = True
+                self.started = True
