@@ -35,7 +35,11 @@ class Window:
     _UNKNOWN = 64
 
     def __init__(
-        self, generators: Iterable[Generator], *, expected_tokens: int = 1024, size: int | None = None
+        self,
+        generators: Iterable[Generator],
+        *,
+        expected_tokens: int = 1024,
+        size: int | None = None,
     ) -> None:
         self._generators = tuple(generators)
         self._fixed = size

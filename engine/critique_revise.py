@@ -6,7 +6,7 @@ exact prefix of the next one and the KV cache serves it.
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from constitution.schema import Constitution, Principle, Severity
@@ -26,7 +26,7 @@ from engine.records import DropReason, Flag, Outcome, Record, Round, Usage, Verd
 from engine.rendering import critique_request, few_shot_messages, revision_request
 from engine.settings import LoopSettings, RoleModel, Roles
 
-__all__ = ["ConversationFailed", "critique_and_revise", "request_seed"]
+__all__ = ["ConversationFailed", "Step", "critique_and_revise", "request_seed"]
 
 
 class ConversationFailed(Exception):
@@ -38,6 +38,16 @@ class ConversationFailed(Exception):
         super().__init__(str(error))
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something a role just said, for whoever watches one conversation live."""
+
+    role: str
+    round: int
+    principle: Principle | None
+    said: str | Verdict
+
+
 def request_seed(run_seed: int, prompt_id: str, role: str, round_index: int) -> int:
     """The sampling seed of one request (32 bits): the same whenever and wherever it is asked."""
     name = f"{run_seed}\x00{prompt_id}\x00{role}\x00{round_index}".encode()
@@ -45,13 +55,19 @@ def request_seed(run_seed: int, prompt_id: str, role: str, round_index: int) -> 
 
 
 async def critique_and_revise(
-    prompt: Prompt, constitution: Constitution, roles: Roles, settings: LoopSettings
+    prompt: Prompt,
+    constitution: Constitution,
+    roles: Roles,
+    settings: LoopSettings,
+    *,
+    on_step: Callable[[Step], None] | None = None,
 ) -> Record:
     """Answer `prompt`, hold the answer against the principles drawn for it, and say what came of it.
 
+    `on_step` is told of each answer, critique, revision and verdict as it comes.
     Raises ConversationFailed when a role could not answer, GeneratorUnavailable when none can.
     """
-    loop = _Loop(prompt, constitution, roles, settings)
+    loop = _Loop(prompt, constitution, roles, settings, on_step)
     principles = draw(
         constitution,
         prompt_id=prompt.id,
@@ -86,7 +102,12 @@ class _Loop:
     """One conversation on its way; `conversation` always ends with the answer that now stands."""
 
     def __init__(
-        self, prompt: Prompt, constitution: Constitution, roles: Roles, settings: LoopSettings
+        self,
+        prompt: Prompt,
+        constitution: Constitution,
+        roles: Roles,
+        settings: LoopSettings,
+        on_step: Callable[[Step], None] | None,
     ) -> None:
         self.prompt = prompt
         self.constitution = constitution
@@ -96,6 +117,8 @@ class _Loop:
         self.conversation = prompt.messages
         self.answer = self.first_answer = ""
         self.answer_flags: tuple[Flag, ...] = ()
+        self.on_step = on_step
+        self.principle: Principle | None = None
         self.rounds: list[Round] = []
         self.final_verdicts: tuple[Verdict, ...] = ()
         self.requests = self.prompt_tokens = self.completion_tokens = 0
@@ -114,6 +137,7 @@ class _Loop:
     async def hold_against(self, index: int, principle: Principle) -> None:
         """One round: judge first if asked to, then critique and revise."""
         before = None
+        self.principle = principle
         if self.settings.stop_when_compliant:
             before = await self._judge(principle)
             if before.violates is False:
@@ -138,7 +162,10 @@ class _Loop:
         self.final_verdicts = (first, *(v for v in rest if isinstance(v, Verdict)))
 
     async def _revise(self, index: int, principle: Principle) -> _Revised:
-        shown = (*self.conversation, Message("user", critique_request(self.constitution, principle)))
+        shown = (
+            *self.conversation,
+            Message("user", critique_request(self.constitution, principle)),
+        )
         try:
             critique = await self._ask("critic", self.roles.critic, (*self.few_shot, *shown), index)
             text = remove_reasoning(critique.text)[0].strip()
@@ -196,6 +223,8 @@ class _Loop:
         except GenerationError as error:
             raise ConversationFailed(role, error) from error
         self._count(completion, completion.completion_tokens)
+        if self.on_step:
+            self.on_step(Step(role, index, self.principle, completion.text))
         return completion
 
     async def _judge(self, principle: Principle) -> Verdict:
@@ -220,6 +249,8 @@ class _Loop:
                 reason="the question is longer than the judge's context",
             )
         self._count(choice, 1)
+        if self.on_step:
+            self.on_step(Step("judge", len(self.rounds), principle, verdict))
         return verdict
 
     def _count(self, answered: Completion | Choice, completion_tokens: int) -> None:

@@ -1,6 +1,5 @@
 """A whole run: prompts through the loop into a run directory, interruptible and resumable."""
 
-import asyncio
 import importlib.metadata
 import platform
 import time
@@ -60,9 +59,9 @@ class RunResult:
 def cached_roles(roles: Roles, cache: CompletionCache) -> Roles:
     """The same roles behind the completion cache; equal generators stay one."""
     wrapped = {id(g): CachedGenerator(g, cache) for g in roles.generators}
-    return Roles(
-        **{name: replace(role, generator=wrapped[id(role.generator)]) for name, role in roles}
-    )
+    return Roles(**{
+        name: replace(role, generator=wrapped[id(role.generator)]) for name, role in roles
+    })
 
 
 class RevisionRun:
@@ -168,10 +167,10 @@ class RevisionRun:
             "completion_tokens": now.generated_tokens,
             "seconds": round(now.seconds, 3),
         }
-        self.directory.usage.update(
-            {key: self._usage_before.get(key, 0) + value - self.directory.usage[key]
-             for key, value in fresh.items()}
-        )
+        self.directory.usage.update({
+            key: self._usage_before.get(key, 0) + value - self.directory.usage[key]
+            for key, value in fresh.items()
+        })
         created = datetime.now(UTC).isoformat(timespec="seconds")
         self.directory.write_manifest(status, created=created, versions=_versions())
 

@@ -46,14 +46,14 @@ class Identity:
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest."""
-        plain: dict[str, Any] = json.loads(json.dumps(
-            {
+        plain: dict[str, Any] = json.loads(
+            json.dumps({
                 "constitution": dict(self.constitution),
                 "prompts": dict(self.prompts),
                 "models": {role: dict(model) for role, model in self.models.items()},
                 "settings": dict(self.settings),
-            }
-        ))
+            })
+        )
         return plain
 
 

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
-import logging
 import os
 import shutil
 import tempfile
@@ -20,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
+from engine.generators.background import in_daemon_thread, quiet_descriptors
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request
-from engine.generators.vllm_platform import cache_directory
+from engine.generators.vllm_platform import cache_directory, log_path
 from engine.messages import Conversation
 
 __all__ = ["EmbeddedGenerator", "embedded_model"]
@@ -39,9 +39,10 @@ def embedded_model() -> Path:
     Raises InputError when the wheel, transformers or torch is not installed.
     """
     directory = cache_directory() / f"smollm2-135m-instruct-{_wheel_version()}-{_CONVERSION}"
-    with _exclusive(directory.with_suffix(".lock")):
+    with _exclusive(directory.with_name(directory.name + ".lock")):
         if not directory.exists():
-            _convert(directory)
+            with quiet_descriptors(log_path()):
+                _convert(directory)
     return directory
 
 
@@ -68,10 +69,7 @@ def _convert(directory: Path) -> None:
     """Write bf16 safetensors and tokenizer next to `directory`, then rename: all or nothing."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     package = importlib.util.find_spec(_PACKAGE)
     if package is None or not package.submodule_search_locations:
         raise InputError(Problem("embedded", f"{_PACKAGE} has no files", f"reinstall {_WHEEL}"))
@@ -84,6 +82,7 @@ def _convert(directory: Path) -> None:
     )
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=_GGUF)
     tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"
+    tokenizer.clean_up_tokenization_spaces = False
     partial = Path(tempfile.mkdtemp(dir=directory.parent, prefix="converting-"))
     try:
         model.save_pretrained(partial)
@@ -116,7 +115,7 @@ class EmbeddedGenerator:
         """Convert if need be, then start the backend, once."""
         async with self._starting:
             if self._inner is None:
-                inner = self._open(await asyncio.to_thread(embedded_model))
+                inner = self._open(await in_daemon_thread(embedded_model))
                 await inner.start()
                 self._inner = inner
 

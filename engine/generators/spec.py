@@ -26,7 +26,7 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
     options = _options(spec, query)
     if kind not in _KINDS:
         raise InputError(_unknown(spec, kind))
-    if colon and not name or not colon and kind in ("vllm", "server", "transformers"):
+    if (colon and not name) or (not colon and kind in ("vllm", "server", "transformers")):
         raise InputError(Problem(spec, "names no model", f"write `{kind}:NAME`"))
     template = _template(chat_template)
     match kind:

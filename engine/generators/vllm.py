@@ -5,6 +5,7 @@ Options after `?` in the spec go to vLLM's engine arguments by their own names
 """
 
 import asyncio
+import gc
 import itertools
 import math
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.generators import vllm_platform
+from engine.generators.background import in_daemon_thread
 from engine.generators.base import (
     Capacity,
     Choice,
@@ -74,7 +76,7 @@ class VllmGenerator:
         """Load the model, once. Raises InputError when vLLM or the model cannot be used."""
         async with self._starting:
             if self._engine is None:
-                self._engine = await asyncio.to_thread(self._load)
+                self._engine = await in_daemon_thread(self._load)
                 self._adopt()
 
     def _load(self) -> Any:
@@ -173,25 +175,29 @@ class VllmGenerator:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         params.output_kind = RequestOutputKind.FINAL_ONLY
-        output = None
         try:
-            async for output in self._engine.generate(
-                {"prompt_token_ids": ids},
-                params,
-                f"solon-{os.getpid()}-{next(self._request_ids)}",
-                priority=priority,
-                lora_request=self._lora_request,
-            ):
-                pass
+            outputs = [
+                output
+                async for output in self._engine.generate(
+                    {"prompt_token_ids": ids},
+                    params,
+                    f"solon-{os.getpid()}-{next(self._request_ids)}",
+                    priority=priority,
+                    lora_request=self._lora_request,
+                )
+            ]
         except EngineDeadError as error:
             message = f"{self.spec}: the vLLM engine died; its log is {vllm_platform.log_path()}"
             raise GeneratorUnavailable(message) from error
         except ValueError as error:
             raise GenerationError(FailureReason.REJECTED, " ".join(str(error).split())) from error
-        return output
+        return outputs[-1]
 
     async def close(self) -> None:
         """Stop the engine and free its memory."""
         engine, self._engine, self._encoder = self._engine, None, None
         if engine is not None:
-            await asyncio.to_thread(engine.shutdown)
+            engine.shutdown()  # in the loop's thread: it cancels tasks of the loop
+            await asyncio.sleep(0)
+            del engine
+            gc.collect()  # vLLM's destructor fails, loudly, once the interpreter is going down

@@ -4,17 +4,16 @@ The engine core is a child process. Its output goes to a log file, named in ever
 over the user's terminal.
 """
 
-import contextlib
 import difflib
 import importlib.util
 import logging
 import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
+from engine.generators.background import quiet_descriptors
 
 __all__ = ["cache_directory", "engine_defaults", "log_path", "require_vllm", "start_engine"]
 
@@ -79,7 +78,7 @@ def _memory_kib() -> tuple[int, int]:
 
 def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
     """An `AsyncLLM`. Raises InputError when vLLM refuses the model or the arguments."""
-    with _quiet_children():
+    with quiet_descriptors(log_path()):
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -96,21 +95,3 @@ def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
             reason = " ".join(str(error).split())[:400]
             remedy = f"vLLM's log is {log_path()}"
             raise InputError(Problem(spec, f"vLLM cannot serve it: {reason}", remedy)) from error
-
-
-@contextlib.contextmanager
-def _quiet_children() -> Iterator[None]:
-    """Point the descriptors that child processes inherit at the log file while they start."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    log = os.open(log_path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    saved = os.dup(1), os.dup(2)
-    try:
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        yield
-    finally:
-        os.dup2(saved[0], 1)
-        os.dup2(saved[1], 2)
-        for descriptor in (log, *saved):
-            os.close(descriptor)
