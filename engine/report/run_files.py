@@ -1,0 +1,115 @@
+"""What a run directory holds, read one line at a time: a run may have a million records."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jsonlines
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from constitution.problems import InputError, Problem
+from engine.records import Failure, Record
+
+__all__ = [
+    "PrincipleText",
+    "read_failures",
+    "read_manifest",
+    "read_principle_texts",
+    "read_records",
+]
+
+_Row = TypeVar("_Row", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipleText:
+    """What a report says of a principle."""
+
+    statement: str = ""
+    severity: str = ""
+
+
+def read_manifest(run_dir: Path) -> dict[str, Any]:
+    """The run's manifest. Raises InputError if the directory is not a run."""
+    path = run_dir / "manifest.json"
+    if not path.is_file():
+        what = "is not a run: it has no manifest.json"
+        raise InputError(Problem(str(run_dir), what, "name a directory that a run was written to"))
+    try:
+        manifest = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InputError(Problem(str(path), f"is not JSON ({error})", "run again")) from error
+    if not isinstance(manifest, dict):
+        raise InputError(Problem(str(path), "is not a JSON object", "run again"))
+    return manifest
+
+
+def read_records(run_dir: Path) -> Iterator[Record]:
+    """Records in the order they were written. A torn last line, which resuming mends, is left out.
+
+    Raises InputError, with the line, for a line that is not a record.
+    """
+    return _rows(run_dir / "records.jsonl", Record)
+
+
+def read_failures(run_dir: Path) -> Iterator[Failure]:
+    """Failures in the order they were written. Raises as `read_records` does."""
+    return _rows(run_dir / "failures.jsonl", Failure)
+
+
+def read_principle_texts(run_dir: Path) -> dict[str, PrincipleText]:
+    """Principle id to its words, from the run's copy of the constitution.
+
+    A report only decorates its numbers with them, so a copy that is missing or that another
+    version wrote costs the words and not the report.
+    """
+    path = run_dir / "constitution.yaml"
+    try:
+        document = yaml.safe_load(path.read_bytes()) if path.is_file() else None
+    except yaml.YAMLError:
+        return {}
+    principles = document.get("principles") if isinstance(document, dict) else None
+    found = [item for item in principles or () if isinstance(item, dict) and "id" in item]
+    return {str(item["id"]): _principle_text(item) for item in found}
+
+
+def _principle_text(item: Mapping[str, Any]) -> PrincipleText:
+    return PrincipleText(str(item.get("statement", "")), str(item.get("severity", "medium")))
+
+
+def _rows(path: Path, row: type[_Row]) -> Iterator[_Row]:
+    for number, line in enumerate(_objects(path), start=1):
+        try:
+            yield row.model_validate(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            what = f"is not a {row.__name__.lower()} ({field}: {first['msg']})"
+            remedy = "restore the file, or run again into an empty directory"
+            raise InputError(Problem(f"{path}:{number}", what, remedy)) from error
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        return
+    with path.open("rb") as stream, jsonlines.Reader(stream) as reader:
+        try:
+            yield from reader.iter(type=dict)
+        except jsonlines.InvalidLineError as error:
+            if not _at_end(reader):
+                remedy = "restore the file, or run again into an empty directory"
+                where = f"{path}:{error.lineno}"
+                raise InputError(Problem(where, "is not a JSON object", remedy)) from error
+
+
+def _at_end(reader: jsonlines.Reader) -> bool:
+    try:
+        reader.read()
+    except EOFError:
+        return True
+    except jsonlines.InvalidLineError:
+        pass
+    return False

@@ -1,0 +1,72 @@
+"""Which words of an answer a revision changed, at a bounded cost."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+__all__ = ["Change", "word_diff"]
+
+_LONGEST = 4_000
+"""Pieces on either side that are still compared."""
+_MOST_PAIRS = 40_000
+"""Equal pieces across the two sides, which is what matching takes its time over: a text that
+repeats itself, as small models do, has very many."""
+_PIECES = (re.compile(r"\w+|\s+|[^\w\s]"), re.compile(r"[^.!?\n]*[.!?\n]+\s*|[^.!?\n]+"))
+"""Words first; sentences or lines when there are too many words."""
+_ISLAND = 3
+"""Unchanged characters between two changes that are too few to be worth reading alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A stretch of both texts; unchanged where `before == after`.
+
+    The `before`s joined are the first text, the `after`s the second.
+    """
+
+    before: str
+    after: str
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing changed here."""
+        return self.before == self.after
+
+
+def word_diff(before: str, after: str) -> tuple[Change, ...]:
+    """How `before` became `after`: by word, by sentence if they are long, else all at once."""
+    for pieces in _PIECES:
+        old, new = pieces.findall(before), pieces.findall(after)
+        if max(len(old), len(new)) <= _LONGEST and _pairs(old, new) <= _MOST_PAIRS:
+            return tuple(_joined(_matched(old, new)))
+    return (Change(before, after),)
+
+
+def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
+    there = Counter(piece for piece in new if not piece.isspace())
+    return sum(there[piece] for piece in old)
+
+
+def _matched(old: Sequence[str], new: Sequence[str]) -> Iterable[Change]:
+    # White space as junk: it never anchors a match, which keeps matches long and matching fast.
+    matcher = SequenceMatcher(str.isspace, old, new, autojunk=False)
+    for _, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        yield Change("".join(old[old_from:old_to]), "".join(new[new_from:new_to]))
+
+
+def _joined(changes: Iterable[Change]) -> list[Change]:
+    """`changes` with neighbouring changes, and unchanged islands between them, made one."""
+    joined: list[Change] = []
+    for change in changes:
+        island = len(joined) > 1 and joined[-1].same and len(joined[-1].before.strip()) <= _ISLAND
+        if island and not change.same:
+            between, earlier = joined.pop(), joined.pop()
+            change = _sum(_sum(earlier, between), change)
+        joined.append(change)
+    return joined
+
+
+def _sum(first: Change, second: Change) -> Change:
+    return Change(first.before + second.before, first.after + second.after)

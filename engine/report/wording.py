@@ -1,0 +1,80 @@
+"""What a report says in plain words, and how it writes numbers."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from engine.records import DropReason, Flag, Outcome
+
+__all__ = [
+    "DROPPED_BECAUSE",
+    "FLAGGED_BECAUSE",
+    "OUTCOMES",
+    "decimal",
+    "percent",
+    "setting_rows",
+    "visible",
+]
+
+DROPPED_BECAUSE = {
+    DropReason.NO_PRINCIPLE_APPLIES: "No principle of the constitution applies to the prompt.",
+    DropReason.CONTEXT_OVERFLOW: "The conversation grew longer than the model can read.",
+    DropReason.EMPTY_ANSWER: "The policy answered nothing, so there was nothing to revise.",
+    DropReason.EMPTY_CRITIQUE: "The critic wrote nothing for the reviser to go by.",
+    DropReason.EMPTY_REVISION: "Nothing was left of the revision once it was cleaned.",
+    DropReason.UNCHANGED_REVISION: "The reviser repeated the answer word for word.",
+    DropReason.TRUNCATED_REVISION: "The revision ran into its token limit before it ended.",
+    DropReason.OVERLONG_REVISION: "The revision is many times longer than the answer.",
+    DropReason.CRITIQUE_LEAK: "The revision talks about the critique instead of to the user.",
+}
+FLAGGED_BECAUSE = {
+    Flag.TRUNCATED_ANSWER: "The first answer ran into its token limit.",
+    Flag.TRUNCATED_CRITIQUE: "The critique ran into its token limit.",
+    Flag.PREAMBLE_REMOVED: "An introduction such as “Sure, here is …” was cut from the revision.",
+    Flag.REASONING_REMOVED: "The model's thinking was cut from its output.",
+}
+OUTCOMES = {
+    Outcome.REVISED: "A usable revision came of it.",
+    Outcome.COMPLIANT: "The judge found nothing to revise.",
+    Outcome.DROPPED: "No usable revision came of it.",
+}
+
+# Characters that show nothing or reorder what is around them. Line breaks, tabs and the joiners
+# that scripts and emoji need are left alone.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    """`text` with its invisible and reordering characters spelled out, as in `⟨U+202E⟩`."""
+    return _HIDDEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
+
+
+def percent(share: float | None) -> str:
+    """`12%`, `0.4%`, or a dash where there is nothing to take a share of."""
+    if share is None:
+        return "–"
+    digits = 1 if 0 < share < 0.0995 or 0.9 < share < 1 else 0
+    return f"{share:.{digits}%}"
+
+
+def decimal(number: float | None) -> str:
+    """`1,234`, `0.42`, or a dash where there is no number."""
+    if number is None:
+        return "–"
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.2f}"
+
+
+def setting_rows(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted name, value) pairs."""
+    rows: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            rows += setting_rows(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            rows.append((f"{prefix}{key}", text))
+    return rows
