@@ -7,8 +7,8 @@ their well-known spellings, and prefixes are exact only as far as the server's o
 import hashlib
 import json
 import math
-import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -27,7 +27,6 @@ from engine.messages import Conversation, to_dicts
 
 __all__ = ["ServerGenerator"]
 
-_SPEC = re.compile(r"(?P<model>.+?)@(?P<urls>https?://\S+)")
 _CONTROL_TOKENS = (
     ("<", r"\|[^|<>\s]{1,64}\|>"),
     (r"\[", r"/?INST\]"),
@@ -40,9 +39,9 @@ _TOP_LOGPROBS = 20
 
 
 class ServerGenerator:
-    """A model behind one or several servers. Arguments as of ServerPool.
+    """A model behind one or several servers. Options as of ServerPool.
 
-    Raises InputError, at `start`, if the client library is missing.
+    Raises InputError for what is no URL and, at `start`, if the client library is missing.
     """
 
     def __init__(
@@ -54,27 +53,21 @@ class ServerGenerator:
         retries: int = 5,
         backoff: float = 0.5,
         concurrency: int = 256,
+        spec: str | None = None,
     ) -> None:
         self._model = model
         self._urls = tuple(url.rstrip("/") for url in urls)
+        _check_urls(self._urls)
+        self._spec = spec or f"server:{model}@{','.join(self._urls)}"
         self._concurrency = concurrency
         self._pool = ServerPool(
             self._urls, timeout=timeout, retries=retries, backoff=backoff, concurrency=concurrency
         )
         self._neutraliser = Neutraliser(_CONTROL_TOKENS)
 
-    @classmethod
-    def from_spec(cls, text: str) -> "ServerGenerator":
-        """From what follows `server:` in a spec. Raises InputError."""
-        match = _SPEC.fullmatch(text)
-        if match is None:
-            form = "write server:MODEL@http://HOST:PORT/v1, further URLs after commas"
-            raise InputError(Problem(f"server:{text}", "names no model and URL", form))
-        return cls(match["model"], tuple(filter(None, match["urls"].split(","))))
-
     @property
     def spec(self) -> str:
-        return f"server:{self._model}@{','.join(self._urls)}"
+        return self._spec
 
     @property
     def fingerprint(self) -> str:
@@ -209,6 +202,21 @@ def _choice(text: str, choices: tuple[str, ...]) -> Choice:
 
 def _bad(what: str, text: str) -> TransientError:
     return TransientError(FailureReason.BAD_RESPONSE, f"bad response: {what} in {text[:200]!r}")
+
+
+def _check_urls(urls: tuple[str, ...]) -> None:
+    problem, form = "is not the URL of a server", "write http://HOST:PORT/v1"
+    wrong = [Problem(url or "server", problem, form) for url in urls if not _is_url(url)]
+    if wrong:
+        raise InputError(wrong)
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        return False
 
 
 def _affinity(messages: Conversation) -> str:

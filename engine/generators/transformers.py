@@ -1,0 +1,226 @@
+"""A Hugging Face model in process: `transformers:NAME_OR_PATH`, for where vLLM is not.
+
+Requests that arrive within a few milliseconds share a batch, which runs to its longest row's end
+in one worker thread. There is no KV cache between turns: for runs of any size use `vllm:`.
+"""
+
+import asyncio
+import itertools
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from constitution.problems import InputError, Problem
+from engine.generators.base import (
+    Capacity,
+    Choice,
+    Completion,
+    FailureReason,
+    GenerationError,
+    Request,
+    Sampling,
+)
+from engine.generators.chat_template import ChatEncoder
+from engine.generators.fingerprint import fingerprint_model
+from engine.generators.transformers_batch import Row, generate_batch
+from engine.messages import Conversation
+
+__all__ = ["TransformersGenerator"]
+
+
+@dataclass(order=True, slots=True)
+class _Job:
+    priority: int
+    arrival: int
+    row: Row = field(compare=False)
+    batch: asyncio.Future[asyncio.Future[None]] = field(compare=False)
+    """The run of the batch that took this job, once one has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    model: Any
+    encoder: ChatEncoder
+    eos_ids: frozenset[int]
+    pad_id: int
+    context: int
+    """Most tokens of prompt and completion together."""
+
+
+class TransformersGenerator:
+    """A causal language model loaded by transformers.
+
+    `dtype` is `auto` (as saved) on a GPU and float32 on a CPU unless given; `device` is the GPU if
+    there is one; `gather` is how long a batch waits for more requests, in seconds. `start` raises
+    InputError if the packages are missing or there is no such model.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        chat_template: str | None = None,
+        spec: str | None = None,
+        revision: str | None = None,
+        dtype: str | None = None,
+        device: str | None = None,
+        batch_size: int = 8,
+        gather: float = 0.005,
+    ) -> None:
+        self._model = str(model)
+        self._chat_template = chat_template
+        self._spec = spec or f"transformers:{model}"
+        self._revision = revision
+        self._dtype = dtype
+        self._device = device
+        self._batch_size = batch_size
+        self._gather = gather
+        self._fingerprint = fingerprint_model(
+            self._model,
+            backend="transformers",
+            chat_template=chat_template,
+            revision=revision,
+            dtype=dtype,
+        )
+        self._loaded: _Loaded | None = None
+        self._starting = asyncio.Lock()
+        self._queue: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
+        self._arrivals = itertools.count()
+        self._thread = ThreadPoolExecutor(1, "transformers")
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def spec(self) -> str:
+        return self._spec
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def capacity(self) -> Capacity:
+        return Capacity(sequences=self._batch_size)
+
+    async def start(self) -> None:
+        async with self._starting:
+            if self._loaded is None:
+                loop = asyncio.get_running_loop()
+                self._loaded = await loop.run_in_executor(self._thread, self._load)
+                self._serving = asyncio.create_task(self._serve())
+
+    async def close(self) -> None:
+        serving, self._serving, self._loaded = self._serving, None, None
+        if serving is not None:
+            serving.cancel()
+            await asyncio.wait([serving])
+        while not self._queue.empty():
+            self._queue.get_nowait().batch.cancel()
+
+    async def generate(self, request: Request) -> Completion:
+        encoder = self._started.encoder
+        prompt = self._encode(request.messages)
+        room = self._started.context - len(prompt)
+        sampling = replace(request.sampling, max_tokens=min(request.sampling.max_tokens, room))
+        row = Row(prompt, sampling, request.seed)
+        await self._run(row, request.priority)
+        kept = row.generated[:-1] if row.stopped else row.generated
+        return Completion(
+            text=encoder.decode(kept),
+            finish_reason="stop" if row.stopped else "length",
+            prompt_tokens=len(prompt),
+            completion_tokens=len(row.generated),
+            tokens=encoder.generated_tokens(kept),
+        )
+
+    async def choose(
+        self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
+    ) -> Choice:
+        candidates = self._started.encoder.choice_token_ids(choices)
+        prompt = self._encode(messages)
+        row = Row(prompt, Sampling(max_tokens=1, temperature=0.0), candidates=candidates)
+        await self._run(row, priority)
+        mass = sum(row.masses)
+        uniform = (1 / len(choices),) * len(choices)
+        probabilities = tuple(part / mass for part in row.masses) if mass else uniform
+        return Choice(probabilities, min(mass, 1.0), prompt_tokens=len(prompt))
+
+    @property
+    def _started(self) -> _Loaded:
+        if self._loaded is None:
+            raise RuntimeError("call start() before the first request")
+        return self._loaded
+
+    def _encode(self, messages: Conversation) -> list[int]:
+        prompt, context = self._started.encoder.encode(messages), self._started.context
+        if len(prompt) >= context:
+            message = f"{len(prompt)} prompt tokens do not fit the model's {context}"
+            raise GenerationError(FailureReason.CONTEXT_OVERFLOW, message)
+        return prompt
+
+    async def _run(self, row: Row, priority: int) -> None:
+        """Waits for a batch to take the row, then for the batch."""
+        taken = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Job(priority, next(self._arrivals), row, taken))
+        await asyncio.shield(await taken)
+
+    async def _serve(self) -> None:
+        while True:
+            jobs = [await self._queue.get()]
+            await asyncio.sleep(self._gather)
+            while len(jobs) < self._batch_size and not self._queue.empty():
+                jobs.append(self._queue.get_nowait())
+            wanted = [job for job in jobs if not job.batch.cancelled()]
+            # Choices first: they take one step, and would otherwise wait for the longest row.
+            await self._run_batch([job for job in wanted if job.row.candidates])
+            await self._run_batch([job for job in wanted if not job.row.candidates])
+
+    async def _run_batch(self, jobs: list[_Job]) -> None:
+        if not jobs:
+            return
+        loaded, rows = self._started, [job.row for job in jobs]
+        loop = asyncio.get_running_loop()
+        batch = loop.run_in_executor(
+            self._thread, generate_batch, loaded.model, rows, loaded.eos_ids, loaded.pad_id
+        )
+        for job in jobs:
+            if not job.batch.cancelled():
+                job.batch.set_result(batch)
+        await asyncio.wait([batch])
+
+    def _load(self) -> _Loaded:
+        try:
+            import torch
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+        except ImportError as error:
+            install = "install them with: pip install 'solon[transformers]'"
+            raise InputError(
+                Problem(self._spec, "needs the packages torch and transformers", install)
+            ) from error
+        device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = self._dtype or ("float32" if device == "cpu" else "auto")
+        try:
+            tokenizer: Any = AutoTokenizer.from_pretrained(self._model, revision=self._revision)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                self._model, revision=self._revision, dtype=dtype
+            )
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:300]
+            remedy = "give a directory with config.json, weights and tokenizer, or a hub's name"
+            raise InputError(
+                Problem(self._spec, f"the model does not load: {reason}", remedy)
+            ) from error
+        encoder = ChatEncoder(tokenizer, self._fingerprint, self._chat_template, self._spec)
+        return _adopt(model.to(device).eval(), tokenizer, encoder)
+
+
+def _adopt(model: Any, tokenizer: Any, encoder: ChatEncoder) -> _Loaded:
+    """The model with its limits; its own generation defaults are dropped, ours are complete."""
+    stated = model.generation_config.eos_token_id
+    stated = stated if isinstance(stated, list) else [stated]
+    eos_ids = frozenset(id_ for id_ in (*stated, tokenizer.eos_token_id) if id_ is not None)
+    model.generation_config = type(model.generation_config)()
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    return _Loaded(model, encoder, eos_ids, pad_id, context or sys.maxsize)
