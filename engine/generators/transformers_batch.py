@@ -110,9 +110,9 @@ class _Draw:
             0.0 if row.done else draw.random()
             for row, draw in zip(self._rows, self._randoms, strict=True)
         ]
-        probabilities = (scores / temperatures.clamp(min=1e-5)).softmax(-1).double()
+        probabilities = (scores.double() / temperatures.clamp(min=1e-5)).softmax(-1)
         cumulative = _nucleus(probabilities, top_ps).cumsum(-1)
-        targets = _column(uniforms, scores).double() * cumulative[:, -1:]
+        targets = _column(uniforms, scores) * cumulative[:, -1:]
         sampled = torch.searchsorted(cumulative, targets, right=True).squeeze(1)
         sampled = sampled.clamp(max=scores.shape[1] - 1)
         return torch.where(temperatures.squeeze(1) > 0, sampled, scores.argmax(-1))
@@ -126,11 +126,11 @@ def _nucleus(probabilities: Any, top_ps: Any) -> Any:
         return probabilities
     ordered, order = probabilities.sort(-1, descending=True)
     before = ordered.cumsum(-1) - ordered
-    kept = torch.where((before < top_ps) | (top_ps >= 1), ordered, 0.0)
+    kept = torch.where((before < top_ps) | (before == 0) | (top_ps >= 1), ordered, 0.0)
     return torch.zeros_like(probabilities).scatter_(1, order, kept)
 
 
 def _column(values: list[float], like: Any) -> Any:
     import torch
 
-    return torch.tensor(values, device=like.device, dtype=torch.float32)[:, None]
+    return torch.tensor(values, device=like.device, dtype=torch.float64)[:, None]
