@@ -93,12 +93,11 @@ def test_files_are_short():
 
 
 def functions_of(path):
+    """Each function and the lines of its body: a command's signature is a list of options."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield (
-                f"{path.relative_to(ROOT)}:{node.lineno} {node.name}",
-                node.end_lineno - node.lineno + 1,
-            )
+            name = f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+            yield name, node.end_lineno - node.body[0].lineno + 1
 
 
 def test_functions_are_short():
