@@ -14,9 +14,11 @@ from constitution.schema import Constitution
 from engine.batch import Window, revise_all
 from engine.cached_generator import CachedGenerator
 from engine.completion_cache import CompletionCache
+from engine.plan import Plan, plan_run
 from engine.prompts import Prompt, PromptSource
 from engine.records import Failure, Record
-from engine.run_directory import Identity, Mode, RunDirectory
+from engine.run_directory import Mode, RunDirectory
+from engine.run_identity import Identity
 from engine.settings import LoopSettings, Roles
 
 __all__ = ["Progress", "RevisionRun", "RunResult", "cached_roles"]
@@ -106,6 +108,18 @@ class RevisionRun:
     def complete(self) -> bool:
         """Whether every prompt has its row already."""
         return self._done >= self.prompts.count
+
+    @property
+    def updated(self) -> bool:
+        """Whether this run takes up one whose constitution has been edited since."""
+        return self.directory.aside is not None
+
+    def plan(self) -> Plan:
+        """What the whole run would generate, given the cache."""
+        prompts, cache = self.prompts, self.directory.cache
+        return plan_run(
+            prompts, prompts.count, self.constitution, self.roles, self.settings, cache=cache
+        )
 
     async def stream(self) -> AsyncIterator[Record | Failure]:
         """Finish what remains; each result is on disk before it is yielded.

@@ -7,16 +7,16 @@ The manifest says what the run is (its identity) before the first record is writ
 after the last one; `complete` is the last thing written.
 """
 
+import contextlib
 import json
 import os
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import yaml
 
@@ -25,48 +25,12 @@ from constitution.schema import Constitution
 from engine.completion_cache import CompletionCache
 from engine.jsonl_store import DirectoryLock, JsonlStore, write_json_atomic
 from engine.records import Failure, Outcome, Record
+from engine.run_identity import Difference, Identity, differences
 
-__all__ = ["Difference", "Done", "Identity", "Mode", "RunDirectory"]
+__all__ = ["Done", "Mode", "RunDirectory"]
 
 Mode = Literal["resume", "update", "overwrite"]
 _KEPT_BESIDE = ("records.jsonl", "failures.jsonl", "escalations.jsonl", "constitution.yaml")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What makes a run this run: change any of it and the records would differ."""
-
-    constitution: Mapping[str, Any]
-    """name, version and hash."""
-    prompts: Mapping[str, Any]
-    """path, count and hash."""
-    models: Mapping[str, Mapping[str, Any]]
-    """Role to spec, fingerprint and sampling."""
-    settings: Mapping[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the manifest."""
-        plain: dict[str, Any] = json.loads(
-            json.dumps({
-                "constitution": dict(self.constitution),
-                "prompts": dict(self.prompts),
-                "models": {role: dict(model) for role, model in self.models.items()},
-                "settings": dict(self.settings),
-            })
-        )
-        return plain
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One part of the identity in which a directory's run is another."""
-
-    what: str
-    theirs: Any
-    ours: Any
-
-    def __str__(self) -> str:
-        return f"{self.what} was {self.theirs}, now {self.ours}"
 
 
 class Done:
@@ -103,6 +67,9 @@ class RunDirectory:
         self.totals: Counter[str] = Counter()
         self.usage: Counter[str] = Counter()
         self.done = Done(array("Q"))
+        self.aside: Path | None = None
+        """Where an update put the previous records."""
+        self._created: str | None = None
         self._lock: DirectoryLock | None = None
 
     # Opening ------------------------------------------------------------------------------------
@@ -130,21 +97,22 @@ class RunDirectory:
                 raise InputError(Problem(str(self.path), problem, "name another with --out"))
 
     def _settle(self, mode: Mode) -> None:
-        found = self.manifest()
-        differences = self.differences(found) if found else []
-        if differences and mode != "overwrite":
-            self._refuse_unless_update(differences, mode)
+        found = self.manifest() if mode != "overwrite" else None
+        ours = self.identity.as_dict()
+        differing = differences(found.get("identity", {}), ours) if found else []
+        if differing and mode != "overwrite":
+            self._refuse_unless_update(differing, mode)
             self._set_aside()
             found = None
-        elif found and mode == "overwrite":
+        elif mode == "overwrite":
             for name in (*_KEPT_BESIDE, "manifest.json", "report.html"):
                 (self.path / name).unlink(missing_ok=True)
             found = None
         self.cache = CompletionCache(self.path / "completions.sqlite")
         self.records = JsonlStore(self.path / "records.jsonl")
         self.failures = JsonlStore(self.path / "failures.jsonl")
-        self.escalations = JsonlStore(self.path / "escalations.jsonl")
         self._take_up(found or {})
+        self.escalations = JsonlStore(self.path / "escalations.jsonl")
 
     def _refuse_unless_update(self, differences: list[Difference], mode: Mode) -> None:
         only_constitution = all(d.what == "constitution" for d in differences)
@@ -160,22 +128,6 @@ class RunDirectory:
         )
         raise InputError(Problem(str(self.path), f"holds another run: {told}", remedy))
 
-    def differences(self, manifest: Mapping[str, Any]) -> list[Difference]:
-        """In what this run differs from the one in the directory."""
-        theirs, ours = manifest.get("identity", {}), self.identity.as_dict()
-        found = []
-        for part, key in (("constitution", "hash"), ("prompts", "hash")):
-            left, right = theirs.get(part, {}), ours[part]
-            if left.get(key) != right[key]:
-                found.append(Difference(part, _brief(left), _brief(right)))
-        for part in ("models", "settings"):
-            left, right = theirs.get(part, {}), ours[part]
-            for name in sorted({*left, *right}):
-                if left.get(name) != right.get(name):
-                    label = f"--{name}" if part == "models" else name.replace("_", " ")
-                    found += _differing(label, left.get(name), right.get(name))
-        return found
-
     def _set_aside(self) -> None:
         number = 1
         while (self.path / "previous" / str(number) / "manifest.json").exists():
@@ -185,23 +137,27 @@ class RunDirectory:
         for name in (*_KEPT_BESIDE, "report.html", "manifest.json"):
             if (self.path / name).exists():
                 os.replace(self.path / name, aside / name)
+        self.aside = aside
 
     def _take_up(self, found: Mapping[str, Any]) -> None:
         """Learn what is done; escalations are written anew from the records, since a kill may have
         come between the two; failures that may succeed now are forgotten."""
         done = array("Q")
-        escalated = []
-        for row in self.records.read():
-            done.append(Done.digest(row["id"]))
-            self.totals[row["outcome"]] += 1
-            if row["escalate"]:
-                escalated.append(json.dumps(row, ensure_ascii=False))
-        self.escalations.replace(escalated)
-        self.totals["escalated"] = len(escalated)
-        final = [row for row in self.failures.read() if not row["retryable"]]
-        self.failures.replace([json.dumps(row, ensure_ascii=False) for row in final])
-        self.totals["failed"] = len(final)
-        done.extend(Done.digest(row["id"]) for row in final)
+        with _rewritten(self.path / "escalations.jsonl") as escalations:
+            for row in self.records.read():
+                done.append(Done.digest(row["id"]))
+                self.totals[row["outcome"]] += 1
+                if row["escalate"]:
+                    escalations.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    self.totals["escalated"] += 1
+        with _rewritten(self.path / "failures.jsonl") as failures:
+            for row in self.failures.read():
+                if not row["retryable"]:
+                    failures.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    done.append(Done.digest(row["id"]))
+                    self.totals["failed"] += 1
+        self.failures.close()
+        self.failures = JsonlStore(self.path / "failures.jsonl")
         self.done = Done(done)
         self.usage.update(found.get("usage", {}))
         self._created = found.get("created")
@@ -281,15 +237,10 @@ class RunDirectory:
 _OURS = (*_KEPT_BESIDE, "completions.sqlite", "previous", "report.html", "lock", ".lock")
 
 
-def _brief(part: Mapping[str, Any]) -> str:
-    name = part.get("name") or part.get("path") or "none"
-    return f"{name} ({part.get('hash', '?')})"
-
-
-def _differing(label: str, left: Any, right: Any) -> list[Difference]:
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        keys = sorted(k for k in {*left, *right} if left.get(k) != right.get(k))
-        if "spec" in keys and "fingerprint" in keys:
-            keys.remove("fingerprint")
-        return [Difference(f"{label} {key}", left.get(key), right.get(key)) for key in keys]
-    return [Difference(label, left, right)]
+@contextlib.contextmanager
+def _rewritten(path: Path) -> Iterator[TextIO]:
+    """A file to write in place of `path`; it takes its place, whole, when the block ends."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        yield file
+    os.replace(partial, path)

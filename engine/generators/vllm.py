@@ -5,7 +5,6 @@ Options after `?` in the spec go to vLLM's engine arguments by their own names
 """
 
 import asyncio
-import gc
 import itertools
 import math
 import os
@@ -158,6 +157,11 @@ class VllmGenerator:
         return Choice(probabilities, min(mass, 1.0), len(ids), output.num_cached_tokens or 0)
 
     @property
+    def engine(self) -> Any:
+        """The `AsyncLLM`, for whoever wants vLLM itself; None before `start`."""
+        return self._engine
+
+    @property
     def _started(self) -> ChatEncoder:
         if self._encoder is None:
             raise RuntimeError("call start() before the first request")
@@ -198,6 +202,5 @@ class VllmGenerator:
         engine, self._engine, self._encoder = self._engine, None, None
         if engine is not None:
             engine.shutdown()  # in the loop's thread: it cancels tasks of the loop
-            await asyncio.sleep(0)
-            del engine
-            gc.collect()  # vLLM's destructor fails, loudly, once the interpreter is going down
+            # vLLM's destructor calls it once more, and fails loudly when the interpreter ends.
+            engine.shutdown = lambda *_, **__: None

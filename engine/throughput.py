@@ -1,0 +1,38 @@
+"""How fast a model last ran on this machine, so that a plan can say how long a run will take."""
+
+import json
+
+from engine.generators.vllm_platform import cache_directory
+from engine.jsonl_store import write_json_atomic
+from engine.run import Progress
+
+__all__ = ["expected_seconds", "remember_throughput"]
+
+_FILE = "throughput.json"
+_FEWEST = 500
+"""Generated tokens from which a run's pace says something."""
+
+
+def remember_throughput(fingerprint: str, progress: Progress) -> None:
+    """Keep this run's generated tokens per second, if it generated enough of them."""
+    if progress.generated_tokens < _FEWEST:
+        return
+    path = cache_directory() / _FILE
+    known = _known()
+    known[fingerprint] = progress.generated_tokens / max(progress.seconds, 1e-3)
+    write_json_atomic(path, known)
+
+
+def expected_seconds(fingerprint: str, completion_tokens: int) -> float | None:
+    """Seconds to generate so many tokens, at the last run's pace; None if there was none."""
+    pace = _known().get(fingerprint)
+    return completion_tokens / pace if pace else None
+
+
+def _known() -> dict[str, float]:
+    path = cache_directory() / _FILE
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {k: v for k, v in known.items() if isinstance(v, float)}

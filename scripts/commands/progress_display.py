@@ -1,0 +1,79 @@
+"""A run's progress: a live bar on a terminal, one line every few seconds in a log."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from engine.run import Progress
+
+__all__ = ["duration", "shown_progress"]
+
+_EVERY = 5.0
+"""Seconds between lines in a log."""
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people: `45 s`, `3 min 20 s`, `2 h 05 min`."""
+    if seconds is None:
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _figures(now: Progress) -> str:
+    if not now.started:
+        return f"starting the model ({duration(now.seconds)})"
+    served = now.cached_requests / now.requests if now.requests else 0.0
+    prefix = now.kv_cached_tokens / now.prompt_tokens if now.prompt_tokens else 0.0
+    pace = now.generated_tokens / now.seconds if now.seconds else 0.0
+    dropped = now.totals.get("dropped", 0) + now.totals.get("failed", 0)
+    return (
+        f"{pace:,.0f} tok/s | KV prefix {prefix:.0%} | reused {served:.0%} | "
+        f"dropped {dropped:,} | left {duration(now.seconds_left)}"
+    )
+
+
+@contextlib.asynccontextmanager
+async def shown_progress(console: Console, progress: Callable[[], Progress]) -> AsyncIterator[None]:
+    """Show `progress()` until the block ends."""
+    show = _live if console.is_terminal else _lines
+    task = asyncio.ensure_future(show(console, progress))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _live(console: Console, progress: Callable[[], Progress]) -> None:
+    columns = (
+        SpinnerColumn(),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} conversations"),
+        TextColumn("{task.fields[figures]}", style="dim"),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        now = progress()
+        shown = bar.add_task("", total=now.total, completed=now.done, figures=_figures(now))
+        while True:
+            await asyncio.sleep(0.25)
+            now = progress()
+            bar.update(shown, completed=now.done, figures=_figures(now))
+
+
+async def _lines(console: Console, progress: Callable[[], Progress]) -> None:
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(_EVERY)
+        now = progress()
+        elapsed = duration(time.monotonic() - began)
+        line = f"{elapsed}: {now.done:,}/{now.total:,} conversations | {_figures(now)}"
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,81 @@
+"""What commands share on a terminal: a console that engines cannot write over, signals, progress."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from constitution.problems import InputError
+from engine.generators.background import kill_descendants
+
+__all__ = ["EXIT_INTERRUPTED", "all_problems", "error_console", "run_interruptibly"]
+
+EXIT_INTERRUPTED = 130
+_GRACE = 8.0
+"""Seconds an interrupted command may take to stop its engines before they are killed."""
+
+Result = TypeVar("Result")
+
+
+def error_console() -> Console:
+    """A console on a duplicate of standard error: what an engine's children print while they start
+    is sent to a log, and this stays on the terminal."""
+    stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", buffering=1)
+    return Console(file=stream, highlight=False)
+
+
+def all_problems(*steps: Callable[[], Any]) -> list[Any]:
+    """The result of each step; raises one InputError with the problems of all of them."""
+    results, problems = [], []
+    for step in steps:
+        try:
+            results.append(step())
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return results
+
+
+def run_interruptibly(
+    work: Coroutine[Any, Any, Result], on_interrupt: Callable[[], None]
+) -> Result:
+    """Run `work` to its end; SIGINT and SIGTERM cancel it, and KeyboardInterrupt is raised.
+
+    `on_interrupt` is called at the first signal. A second signal, or `_GRACE` seconds, ends the
+    process without waiting for engines; everything finished is on disk by then.
+    """
+
+    async def watched() -> Result:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work)
+        signalled = False
+
+        def stop() -> None:
+            nonlocal signalled
+            if signalled:
+                _abandon()
+            signalled = True
+            on_interrupt()
+            loop.call_later(_GRACE, _abandon)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+        try:
+            return await task
+        except BaseException:
+            if signalled:
+                raise KeyboardInterrupt from None
+            raise
+
+    return asyncio.run(watched())
+
+
+def _abandon() -> None:
+    kill_descendants()
+    os._exit(EXIT_INTERRUPTED)

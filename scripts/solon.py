@@ -1,0 +1,70 @@
+"""The `solon` command. Commands import what they need when they run, so that each starts fast."""
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from constitution.problems import InputError
+from scripts.commands.constitution import app as constitution_app
+from scripts.commands.export import export
+from scripts.commands.report import report
+from scripts.commands.revise import revise
+from scripts.commands.try_one import try_one
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Hold a model to a written constitution: critique, revise, report, train.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.add_typer(constitution_app, name="constitution")
+app.command("try")(try_one)
+app.command()(revise)
+app.command()(report)
+app.command()(export)
+
+
+def main() -> NoReturn:
+    """Run a command. Wrong input ends in one line per problem and exit code 2, never a traceback."""
+    from engine.generators.base import GeneratorUnavailable
+    from engine.storage import StorageFull
+
+    try:
+        app(standalone_mode=True)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except InputError as error:
+        code = _say(error, 2)
+    except StorageFull as error:
+        code = _say(error, 2)
+    except GeneratorUnavailable as error:
+        code = _say(f"{error}\nWhat was finished is on disk; the same command resumes.", 1)
+    except KeyboardInterrupt:
+        code = 130
+    _leave(code)
+
+
+def _say(message: object, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit at once: an engine's child processes and threads must not hold an ended command."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "multiprocessing.process" in sys.modules:
+        from engine.generators.background import kill_descendants
+
+        kill_descendants()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
