@@ -54,9 +54,16 @@ def visible(text: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """`12%`, `0.4%`, or a dash where there is nothing to take a share of."""
+    """`12%`, `0.4%`, or a dash where there is nothing to take a share of.
+
+    Only none is `0%` and only all is `100%`.
+    """
     if share is None:
         return "–"
+    if 0 < share < 0.001:
+        return "<0.1%"
+    if 0.999 < share < 1:
+        return ">99.9%"
     digits = 1 if 0 < share < 0.0995 or 0.9 < share < 1 else 0
     return f"{share:.{digits}%}"
 
