@@ -104,7 +104,7 @@ class _Lines:
 
     def __iter__(self) -> Iterator[bytes]:
         for self.number, line in enumerate(self._lines, 1):  # noqa: B020 (the counter is the point)
-            yield line
+            yield line.rstrip(b"\r\n")  # an error at its end is in this line, not the next
 
 
 def _jsonl_rows(path: Path) -> Iterator[Row]:
@@ -136,7 +136,7 @@ def _broken_line(error: jsonlines.InvalidLineError) -> Row:
 def _strict_loads(text: str | bytes) -> Any:
     """JSON without the liberties Python takes: no NaN, and no key twice, one of which is lost."""
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return _STRICT.decode(text if isinstance(text, str) else text.decode())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -152,6 +152,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
