@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -33,7 +34,8 @@ def report(
 
 def print_summary(summary: RunSummary, console: Console) -> None:
     """The run's numbers as a table, a line for each principle and one for all prompts."""
-    table = Table(title=escape(_headline(summary)), title_justify="left", header_style="bold")
+    title = escape(_headline(summary))
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     table.add_column("principle", overflow="fold")
     for name in _NUMBERS:
         table.add_column(name, justify="right")

@@ -1,0 +1,52 @@
+"""What `solon report` and `solon export` say in the terminal."""
+
+import io
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from constitution.problems import InputError
+from engine.report import summarize
+from scripts.commands.export import export
+from scripts.commands.report import print_summary, report
+from tests.engine.run_fixture import PRINCIPLES, write_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "run", 60)
+
+
+def invoke(command, *arguments):
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_report_writes_the_page_and_prints_its_path(run):
+    result = invoke(report, run, "--sample", 5)
+    assert result.exit_code == 0
+    assert result.output.strip() == str(run / "report.html")
+    assert (run / "report.html").is_file()
+
+
+@pytest.mark.parametrize("command", [(report,), (export, "--format", "trl-sft")])
+def test_a_directory_that_is_no_run_is_the_users_error(tmp_path, command):
+    result = invoke(command[0], tmp_path, *command[1:])
+    assert isinstance(result.exception, InputError)
+
+
+def test_export_says_what_was_left_out(run, tmp_path):
+    result = invoke(export, run, "--format", "trl-preference", "--out", tmp_path / "rows.jsonl")
+    assert result.exit_code == 0, result.output
+    assert "rows.jsonl: " in result.output and "records left out: compliant" in result.output
+
+
+def test_summary_has_a_line_for_each_principle(run):
+    console = Console(file=io.StringIO(), width=120)
+    print_summary(summarize(run), console)
+    told = console.file.getvalue()
+    assert all(principle in told for principle in PRINCIPLES)
+    assert "household 1.2.0, complete" in told and "62 prompts" in told
