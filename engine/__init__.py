@@ -1,0 +1,73 @@
+"""Generate, critique, revise, judge: the engine behind `solon revise`, for use from Python."""
+
+from engine.api import revise, revise_async
+from engine.batch import Window, revise_all, stream
+from engine.completion_cache import CompletionCache
+from engine.critique_revise import ConversationFailed, critique_and_revise
+from engine.generators.base import (
+    Choice,
+    Completion,
+    GenerationError,
+    Generator,
+    GeneratorUnavailable,
+    Request,
+    Sampling,
+)
+from engine.generators.spec import open_generator
+from engine.judge import judge_answer
+from engine.messages import Conversation, Message
+from engine.plan import Plan, plan_run
+from engine.prompts import Prompt, PromptSource, open_prompts, prompts_from
+from engine.records import DropReason, Failure, Flag, Outcome, Record, Round, Verdict
+from engine.run import Progress, RevisionRun, RunResult
+from engine.settings import LoopSettings, RoleModel, Roles, roles
+from engine.storage import StorageFull
+
+__all__ = [  # noqa: RUF022  grouped by purpose
+    # run
+    "revise",
+    "revise_async",
+    "RevisionRun",
+    "RunResult",
+    "Progress",
+    "Plan",
+    "plan_run",
+    # one conversation, many conversations
+    "critique_and_revise",
+    "judge_answer",
+    "revise_all",
+    "stream",
+    "Window",
+    # settings
+    "LoopSettings",
+    "RoleModel",
+    "Roles",
+    "Sampling",
+    "roles",
+    # models
+    "Choice",
+    "Completion",
+    "CompletionCache",
+    "Generator",
+    "Request",
+    "open_generator",
+    # data
+    "Conversation",
+    "DropReason",
+    "Failure",
+    "Flag",
+    "Message",
+    "Outcome",
+    "Prompt",
+    "PromptSource",
+    "Record",
+    "Round",
+    "Verdict",
+    "open_prompts",
+    "prompts_from",
+    # errors
+    "ConversationFailed",
+    "GenerationError",
+    "GeneratorUnavailable",
+    "StorageFull",
+]
