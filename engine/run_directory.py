@@ -36,7 +36,7 @@ _KEPT_BESIDE = ("records.jsonl", "failures.jsonl", "escalations.jsonl", "constit
 class Done:
     """Ids already finished, 8 bytes each. Two ids collide once in 10^7 runs of a million."""
 
-    def __init__(self, ids: array[int]) -> None:
+    def __init__(self, ids: "array[int]") -> None:
         self._ids = array("Q", sorted(ids))
 
     @staticmethod
