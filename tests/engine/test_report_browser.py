@@ -158,6 +158,16 @@ def test_nothing_sticks_out_sideways(visit, width):
     visit(check)
 
 
+def test_a_printed_page_cuts_nothing_off(visit):
+    async def check(page):
+        await page.call("Emulation.setEmulatedMedia", media="print")
+        size = {"width": 700, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        await page.call("Emulation.setDeviceMetricsOverride", **size)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 700
+
+    visit(check)
+
+
 def test_tables_and_conversations_are_there_without_javascript(report, tmp_path):
     async def check():
         async with open_page(tmp_path / "profile") as page:
