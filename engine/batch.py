@@ -65,7 +65,7 @@ class Window:
         sequences = capacity.kv_tokens * self._requests / self._tokens
         if capacity.sequences is not None:
             sequences = min(sequences, capacity.sequences)
-        return int(sequences * self._SLACK)
+        return round(sequences * self._SLACK)
 
 
 async def stream(

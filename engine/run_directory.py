@@ -91,7 +91,8 @@ class RunDirectory:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(Problem(str(self.path), "is a file", "name a directory with --out"))
         if self.path.is_dir() and not (self.path / "manifest.json").exists():
-            foreign = [p.name for p in self.path.iterdir() if p.name not in _OURS]
+            names = (p.name for p in self.path.iterdir())
+            foreign = [name for name in names if not name.startswith(_OURS)]
             if foreign:
                 problem = f"is not a run: it holds {foreign[0]} and no manifest.json"
                 raise InputError(Problem(str(self.path), problem, "name another with --out"))
@@ -234,7 +235,7 @@ class RunDirectory:
                 self._lock.__exit__(None, None, None)
 
 
-_OURS = (*_KEPT_BESIDE, "completions.sqlite", "previous", "report.html", "lock", ".lock")
+_OURS = (*_KEPT_BESIDE, "completions.sqlite", "previous", "report.html", "lock")
 
 
 @contextlib.contextmanager

@@ -45,7 +45,9 @@ def engine_defaults() -> dict[str, Any]:
     """Engine arguments that suit this machine; on a GPU vLLM's own defaults do.
 
     On a CPU without bf16 instructions float32 is five times faster than emulated bf16, and with
-    few cores all of them compute (vLLM would keep one aside).
+    few cores all of them compute (vLLM would keep one aside). Prompts are prefilled whole there: a
+    seeded request whose prefill is cut in two kills vLLM's CPU worker, which rewinds a random
+    generator that cannot be rewound (seen with 0.31).
     """
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -63,6 +65,7 @@ def engine_defaults() -> dict[str, Any]:
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].split()
     return {
         "enforce_eager": True,
+        "enable_chunked_prefill": False,
         "dtype": "auto" if any(flag in flags for flag in _CPU_BF16_FLAGS) else "float32",
         "gpu_memory_utilization": round(0.8 * available / total, 2),
     }
