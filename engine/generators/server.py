@@ -50,7 +50,7 @@ class ServerGenerator:
         urls: tuple[str, ...],
         *,
         timeout: float = 120.0,
-        retries: int = 5,
+        retries: int = 8,
         backoff: float = 0.5,
         concurrency: int = 256,
         spec: str | None = None,

@@ -13,6 +13,12 @@ from engine.generators.base import Generator
 __all__ = ["open_generator"]
 
 _KINDS = ("embedded", "vllm", "server", "transformers", "scripted")
+_OPTIONS = {
+    "server": ("timeout", "retries", "backoff", "concurrency"),
+    "transformers": ("revision", "dtype", "device", "batch_size", "gather"),
+    "scripted": (),
+}
+"""Options by kind; those of vLLM are checked by vLLM when it starts."""
 
 
 def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Generator:
@@ -28,6 +34,7 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
         raise InputError(_unknown(spec, kind))
     if (colon and not name) or (not colon and kind in ("vllm", "server", "transformers")):
         raise InputError(Problem(spec, "names no model", f"write `{kind}:NAME`"))
+    _check_options(spec, kind, options)
     template = _template(chat_template)
     match kind:
         case "embedded":
@@ -81,6 +88,15 @@ def _options(spec: str, query: str) -> dict[str, Any]:
         except json.JSONDecodeError:
             options[key] = value
     return options
+
+
+def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
+    known = _OPTIONS.get(kind)
+    for name in options if known is not None else ():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(known) or 'none'}"
+            raise InputError(Problem(spec, f"`{kind}` has no option `{name}`", hint))
 
 
 def _template(chat_template: str | Path | None) -> str | None:

@@ -1,19 +1,22 @@
 """`solon export`: a run's records as a file to train on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from training.datasets import ExportFormat, ExportResult, export_run
+if TYPE_CHECKING:
+    from training.datasets import ExportResult
 
-__all__ = ["export", "print_export"]
+__all__ = ["export"]
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="Directory that a run was written to.")],
-    format: Annotated[ExportFormat, typer.Option("--format", "-f", help="Shape of the rows.")],
+    format: Annotated[
+        Literal["trl-sft", "trl-preference", "llm-swarm"],
+        typer.Option("--format", "-f", help="Shape of the rows."),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; by default RUN/FORMAT.jsonl.")
     ] = None,
@@ -29,21 +32,21 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Export a run as training data, saying what was left out and why."""
+    from training.datasets import ExportFormat, export_run
+
     result = export_run(
         run,
-        format,
+        ExportFormat(format),
         out or run / f"{format}.jsonl",
         every_revision=every_revision,
         include_compliant=compliant,
         include_escalated=escalated,
         overwrite=overwrite,
     )
-    print_export(result, Console())
+    _tell(result)
 
 
-def print_export(result: ExportResult, console: Console) -> None:
-    """Say how many rows were written where, and what gave none."""
-    console.print(f"{result.path}: {result.rows:,} rows", soft_wrap=True, highlight=False)
+def _tell(result: "ExportResult") -> None:
+    typer.echo(f"{result.path}: {result.rows:,} rows")
     for reason, count in sorted(result.skipped.items(), key=lambda item: -item[1]):
-        words = reason.replace("_", " ")
-        console.print(f"  {count:,} records left out: {words}", highlight=False, style="dim")
+        typer.echo(f"  {count:,} records left out: {reason.replace('_', ' ')}")

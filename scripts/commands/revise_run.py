@@ -21,7 +21,7 @@ from engine.run_directory import Mode
 from engine.settings import LoopSettings, RoleModel, Roles
 from engine.throughput import expected_seconds, remember_throughput
 from scripts.commands.progress_display import duration, shown_progress
-from scripts.commands.report import print_summary
+from scripts.commands.summary_table import print_summary
 from scripts.commands.terminal import (
     EXIT_INTERRUPTED,
     all_problems,

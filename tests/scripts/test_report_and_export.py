@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from constitution.problems import InputError
 from engine.report import summarize
 from scripts.commands.export import export
-from scripts.commands.report import print_summary, report
+from scripts.commands.report import report
+from scripts.commands.summary_table import print_summary
 from tests.engine.run_fixture import PRINCIPLES, write_run
 
 

@@ -1,0 +1,61 @@
+"""A run's numbers in the terminal."""
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from engine.records import Outcome
+from engine.report import PrincipleSummary, RunSummary
+from engine.report.wording import decimal, percent, visible
+
+__all__ = ["print_summary"]
+
+_NUMBERS = ("drawn", "kept", "revised", "yield", "dropped", "broken", "unsure")
+
+
+def print_summary(summary: RunSummary, console: Console) -> None:
+    """The run's numbers as a table, a line for each principle and one for all prompts."""
+    title = escape(_headline(summary))
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
+    table.add_column("principle", overflow="fold")
+    for name in _NUMBERS:
+        table.add_column(name, justify="right")
+    for principle in summary.principles:
+        table.add_row(escape(visible(principle.id)), *_numbers(principle))
+    console.print(table)
+    console.print(_totals(summary), highlight=False)
+    for reason, count in sorted(summary.drop_reasons.items(), key=lambda item: -item[1]):
+        console.print(f"  dropped {count:,}: {reason.replace('_', ' ')}", highlight=False)
+    for kind, count in sorted(summary.failure_kinds.items(), key=lambda item: -item[1]):
+        told = f"  failed {count:,}: {kind.reason.replace('_', ' ')} ({kind.stage})"
+        console.print(escape(visible(told)), highlight=False)
+
+
+def _headline(summary: RunSummary) -> str:
+    constitution = summary.constitution
+    name = f"{constitution.get('name', 'unnamed')} {constitution.get('version', '')}".strip()
+    state = "complete" if summary.complete else "interrupted"
+    return visible(f"{summary.name}: {name}, {state}")
+
+
+def _numbers(principle: PrincipleSummary) -> tuple[str, ...]:
+    return (
+        decimal(principle.drawn),
+        decimal(principle.skipped),
+        decimal(principle.revised),
+        percent(principle.revision_yield),
+        decimal(principle.dropped),
+        f"[red]{principle.violated:,}[/red]" if principle.violated else "0",
+        decimal(principle.undecided),
+    )
+
+
+def _totals(summary: RunSummary) -> str:
+    count = {outcome: summary.outcomes.get(outcome, 0) for outcome in Outcome}
+    return (
+        f"{summary.prompts:,} prompts: {count[Outcome.REVISED]:,} revised "
+        f"({percent(summary.revision_yield)} of those not compliant), "
+        f"{count[Outcome.COMPLIANT]:,} compliant, {count[Outcome.DROPPED]:,} dropped, "
+        f"{summary.failed:,} failed, {summary.escalated:,} escalated"
+    )
