@@ -1,16 +1,34 @@
 """What the model is held to: schema, loader, selection."""
 
-from constitution.loader import load_constitution, shipped_constitutions
+from constitution.loader import load_constitution, load_constitution_text, shipped_constitutions
 from constitution.problems import InputError, Problem
-from constitution.schema import Constitution, Principle
-from constitution.selection import draw
+from constitution.schema import (
+    AppliesTo,
+    Constitution,
+    FewShotExample,
+    Principle,
+    PrincipleTest,
+    Severity,
+    Stakeholder,
+)
+from constitution.selection import draw, draw_profile
 
-__all__ = [
+__all__ = [  # noqa: RUF022  # grouped by what they are for
+    # data
+    "AppliesTo",
     "Constitution",
-    "InputError",
+    "FewShotExample",
     "Principle",
+    "PrincipleTest",
+    "Severity",
+    "Stakeholder",
+    # reading
+    "InputError",
     "Problem",
-    "draw",
     "load_constitution",
+    "load_constitution_text",
     "shipped_constitutions",
+    # selection
+    "draw",
+    "draw_profile",
 ]

@@ -1,14 +1,20 @@
-"""YAML to Constitution."""
+"""YAML to Constitution: `extends` merged in, and everything that is wrong told at once."""
 
-import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
+from pydantic import ValidationError
 
+from constitution.merging import merge
 from constitution.problems import InputError, Problem
+from constitution.references import duplicate_problems, names_of, reference_problems
 from constitution.schema import Constitution
+from constitution.validation import closest, nearest, schema_problems, validated
+from constitution.yaml_source import MAX_BYTES, YamlSource, decode, read_yaml, shown
 
-__all__ = ["load_constitution", "shipped_constitutions"]
+__all__ = ["load_constitution", "load_constitution_text", "shipped_constitutions"]
 
 _LIBRARY = Path(__file__).parent / "library"
 
@@ -19,10 +25,179 @@ def shipped_constitutions() -> tuple[str, ...]:
 
 
 def load_constitution(source: str | Path) -> Constitution:
-    """Read a constitution from a file, or a shipped one by name."""
-    path = _LIBRARY / f"{source}.yaml" if source in shipped_constitutions() else Path(source)
-    if not path.exists():
-        raise InputError(Problem(str(path), "no such file"))
-    return Constitution.model_validate_json(
-        json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")))
+    """Read a constitution from a file, or a shipped one by name, with its parents merged in.
+
+    Raises InputError with every problem of the file and of those it extends.
+    """
+    if "\n" in str(source):
+        what, remedy = "this is text, not the name of a file", "use load_constitution_text"
+        raise InputError(Problem(shown(source), what, remedy))
+    return _Loading().load(_found(source, Path()))
+
+
+def load_constitution_text(text: str, where: str = "constitution") -> Constitution:
+    """Read a constitution from YAML text.
+
+    `where` stands for the file in messages, and what it extends is looked for beside it. Raises
+    InputError as `load_constitution` does.
+    """
+    return _Loading().load_text(text, Path(where))
+
+
+@dataclass
+class _Loading:
+    """One call: the problems so far, files already read, and the chain of those being read."""
+
+    problems: list[Problem] = field(default_factory=list)
+    loaded: dict[str, Constitution | None] = field(default_factory=dict)
+    chain: list[str] = field(default_factory=list)
+
+    def load(self, path: Path) -> Constitution:
+        """The whole constitution of a file. Raises InputError."""
+        return self._finished(self._file(path, None))
+
+    def load_text(self, text: str, path: Path) -> Constitution:
+        """The same from text that stands for a file."""
+        self.chain.append(os.path.abspath(path))
+        return self._finished(self._merged(read_yaml(text, str(path)), path))
+
+    def _finished(self, constitution: Constitution | None) -> Constitution:
+        if constitution is None or self.problems:
+            raise InputError(_in_order(self.problems))
+        return constitution
+
+    def _file(self, path: Path, named_at: str | None) -> Constitution | None:
+        """A file with its parents, read once however often it is extended; None if it is wrong."""
+        place = os.path.abspath(path)
+        if place in self.chain:
+            names = [Path(one).name for one in (*self.chain[self.chain.index(place) :], place)]
+            what = f"this file extends itself: {' -> '.join(names)}"
+            self.problems.append(Problem(named_at or str(path), what, "take one of them away"))
+            return None
+        if place not in self.loaded:
+            self.chain.append(place)
+            self.loaded[place] = self._read_and_merged(path, named_at)
+            self.chain.pop()
+        return self.loaded[place]
+
+    def _read_and_merged(self, path: Path, named_at: str | None) -> Constitution | None:
+        try:
+            source = read_yaml(decode(_read(path, named_at), str(path)), str(path))
+        except InputError as error:
+            self.problems += error.problems
+            return None
+        return self._merged(source, path)
+
+    def _merged(self, source: YamlSource, path: Path) -> Constitution | None:
+        """The constitution of a file, its parents merged in; None if any of them is wrong."""
+        before = len(self.problems)
+        self.problems += source.problems
+        self.problems += duplicate_problems(source)
+        own = self._validated(source)
+        asked = [self._file(parent, where) for parent, where in _parents(source, path)]
+        parents = [parent for parent in asked if parent is not None]
+        if len(parents) == len(asked):
+            self.problems += reference_problems(source, names_of(source, parents))
+            if len(self.chain) == 1:
+                self.problems += _no_principles(source, parents)
+        if own is None or len(self.problems) > before:
+            return None
+        whole = merge((*parents, own))
+        if len(self.chain) == 1:
+            self.problems += _nothing_to_draw(source, whole)
+        return whole
+
+    def _validated(self, source: YamlSource) -> Constitution | None:
+        try:
+            return validated(source.data)
+        except ValidationError as error:
+            self.problems += schema_problems(source, error)
+            return None
+
+
+def _found(name: str | Path, folder: Path) -> Path:
+    """A shipped constitution, or a file as seen from `folder`."""
+    return _LIBRARY / f"{name}.yaml" if name in shipped_constitutions() else folder / name
+
+
+def _parents(source: YamlSource, path: Path) -> Iterator[tuple[Path, str]]:
+    """What a file extends, each with where it says so."""
+    names = source.data.get("extends") if isinstance(source.data, dict) else None
+    names = [names] if isinstance(names, str) else names  # wrong, but what is meant is clear
+    for index, name in enumerate(names if isinstance(names, list) else ()):
+        if isinstance(name, str) and name.strip():
+            yield _found(name.strip(), path.parent), source.where(("extends", index))
+
+
+def _read(path: Path, named_at: str | None) -> bytes:
+    """At most a little more than MAX_BYTES. Raises InputError, at `named_at` if that is given."""
+    subject = f"{shown(str(path))} " if named_at else ""
+    where = named_at or str(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InputError(Problem(where, f"{subject}no such file", _alike(path))) from None
+    except IsADirectoryError:
+        what, remedy = f"{subject}is a folder, not a file", _alike(path / "x")
+        raise InputError(Problem(where, what, remedy)) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        what = f"{subject}cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise InputError(Problem(where, what, "is it a file that you may read?")) from None
+
+
+def _alike(path: Path) -> str:
+    """The shipped constitution or neighbouring file that was probably meant; or what there is."""
+    neighbours = sorted(p.name for p in _neighbours(path.parent) if p.suffix in (".yaml", ".yml"))
+    shipped = shipped_constitutions()
+    hint = nearest(path.name, neighbours) or nearest(path.stem, (*shipped, *neighbours))
+    if hint:
+        return hint
+    there = [f"shipped are {', '.join(shipped)}"] if shipped else []
+    if neighbours:
+        there.append(f"in that folder are {', '.join(neighbours[:8])}")
+    return "; ".join(there)
+
+
+def _neighbours(folder: Path) -> Sequence[Path]:
+    try:
+        return list(folder.iterdir())
+    except (OSError, ValueError):
+        return ()
+
+
+def _no_principles(source: YamlSource, parents: Sequence[Constitution]) -> Iterator[Problem]:
+    """Not when the key is mistyped or has no value: the schema tells that."""
+    data = source.data if isinstance(source.data, dict) else {"principles": None}
+    missing = data.get("principles", []) == [] and not any(
+        closest(key, ["principles"]) for key in data.keys() - {"principles"}
     )
+    if missing and not any(parent.principles for parent in parents):
+        where = source.where(("principles",), key=True)
+        yield Problem(where, "there are no principles", "list one or more under `principles:`")
+
+
+def _nothing_to_draw(source: YamlSource, constitution: Constitution) -> Iterator[Problem]:
+    """Profiles, and the constitution itself, under which every principle has weight 0."""
+    weights = {principle.id: principle.weight for principle in constitution.principles}
+    if not any(weights.values()):
+        where = source.where(("principles",), key=True)
+        yield Problem(where, "every principle has weight 0", "give one a weight above 0")
+        return
+    for name, stakeholder in constitution.stakeholders.items():
+        if not any((weights | stakeholder.weights).values()):
+            where = source.where(("stakeholders", name), key=True)
+            what = f"stakeholder {name!r} gives every principle weight 0"
+            yield Problem(where, what, "give one a weight above 0")
+
+
+def _in_order(problems: Sequence[Problem]) -> list[Problem]:
+    """Without repeats, file by file as they were met, each by line and column."""
+    files: dict[str, int] = {}
+
+    def place(problem: Problem) -> tuple[int, int, int]:
+        name, *numbers = problem.where.rsplit(":", 2)
+        line, column = map(int, numbers) if len(numbers) == 2 else (0, 0)
+        return files.setdefault(name, len(files)), line, column
+
+    return sorted(dict.fromkeys(problems), key=place)

@@ -6,8 +6,10 @@ generated JSON Schema (`constitution.schema.json`).
 
 import hashlib
 import json
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import cached_property
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -28,6 +30,12 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields replaced, unchecked; hashes are not carried over to it."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("content_hash", None)
+        return copied
 
 
 class Severity(StrEnum):
@@ -50,9 +58,11 @@ class PrincipleTest(_Model):
 class AppliesTo(_Model):
     """Narrows a principle to some prompts; an empty list means no restriction."""
 
-    tags: tuple[Slug, ...] = Field((), description="Only prompts that carry one of these tags.")
+    tags: tuple[Slug, ...] = Field(
+        default=(), description="Only prompts that carry one of these tags."
+    )
     stakeholders: tuple[Slug, ...] = Field(
-        (), description="Only runs whose stakeholder profile is one of these."
+        default=(), description="Only runs whose stakeholder profile is one of these."
     )
 
 
@@ -62,27 +72,31 @@ class Principle(_Model):
     id: Slug = Field(description="Stable name; never reused for another meaning.")
     statement: Text = Field(description="What the assistant does or does not do, in one sentence.")
     critique: Text | None = Field(
-        None, description="What the critic is asked; by default, where the reply falls short."
+        default=None,
+        description="What the critic is asked; by default, where the reply falls short.",
     )
     revision: Text | None = Field(
-        None, description="What the reviser is asked; by default, to rewrite the reply to comply."
+        default=None,
+        description="What the reviser is asked; by default, to rewrite the reply to comply.",
     )
     preference: Text | None = Field(
-        None, description="The comparative question the judge answers between two replies."
+        default=None, description="The comparative question the judge answers between two replies."
     )
-    weight: Weight = Field(1.0, description="Sampling weight, and weight in rewards; 0 is never.")
+    weight: Weight = Field(
+        default=1.0, description="Sampling weight, and weight in rewards; 0 is never."
+    )
     severity: Severity = Field(
-        Severity.MEDIUM,
+        default=Severity.MEDIUM,
         strict=False,
         description="critical: if still broken at the end, a person must look.",
     )
-    tags: tuple[Slug, ...] = Field((), description="Topics, for reports and for filtering.")
+    tags: tuple[Slug, ...] = Field(default=(), description="Topics, for reports and for filtering.")
     applies_to: AppliesTo = Field(
         default_factory=AppliesTo, description="Which prompts and stakeholders this concerns."
     )
-    tests: tuple[PrincipleTest, ...] = Field((), description="Unit tests of the principle.")
+    tests: tuple[PrincipleTest, ...] = Field(default=(), description="Unit tests of the principle.")
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """Hash of what a model can be asked about this principle (16 hex digits)."""
         return _hash([self.statement, self.critique, self.revision, self.preference])
@@ -109,16 +123,19 @@ class Constitution(_Model):
     """A named, versioned list of principles. `extends` is already merged in."""
 
     name: Slug
-    version: Text = Field("1.0.0", description="Quoted, so that YAML does not read a number.")
+    version: Text = Field(
+        default="1.0.0", description="Quoted, so that YAML does not read a number."
+    )
     description: Text | None = None
     extends: tuple[Text, ...] = Field(
-        (), description="Constitutions merged first: a shipped name or a path relative to this."
+        default=(),
+        description="Constitutions merged first: a shipped name or a path relative to this.",
     )
     preamble: Text | None = Field(
-        None, description="Context shown to critic, reviser and judge before each question."
+        default=None, description="Context shown to critic, reviser and judge before each question."
     )
     principles: tuple[Principle, ...] = Field(
-        (), description="At least one, counting those of `extends`."
+        default=(), description="At least one, counting those of `extends`."
     )
     stakeholders: dict[Slug, Stakeholder] = Field(default_factory=dict)
     few_shot: tuple[FewShotExample, ...] = ()
@@ -130,7 +147,7 @@ class Constitution(_Model):
                 return principle
         raise KeyError(principle_id)
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """Hash of everything that can change what a run asks (16 hex digits); not of the tests."""
         exclude: Any = {"principles": {"__all__": {"tests"}}, "description": True}

@@ -1,0 +1,75 @@
+"""YAML's own errors, said in terms of what the author typed."""
+
+import re
+
+import yaml
+
+from constitution.problems import Problem
+
+__all__ = ["syntax_problem"]
+
+_QUOTE = "put the text in quotes, or on the next lines after `|`"
+
+_ADVICE = (
+    ("could not find expected ':'", "a key without `:`, or text that is indented too little", ""),
+    ("but found '<scalar>'", "text after the closing quote, or wrongly indented", _QUOTE),
+    ("but found '<block mapping start>'", "this is not indented like what is before it", ""),
+    ("'<block sequence start>'", "this list is not indented like what is before it", ""),
+    ("but found '-'", "this `-` is not indented like what is before it", ""),
+    ("but found '?'", "this key is not indented like what is before it", ""),
+    ("sequence entries are not allowed", "a list cannot start here", "start it on a new line"),
+    ("found unexpected end of stream", "a quote or bracket is never closed", "close it"),
+    ("but got '<stream end>'", "a quote or bracket is never closed", "close it"),
+    ("or '}', but got", "a bracket `{` is closed by another kind", "close it with `}`"),
+    ("or ']', but got", "a bracket `[` is closed by another kind", "close it with `]`"),
+    ("unexpected document separator", "a quote is never closed before `---`", "close it"),
+    ("found undefined alias", "text that starts with `*` is an alias to YAML", _QUOTE),
+    ("expected alphabetic or numeric character", "`*` and `&` are special at the start", _QUOTE),
+    ("found duplicate anchor", "this anchor (`&name`) came before", "give it another name"),
+    ("expected a single document", "a second document", "keep one per file"),
+    ("but found '<document start>'", "`---` inside a value", _QUOTE),
+    ("nested too deeply", "this is nested too deeply", "a constitution is four levels deep"),
+    ("found unknown escape character", "this `\\` starts no known escape", "write `\\\\`"),
+)
+"""Part of what PyYAML says, what it means, the remedy."""
+
+
+def syntax_problem(error: yaml.YAMLError, text: str, name: str) -> Problem:
+    """What is wrong in `text`, where, and how to mend it."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return _unreadable(error, text, name)
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    said = " ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", ""))))
+    what, remedy = _advice(said, _rest(text, line, column), text, line)
+    if "never closed" in what and getattr(error, "context_mark", None):
+        line, column = error.context_mark.line, error.context_mark.column  # type: ignore[attr-defined]
+    return Problem(f"{name}:{line + 1}:{column + 1}", what, remedy)
+
+
+def _advice(said: str, rest: str, text: str, line: int) -> tuple[str, str]:
+    lines = text.splitlines()
+    if rest.startswith("\t") or (line < len(lines) and re.match(r" *\t", lines[line])):
+        return "a tab in the indentation", "use spaces"
+    if "cannot start any token" in said:
+        return f"text cannot start with {rest[:1]!r}", _QUOTE
+    if "mapping values are not allowed" in said:
+        if ": " in lines[line][: len(lines[line]) - len(rest)]:
+            return "a second `: ` in one value", _QUOTE
+        return "a key below text, or indented more than the keys above", "align it with them"
+    for part, what, remedy in _ADVICE:
+        if part in said:
+            return what, remedy
+    return f"not YAML: {said or 'unreadable'}", ""
+
+
+def _rest(text: str, line: int, column: int) -> str:
+    lines = text.splitlines()
+    return lines[line][column:] if line < len(lines) else ""
+
+
+def _unreadable(error: yaml.reader.ReaderError, text: str, name: str) -> Problem:
+    before = text[: error.position]
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    code = error.character if isinstance(error.character, int) else ord(error.character)
+    return Problem(f"{name}:{line}:{column}", f"control character U+{code:04X}", "take it out")
