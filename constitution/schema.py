@@ -31,10 +31,22 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    @property
+    def content_hash(self) -> str:
+        """Hash of what can change what a model is asked (16 hex digits); computed once."""
+        return self._content_hash
+
+    @cached_property
+    def _content_hash(self) -> str:
+        return _hash(self._hashed())
+
+    def _hashed(self) -> object:
+        return self.model_dump(mode="json")
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with some fields replaced, unchecked; hashes are not carried over to it."""
+        """A copy with some fields replaced, unchecked; the hash is not carried over to it."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop("content_hash", None)
+        copied.__dict__.pop("_content_hash", None)
         return copied
 
 
@@ -96,10 +108,8 @@ class Principle(_Model):
     )
     tests: tuple[PrincipleTest, ...] = Field(default=(), description="Unit tests of the principle.")
 
-    @cached_property
-    def content_hash(self) -> str:
-        """Hash of what a model can be asked about this principle (16 hex digits)."""
-        return _hash([self.statement, self.critique, self.revision, self.preference])
+    def _hashed(self) -> object:
+        return [self.statement, self.critique, self.revision, self.preference]
 
 
 class FewShotExample(_Model):
@@ -147,11 +157,10 @@ class Constitution(_Model):
                 return principle
         raise KeyError(principle_id)
 
-    @cached_property
-    def content_hash(self) -> str:
-        """Hash of everything that can change what a run asks (16 hex digits); not of the tests."""
+    def _hashed(self) -> object:
+        """Everything but tests and description."""
         exclude: Any = {"principles": {"__all__": {"tests"}}, "description": True}
-        return _hash(self.model_dump(mode="json", exclude=exclude))
+        return self.model_dump(mode="json", exclude=exclude)
 
 
 def _hash(value: object) -> str:

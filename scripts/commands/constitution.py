@@ -1,0 +1,92 @@
+"""`solon constitution`: check, show and list constitutions."""
+
+from typing import Annotated
+
+import typer
+
+from constitution.problems import InputError, Problem
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Check, show and list constitutions.", no_args_is_help=True)
+
+Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped constitution.")]
+
+
+@app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(help="YAML files, or names of shipped ones.")],
+) -> None:
+    """Say that each file is fine, or everything that is wrong with it."""
+    from constitution.loader import load_constitution
+
+    problems: list[Problem] = []
+    for file in files:
+        try:
+            loaded = load_constitution(file)
+        except InputError as error:
+            problems += error.problems
+            continue
+        count, tests = len(loaded.principles), sum(len(p.tests) for p in loaded.principles)
+        typer.echo(
+            f"{file}: ok: {loaded.name} {loaded.version}, "
+            f"{_counted(count, 'principle')}, {_counted(tests, 'test')}, {loaded.content_hash}"
+        )
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+
+
+@app.command()
+def show(
+    file: Source,
+    principle: Annotated[str | None, typer.Option(help="Only the principle of that id.")] = None,
+    rendered: Annotated[
+        bool, typer.Option("--rendered", help="Exactly what the models will be asked.")
+    ] = False,
+) -> None:
+    """Print a constitution with its parents merged in, or what it makes the models read."""
+    from constitution.loader import load_constitution
+    from constitution.validation import nearest
+    from scripts.commands.constitution_show import print_constitution, rendered_requests
+
+    loaded = load_constitution(file)
+    ids = [p.id for p in loaded.principles]
+    if principle is not None and principle not in ids:
+        remedy = nearest(principle, ids) or f"it has {', '.join(ids)}"
+        raise InputError(Problem("--principle", f"{loaded.name} has no {principle!r}", remedy))
+    chosen = [p for p in loaded.principles if principle in (None, p.id)]
+    if rendered:
+        typer.echo(rendered_requests(loaded, chosen))
+    else:
+        print_constitution(loaded, chosen)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of constitution files, for editors."""
+    from constitution.json_schema import json_schema_text
+
+    typer.echo(json_schema_text(), nl=False)
+
+
+@app.command("list")
+def list_shipped() -> None:
+    """List the shipped constitutions."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from constitution.loader import load_constitution, shipped_constitutions
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for name in shipped_constitutions():
+        loaded = load_constitution(name)
+        count = _counted(len(loaded.principles), "principle")
+        table.add_row(name, escape(f"{loaded.description or ''} ({count})".strip()))
+    Console().print(table)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
