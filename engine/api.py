@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -33,7 +33,7 @@ async def revise_async(
     sampling: Sampling | None = None,
     out: str | Path | None = None,
     mode: Mode = "resume",
-) -> AsyncIterator[Record | Failure]:
+) -> AsyncGenerator[Record | Failure, None]:
     """Yield each prompt's Record, or Failure, as it finishes.
 
     `prompts` is a file (str or Path) or any iterable of texts, dicts or Prompts, streamed. `model`
@@ -52,7 +52,7 @@ async def revise_async(
             raise TypeError("with `out`, prompts must be a file: a run must be able to resume")
         run = RevisionRun(Path(out), source, constitution, cast, settings, mode=mode)
         try:
-            async with aclosing(run.stream()) as results:  # type: ignore[type-var]
+            async with aclosing(run.stream()) as results:
                 async for result in results:
                     yield result
         finally:
@@ -62,7 +62,7 @@ async def revise_async(
         for generator in cast.generators:
             await generator.start()
         stream = revise_all(prompts_from(source), constitution, cast, settings)
-        async with aclosing(stream) as results:  # type: ignore[type-var]
+        async with aclosing(stream) as results:
             async for result in results:
                 yield result
     finally:
@@ -101,7 +101,7 @@ def revise(
 class _Pump:
     """Runs an asynchronous stream in a thread of its own, into a bounded queue."""
 
-    def __init__(self, stream: AsyncIterator[Record | Failure]) -> None:
+    def __init__(self, stream: AsyncGenerator[Record | Failure, None]) -> None:
         self.results: queue.Queue[Record | Failure | BaseException | None] = queue.Queue(256)
         self.thread = threading.Thread(target=self._work, name="solon-revise", daemon=True)
         self._stream = stream
@@ -129,7 +129,7 @@ class _Pump:
         task = asyncio.current_task()
         if task is not None:
             self._running = (asyncio.get_running_loop(), task)
-        async with aclosing(self._stream) as source:  # type: ignore[type-var]
+        async with aclosing(self._stream) as source:
             async for result in source:
                 while self.results.full():
                     await asyncio.sleep(0.01)

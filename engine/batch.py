@@ -5,7 +5,7 @@ finishes the next is admitted. Memory is bounded by the window, not by the numbe
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -70,7 +70,7 @@ class Window:
 
 async def stream(
     items: Iterable[Item], work: Callable[[Item], Awaitable[Result]], window: Window
-) -> AsyncIterator[Result]:
+) -> AsyncGenerator[Result, None]:
     """Results of `work` in the order they finish, at most `window.size` under way.
 
     Items are drawn lazily. An exception of `work` ends the stream; closing it cancels what is
@@ -112,7 +112,7 @@ async def revise_all(
     settings: LoopSettings,
     *,
     window: Window | None = None,
-) -> AsyncIterator[Record | Failure]:
+) -> AsyncGenerator[Record | Failure, None]:
     """Critique and revise every prompt; each yields one record or one failure, as it finishes.
 
     Raises GeneratorUnavailable when an engine is gone; what was yielded before stands.

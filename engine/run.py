@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -121,7 +121,7 @@ class RevisionRun:
             prompts, prompts.count, self.constitution, self.roles, self.settings, cache=cache
         )
 
-    async def stream(self) -> AsyncIterator[Record | Failure]:
+    async def stream(self) -> AsyncGenerator[Record | Failure, None]:
         """Finish what remains; each result is on disk before it is yielded.
 
         However it ends - done, closed, cancelled, an engine gone, disk full - what was finished is
@@ -135,7 +135,7 @@ class RevisionRun:
             self.remaining(), self.constitution, self.roles, self.settings, window=self._window
         )
         try:
-            async with aclosing(results):  # type: ignore[type-var]
+            async with aclosing(results):
                 async for result in results:
                     self.directory.add(result)
                     self._done += 1
@@ -147,7 +147,7 @@ class RevisionRun:
 
     async def execute(self, on_progress: Callable[[Progress], None] | None = None) -> RunResult:
         """`stream` to its end, telling `on_progress` after each result."""
-        async with aclosing(self.stream()) as results:  # type: ignore[type-var]
+        async with aclosing(self.stream()) as results:
             async for _ in results:
                 if on_progress:
                     on_progress(self.progress())

@@ -170,7 +170,10 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
 
 def _explained(error: sqlite3.Error, path: Path) -> Exception:
     """The error as the caller can act on it."""
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the low byte is the primary code
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_IOERR_WRITE:  # a quota or a limit on file sizes
+        return StorageFull(path)
+    match code & 0xFF:  # the low byte is the primary code
         case sqlite3.SQLITE_FULL:
             return StorageFull(path)
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:

@@ -6,8 +6,8 @@ The same prompts, principles, sampling and output lengths, in alternating order 
   barrier  all answers, then all critiques, then all revisions, through offline `LLM.chat`
   raw      the engine's own requests, known in advance, submitted to vLLM all at once: the limit
 
-Every prompt cache is emptied before each. Output lengths are fixed per request (drawn once), so
-that all three decode the same tokens. The last line is the engine's own overhead per conversation,
+Every prompt cache is emptied before each. Decoding is greedy and
+output lengths are fixed per request (drawn once), so that all three decode the same tokens. The last line is the engine's own overhead per conversation,
 on the scripted generator. On a GPU: `--model-config DIR --load-format dummy` measures the shapes of
 a model without its weights.
 """
@@ -48,7 +48,7 @@ _WORDS = (
     "safe should so story tell that the their they thing think this to want was water way we what "
     "when why will with without work would write you your"
 ).split()
-_LENGTHS = {1: (40, 160), 3: (30, 100), 5: (40, 160)}
+_LENGTHS = {1: (24, 72), 3: (16, 48), 5: (24, 72)}
 """Tokens of an answer, a critique and a revision, by how many turns their prompt has."""
 
 
@@ -118,7 +118,7 @@ def write_prompts(path: Path, count: int, words: int) -> PromptSource:
 
 _STAGES = (("policy", None), ("critic", critique_request), ("reviser", revision_request))
 SETTINGS = LoopSettings(rounds=1, final_check=False, longest_revision=1e9)
-SAMPLING = Sampling(max_tokens=256, temperature=0.7)
+SAMPLING = Sampling(max_tokens=72, temperature=0.0)
 
 
 class Bench:
@@ -286,7 +286,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model-config", type=Path, help="a model directory [the embedded model]")
     parser.add_argument("--load-format", default="auto", help="`dummy` for random weights")
     parser.add_argument("--conversations", type=int, default=120)
-    parser.add_argument("--words", type=int, default=160, help="mean words of a prompt")
+    parser.add_argument("--words", type=int, default=80, help="mean words of a prompt")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--constitution", default="harmlessness")
     parser.add_argument("--option", action="append", default=[], help="vLLM argument, key=value")

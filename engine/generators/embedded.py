@@ -131,20 +131,21 @@ class EmbeddedGenerator:
         return TransformersGenerator(str(directory))
 
     @property
-    def _started(self) -> Generator:
+    def backend_generator(self) -> Generator:
+        """The generator behind this one. Raises RuntimeError before `start`."""
         if self._inner is None:
             raise RuntimeError("call start() before the first request")
         return self._inner
 
     async def generate(self, request: Request) -> Completion:
         """As the backend does."""
-        return await self._started.generate(request)
+        return await self.backend_generator.generate(request)
 
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
         """As the backend does."""
-        return await self._started.choose(messages, choices, priority=priority)
+        return await self.backend_generator.choose(messages, choices, priority=priority)
 
     async def close(self) -> None:
         """Stop the backend."""

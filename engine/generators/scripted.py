@@ -19,10 +19,10 @@ import hashlib
 import random
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import (
@@ -52,7 +52,7 @@ class ScriptRule(BaseModel):
     match: str = ""
     reply: str | tuple[str, ...] | None = None
     probabilities: tuple[float, ...] | None = None
-    finish_reason: Annotated[str, Field(pattern="^(stop|length)$")] = "stop"
+    finish_reason: Literal["stop", "length"] = "stop"
     fail: FailureReason | None = None
     mass: float = 1.0
 
@@ -104,7 +104,7 @@ class ScriptedGenerator:
         rule, words = await self._prepare(request.messages)
         text = self._reply(rule, request)
         completion_tokens = len(text.split())
-        finish = "length" if rule and rule.finish_reason == "length" else "stop"
+        finish = rule.finish_reason if rule else "stop"
         return Completion(text, finish, words, 0, completion_tokens)
 
     async def choose(

@@ -13,7 +13,7 @@ from engine.generators.base import Generator
 __all__ = ["open_generator"]
 
 _KINDS = ("embedded", "vllm", "server", "transformers", "scripted")
-_OPTIONS = {
+_OPTIONS: dict[str, tuple[str, ...]] = {
     "server": ("timeout", "retries", "backoff", "concurrency"),
     "transformers": ("revision", "dtype", "device", "batch_size", "gather"),
     "scripted": (),
@@ -35,6 +35,8 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
     if (colon and not name) or (not colon and kind in ("vllm", "server", "transformers")):
         raise InputError(Problem(spec, "names no model", f"write `{kind}:NAME`"))
     _check_options(spec, kind, options)
+    if kind in ("vllm", "transformers"):
+        _check_model(spec, name)
     template = _template(chat_template)
     match kind:
         case "embedded":
@@ -91,12 +93,25 @@ def _options(spec: str, query: str) -> dict[str, Any]:
 
 
 def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
-    known = _OPTIONS.get(kind)
-    for name in options if known is not None else ():
+    if kind not in _OPTIONS:
+        return
+    known = _OPTIONS[kind]
+    for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(known) or 'none'}"
             raise InputError(Problem(spec, f"`{kind}` has no option `{name}`", hint))
+
+
+def _check_model(spec: str, name: str) -> None:
+    """Refuse at once what is no model directory and cannot be a hub's name (`org/name`)."""
+    path = Path(name).expanduser()
+    remedy = "give a directory with config.json, weights and tokenizer, or a hub's name"
+    if path.is_dir() and not (path / "config.json").exists():
+        raise InputError(Problem(spec, f"{path} has no config.json", remedy))
+    is_path = name.startswith(("/", ".", "~")) or name.count("/") > 1
+    if is_path and not path.exists():
+        raise InputError(Problem(spec, f"there is no {path}", remedy))
 
 
 def _template(chat_template: str | Path | None) -> str | None:

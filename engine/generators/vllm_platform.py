@@ -17,6 +17,7 @@ from engine.generators.background import quiet_descriptors
 
 __all__ = ["cache_directory", "engine_defaults", "log_path", "require_vllm", "start_engine"]
 
+_LOGS_KEPT = 10
 _CPU_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
@@ -32,6 +33,12 @@ def cache_directory() -> Path:
 def log_path() -> Path:
     """The engine's log file of this process."""
     return cache_directory() / f"vllm-{os.getpid()}.log"
+
+
+def _forget_old_logs() -> None:
+    logs = sorted(cache_directory().glob("vllm-*.log"), key=lambda log: log.stat().st_mtime)
+    for log in logs[:-_LOGS_KEPT]:
+        log.unlink(missing_ok=True)
 
 
 def require_vllm() -> None:
@@ -81,6 +88,7 @@ def _memory_kib() -> tuple[int, int]:
 
 def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
     """An `AsyncLLM`. Raises InputError when vLLM refuses the model or the arguments."""
+    _forget_old_logs()
     with quiet_descriptors(log_path()):
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -95,6 +103,6 @@ def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
         try:
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         except (ValueError, OSError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:400]
+            reason = " ".join(str(error).split())[:240]
             remedy = f"vLLM's log is {log_path()}"
             raise InputError(Problem(spec, f"vLLM cannot serve it: {reason}", remedy)) from error

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from constitution.problems import InputError
+from constitution.problems import InputError, Problem
 from engine.generators.background import kill_descendants
 
 __all__ = ["EXIT_INTERRUPTED", "all_problems", "error_console", "run_interruptibly"]
@@ -30,7 +30,8 @@ def error_console() -> Console:
 
 def all_problems(*steps: Callable[[], Any]) -> list[Any]:
     """The result of each step; raises one InputError with the problems of all of them."""
-    results, problems = [], []
+    results: list[Any] = []
+    problems: list[Problem] = []
     for step in steps:
         try:
             results.append(step())

@@ -72,7 +72,7 @@ def edited(rules, name):
         else p
         for p in rules.principles
     )
-    return rules.__class__(**{**dict(rules), "principles": changed})
+    return rules.model_copy(update={"principles": changed})
 
 
 def test_a_run_writes_a_record_for_every_prompt_and_says_it_is_complete(tmp_path, source):
