@@ -7,10 +7,11 @@ exact prefix of the next one and the KV cache serves it.
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from constitution.schema import Constitution, Principle, Severity
+from constitution.schema import Constitution, Principle
 from constitution.selection import draw
+from engine.conclusion import Course, conclude
 from engine.generators.base import (
     Choice,
     Completion,
@@ -22,7 +23,7 @@ from engine.hygiene import CleanedReply, clean_revision, remove_reasoning
 from engine.judge import judge_answer
 from engine.messages import Conversation, Message
 from engine.prompts import Prompt
-from engine.records import DropReason, Flag, Outcome, Record, Round, Usage, Verdict
+from engine.records import DropReason, Flag, Record, Round, Usage, Verdict
 from engine.rendering import critique_request, few_shot_messages, revision_request
 from engine.settings import LoopSettings, RoleModel, Roles
 
@@ -78,15 +79,15 @@ async def critique_and_revise(
         every_principle=settings.every_principle,
     )
     if not principles:
-        return loop.record(DropReason.NO_PRINCIPLE_APPLIES)
+        return loop.conclude(DropReason.NO_PRINCIPLE_APPLIES)
     await loop.answer_prompt()
     if not loop.answer:
-        return loop.record(DropReason.EMPTY_ANSWER)
+        return loop.conclude(DropReason.EMPTY_ANSWER)
     for index, principle in enumerate(principles):
         await loop.hold_against(index, principle)
     if settings.final_check:
         await loop.check_again(principles)
-    return loop.record()
+    return loop.conclude()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,51 +259,22 @@ class _Loop:
         self.prompt_tokens += answered.prompt_tokens
         self.completion_tokens += completion_tokens
 
-    def record(self, drop_reason: DropReason | None = None) -> Record:
-        """What came of the conversation."""
-        outcome, drop_reason = self._outcome(drop_reason)
-        unresolved = tuple(v.principle for v in self.final_verdicts if v.violates is not False)
-        accepted = [r.principle for r in self.rounds if r.critique and r.dropped is None]
-        return Record(
-            id=self.prompt.id,
-            row=self.prompt.row,
-            prompt=self.prompt.messages,
-            tags=self.prompt.tags,
-            answer=self.first_answer,
+    def conclude(self, drop_reason: DropReason | None = None) -> Record:
+        """What came of the conversation, so far."""
+        course = Course(
+            first_answer=self.first_answer,
+            final=self.answer,
             answer_flags=self.answer_flags,
             rounds=tuple(self.rounds),
-            final=self.answer,
-            outcome=outcome,
-            drop_reason=drop_reason,
             final_verdicts=self.final_verdicts,
-            unresolved=unresolved,
-            undone=tuple(p for p in unresolved if p in accepted[:-1]),
-            escalate=any(
-                self.constitution.principle(p).severity is Severity.CRITICAL for p in unresolved
-            ),
-            constitution=self.constitution.content_hash,
-            models={role: model.generator.spec for role, model in self.roles},
-            sampling={role: asdict(model.sampling) for role, model in self.roles},
-            seed=self.settings.seed,
             usage=Usage(
                 requests=self.requests,
                 prompt_tokens=self.prompt_tokens,
                 completion_tokens=self.completion_tokens,
             ),
-            extra=dict(self.prompt.extra),
+            drop_reason=drop_reason,
         )
-
-    def _outcome(self, drop_reason: DropReason | None) -> tuple[Outcome, DropReason | None]:
-        if drop_reason:
-            return Outcome.DROPPED, drop_reason
-        if self.answer != self.first_answer:
-            return Outcome.REVISED, None
-        reasons = [r.dropped for r in self.rounds if r.dropped]
-        if reasons:
-            return Outcome.DROPPED, reasons[-1]
-        if any(r.critique for r in self.rounds):
-            return Outcome.DROPPED, DropReason.UNCHANGED_REVISION
-        return Outcome.COMPLIANT, None
+        return conclude(self.prompt, self.constitution, self.roles, self.settings.seed, course)
 
 
 def _turn(completion: Completion, text: str) -> Message:

@@ -1,7 +1,9 @@
 """What a run is told to do: how many rounds, which model plays which role, and how it samples."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 from engine.generators.base import Generator, Sampling
 
@@ -38,7 +40,7 @@ class RoleModel:
     sampling: Sampling = field(default_factory=Sampling)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Roles:
     """Who answers, who criticises, who rewrites, who judges. Equal specs share one generator."""
 
@@ -52,6 +54,16 @@ class Roles:
         yield "critic", self.critic
         yield "reviser", self.reviser
         yield "judge", self.judge
+
+    @cached_property
+    def specs(self) -> dict[str, str]:
+        """Role to the spec of its generator."""
+        return {name: role.generator.spec for name, role in self}
+
+    @cached_property
+    def samplings(self) -> dict[str, dict[str, Any]]:
+        """Role to its sampling parameters."""
+        return {name: asdict(role.sampling) for name, role in self}
 
     @property
     def generators(self) -> tuple[Generator, ...]:
