@@ -44,9 +44,8 @@ def draw(
     drawn: list[Principle] = []
     for index in range(min(rounds, len(candidates))):
         key = f"{seed}\x00{prompt_id}\x00{index}\x00"
-        best = max(candidates, key=lambda pair: _score(key + pair[0].id, pair[1]))
-        candidates.remove(best)
-        drawn.append(best[0])
+        scores = [_score(key + principle.id, weight) for principle, weight in candidates]
+        drawn.append(candidates.pop(scores.index(max(scores)))[0])
     return tuple(drawn)
 
 
