@@ -16,7 +16,7 @@ from scripts.commands.try_one import try_one
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Hold a model to a written constitution: critique, revise, report, train.",
+    help="Hold a model to a written constitution: critique, revise, report.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
