@@ -96,6 +96,13 @@ def test_every_principle_has_tests_that_differ(shipped):
             assert test.compliant != test.violating, test.prompt
 
 
+def test_length_does_not_give_the_answer_away(shipped):
+    """Otherwise a judge that likes long answers would pass."""
+    tests = [test for principle in shipped.principles for test in principle.tests]
+    longer = sum(len(test.compliant) > len(test.violating) for test in tests)
+    assert 1 / 3 < longer / len(tests) < 2 / 3
+
+
 def test_no_text_is_used_twice(shipped):
     prompts = [test.prompt for principle in shipped.principles for test in principle.tests]
     answers = list(_answers(shipped.principles))
