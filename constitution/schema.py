@@ -116,27 +116,31 @@ class FewShotExample(_Model):
     """An example critique and revision, shown to the critic and reviser before the real one."""
 
     principle: Slug = Field(description="The principle whose critique and revision this shows.")
-    prompt: Text
-    answer: Text
-    critique: Text
-    revision: Text
+    prompt: Text = Field(description="What the user asks.")
+    answer: Text = Field(description="A first reply that falls short.")
+    critique: Text = Field(description="What is wrong with it, as the critic should put it.")
+    revision: Text = Field(description="The reply as it should be.")
 
 
 class Stakeholder(_Model):
     """A profile that re-weighs the principles; a principle not named keeps its own weight."""
 
-    description: Text | None = None
-    weights: dict[Slug, Weight] = Field(default_factory=dict)
+    description: Text | None = Field(default=None, description="Whose interest this is.")
+    weights: dict[Slug, Weight] = Field(
+        default_factory=dict, description="Principle ids to weights; 0 leaves a principle out."
+    )
 
 
 class Constitution(_Model):
     """A named, versioned list of principles. `extends` is already merged in."""
 
-    name: Slug
+    name: Slug = Field(description="What runs and reports call it; lower case, with hyphens.")
     version: Text = Field(
         default="1.0.0", description="Quoted, so that YAML does not read a number."
     )
-    description: Text | None = None
+    description: Text | None = Field(
+        default=None, description="What it is for, in a sentence or two; no model reads it."
+    )
     extends: tuple[Text, ...] = Field(
         default=(),
         description="Constitutions merged first: a shipped name or a path relative to this.",
@@ -147,8 +151,12 @@ class Constitution(_Model):
     principles: tuple[Principle, ...] = Field(
         default=(), description="At least one, counting those of `extends`."
     )
-    stakeholders: dict[Slug, Stakeholder] = Field(default_factory=dict)
-    few_shot: tuple[FewShotExample, ...] = ()
+    stakeholders: dict[Slug, Stakeholder] = Field(
+        default_factory=dict, description="Profiles by name; a run takes one or mixes them."
+    )
+    few_shot: tuple[FewShotExample, ...] = Field(
+        default=(), description="Examples that critic and reviser read before the conversation."
+    )
 
     def principle(self, principle_id: str) -> Principle:
         """The principle of that id. Raises KeyError."""

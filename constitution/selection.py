@@ -9,15 +9,15 @@ Nothing but ids and weights enters, so editing a principle's text moves no draw,
 principle moves about one draw in n, and removing one moves only its own.
 """
 
-import hashlib
-import math
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from math import log
 
 from constitution.schema import Constitution, Principle
 
 __all__ = ["draw", "draw_profile"]
 
-_SCALE = 2.0**-64
+_BUCKET = 2.0**-52
 
 
 def draw(
@@ -43,8 +43,8 @@ def draw(
         return tuple(principle for principle, _ in candidates)
     drawn: list[Principle] = []
     for index in range(min(rounds, len(candidates))):
-        key = f"{seed}\x00{prompt_id}\x00{index}\x00"
-        scores = [_score(key + principle.id, weight) for principle, weight in candidates]
+        place = _place(f"{seed}\x00{prompt_id}\x00{index}\x00")
+        scores = [_score(place, principle.id, weight) for principle, weight in candidates]
         drawn.append(candidates.pop(scores.index(max(scores)))[0])
     return tuple(drawn)
 
@@ -54,10 +54,10 @@ def draw_profile(shares: Mapping[str, float], *, prompt_id: str, seed: int = 0) 
 
     Raises ValueError when no share is positive.
     """
-    key = f"{seed}\x00{prompt_id}\x00profile\x00"
+    place = _place(f"{seed}\x00{prompt_id}\x00profile\x00")
     return max(
         (name for name, share in shares.items() if share > 0),
-        key=lambda name: _score(key + name, shares[name]),
+        key=lambda name: _score(place, name, shares[name]),
     )
 
 
@@ -80,8 +80,14 @@ def _candidates(
     return found
 
 
-def _score(key: str, weight: float) -> float:
-    """A positive score; u is the middle of its hash bucket, so that its logarithm is finite."""
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    uniform = (int.from_bytes(digest) + 0.5) * _SCALE
-    return -weight / math.log(min(uniform, 1 - 2.0**-53))
+def _place(key: str) -> blake2b:
+    """What is drawn for, hashed once for all candidates."""
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8)
+
+
+def _score(place: blake2b, name: str, weight: float) -> float:
+    """A positive score; u is the middle of one of 2**52 buckets, so that it is never 0 or 1."""
+    hashed = place.copy()
+    hashed.update(name.encode())
+    uniform = ((int.from_bytes(hashed.digest()) >> 12) + 0.5) * _BUCKET
+    return -weight / log(uniform)
