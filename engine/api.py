@@ -38,7 +38,8 @@ async def revise_async(
 
     `prompts` is a file (str or Path) or any iterable of texts, dicts or Prompts, streamed. `model`
     is a spec, a Generator, or Roles. With `out` every result is on disk before it is yielded, and
-    the same call resumes; `prompts` must then be a file. Raises InputError and GeneratorUnavailable.
+    the same call resumes; `prompts` must then be a file. The models are closed at the end. Raises
+    InputError, GeneratorUnavailable and StorageFull.
     """
     if isinstance(constitution, str | Path):
         constitution = load_constitution(constitution)

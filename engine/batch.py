@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from constitution.schema import Constitution
-from engine.critique_revise import ConversationFailed, critique_and_revise
+from engine.critique_revise import ConversationFailed, Step, critique_and_revise
 from engine.generators.base import Generator
 from engine.prompts import Prompt
 from engine.records import Failure, Record
@@ -23,15 +23,18 @@ Result = TypeVar("Result")
 
 
 class Window:
-    """How many conversations to have under way: what the engines can hold, and a little more.
+    """How many conversations to have under way: as many as the engines can hold to their end.
 
-    An engine holds `kv_tokens / mean request length` sequences, `sequences` at most. The mean is
-    learned from the conversations that finish; `expected_tokens` stands in for it until then.
+    An engine holds `kv_tokens / footprint` conversations, `sequences` at most; the footprint, the
+    tokens of a conversation's longest request, is learned from those that finish and is
+    `expected_tokens` until then. Admission starts slowly, with a sixteenth of that, and grows by
+    one with each turn that comes back: a crowd admitted at once would be prefilled at once, move in
+    step like a stage barrier, and have no record on disk for half the run.
     """
 
-    _SLACK = 1.15
+    _SLACK = 1.1
     """So that an engine has work queued while finished turns come round again."""
-    _SMALLEST = 8
+    _SMALLEST = 4
     _UNKNOWN = 64
 
     def __init__(
@@ -44,28 +47,44 @@ class Window:
         self._generators = tuple(generators)
         self._fixed = size
         self._tokens = float(expected_tokens)
-        self._requests = 1.0
+        self._conversations = 1
+        self._grown = 0
+        self._wake: Callable[[], None] = lambda: None
 
-    def observe(self, tokens: int, requests: int) -> None:
-        """Learn from a finished conversation: prompt and completion tokens over its requests."""
-        self._tokens += tokens
-        self._requests += requests
+    def on_growth(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called whenever there may be room for another conversation."""
+        self._wake = wake
+
+    def turn_came_back(self) -> None:
+        """Admission may grow: the engine has finished a request."""
+        if self._fixed is None and self._grown < self._capacity():
+            self._grown += 1
+            self._wake()
+
+    def observe(self, footprint: int) -> None:
+        """Learn from a finished conversation: the tokens of its longest request."""
+        self._tokens += footprint
+        self._conversations += 1
 
     @property
     def size(self) -> int:
         """Conversations to have under way now."""
         if self._fixed is not None:
             return self._fixed
+        capacity = self._capacity()
+        return min(capacity, max(self._SMALLEST, capacity // 16) + self._grown)
+
+    def _capacity(self) -> int:
         return max(self._SMALLEST, sum(self._holds(g) for g in self._generators))
 
     def _holds(self, generator: Generator) -> int:
         capacity = generator.capacity
         if capacity.kv_tokens is None:
             return capacity.sequences or self._UNKNOWN
-        sequences = capacity.kv_tokens * self._requests / self._tokens
+        conversations = capacity.kv_tokens * self._conversations / self._tokens
         if capacity.sequences is not None:
-            sequences = min(sequences, capacity.sequences)
-        return round(sequences * self._SLACK)
+            conversations = min(conversations, capacity.sequences)
+        return round(conversations * self._SLACK)
 
 
 async def stream(
@@ -76,7 +95,8 @@ async def stream(
     Items are drawn lazily. An exception of `work` ends the stream; closing it cancels what is
     under way.
     """
-    finished: asyncio.Queue[asyncio.Task[Result]] = asyncio.Queue()
+    finished: asyncio.Queue[asyncio.Task[Result] | None] = asyncio.Queue()
+    window.on_growth(lambda: finished.put_nowait(None))
     under_way: set[asyncio.Task[Result]] = set()
     waiting = iter(items)
     exhausted = False
@@ -92,9 +112,10 @@ async def stream(
                 under_way.add(task)
             if not under_way:
                 return
-            task = await finished.get()
-            under_way.discard(task)
-            yield task.result()
+            ended = await finished.get()
+            if ended is not None:
+                under_way.discard(ended)
+                yield ended.result()
     finally:
         for task in under_way:
             task.cancel()
@@ -122,8 +143,20 @@ async def revise_all(
     )
 
     async def one(prompt: Prompt) -> Record | Failure:
+        footprint = 0
+
+        def on_step(step: Step) -> None:
+            nonlocal footprint
+            footprint = max(footprint, step.tokens)
+            window.turn_came_back()
+
         try:
-            return await critique_and_revise(prompt, constitution, roles, settings)
+            record = await critique_and_revise(
+                prompt, constitution, roles, settings, on_step=on_step
+            )
+            if footprint:
+                window.observe(footprint)
+            return record
         except ConversationFailed as failed:
             return Failure(
                 id=prompt.id,
@@ -136,7 +169,4 @@ async def revise_all(
 
     async with aclosing(stream(prompts, one, window)) as results:
         async for result in results:
-            if isinstance(result, Record) and result.usage.requests:
-                usage = result.usage
-                window.observe(usage.prompt_tokens + usage.completion_tokens, usage.requests)
             yield result

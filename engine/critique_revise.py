@@ -47,6 +47,8 @@ class Step:
     round: int
     principle: Principle | None
     said: str | Verdict
+    tokens: int
+    """Of the request: prompt and completion."""
 
 
 def request_seed(run_seed: int, prompt_id: str, role: str, round_index: int) -> int:
@@ -225,7 +227,8 @@ class _Loop:
             raise ConversationFailed(role, error) from error
         self._count(completion, completion.completion_tokens)
         if self.on_step:
-            self.on_step(Step(role, index, self.principle, completion.text))
+            tokens = completion.prompt_tokens + completion.completion_tokens
+            self.on_step(Step(role, index, self.principle, completion.text, tokens))
         return completion
 
     async def _judge(self, principle: Principle) -> Verdict:
@@ -251,7 +254,8 @@ class _Loop:
             )
         self._count(choice, 1)
         if self.on_step:
-            self.on_step(Step("judge", len(self.rounds), principle, verdict))
+            tokens = choice.prompt_tokens + 1
+            self.on_step(Step("judge", len(self.rounds), principle, verdict, tokens))
         return verdict
 
     def _count(self, answered: Completion | Choice, completion_tokens: int) -> None:

@@ -81,7 +81,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model-config", type=Path, help="a model directory [the embedded model]")
     parser.add_argument("--load-format", default="auto", help="`dummy` for random weights")
     parser.add_argument("--conversations", type=int, default=120)
-    parser.add_argument("--words", type=int, default=70, help="mean words of a prompt")
+    parser.add_argument("--words", type=int, default=40, help="mean words of a prompt")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--constitution", default="harmlessness")
     parser.add_argument("--option", action="append", default=[], help="vLLM argument, key=value")

@@ -54,7 +54,8 @@ def engine_defaults() -> dict[str, Any]:
     On a CPU without bf16 instructions float32 is five times faster than emulated bf16, and with
     few cores all of them compute (vLLM would keep one aside). Prompts are prefilled whole there: a
     seeded request whose prefill is cut in two kills vLLM's CPU worker, which rewinds a random
-    generator that cannot be rewound (seen with 0.31).
+    generator that cannot be rewound (seen with 0.31). Prefixes are re-used by whole blocks, and a
+    CPU's default of 128 tokens loses half a turn each time.
     """
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -73,6 +74,7 @@ def engine_defaults() -> dict[str, Any]:
     return {
         "enforce_eager": True,
         "enable_chunked_prefill": False,
+        "block_size": 32,
         "dtype": "auto" if any(flag in flags for flag in _CPU_BF16_FLAGS) else "float32",
         "gpu_memory_utilization": round(0.8 * available / total, 2),
     }

@@ -40,20 +40,27 @@ def check(
 def show(
     file: Source,
     principle: Annotated[str | None, typer.Option(help="Only the principle of that id.")] = None,
+    stakeholder: Annotated[
+        str | None, typer.Option(help="Only what is drawn under that profile, with its weights.")
+    ] = None,
     rendered: Annotated[
         bool, typer.Option("--rendered", help="Exactly what the models will be asked.")
     ] = False,
 ) -> None:
     """Print a constitution with its parents merged in, or what it makes the models read."""
     from constitution.loader import load_constitution
-    from constitution.validation import nearest
-    from scripts.commands.constitution_show import print_constitution, rendered_requests
+    from scripts.commands.constitution_show import (
+        print_constitution,
+        rendered_requests,
+        under_profile,
+    )
 
     loaded = load_constitution(file)
-    ids = [p.id for p in loaded.principles]
-    if principle is not None and principle not in ids:
-        remedy = nearest(principle, ids) or f"it has {', '.join(ids)}"
-        raise InputError(Problem("--principle", f"{loaded.name} has no {principle!r}", remedy))
+    if stakeholder is not None:
+        _check_named("--stakeholder", stakeholder, list(loaded.stakeholders))
+        loaded = under_profile(loaded, stakeholder)
+    if principle is not None:
+        _check_named("--principle", principle, [p.id for p in loaded.principles])
     chosen = [p for p in loaded.principles if principle in (None, p.id)]
     if rendered:
         typer.echo(rendered_requests(loaded, chosen))
@@ -86,6 +93,14 @@ def list_shipped() -> None:
         count = _counted(len(loaded.principles), "principle")
         table.add_row(name, escape(f"{loaded.description or ''} ({count})".strip()))
     Console().print(table)
+
+
+def _check_named(option: str, name: str, known: list[str]) -> None:
+    from constitution.validation import nearest
+
+    if name not in known:
+        remedy = nearest(name, known) or f"there is {', '.join(known) or 'none'}"
+        raise InputError(Problem(option, f"no {name!r} to show", remedy))
 
 
 def _counted(count: int, noun: str) -> str:

@@ -17,9 +17,25 @@ from engine.rendering import (
     verdict_messages,
 )
 
-__all__ = ["print_constitution", "rendered_requests"]
+__all__ = ["print_constitution", "rendered_requests", "under_profile"]
 
 _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "green"}
+
+
+def under_profile(constitution: Constitution, stakeholder: str) -> Constitution:
+    """The principles that can be drawn under that profile, with the weights it gives them."""
+    profile = constitution.stakeholders[stakeholder]
+    weighed = (
+        principle.model_copy(update={"weight": profile.weights.get(principle.id, principle.weight)})
+        for principle in constitution.principles
+        if not (scope := principle.applies_to.stakeholders) or stakeholder in scope
+    )
+    return constitution.model_copy(
+        update={
+            "principles": tuple(principle for principle in weighed if principle.weight > 0),
+            "stakeholders": {stakeholder: profile},
+        }
+    )
 
 
 def print_constitution(constitution: Constitution, principles: Sequence[Principle]) -> None:

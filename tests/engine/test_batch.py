@@ -7,7 +7,7 @@ import pytest
 
 from engine.batch import Window, revise_all, stream
 from engine.generators.base import Capacity, FailureReason, GenerationError, GeneratorUnavailable
-from engine.generators.scripted import ScriptedGenerator
+from engine.generators.scripted import Script, ScriptedGenerator
 from engine.records import Failure, Record
 from engine.settings import LoopSettings, roles
 from tests.engine.builders import Replies, constitution, prompts
@@ -130,18 +130,58 @@ class Holds:
         self.capacity = Capacity(kv_tokens, sequences)
 
 
-def test_the_window_follows_the_kv_cache_and_learns_the_length_of_requests():
+def grown(window):
+    for _ in range(5000):
+        window.turn_came_back()
+    return window.size
+
+
+def test_the_window_follows_the_kv_cache_and_learns_how_long_conversations_get():
     window = Window([Holds(kv_tokens=100_000, sequences=256)], expected_tokens=1000)
-    assert window.size == 115
+    assert grown(window) == 110
     for _ in range(99):
-        window.observe(tokens=6000, requests=3)
-    assert window.size == pytest.approx(100_000 / 2000 * 1.15, rel=0.05)
-    for _ in range(1000):
-        window.observe(tokens=300, requests=3)
-    assert window.size <= 256 * 1.15
+        window.observe(2000)
+    assert window.size == pytest.approx(100_000 / 2000 * 1.1, rel=0.05)
+    for _ in range(2000):
+        window.observe(100)
+    assert grown(window) == round(256 * 1.1)
+
+
+def test_admission_starts_slowly_and_grows_with_each_turn():
+    window = Window([Holds(kv_tokens=640_000, sequences=640)], expected_tokens=1000)
+    assert window.size == 44
+    woken = []
+    window.on_growth(lambda: woken.append(window.size))
+    for _ in range(10):
+        window.turn_came_back()
+    assert woken == list(range(45, 55))
 
 
 def test_the_window_has_a_floor_and_can_be_fixed():
-    assert Window([Holds(kv_tokens=10)]).size == 8
-    assert Window([Holds(kv_tokens=10)], size=3).size == 3
-    assert Window([Holds()]).size > 8
+    assert Window([Holds(kv_tokens=10)]).size == 4
+    fixed = Window([Holds(kv_tokens=10)], size=3)
+    fixed.turn_came_back()
+    assert fixed.size == 3
+    assert grown(Window([Holds()])) > 8
+
+
+def test_the_first_record_is_there_early():
+    model = ScriptedGenerator(Script(delay=0.001))
+    model.capacity = Capacity(sequences=64)
+    done = []
+
+    class Seen(Replies):
+        capacity = Capacity(sequences=64)
+
+        async def generate(self, request):
+            done.append(request.priority)
+            return await model.generate(request)
+
+    async def first():
+        cast = roles(Seen(lambda request: ""))
+        found = revise_all(prompts(200), constitution("one"), cast, LoopSettings(final_check=False))
+        async with aclosing(found) as results:
+            await anext(results)
+        return len(done)
+
+    assert asyncio.run(first()) < 0.1 * 200 * 3
