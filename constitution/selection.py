@@ -54,11 +54,11 @@ def draw_profile(shares: Mapping[str, float], *, prompt_id: str, seed: int = 0) 
 
     Raises ValueError when no share is positive.
     """
+    names = [name for name, share in shares.items() if share > 0]
+    if not names:
+        raise ValueError("no stakeholder has a share above 0")
     place = _place(f"{seed}\x00{prompt_id}\x00profile\x00")
-    return max(
-        (name for name, share in shares.items() if share > 0),
-        key=lambda name: _score(place, name, shares[name]),
-    )
+    return max(names, key=lambda name: _score(place, name, shares[name]))
 
 
 def _candidates(

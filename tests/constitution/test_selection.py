@@ -167,7 +167,7 @@ def test_profiles_are_mixed_by_their_shares():
     observed = Counter(draw_profile(shares, prompt_id=prompt) for prompt in PROMPTS)
     assert observed["never"] == 0
     assert chi_square(observed, {"legal": 3.0, "support": 1.0}) < 15.2
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="no stakeholder has a share"):
         draw_profile({"legal": 0.0}, prompt_id="p")
 
 

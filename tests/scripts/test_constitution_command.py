@@ -1,0 +1,164 @@
+"""`solon constitution`: what the author of a constitution sees, and how soon."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from constitution import InputError, load_constitution, shipped_constitutions
+from constitution.json_schema import SCHEMA_FILE
+from constitution.selection import draw
+from engine.messages import Message
+from engine.rendering import critique_request, revision_request, verdict_messages
+from scripts.commands.constitution import app
+
+ROOT = Path(__file__).parents[2]
+MODEL_LIBRARIES = ("torch", "vllm", "transformers", "datasets", "pandas", "trl", "openai")
+GOOD = """\
+name: house-rules
+version: "2.1.0"
+preamble: This is a [bold]library[/bold].
+principles:
+  - id: kind
+    statement: Be kind.
+    severity: critical
+    tests: [{prompt: "Hello?", compliant: Hello!, violating: "Go away [/]."}]
+  - id: quiet
+    statement: Be quiet.
+    weight: 2
+  - id: for-staff
+    statement: Know the shelves.
+    applies_to: {stakeholders: [staff]}
+stakeholders:
+  staff: {weights: {quiet: 0, kind: 3}}
+  guests: {description: Whoever comes in.}
+"""
+
+
+@pytest.fixture
+def rules(tmp_path):
+    path = tmp_path / "rules.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    return path
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def output(*arguments) -> str:
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.exception
+    return result.output
+
+
+def told(*arguments) -> list[str]:
+    error = invoke(*arguments).exception
+    assert isinstance(error, InputError)
+    return str(error).splitlines()
+
+
+def solon(*arguments) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "scripts.solon", "constitution", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_check_says_in_one_line_that_a_file_is_fine(rules):
+    (line,) = output("check", rules).splitlines()
+    hash = load_constitution(rules).content_hash
+    assert line == f"{rules}: ok: house-rules 2.1.0, 3 principles, 1 test, {hash}"
+
+
+def test_check_accepts_every_shipped_constitution():
+    lines = output("check", *shipped_constitutions()).splitlines()
+    assert [line.split(":")[0] for line in lines] == list(shipped_constitutions())
+
+
+def test_check_tells_the_errors_of_all_files_and_which_are_fine(rules, tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("name: x\nprinciples:\n- id: a\n  wieght: 1\n", encoding="utf-8")
+    result = solon("check", wrong, rules, tmp_path / "ruls.yaml")
+    assert result.returncode == 2
+    assert result.stdout.startswith(f"{rules}: ok: ")
+    assert result.stderr.splitlines() == [
+        f"{wrong}:3:3: principles[0] has no 'statement'; add it",
+        f"{wrong}:4:3: unknown key 'wieght'; did you mean 'weight'?",
+        f"{tmp_path / 'ruls.yaml'}: no such file; did you mean 'rules.yaml'?",
+    ]
+
+
+def test_show_prints_everything_the_file_says_as_it_is_written(rules):
+    shown = output("show", rules)
+    for text in ("This is a [bold]library[/bold].", "Go away [/].", "critical", "guests", "staff"):
+        assert text in shown
+
+
+def test_show_for_one_stakeholder_leaves_out_what_is_never_drawn(rules):
+    shown = output("show", rules, "--stakeholder", "staff")
+    constitution = load_constitution(rules)
+    drawn = draw(constitution, prompt_id="p", stakeholder="staff", every_principle=True)
+    titles = [line for line in shown.splitlines() if "  weight " in line and "──" in line]
+    assert [title.split()[0] for title in titles] == [principle.id for principle in drawn]
+    assert "weight 3" in titles[0]
+    assert "Know the shelves." not in output("show", rules, "--stakeholder", "guests")
+
+
+def test_show_rendered_is_word_for_word_what_the_engine_asks(rules):
+    constitution = load_constitution(rules)
+    kind = constitution.principle("kind")
+    shown = output("show", rules, "--rendered", "--principle", "kind")
+    conversation = (Message("user", "Hello?"), Message("assistant", "Go away [/]."))
+    (verdict,) = verdict_messages(constitution, kind, conversation)
+    assert critique_request(constitution, kind) in shown
+    assert revision_request(constitution, kind) in shown
+    assert verdict.content in shown
+    assert "Be quiet." not in shown
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "problem"),
+    [
+        ("--principle", "knd", "--principle: no 'knd' to show; did you mean 'kind'?"),
+        ("--principle", "x", "--principle: no 'x' to show; there is kind, quiet, for-staff"),
+        ("--stakeholder", "stuff", "--stakeholder: no 'stuff' to show; did you mean 'staff'?"),
+    ],
+)
+def test_show_names_what_there_is_instead(rules, option, name, problem):
+    assert told("show", rules, option, name) == [problem]
+
+
+def test_schema_prints_the_committed_schema():
+    assert output("schema") == SCHEMA_FILE.read_text(encoding="utf-8")
+
+
+def test_list_names_every_shipped_constitution():
+    shown = output("list")
+    assert all(name in shown for name in shipped_constitutions())
+
+
+PROBE = """
+import json, sys, time
+from typer.testing import CliRunner
+from scripts.solon import app
+result = CliRunner().invoke(app, sys.argv[1:])
+assert result.exit_code == 0, result.exception
+print(json.dumps({"modules": sorted(sys.modules), "seconds": time.process_time()}))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("check", "harmlessness"), ("show", "harmlessness", "--rendered"), ("schema",), ("list",)],
+    ids=" ".join,
+)
+def test_commands_are_light(arguments):
+    """Half a second, doubled for a slow or busy machine; a model library alone takes longer."""
+    command = [sys.executable, "-c", PROBE, "constitution", *arguments]
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert finished.returncode == 0, finished.stderr
+    seen = json.loads(finished.stdout)
+    assert not set(MODEL_LIBRARIES) & set(seen["modules"])
+    assert seen["seconds"] < 1.0
