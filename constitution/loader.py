@@ -11,7 +11,7 @@ from constitution.merging import merge
 from constitution.problems import InputError, Problem
 from constitution.references import duplicate_problems, names_of, reference_problems
 from constitution.schema import Constitution
-from constitution.validation import closest, nearest, schema_problems, validated
+from constitution.validation import closest, schema_problems, validated
 from constitution.yaml_source import MAX_BYTES, YamlSource, decode, read_yaml, shown
 
 __all__ = ["load_constitution", "load_constitution_text", "shipped_constitutions"]
@@ -137,7 +137,8 @@ def _read(path: Path, named_at: str | None) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise InputError(Problem(where, f"{subject}no such file", _alike(path))) from None
+        what = f"there is no file {shown(str(path), 200)}" if named_at else "no such file"
+        raise InputError(Problem(where, what, _alike(path))) from None
     except IsADirectoryError:
         what, remedy = f"{subject}is a folder, not a file", _alike(path / "x")
         raise InputError(Problem(where, what, remedy)) from None
@@ -148,15 +149,16 @@ def _read(path: Path, named_at: str | None) -> bytes:
 
 def _alike(path: Path) -> str:
     """The shipped constitution or neighbouring file that was probably meant; or what there is."""
-    neighbours = sorted(p.name for p in _neighbours(path.parent) if p.suffix in (".yaml", ".yml"))
+    files = sorted(p for p in _neighbours(path.parent) if p.suffix in (".yaml", ".yml"))
     shipped = shipped_constitutions()
-    hint = nearest(path.name, neighbours) or nearest(path.stem, (*shipped, *neighbours))
-    if hint:
-        return hint
-    there = [f"shipped are {', '.join(shipped)}"] if shipped else []
-    if neighbours:
-        there.append(f"in that folder are {', '.join(neighbours[:8])}")
-    return "; ".join(there)
+    names = dict(zip(shipped, shipped, strict=True)) | {file.stem: file.name for file in files}
+    meant = closest(path.stem, names)
+    if meant:
+        return f"did you mean {names[meant]!r}?"
+    there = f"shipped are {', '.join(shipped)}"
+    if files:
+        there += f"; in that folder are {', '.join(file.name for file in files[:8])}"
+    return there
 
 
 def _neighbours(folder: Path) -> Sequence[Path]:

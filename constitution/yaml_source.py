@@ -166,7 +166,11 @@ class _Builder:
         within = self.size <= MAX_BYTES and len(self.values) <= _MAX_VALUES
         if within and len(location) <= _MAX_DEPTH:
             return
-        self._tell(node, "aliases (`*name`) expand too far", "write out what is meant")
+        self._tell(
+            node,
+            "too large or too deep with its aliases (`*name`) expanded",
+            "write it out shorter",
+        )
         raise InputError(self.problems)
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
