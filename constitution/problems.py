@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["InputError", "Problem"]
+__all__ = ["InputError", "Problem", "Stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +26,10 @@ class InputError(Exception):
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class Stopped(Exception):
+    """Work could not go on, and nothing of what was finished is lost. The command line prints the
+    message and exits with `exit_code`."""
+
+    exit_code = 1

@@ -2,11 +2,12 @@
 
 import os
 import sys
+import threading
 from typing import NoReturn
 
 import typer
 
-from constitution.problems import InputError
+from constitution.problems import InputError, Stopped
 from scripts.commands.constitution import app as constitution_app
 from scripts.commands.export import export
 from scripts.commands.report import report
@@ -31,9 +32,6 @@ app.command()(export)
 
 def main() -> NoReturn:
     """Run a command. Wrong input ends in one line per problem and exit code 2, never a traceback."""
-    from engine.generators.base import GeneratorUnavailable
-    from engine.storage import StorageFull
-
     try:
         app(standalone_mode=True)
         code = 0
@@ -41,10 +39,10 @@ def main() -> NoReturn:
         code = ended.code if isinstance(ended.code, int) else 1
     except InputError as error:
         code = _say(error, 2)
-    except StorageFull as error:
-        code = _say(error, 2)
-    except GeneratorUnavailable as error:
-        code = _say(f"{error}\nWhat was finished is on disk; the same command resumes.", 1)
+    except Stopped as error:
+        code = _say(
+            f"{error}\nWhat was finished is on disk; the same command resumes.", error.exit_code
+        )
     except KeyboardInterrupt:
         code = 130
     _leave(code)
@@ -56,13 +54,15 @@ def _say(message: object, code: int) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit at once: an engine's child processes and threads must not hold an ended command."""
+    """Exit; at once if an engine was loaded, since its processes and threads must not hold an
+    ended command."""
+    if "torch" not in sys.modules and threading.active_count() == 1:
+        sys.exit(code)
+    from engine.generators.background import kill_descendants
+
     sys.stdout.flush()
     sys.stderr.flush()
-    if "multiprocessing.process" in sys.modules:
-        from engine.generators.background import kill_descendants
-
-        kill_descendants()
+    kill_descendants()
     os._exit(code)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from constitution.problems import Stopped
 from engine.messages import Conversation, Message, TokenIds
 
 __all__ = [
@@ -105,7 +106,7 @@ class GenerationError(Exception):
         return self.reason in transient
 
 
-class GeneratorUnavailable(Exception):
+class GeneratorUnavailable(Stopped):
     """The engine or every server is gone: the run stops, resumable, with this message."""
 
 
