@@ -1,6 +1,6 @@
 """What a run is told to do: how many rounds, which model plays which role, and how it samples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,8 @@ class LoopSettings:
     3.1); `every_principle` uses all that apply instead. With `stop_when_compliant` a one-token
     verdict comes first and a compliant answer is not critiqued. `final_check` asks the judge about
     every principle met, once the last revision stands. `threshold` is the probability from which
-    a verdict counts as a violation. `longest_revision` is in multiples of the answer's length.
+    a verdict counts as a violation. `stakeholder` is a profile of the constitution, or shares of
+    several, from which each prompt draws its own. `longest_revision` is in multiples of the answer's length.
     """
 
     rounds: int = 1
@@ -28,7 +29,7 @@ class LoopSettings:
     threshold: float = 0.5
     smallest_mass: float = 0.05
     longest_revision: float = 4.0
-    stakeholder: str | None = None
+    stakeholder: str | Mapping[str, float] | None = None
     seed: int = 0
 
 

@@ -174,7 +174,7 @@ class ServerPool:
             urls = ", ".join(self._urls)
             raise GeneratorUnavailable(
                 f"no server answers ({urls}) after {self._retries + 1} attempts, the last: "
-                f"{failure}; start the server and run the same command again"
+                f"{failure}; start it again"
             ) from failure
 
 

@@ -96,7 +96,12 @@ StopWhenCompliant = Annotated[
     bool, _option(_LOOP, "Judge first; leave compliant answers alone.", "--stop-when-compliant")
 ]
 FinalCheck = Annotated[bool, _option(_LOOP, "Judge the final answer on every principle it met.")]
-Stakeholder = Annotated[str | None, _option(_LOOP, "Weigh principles by this profile.")]
+Stakeholder = Annotated[
+    str | None,
+    _option(
+        _LOOP, "A profile that weighs the principles, or shares of several: user=2,business=1."
+    ),
+]
 Seed = Annotated[int, _option(_LOOP, "Seed of draws and sampling.")]
 WindowSize = Annotated[
     int | None,

@@ -1,5 +1,6 @@
 """What `solon revise` does with its options: read and check all of them, plan, run, sum up."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def loop_settings(
         every_principle=every_principle,
         stop_when_compliant=stop_when_compliant,
         final_check=final_check,
-        stakeholder=stakeholder,
+        stakeholder=_shares(stakeholder),
         seed=seed,
     )
 
@@ -131,13 +132,34 @@ def revise_into(
     raise typer.Exit(_execute(run, console))
 
 
-def for_stakeholder(constitution: Constitution, stakeholder: str | None) -> Constitution:
-    """The constitution, if it has that profile. Raises InputError naming those it has."""
-    if stakeholder is not None and stakeholder not in constitution.stakeholders:
-        known = ", ".join(constitution.stakeholders) or "none"
-        problem = f"{constitution.name} has no stakeholder `{stakeholder}`"
-        raise InputError(Problem("--stakeholder", problem, f"it has: {known}"))
+def for_stakeholder(
+    constitution: Constitution, stakeholder: str | Mapping[str, float] | None
+) -> Constitution:
+    """The constitution, if it has the profiles named. Raises InputError naming those it has."""
+    named = [stakeholder] if isinstance(stakeholder, str) else list(stakeholder or ())
+    for name in named:
+        if name not in constitution.stakeholders:
+            known = ", ".join(constitution.stakeholders) or "none"
+            problem = f"{constitution.name} has no stakeholder `{name}`"
+            raise InputError(Problem("--stakeholder", problem, f"it has: {known}"))
     return constitution
+
+
+def _shares(stakeholder: str | None) -> str | dict[str, float] | None:
+    """One profile as it is; `user=2,compliance=1` as shares. Raises InputError for other shapes."""
+    if stakeholder is None or "=" not in stakeholder:
+        return stakeholder
+    shares = {}
+    for part in stakeholder.split(","):
+        name, _, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError as error:
+            problem = f"`{part}` is no share of a profile"
+            raise InputError(Problem("--stakeholder", problem, "write NAME=1,OTHER=2")) from error
+    if not all(0 < share < float("inf") for share in shares.values()):
+        raise InputError(Problem("--stakeholder", "every share must be a positive number"))
+    return shares
 
 
 def _execute(run: RevisionRun, console: Console) -> int:

@@ -155,7 +155,7 @@ def test_a_request_that_always_fails_on_a_live_server_fails_alone(fault, reason)
 
 
 def test_a_gateway_with_nobody_behind_is_dead():
-    with pytest.raises(GeneratorUnavailable, match="run the same command again"):
+    with pytest.raises(GeneratorUnavailable, match="start it again"):
         answer(FakeServer(repeat(503), alive=503), retries=1)
 
 

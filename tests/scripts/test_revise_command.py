@@ -124,6 +124,17 @@ def test_another_stakeholder_names_those_there_are(place):
     refused(solon(place, stakeholder="legal"), "no stakeholder `legal`", "none")
 
 
+def test_stakeholders_can_be_mixed(place):
+    rules = place / "rules.yaml"
+    mixed = "stakeholders:\n  one: {weights: {kind: 0}}\n  two: {weights: {honest: 0}}\n"
+    rules.write_text(RULES + mixed, encoding="utf-8")
+    assert solon(place, stakeholder="one=1,two=1").returncode == 0
+    lines = (place / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["rounds"][0]["principle"] for line in lines} == {"kind", "honest"}
+    refused(solon(place, stakeholder="one=much"), "no share")
+    refused(solon(place, stakeholder="one=1,three=1"), "no stakeholder `three`")
+
+
 def test_update_and_overwrite_exclude_each_other(place):
     refused(solon(place, "--update", "--overwrite"), "exclude each other")
 
