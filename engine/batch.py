@@ -27,14 +27,17 @@ class Window:
 
     An engine holds `kv_tokens / footprint` conversations, `sequences` at most; the footprint, the
     tokens of a conversation's longest request, is learned from those that finish and is
-    `expected_tokens` until then. Admission starts slowly, with a sixteenth of that, and grows by
-    one with each turn that comes back: a crowd admitted at once would be prefilled at once, move in
-    step like a stage barrier, and have no record on disk for half the run.
+    `expected_tokens` until then. Admission starts with a few conversations and, once the first of
+    them has ended, grows by two with each turn that comes back: a crowd admitted at once would be
+    prefilled at once, move in step like a stage barrier, and have no record on disk for half the
+    run.
     """
 
     _SLACK = 1.1
     """So that an engine has work queued while finished turns come round again."""
     _SMALLEST = 4
+    _FIRST = 32
+    """The first few are the capacity divided by this."""
     _UNKNOWN = 64
 
     def __init__(
@@ -48,7 +51,7 @@ class Window:
         self._fixed = size
         self._tokens = float(expected_tokens)
         self._conversations = 1
-        self._grown = 0
+        self._ended = self._grown = 0
         self._wake: Callable[[], None] = lambda: None
 
     def on_growth(self, wake: Callable[[], None]) -> None:
@@ -57,14 +60,16 @@ class Window:
 
     def turn_came_back(self) -> None:
         """Admission may grow: the engine has finished a request."""
-        if self._fixed is None and self._grown < self._capacity():
-            self._grown += 1
+        if self._fixed is None and self._ended and self._grown < self._capacity():
+            self._grown += 2
             self._wake()
 
-    def observe(self, footprint: int) -> None:
-        """Learn from a finished conversation: the tokens of its longest request."""
-        self._tokens += footprint
-        self._conversations += 1
+    def conversation_ended(self, footprint: int) -> None:
+        """Learn from a conversation: the tokens of its longest request, 0 if it had none."""
+        self._ended += 1
+        if footprint:
+            self._tokens += footprint
+            self._conversations += 1
 
     @property
     def size(self) -> int:
@@ -72,7 +77,7 @@ class Window:
         if self._fixed is not None:
             return self._fixed
         capacity = self._capacity()
-        return min(capacity, max(self._SMALLEST, capacity // 16) + self._grown)
+        return min(capacity, max(self._SMALLEST, capacity // self._FIRST) + self._grown)
 
     def _capacity(self) -> int:
         return max(self._SMALLEST, sum(self._holds(g) for g in self._generators))
@@ -151,12 +156,7 @@ async def revise_all(
             window.turn_came_back()
 
         try:
-            record = await critique_and_revise(
-                prompt, constitution, roles, settings, on_step=on_step
-            )
-            if footprint:
-                window.observe(footprint)
-            return record
+            return await critique_and_revise(prompt, constitution, roles, settings, on_step=on_step)
         except ConversationFailed as failed:
             return Failure(
                 id=prompt.id,
@@ -166,6 +166,8 @@ async def revise_all(
                 message=str(failed.error),
                 retryable=failed.error.retryable,
             )
+        finally:
+            window.conversation_ended(footprint)
 
     async with aclosing(stream(prompts, one, window)) as results:
         async for result in results:

@@ -21,18 +21,22 @@ from engine.run_directory import Mode, RunDirectory
 from engine.run_identity import Identity
 from engine.settings import LoopSettings, Roles
 
+_FEWEST_FOR_AN_ESTIMATE = 5
+
 __all__ = ["Progress", "RevisionRun", "RunResult", "cached_roles"]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands. Tokens and seconds are of this process, totals of the whole run."""
+    """Where a run stands. Tokens and seconds are of this process, totals of the whole run;
+    seconds count from when the model was up, `starting` those before."""
 
     total: int
     done: int
     resumed: int
     totals: Mapping[str, int]
     seconds: float
+    starting: float
     generated_tokens: int
     requests: int
     cached_requests: int
@@ -45,7 +49,9 @@ class Progress:
     def seconds_left(self) -> float | None:
         """Estimated from this process's pace; None before it has one."""
         fresh = self.done - self.resumed
-        return self.seconds / fresh * (self.total - self.done) if fresh else None
+        if fresh < _FEWEST_FOR_AN_ESTIMATE:
+            return None
+        return self.seconds / fresh * (self.total - self.done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class RevisionRun:
         self._resumed = len(self.directory.done)
         self._done = self._resumed
         self._began = time.monotonic()
+        self._ready: float | None = None
         self._usage_before = dict(self.directory.usage)
 
     def remaining(self) -> Iterator[Prompt]:
@@ -157,18 +164,24 @@ class RevisionRun:
         """Where the run stands now."""
         counts = [asdict(generator.counts) for generator in self._generators]
         total = {key: sum(count[key] for count in counts) for key in counts[0]}
+        started = any(g.started for g in self._generators) or total["cached_requests"] > 0
+        now = time.monotonic()
+        if self._ready is None and started:
+            self._ready = now
+        ready = now if self._ready is None else self._ready
         return Progress(
             total=self.prompts.count,
             done=self._done,
             resumed=self._resumed,
             totals=dict(self.directory.totals),
-            seconds=time.monotonic() - self._began,
+            seconds=now - ready,
+            starting=ready - self._began,
             generated_tokens=total["completion_tokens"],
             requests=total["generated_requests"] + total["cached_requests"],
             cached_requests=total["cached_requests"],
             prompt_tokens=total["prompt_tokens"],
             kv_cached_tokens=total["cached_prompt_tokens"],
-            started=any(g.started for g in self._generators) or total["cached_requests"] > 0,
+            started=started,
         )
 
     def _write_manifest(self, status: str) -> None:

@@ -15,6 +15,7 @@ __all__ = ["duration", "shown_progress"]
 
 _EVERY = 5.0
 """Seconds between lines in a log."""
+_EVERY_WHILE_STARTING = 20.0
 
 
 def duration(seconds: float | None) -> str:
@@ -30,7 +31,7 @@ def duration(seconds: float | None) -> str:
 
 def _figures(now: Progress) -> str:
     if not now.started:
-        return f"starting the model ({duration(now.seconds)})"
+        return f"starting the model ({duration(now.starting)})"
     served = now.cached_requests / now.requests if now.requests else 0.0
     prefix = now.kv_cached_tokens / now.prompt_tokens if now.prompt_tokens else 0.0
     pace = now.generated_tokens / now.seconds if now.seconds else 0.0
@@ -70,10 +71,12 @@ async def _live(console: Console, progress: Callable[[], Progress]) -> None:
 
 
 async def _lines(console: Console, progress: Callable[[], Progress]) -> None:
-    began = time.monotonic()
+    began = last = time.monotonic()
     while True:
-        await asyncio.sleep(_EVERY)
-        now = progress()
-        elapsed = duration(time.monotonic() - began)
-        line = f"{elapsed}: {now.done:,}/{now.total:,} conversations | {_figures(now)}"
-        console.print(line, soft_wrap=True)
+        await asyncio.sleep(0.5)
+        now, clock = progress(), time.monotonic()
+        if clock - last < (_EVERY if now.started else _EVERY_WHILE_STARTING):
+            continue
+        last = clock
+        line = f"{duration(clock - began)}: {now.done:,}/{now.total:,} conversations"
+        console.print(f"{line} | {_figures(now)}", soft_wrap=True)

@@ -131,6 +131,7 @@ class Holds:
 
 
 def grown(window):
+    window.conversation_ended(0)
     for _ in range(5000):
         window.turn_came_back()
     return window.size
@@ -140,21 +141,25 @@ def test_the_window_follows_the_kv_cache_and_learns_how_long_conversations_get()
     window = Window([Holds(kv_tokens=100_000, sequences=256)], expected_tokens=1000)
     assert grown(window) == 110
     for _ in range(99):
-        window.observe(2000)
+        window.conversation_ended(2000)
     assert window.size == pytest.approx(100_000 / 2000 * 1.1, rel=0.05)
     for _ in range(2000):
-        window.observe(100)
+        window.conversation_ended(100)
     assert grown(window) == round(256 * 1.1)
 
 
-def test_admission_starts_slowly_and_grows_with_each_turn():
+def test_admission_starts_with_a_few_and_grows_once_the_first_has_ended():
     window = Window([Holds(kv_tokens=640_000, sequences=640)], expected_tokens=1000)
-    assert window.size == 44
+    first = window.size
+    assert first == 22
     woken = []
     window.on_growth(lambda: woken.append(window.size))
+    window.turn_came_back()
+    assert window.size == first
+    window.conversation_ended(0)
     for _ in range(10):
         window.turn_came_back()
-    assert woken == list(range(45, 55))
+    assert woken == list(range(first + 2, first + 22, 2))
 
 
 def test_the_window_has_a_floor_and_can_be_fixed():
