@@ -21,9 +21,10 @@ from engine.run_directory import Mode, RunDirectory
 from engine.run_identity import Identity
 from engine.settings import LoopSettings, Roles
 
-_FEWEST_FOR_AN_ESTIMATE = 5
-
 __all__ = ["Progress", "RevisionRun", "RunResult", "cached_roles"]
+
+_FEWEST_FOR_AN_ESTIMATE = 5
+"""Conversations of this process from which the time left can be told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,14 @@ _NUMBERS = ("drawn", "kept", "revised", "yield", "dropped", "broken", "unsure")
 def print_summary(summary: RunSummary, console: Console) -> None:
     """The run's numbers as a table, a line for each principle and one for all prompts."""
     title = escape(_headline(summary))
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
-    table.add_column("principle", overflow="fold")
+    table = Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+    )
+    table.add_column("principle", overflow="fold", min_width=24)
     for name in _NUMBERS:
         table.add_column(name, justify="right")
     for principle in summary.principles:
