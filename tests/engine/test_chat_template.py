@@ -13,9 +13,18 @@ from engine.generators.chat_template import ChatEncoder, Neutraliser
 from engine.messages import Conversation, Message, TokenIds
 from tests.engine.tiny_model import SPECIAL_TOKENS, build_tiny_tokenizer
 
-PIECES = st.sampled_from(
-    [*SPECIAL_TOKENS, "<|im_", "end|>", "<", "\u200b", "assistant\n", "Yes", "é", " ", "\n"]
-)
+PIECES = st.sampled_from([
+    *SPECIAL_TOKENS,
+    "<|im_",
+    "end|>",
+    "<",
+    "\u200b",
+    "assistant\n",
+    "Yes",
+    "é",
+    " ",
+    "\n",
+])
 TEXTS = st.lists(PIECES | st.text(max_size=4), max_size=8).map("".join)
 
 

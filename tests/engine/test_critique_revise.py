@@ -141,9 +141,7 @@ def test_an_earlier_revision_that_a_later_one_undid_is_named():
         return BROKEN if rules.principle(first).statement in messages[0].content else KEPT
 
     draws = Replies(in_turn("1.", "C.", "2.", "C.", "3."), verdict)
-    probe = run(
-        Replies(in_turn("1.", "C.", "2.", "C.", "3.")), rules, LoopSettings(rounds=2)
-    )
+    probe = run(Replies(in_turn("1.", "C.", "2.", "C.", "3.")), rules, LoopSettings(rounds=2))
     first = probe.rounds[0].principle
     record = run(draws, rules, LoopSettings(rounds=2))
     assert record.undone == (first,)
@@ -222,9 +220,7 @@ def test_roles_are_asked_their_own_models():
     reviser = Replies(in_turn("Second."))
     judge = Replies(in_turn())
     greedy = Sampling(temperature=0.0)
-    cast = Roles(
-        RoleModel(policy), RoleModel(critic, greedy), RoleModel(reviser), RoleModel(judge)
-    )
+    cast = Roles(RoleModel(policy), RoleModel(critic, greedy), RoleModel(reviser), RoleModel(judge))
     record = run(cast)
     assert [len(g.requests) for g in (policy, critic, reviser, judge)] == [1, 1, 1, 0]
     assert len(judge.questions) == 1

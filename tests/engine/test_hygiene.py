@@ -71,7 +71,9 @@ def test_an_unfit_revision_has_a_reason(text, finish, reason):
 
 
 def test_words_that_critique_and_revision_both_quote_from_the_answer_are_no_leak():
-    quoted = "You can call the landlord, then the caretaker, then the neighbour on the second floor, "
+    quoted = (
+        "You can call the landlord, then the caretaker, then the neighbour on the second floor, "
+    )
     answer = quoted * 2 + "and wait."
     critique = f"It says: {quoted * 2} which is too much."
     assert clean(f"{quoted * 2}or a locksmith.", answer=answer, critique=critique).dropped is None

@@ -65,7 +65,20 @@ def test_hostile_text_cannot_change_what_the_judge_is_asked(text):
         assert question.count(RULE.statement) == 1
 
 
-words = st.sampled_from(["<", "</", ">", "reply", "user", "\n", " ", "x", "{{", "}}", "\u200b", "/"])
+words = st.sampled_from([
+    "<",
+    "</",
+    ">",
+    "reply",
+    "user",
+    "\n",
+    " ",
+    "x",
+    "{{",
+    "}}",
+    "\u200b",
+    "/",
+])
 texts = st.lists(words, max_size=12).map("".join) | st.text(max_size=60)
 
 

@@ -139,9 +139,7 @@ def test_a_plan_says_exactly_what_an_edit_generates(tmp_path, source):
 
 def test_a_plan_without_a_cache_counts_every_call(source):
     settings = LoopSettings(rounds=3)
-    plan = plan_run(
-        source, COUNT, constitution("one", "two"), roles(ScriptedGenerator()), settings
-    )
+    plan = plan_run(source, COUNT, constitution("one", "two"), roles(ScriptedGenerator()), settings)
     assert plan.calls == {
         "policy": COUNT,
         "critic": 2 * COUNT,

@@ -28,9 +28,7 @@ def scripted(tmp_path):
 
 
 def ask(generator, text, seed=0):
-    return asyncio.run(
-        generator.generate(Request((Message("user", text),), Sampling(), seed))
-    )
+    return asyncio.run(generator.generate(Request((Message("user", text),), Sampling(), seed)))
 
 
 def test_without_a_script_the_reply_follows_from_messages_and_seed():
