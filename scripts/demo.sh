@@ -8,7 +8,7 @@ run=runs/demo
 
 "$solon" constitution check constitution/library/harmlessness.yaml
 "$solon" revise --constitution constitution/library/harmlessness.yaml \
-  --prompts scripts/data/demo_prompts.jsonl --model embedded --rounds 2 --max-tokens 160 --update \
-  --out "$run"
+  --prompts scripts/data/demo_prompts.jsonl --model embedded --rounds 2 --max-tokens 160 \
+  --temperature 0.5 --top-p 0.9 --update --out "$run"
 "$solon" report "$run"
 echo "Open $run/report.html to read what was criticised and revised."

@@ -25,7 +25,7 @@ class Sampling:
     """How to draw a completion. `max_tokens` and `min_tokens` count generated tokens."""
 
     max_tokens: int = 512
-    temperature: float = 1.0
+    temperature: float = 0.7
     top_p: float = 1.0
     min_tokens: int = 0
 

@@ -13,7 +13,7 @@ from engine.run import Progress
 
 __all__ = ["duration", "shown_progress"]
 
-_EVERY = 5.0
+_EVERY = 10.0
 """Seconds between lines in a log."""
 _EVERY_WHILE_STARTING = 20.0
 

@@ -22,7 +22,7 @@ def revise(
     seed: o.Seed = 0,
     window: o.WindowSize = None,
     max_tokens: o.MaxTokens = 512,
-    temperature: o.Temperature = 1.0,
+    temperature: o.Temperature = 0.7,
     top_p: o.TopP = 1.0,
     prompt_column: o.PromptColumn = None,
     id_column: o.IdColumn = None,

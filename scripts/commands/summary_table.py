@@ -11,7 +11,9 @@ from engine.report.wording import decimal, percent, visible
 
 __all__ = ["print_summary"]
 
-_NUMBERS = ("drawn", "kept", "revised", "yield", "dropped", "broken", "unsure")
+_NUMBERS = ("drawn", "kept", "revised", "yield", "dropped", "broken")
+_UNSURE = "unsure"
+"""A column of its own only where the judge left something undecided."""
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
@@ -23,12 +25,15 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         header_style="bold",
         box=SIMPLE_HEAD,
         collapse_padding=True,
+        pad_edge=False,
     )
+    unsure = any(principle.undecided for principle in summary.principles)
     table.add_column("principle", overflow="fold", min_width=24)
-    for name in _NUMBERS:
+    for name in (*_NUMBERS, *((_UNSURE,) if unsure else ())):
         table.add_column(name, justify="right")
     for principle in summary.principles:
-        table.add_row(escape(visible(principle.id)), *_numbers(principle))
+        last = (decimal(principle.undecided),) if unsure else ()
+        table.add_row(escape(visible(principle.id)), *_numbers(principle), *last)
     console.print(table)
     console.print(_totals(summary), highlight=False)
     for reason, count in sorted(summary.drop_reasons.items(), key=lambda item: -item[1]):
@@ -53,7 +58,6 @@ def _numbers(principle: PrincipleSummary) -> tuple[str, ...]:
         percent(principle.revision_yield),
         decimal(principle.dropped),
         f"[red]{principle.violated:,}[/red]" if principle.violated else "0",
-        decimal(principle.undecided),
     )
 
 

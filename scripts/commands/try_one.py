@@ -24,7 +24,7 @@ def try_one(
     stakeholder: o.Stakeholder = None,
     seed: o.Seed = 0,
     max_tokens: o.MaxTokens = 512,
-    temperature: o.Temperature = 1.0,
+    temperature: o.Temperature = 0.7,
     top_p: o.TopP = 1.0,
 ) -> None:
     """Show one prompt answered, criticised and revised, with the changed words marked."""
