@@ -36,8 +36,9 @@ class Window:
     _SLACK = 1.1
     """So that an engine has work queued while finished turns come round again."""
     _SMALLEST = 4
-    _FIRST = 32
-    """The first few are the capacity divided by this."""
+    _FIRST = 8
+    """The first few: so many, or a `_SHARE`th of the capacity."""
+    _SHARE = 32
     _UNKNOWN = 64
 
     def __init__(
@@ -77,7 +78,7 @@ class Window:
         if self._fixed is not None:
             return self._fixed
         capacity = self._capacity()
-        return min(capacity, max(self._SMALLEST, capacity // self._FIRST) + self._grown)
+        return min(capacity, max(self._FIRST, capacity // self._SHARE) + self._grown)
 
     def _capacity(self) -> int:
         return max(self._SMALLEST, sum(self._holds(g) for g in self._generators))

@@ -67,14 +67,20 @@ class PromptSource:
         return self.count
 
     def __iter__(self) -> Iterator[Prompt]:
-        numbering = _Numbering(self._repeated)
+        """Raises InputError, at the latest after the last row, if the file is no longer the one
+        that was checked."""
+        numbering, digest = _Numbering(self._repeated), hashlib.sha256()
         for index, row in enumerate(self._rows()):
             try:
                 draft = _parse(row, self._columns)
+                digest.update(draft.canonical)
             except BadPrompt as bad:
                 what = f"{bad.what}: the file changed while it was being read"
                 raise InputError(Problem(self._file.where(row), what)) from bad
             yield numbering.prompt(draft, index)
+        if digest.hexdigest() != self.hash:
+            remedy = "put the file back as it was to resume, or start anew with another --out"
+            raise InputError(Problem(self.path, "changed while it was being read", remedy))
 
     def _rows(self) -> Iterator[Row]:
         return islice(self._file.read(), self._limit)

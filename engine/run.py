@@ -23,6 +23,7 @@ from engine.settings import LoopSettings, Roles
 
 __all__ = ["Progress", "RevisionRun", "RunResult", "cached_roles"]
 
+_MANIFEST_SECONDS = 30.0
 _FEWEST_FOR_AN_ESTIMATE = 5
 """Conversations of this process from which the time left can be told."""
 
@@ -106,6 +107,7 @@ class RevisionRun:
         self._done = self._resumed
         self._began = time.monotonic()
         self._ready: float | None = None
+        self._written = 0.0
         self._usage_before = dict(self.directory.usage)
 
     def remaining(self) -> Iterator[Prompt]:
@@ -114,8 +116,8 @@ class RevisionRun:
 
     @property
     def complete(self) -> bool:
-        """Whether every prompt has its row already."""
-        return self._done >= self.prompts.count
+        """Whether every prompt has its row already, and the manifest says so."""
+        return self.directory.complete and self._done >= self.prompts.count
 
     @property
     def updated(self) -> bool:
@@ -147,11 +149,15 @@ class RevisionRun:
                 async for result in results:
                     self.directory.add(result)
                     self._done += 1
+                    self._write_manifest_now_and_then()
                     yield result
+            self.directory.cache.flush()
             status = "complete"
         finally:
-            self.directory.cache.flush()
-            self._write_manifest(status)
+            try:
+                self.directory.cache.flush()
+            finally:
+                self._write_manifest(status)
 
     async def execute(self, on_progress: Callable[[Progress], None] | None = None) -> RunResult:
         """`stream` to its end, telling `on_progress` after each result."""
@@ -185,7 +191,13 @@ class RevisionRun:
             started=started,
         )
 
+    def _write_manifest_now_and_then(self) -> None:
+        """So that a killed run's usage is known to the last half minute."""
+        if time.monotonic() - self._written >= _MANIFEST_SECONDS:
+            self._write_manifest("running")
+
     def _write_manifest(self, status: str) -> None:
+        self._written = time.monotonic()
         now = self.progress()
         fresh = {
             "generated_requests": now.requests - now.cached_requests,

@@ -26,11 +26,20 @@ from engine.completion_cache import CompletionCache
 from engine.jsonl_store import DirectoryLock, JsonlStore, write_json_atomic
 from engine.records import Failure, Outcome, Record
 from engine.run_identity import Difference, Identity, differences
+from engine.run_takeover import (
+    FORMAT,
+    announce,
+    check_place,
+    clear,
+    finish_pending,
+    forget_drafts,
+    read_own_manifest,
+    set_aside,
+)
 
 __all__ = ["Done", "Mode", "RunDirectory"]
 
 Mode = Literal["resume", "update", "overwrite"]
-_KEPT_BESIDE = ("records.jsonl", "failures.jsonl", "escalations.jsonl", "constitution.yaml")
 
 
 class Done:
@@ -69,6 +78,8 @@ class RunDirectory:
         self.done = Done(array("Q"))
         self.aside: Path | None = None
         """Where an update put the previous records."""
+        self.complete = False
+        """Whether the manifest found says so, and the rows agree."""
         self._created: str | None = None
         self._lock: DirectoryLock | None = None
 
@@ -76,7 +87,7 @@ class RunDirectory:
 
     def open(self, mode: Mode = "resume") -> "RunDirectory":
         """Take the directory: new, resumed, updated to an edited constitution, or overwritten."""
-        self._check_place()
+        check_place(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = DirectoryLock(self.path)
         self._lock.__enter__()
@@ -87,39 +98,31 @@ class RunDirectory:
             raise
         return self
 
-    def _check_place(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(Problem(str(self.path), "is a file", "name a directory with --out"))
-        if self.path.is_dir() and not (self.path / "manifest.json").exists():
-            names = (p.name for p in self.path.iterdir())
-            foreign = [name for name in names if not name.startswith(_OURS)]
-            if foreign:
-                problem = f"is not a run: it holds {foreign[0]} and no manifest.json"
-                raise InputError(Problem(str(self.path), problem, "name another with --out"))
-
     def _settle(self, mode: Mode) -> None:
-        found = self.manifest() if mode != "overwrite" else None
+        forget_drafts(self.path)
+        found = finish_pending(self.path, read_own_manifest(self.path))
         ours = self.identity.as_dict()
-        differing = differences(found.get("identity", {}), ours) if found else []
-        if differing and mode != "overwrite":
+        differing = differences(found["identity"], ours) if found else []
+        if found and mode == "overwrite":
+            clear(self.path, ours)
+            found = None
+        elif found and differing:
             self._refuse_unless_update(differing, mode)
-            self._set_aside()
+            self.aside = set_aside(self.path, found, ours)
             found = None
-        elif mode == "overwrite":
-            for name in (*_KEPT_BESIDE, "manifest.json", "report.html"):
-                (self.path / name).unlink(missing_ok=True)
-            found = None
+        elif not found:
+            announce(self.path, ours)
         self.cache = CompletionCache(self.path / "completions.sqlite")
         self.records = JsonlStore(self.path / "records.jsonl")
         self.failures = JsonlStore(self.path / "failures.jsonl")
         self._take_up(found or {})
         self.escalations = JsonlStore(self.path / "escalations.jsonl")
 
-    def _refuse_unless_update(self, differences: list[Difference], mode: Mode) -> None:
-        only_constitution = all(d.what == "constitution" for d in differences)
+    def _refuse_unless_update(self, differing: list[Difference], mode: Mode) -> None:
+        only_constitution = all(d.what == "constitution" for d in differing)
         if mode == "update" and only_constitution:
             return
-        told = "; ".join(map(str, differences))
+        told = "; ".join(map(str, differing))
         remedy = (
             "--update generates what the edit touches and keeps the previous records beside, "
             "--overwrite starts anew, another --out leaves this run alone"
@@ -129,39 +132,60 @@ class RunDirectory:
         )
         raise InputError(Problem(str(self.path), f"holds another run: {told}", remedy))
 
-    def _set_aside(self) -> None:
-        number = 1
-        while (self.path / "previous" / str(number) / "manifest.json").exists():
-            number += 1
-        aside = self.path / "previous" / str(number)
-        aside.mkdir(parents=True, exist_ok=True)
-        for name in (*_KEPT_BESIDE, "report.html", "manifest.json"):
-            if (self.path / name).exists():
-                os.replace(self.path / name, aside / name)
-        self.aside = aside
-
     def _take_up(self, found: Mapping[str, Any]) -> None:
         """Learn what is done; escalations are written anew from the records, since a kill may have
         come between the two; failures that may succeed now are forgotten."""
+        self.usage.update(found.get("usage", {}))
+        self._created = found.get("created")
         done = array("Q")
         with _rewritten(self.path / "escalations.jsonl") as escalations:
-            for row in self.records.read():
+            for row in self._own_rows(self.records, ("id", "outcome", "escalate", "constitution")):
+                self._refuse_foreign(row)
                 done.append(Done.digest(row["id"]))
                 self.totals[row["outcome"]] += 1
                 if row["escalate"]:
                     escalations.write(json.dumps(row, ensure_ascii=False) + "\n")
                     self.totals["escalated"] += 1
-        with _rewritten(self.path / "failures.jsonl") as failures:
-            for row in self.failures.read():
-                if not row["retryable"]:
-                    failures.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    done.append(Done.digest(row["id"]))
-                    self.totals["failed"] += 1
-        self.failures.close()
-        self.failures = JsonlStore(self.path / "failures.jsonl")
+        lasting = [
+            row
+            for row in self._own_rows(self.failures, ("id", "retryable"))
+            if not row["retryable"]
+        ]
+        done.extend(Done.digest(row["id"]) for row in lasting)
+        self.totals["failed"] = len(lasting)
         self.done = Done(done)
-        self.usage.update(found.get("usage", {}))
-        self._created = found.get("created")
+        totals = found.get("totals", {})
+        rows = self.totals["failed"] + sum(self.totals[outcome] for outcome in Outcome)
+        whole = rows == totals.get("records", 0) + totals.get("failed", 0)
+        self.complete = bool(found.get("complete")) and whole
+        if found.get("complete") and not whole:
+            write_json_atomic(
+                self.path / "manifest.json", {**found, "status": "interrupted", "complete": False}
+            )
+        self._keep_failures(lasting)
+
+    def _keep_failures(self, lasting: list[dict[str, Any]]) -> None:
+        """Only these stay in failures.jsonl; the others are tried again."""
+        self.failures.close()
+        with _rewritten(self.path / "failures.jsonl") as failures:
+            for row in lasting:
+                failures.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.failures = JsonlStore(self.path / "failures.jsonl")
+
+    def _own_rows(self, store: JsonlStore, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+        for number, row in enumerate(store.read(), 1):
+            missing = [name for name in fields if name not in row]
+            if missing:
+                remedy = "restore the line or delete it: the run then makes it again"
+                what = f"is not a row of this run: it has no `{missing[0]}`"
+                raise InputError(Problem(f"{store.path}, row {number}", what, remedy))
+            yield row
+
+    def _refuse_foreign(self, row: Mapping[str, Any]) -> None:
+        if row["constitution"] != self.identity.constitution["hash"]:
+            what = f"holds a record made with another constitution ({row['constitution']})"
+            remedy = "restore the run's own files, or name another --out"
+            raise InputError(Problem(str(self.records.path), what, remedy))
 
     # Writing ------------------------------------------------------------------------------------
 
@@ -173,6 +197,7 @@ class RunDirectory:
             return
         line = result.model_dump_json()
         self.records.append(line)
+        self.records.sync()
         self.totals[result.outcome] += 1
         if result.escalate:
             self.escalations.append(line)
@@ -183,7 +208,7 @@ class RunDirectory:
         self._created = self._created or created
         outcomes = {outcome.value: self.totals[outcome] for outcome in Outcome}
         manifest = {
-            "solon_run": 1,
+            "solon_run": FORMAT,
             "status": status,
             "complete": status == "complete",
             "created": self._created,
@@ -203,7 +228,7 @@ class RunDirectory:
             "identity": self.identity.as_dict(),
         }
         for store in (self.records, self.failures, self.escalations):
-            store.sync()
+            store.sync(now=True)
         write_json_atomic(self.path / "manifest.json", manifest)
 
     def write_constitution(self) -> None:
@@ -211,18 +236,6 @@ class RunDirectory:
         data = self.constitution.model_dump(mode="json", exclude_defaults=True, exclude={"extends"})
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
         (self.path / "constitution.yaml").write_text(text, encoding="utf-8")
-
-    def manifest(self) -> dict[str, Any] | None:
-        """The manifest on disk, if there is one."""
-        path = self.path / "manifest.json"
-        if not path.exists():
-            return None
-        try:
-            manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            remedy = "restore it, or start anew with --overwrite or another --out"
-            raise InputError(Problem(str(path), f"is damaged: {error}", remedy)) from error
-        return manifest
 
     def close(self) -> None:
         """Flush and let go of the directory."""
@@ -233,9 +246,6 @@ class RunDirectory:
         finally:
             if self._lock is not None:
                 self._lock.__exit__(None, None, None)
-
-
-_OURS = (*_KEPT_BESIDE, "completions.sqlite", "previous", "report.html", "lock")
 
 
 @contextlib.contextmanager

@@ -52,24 +52,35 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Diff
         left, right = theirs.get(part, {}), ours[part]
         if left.get(key) != right[key]:
             found.append(Difference(part, _brief(left), _brief(right)))
-    for part in ("models", "settings"):
-        left, right = theirs.get(part, {}), ours[part]
-        for name in sorted({*left, *right}):
-            if left.get(name) != right.get(name):
-                label = f"--{name}" if part == "models" else name.replace("_", " ")
-                found += _differing(label, left.get(name), right.get(name))
+    found += _models(theirs.get("models", {}), ours["models"])
+    left, right = theirs.get("settings", {}), ours["settings"]
+    for name in sorted({*left, *right}):
+        if left.get(name) != right.get(name):
+            found.append(Difference(name.replace("_", " "), left.get(name), right.get(name)))
     return found
+
+
+def _models(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Difference]:
+    """What moves answers: weights and sampling. Where a server stands, or how much memory an engine
+    takes, may change between two halves of a run."""
+    roles: dict[tuple[str, str, str], list[str]] = {}
+    for role in ours:
+        left, right = theirs.get(role) or {}, ours[role]
+        if left.get("fingerprint") != right["fingerprint"]:
+            same = left.get("spec") == right["spec"]
+            key, what = ("fingerprint", "model fingerprint") if same else ("spec", "model")
+            roles.setdefault((what, str(left.get(key)), str(right[key])), []).append(role)
+        asked = left.get("sampling") or {}
+        for key in sorted({*asked, *right["sampling"]}):
+            if asked.get(key) != right["sampling"].get(key):
+                told = (key, str(asked.get(key)), str(right["sampling"].get(key)))
+                roles.setdefault(told, []).append(role)
+    return [
+        Difference(f"{what} ({', '.join(names)})" if len(names) < len(ours) else what, was, now)
+        for (what, was, now), names in roles.items()
+    ]
 
 
 def _brief(part: Mapping[str, Any]) -> str:
     name = part.get("name") or part.get("path") or "none"
     return f"{name} ({part.get('hash', '?')})"
-
-
-def _differing(label: str, left: Any, right: Any) -> list[Difference]:
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        keys = sorted(k for k in {*left, *right} if left.get(k) != right.get(k))
-        if "spec" in keys and "fingerprint" in keys:
-            keys.remove("fingerprint")
-        return [Difference(f"{label} {key}", left.get(key), right.get(key)) for key in keys]
-    return [Difference(label, left, right)]

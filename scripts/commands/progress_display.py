@@ -13,8 +13,8 @@ from engine.run import Progress
 
 __all__ = ["duration", "shown_progress"]
 
-_EVERY = 10.0
-"""Seconds between lines in a log."""
+_EVERY, _SELDOMEST = 5.0, 60.0
+"""Seconds between lines in a log, more as the run goes on: a tenth of its age."""
 _EVERY_WHILE_STARTING = 20.0
 
 
@@ -75,7 +75,8 @@ async def _lines(console: Console, progress: Callable[[], Progress]) -> None:
     while True:
         await asyncio.sleep(0.5)
         now, clock = progress(), time.monotonic()
-        if clock - last < (_EVERY if now.started else _EVERY_WHILE_STARTING):
+        pause = min(_SELDOMEST, max(_EVERY, (clock - began) / 10))
+        if clock - last < (pause if now.started else _EVERY_WHILE_STARTING):
             continue
         last = clock
         line = f"{duration(clock - began)}: {now.done:,}/{now.total:,} conversations"

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from constitution.problems import InputError
+from engine import run_takeover
 from engine.generators.base import FailureReason, GenerationError, GeneratorUnavailable
 from engine.generators.scripted import ScriptedGenerator
 from engine.jsonl_store import read_jsonl
@@ -259,3 +260,173 @@ def test_the_constitution_is_kept_as_it_was_used(tmp_path, source):
     execute(tmp_path / "run", source, rules)
     kept = load_constitution(tmp_path / "run" / "constitution.yaml")
     assert kept.content_hash == rules.content_hash
+
+
+# Kills and foreign files ----------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Stands in for SIGKILL: nothing of ours catches it."""
+
+
+def kill_at(monkeypatch, module, name, call):
+    """Raise Killed just before the `call`th use of a function."""
+    real, calls = getattr(module, name), iter(range(1, 1000))
+
+    def function(*arguments, **named):
+        if next(calls) == call:
+            raise Killed
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(module, name, function)
+
+
+def manifest(path):
+    return json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_killed_before_the_last_manifest_it_is_completed_by_the_same_command(tmp_path, source):
+    out, rules = tmp_path / "run", constitution("one")
+    execute(out, source, rules)
+    written = {**manifest(out), "status": "running", "complete": False}
+    (out / "manifest.json").write_text(json.dumps(written), encoding="utf-8")
+    counted = Counted()
+    execute(out, source, rules, counted)
+    assert manifest(out)["complete"] is True
+    assert counted.answers == 0
+
+
+def test_a_draft_of_the_first_manifest_is_no_foreign_file(tmp_path, source):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / ".manifest.json.123").write_text("{", encoding="utf-8")
+    execute(out, source, constitution("one"))
+    assert manifest(out)["complete"] is True
+    assert not list(out.glob(".manifest*"))
+
+
+@pytest.mark.parametrize("mode", ["update", "overwrite"])
+@pytest.mark.parametrize("step", range(1, 8))
+def test_killed_while_making_room_nothing_is_lost_or_called_complete(
+    tmp_path, source, monkeypatch, mode, step
+):
+    """Every rename and deletion of taking a directory over is a moment to die at."""
+    out, old = tmp_path / "run", constitution("one", "two")
+    execute(out, source, old)
+    (out / "exports").mkdir()
+    (out / "exports" / "train.jsonl").write_text("{}\n", encoding="utf-8")
+    before = (out / "records.jsonl").read_bytes()
+    new = edited(old, "one")
+    with monkeypatch.context() as patch:
+        if mode == "update":
+            kill_at(patch, run_takeover.os, "replace", step)
+        else:
+            kill_at(patch, run_takeover, "_delete", step)
+        try:
+            execute(out, source, new, mode=mode)
+        except Killed:
+            whole = (out / "records.jsonl").exists()
+            assert whole or not manifest(out)["complete"]
+    execute(out, source, new, mode=mode)
+    assert manifest(out)["complete"] is True
+    hashes = {row["constitution"] for row in rows(out / "records.jsonl")}
+    assert hashes == {new.content_hash}
+    assert len(rows(out / "records.jsonl")) == COUNT
+    assert not (out / "exports").exists()
+    if mode == "update":
+        assert (out / "previous" / "1" / "records.jsonl").read_bytes() == before
+        assert manifest(out / "previous" / "1")["complete"] is True
+
+
+def test_opening_a_run_with_failures_does_not_leave_it_complete(tmp_path, source):
+    out, rules = tmp_path / "run", constitution("one")
+    execute(out, source, rules)
+    with (out / "failures.jsonl").open("a", encoding="utf-8") as file:
+        failure = {"id": "p0", "row": 0, "stage": "policy", "reason": "server_error"}
+        file.write(json.dumps({**failure, "message": "", "retryable": True}) + "\n")
+    kept = rows(out / "records.jsonl")
+    records = [row for row in kept if row["id"] != "p0"]
+    text = "".join(json.dumps(row) + "\n" for row in records)
+    (out / "records.jsonl").write_text(text, encoding="utf-8")
+    totals = {**manifest(out)["totals"], "records": COUNT - 1, "failed": 1}
+    written = {**manifest(out), "totals": totals}
+    (out / "manifest.json").write_text(json.dumps(written), encoding="utf-8")
+    run = RevisionRun(out, source, rules, roles(ScriptedGenerator()), LoopSettings())
+    asyncio.run(run.close())
+    assert manifest(out)["complete"] is False
+    execute(out, source, rules)
+    assert manifest(out)["totals"]["records"] == COUNT
+
+
+@pytest.mark.parametrize("change", ["shorter", "repeated", "edited"])
+def test_prompts_that_change_during_a_run_do_not_end_it_complete(tmp_path, source, change):
+    path = tmp_path / "prompts.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    changed = {
+        "shorter": lines[:7],
+        "repeated": lines[:7] * 2,
+        "edited": [line.replace("Question", "Quiz") for line in lines],
+    }[change]
+    path.write_text("".join(changed), encoding="utf-8")
+    with pytest.raises(InputError, match="changed while"):
+        execute(tmp_path / "run", source, constitution("one"))
+    assert manifest(tmp_path / "run")["complete"] is False
+
+
+@pytest.mark.parametrize(
+    "names", [["constitution.yaml"], ["records.jsonl"], ["previous_notes.txt"], ["lockers.csv"]]
+)
+def test_files_of_the_author_are_left_alone(tmp_path, source, names):
+    out = tmp_path / "run"
+    out.mkdir()
+    for name in names:
+        (out / name).write_text("mine\n", encoding="utf-8")
+    for mode in ("resume", "update", "overwrite"):
+        with pytest.raises(InputError, match="is not a run"):
+            execute(out, source, constitution("one"), mode=mode)
+    assert sorted(p.name for p in out.iterdir()) == sorted(names)
+
+
+@pytest.mark.parametrize("text", ["{}", "null", "[1]", '{"identity": 5}', '{"name": "app"}', "{"])
+def test_a_manifest_that_is_none_of_ours_is_never_adopted(tmp_path, source, text):
+    out, rules = tmp_path / "run", constitution("one")
+    execute(out, source, rules)
+    (out / "manifest.json").write_text(text, encoding="utf-8")
+    for mode in ("resume", "update", "overwrite"):
+        with pytest.raises(InputError, match=r"manifest\.json"):
+            execute(out, source, rules, mode=mode)
+    assert len(rows(out / "records.jsonl")) == COUNT
+
+
+def test_a_run_of_a_newer_version_is_refused(tmp_path, source):
+    out, rules = tmp_path / "run", constitution("one")
+    execute(out, source, rules)
+    written = {**manifest(out), "solon_run": 99}
+    (out / "manifest.json").write_text(json.dumps(written), encoding="utf-8")
+    with pytest.raises(InputError, match="format 99"):
+        execute(out, source, rules)
+
+
+@pytest.mark.parametrize("line", ["{}", '{"id": "x", "outcome": "revised"}'])
+def test_a_row_of_something_else_is_named(tmp_path, source, line):
+    out, rules = tmp_path / "run", constitution("one")
+    execute(out, source, rules)
+    lines = (out / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    lines[4] = line
+    (out / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match="row 5"):
+        execute(out, source, rules)
+
+
+def test_where_a_model_is_served_may_change_between_two_halves(tmp_path, source):
+    out, rules = tmp_path / "run", constitution("one")
+    execute(out, source, rules)
+    moved = ScriptedGenerator(spec="scripted:elsewhere")
+    execute(out, source, rules, moved)
+    moved = ScriptedGenerator(spec="scripted:third")
+    moved.fingerprint = "other weights"
+    with pytest.raises(
+        InputError, match="model was scripted:elsewhere, now scripted:third"
+    ) as refused:
+        execute(out, source, rules, moved)
+    assert str(refused.value).count("third") == 1
