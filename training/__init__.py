@@ -1,21 +1,16 @@
 """Records of the engine become datasets that TRL trains on."""
 
-from training.datasets import (
-    ExportFormat,
-    ExportResult,
-    Row,
-    export_run,
-    llm_swarm_rows,
-    preference_row,
-    sft_rows,
-)
+from training.datasets import Row, llm_swarm_rows, preference_row, prompt_row, sft_rows
+from training.export import ExportFormat, ExportOptions, ExportResult, export_run
 
 __all__ = [
     "ExportFormat",
+    "ExportOptions",
     "ExportResult",
     "Row",
     "export_run",
     "llm_swarm_rows",
     "preference_row",
+    "prompt_row",
     "sft_rows",
 ]

@@ -1,60 +1,29 @@
-"""Records of a run as rows that TRL trains on, and as files.
+"""Records of a revision run as rows that TRL trains on.
 
 Rows have TRL's conversational shapes: `prompt` and `completion` for SFT, `prompt`, `chosen` and
-`rejected` for preferences, each a list of messages, and columns that say where a row comes from.
-Every column has one type and is never null, as loading JSON in blocks demands.
+`rejected` for preferences, `prompt` alone for sampling, each a list of messages, and columns that
+say where a row comes from. Every column has one type and is never null, as loading JSON in blocks
+demands.
 """
 
-import json
-import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-import jsonlines
-import yaml
-from pydantic import ValidationError
-
-from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
-from engine.messages import to_dicts
+from engine.messages import Conversation, to_dicts
 from engine.records import Outcome, Record, Round
 from engine.rendering import critique_request, revision_request
-from engine.report.run_files import read_manifest, read_records
 
 __all__ = [
-    "ExportFormat",
-    "ExportResult",
     "Row",
-    "export_run",
+    "accepted_rounds",
     "llm_swarm_rows",
     "preference_row",
-    "run_constitution",
+    "prompt_row",
     "sft_rows",
 ]
 
 Row = dict[str, Any]
-
-
-class ExportFormat(StrEnum):
-    """What a file of rows is for."""
-
-    TRL_SFT = "trl-sft"
-    TRL_PREFERENCE = "trl-preference"
-    LLM_SWARM = "llm-swarm"
-    """The columns of Hugging Face's `cai-conversation` datasets, one critique to a row."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportResult:
-    """What was written; `skipped` counts the records that gave no row, by reason."""
-
-    path: Path
-    rows: int
-    skipped: Mapping[str, int]
 
 
 def sft_rows(
@@ -63,13 +32,14 @@ def sft_rows(
     """The final revision, or each accepted one in turn (Bai et al. 2022, section 3.1).
 
     An answer that was compliant as it stood is a row too: to train only where the policy was at
-    fault would teach it that every prompt calls for a correction.
+    fault would teach it that every prompt calls for a correction. `unresolved` counts principles
+    that the final answer breaks or that the judge left undecided.
     """
     if record.outcome is Outcome.COMPLIANT and include_compliant:
         yield _sft_row(record, record.final, record.rounds, revisions=0)
     if record.outcome is not Outcome.REVISED:
         return
-    accepted = _accepted(record)
+    accepted = accepted_rounds(record)
     first = 1 if every_revision else len(accepted)
     for count in range(first, len(accepted) + 1):
         done = accepted[:count]
@@ -77,15 +47,27 @@ def sft_rows(
 
 
 def preference_row(record: Record) -> Row | None:
-    """The final answer over the first; None where the one is not a revision of the other."""
+    """The final answer over the first; None where the one is not a revision of the other.
+
+    No judge compared the two: `probability` is 1 because the one was written to replace the other.
+    """
     if record.outcome is not Outcome.REVISED or record.final == record.answer:
         return None
     return {
         "prompt": to_dicts(record.prompt),
         "chosen": [_assistant(record.final)],
         "rejected": [_assistant(record.answer)],
-        **_provenance(record, _accepted(record)),
+        "probability": 1.0,
+        "position_bias": 0.0,
+        "method": "revision",
+        **_provenance(record, accepted_rounds(record)),
+        "judge": "",
     }
+
+
+def prompt_row(id: str, prompt: Conversation) -> Row:
+    """A prompt alone, for trainers that sample the answers themselves."""
+    return {"prompt": to_dicts(prompt), "id": id}
 
 
 def llm_swarm_rows(
@@ -99,110 +81,15 @@ def llm_swarm_rows(
     """
     if record.outcome is not Outcome.REVISED:
         return
-    accepted = _accepted(record)
+    accepted = accepted_rounds(record)
     answers = [record.answer, *(round.revision or "" for round in accepted)]
     for index in range(0 if every_revision else len(accepted) - 1, len(accepted)):
         yield _llm_swarm_row(record, constitution, accepted[index], answers[index])
 
 
-def export_run(
-    run_dir: Path,
-    format: ExportFormat,
-    out: Path,
-    *,
-    every_revision: bool = False,
-    include_compliant: bool = True,
-    include_escalated: bool = False,
-    overwrite: bool = False,
-) -> ExportResult:
-    """Write the rows of a run to `out` as JSON lines, whole or not at all.
-
-    Escalated records wait for a person and are left out unless asked for. Raises InputError if
-    `run_dir` is not a run, or if `out` exists and is not to be overwritten.
-    """
-    read_manifest(run_dir)
-    if out.exists() and not overwrite:
-        remedy = "name another file, or allow overwriting with --overwrite"
-        raise InputError(Problem(str(out), "exists already", remedy))
-    constitution = run_constitution(run_dir) if format is ExportFormat.LLM_SWARM else None
-    skipped: Counter[str] = Counter()
-
-    def rows() -> Iterator[Row]:
-        for record in read_records(run_dir):
-            reason = _reason_to_skip(record, format, include_compliant, include_escalated)
-            if constitution and not reason and not _same_principles(record, constitution):
-                reason = "principle_changed"
-            if reason:
-                skipped[reason] += 1
-            else:
-                yield from _rows(record, format, constitution, every_revision)
-
-    return ExportResult(out, _write_whole(out, rows()), dict(skipped))
-
-
-def _write_whole(out: Path, rows: Iterator[Row]) -> int:
-    """Write every row, then give the file its name; how many there were."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f"{out.name}.{os.getpid()}.part")
-    count = 0
-    try:
-        with jsonlines.open(unfinished, "w", compact=True) as lines:
-            for row in rows:
-                lines.write(row)
-                count += 1
-        os.replace(unfinished, out)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return count
-
-
-def run_constitution(run_dir: Path) -> Constitution:
-    """The constitution as the run used it, from its own copy. Raises InputError."""
-    path = run_dir / "constitution.yaml"
-    remedy = "restore the file, or repeat the run's command to write it again"
-    if not path.is_file():
-        raise InputError(Problem(str(path), "is missing", remedy))
-    try:
-        document = yaml.safe_load(path.read_bytes())
-        return Constitution.model_validate_json(json.dumps(document))
-    except (yaml.YAMLError, ValidationError, TypeError) as error:
-        told = str(error).splitlines()[0]
-        raise InputError(Problem(str(path), f"is not a constitution ({told})", remedy)) from error
-
-
-def _rows(
-    record: Record, format: ExportFormat, constitution: Constitution | None, every_revision: bool
-) -> Iterator[Row]:
-    if constitution:
-        yield from llm_swarm_rows(record, constitution, every_revision)
-    elif format is ExportFormat.TRL_SFT:
-        yield from sft_rows(record, every_revision)
-    elif row := preference_row(record):
-        yield row
-
-
-def _reason_to_skip(
-    record: Record, format: ExportFormat, include_compliant: bool, include_escalated: bool
-) -> str | None:
-    if record.outcome is Outcome.DROPPED:
-        return record.drop_reason or "dropped"
-    if record.escalate and not include_escalated:
-        return "escalated"
-    for_sft = format is ExportFormat.TRL_SFT
-    if record.outcome is Outcome.COMPLIANT:
-        return None if for_sft and include_compliant else "compliant"
-    if format is ExportFormat.TRL_PREFERENCE and record.final == record.answer:
-        return "final_equals_first"
-    return None
-
-
-def _accepted(record: Record) -> tuple[Round, ...]:
+def accepted_rounds(record: Record) -> tuple[Round, ...]:
+    """The rounds whose revision became the answer."""
     return tuple(r for r in record.rounds if r.revision is not None and r.dropped is None)
-
-
-def _same_principles(record: Record, constitution: Constitution) -> bool:
-    hashes = {principle.id: principle.content_hash for principle in constitution.principles}
-    return all(hashes.get(r.principle) == r.principle_hash for r in _accepted(record))
 
 
 def _sft_row(record: Record, answer: str, rounds: tuple[Round, ...], revisions: int) -> Row:
@@ -210,6 +97,7 @@ def _sft_row(record: Record, answer: str, rounds: tuple[Round, ...], revisions: 
         "prompt": to_dicts(record.prompt),
         "completion": [_assistant(answer)],
         **_provenance(record, rounds),
+        "unresolved": len(record.unresolved),
         "revisions": revisions,
     }
 
@@ -236,15 +124,13 @@ def _llm_swarm_row(
 
 
 def _provenance(record: Record, rounds: tuple[Round, ...]) -> Row:
-    """Whose answer it is, what it was held against, and how much of that it is not known to keep:
-    `unresolved` counts principles that the final answer breaks or that the judge left undecided."""
+    """Whose answer it is, and what it was held against."""
     return {
         "id": record.id,
         "constitution": record.constitution,
         "principles": [round.principle for round in rounds],
         "principle_hashes": [round.principle_hash for round in rounds],
         "model": record.models.get("policy", ""),
-        "unresolved": len(record.unresolved),
     }
 
 

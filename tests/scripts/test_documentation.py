@@ -26,7 +26,6 @@ def test_readme_commands_run_in_order(tmp_path):
     for command in commands:
         command = command.replace("embedded", "scripted").replace("runs/", f"{tmp_path}/")
         command = command.replace("prompts.jsonl", str(prompts))
-        command = command.replace(" sft.jsonl", f" {tmp_path / 'sft.jsonl'}")
         result = subprocess.run(
             [sys.executable, "-m", "scripts.solon", *shlex.split(command)[1:]],
             cwd=ROOT,
@@ -36,7 +35,7 @@ def test_readme_commands_run_in_order(tmp_path):
         )
         assert result.returncode == 0, f"{command}\n{result.stderr}"
     assert (tmp_path / "first" / "report.html").exists()
-    assert (tmp_path / "sft.jsonl").exists()
+    assert (tmp_path / "first" / "exports" / "trl-sft" / "train.jsonl").exists()
 
 
 def test_readme_python_runs():

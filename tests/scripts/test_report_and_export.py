@@ -40,9 +40,9 @@ def test_a_directory_that_is_no_run_is_the_users_error(tmp_path, command):
 
 
 def test_export_says_what_was_left_out(run, tmp_path):
-    result = invoke(export, run, "--format", "trl-preference", "--out", tmp_path / "rows.jsonl")
+    result = invoke(export, run, "--format", "trl-preference", "--out", tmp_path / "rows")
     assert result.exit_code == 0, result.output
-    assert "rows.jsonl: " in result.output and "records left out: compliant" in result.output
+    assert "rows: " in result.output and "records left out: compliant" in result.output
 
 
 def test_summary_has_a_line_for_each_principle(run):
@@ -51,3 +51,15 @@ def test_summary_has_a_line_for_each_principle(run):
     told = console.file.getvalue()
     assert all(principle in told for principle in PRINCIPLES)
     assert "household 1.2.0, complete" in told and "62 prompts" in told
+
+
+def test_export_refuses_the_name_of_a_file(run, tmp_path):
+    result = invoke(export, run, "--format", "trl-sft", "--out", tmp_path / "sft.jsonl")
+    assert isinstance(result.exception, InputError)
+    assert "name a directory, such as" in str(result.exception)
+
+
+def test_export_writes_into_the_run_unless_told_otherwise(tmp_path):
+    run = write_run(tmp_path / "run", 20)
+    assert invoke(export, run, "--format", "trl-sft").exit_code == 0
+    assert (run / "exports" / "trl-sft" / "train.jsonl").is_file()

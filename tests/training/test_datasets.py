@@ -1,23 +1,15 @@
-"""Records become rows: the right conversations, TRL's shapes, whole files."""
+"""Records become rows: the right conversations in TRL's shapes."""
 
 from pathlib import Path
 
-import jsonlines
 import pytest
 
-from constitution.problems import InputError
 from engine.records import DropReason, Outcome, Record
 from engine.rendering import critique_request, revision_request
 from engine.report.run_files import read_records
 from tests.engine.run_fixture import write_run
-from training.datasets import (
-    ExportFormat,
-    export_run,
-    llm_swarm_rows,
-    preference_row,
-    run_constitution,
-    sft_rows,
-)
+from training.datasets import llm_swarm_rows, preference_row, prompt_row, sft_rows
+from training.export import run_constitution
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +24,6 @@ def records(run) -> list[Record]:
 
 def first(records: list[Record], outcome: Outcome) -> Record:
     return next(record for record in records if record.outcome is outcome)
-
-
-def lines(path: Path) -> list[dict]:
-    with jsonlines.open(path) as rows:
-        return list(rows)
 
 
 def test_sft_row_is_the_prompt_answered_by_the_final_text(records):
@@ -120,68 +107,15 @@ def test_llm_swarm_row_holds_the_words_the_models_were_asked(records, run):
     assert list(llm_swarm_rows(record, constitution)) == [last_row]
 
 
-@pytest.mark.parametrize("format", list(ExportFormat))
-def test_every_record_is_a_row_or_is_counted(run, records, tmp_path, format):
-    result = export_run(run, format, tmp_path / "deep" / "rows.jsonl")
-    rows = lines(result.path)
-    assert result.rows == len(rows) > 0
-    assert result.rows + sum(result.skipped.values()) == len(records)
-    assert result.skipped["escalated"] == sum(
-        record.escalate and record.outcome is not Outcome.DROPPED for record in records
-    )
-    assert len({tuple(row) for row in rows}) == 1, "every row has the same columns"
-    assert not any(value is None for row in rows for value in row.values())
-    assert [path.name for path in result.path.parent.iterdir()] == ["rows.jsonl"]
+def test_a_revision_pair_carries_the_columns_of_labelled_pairs(records):
+    row = preference_row(first(records, Outcome.REVISED))
+    assert list(row) == [
+        "prompt", "chosen", "rejected", "probability", "position_bias", "method", "id",
+        "constitution", "principles", "principle_hashes", "model", "judge",
+    ]  # fmt: skip
+    assert (row["probability"], row["position_bias"], row["method"]) == (1.0, 0.0, "revision")
 
 
-def test_escalated_records_are_exported_when_asked_for(run, tmp_path):
-    without = export_run(run, ExportFormat.TRL_SFT, tmp_path / "a.jsonl")
-    everything = export_run(run, ExportFormat.TRL_SFT, tmp_path / "b.jsonl", include_escalated=True)
-    assert everything.rows == without.rows + without.skipped["escalated"]
-
-
-def test_nothing_is_overwritten_unless_told_to(run, tmp_path):
-    out = tmp_path / "rows.jsonl"
-    out.write_text("mine", encoding="utf-8")
-    with pytest.raises(InputError, match=r"rows\.jsonl: exists already; .*--overwrite"):
-        export_run(run, ExportFormat.TRL_SFT, out)
-    assert out.read_text(encoding="utf-8") == "mine"
-    assert export_run(run, ExportFormat.TRL_SFT, out, overwrite=True).rows == len(lines(out))
-
-
-def test_an_export_that_fails_leaves_the_old_file(run, tmp_path):
-    broken = write_run(tmp_path / "broken", 12)
-    records = (broken / "records.jsonl").read_text(encoding="utf-8").splitlines()
-    records[6] = '{"id": "p00006"}'
-    (broken / "records.jsonl").write_text("\n".join(records) + "\n", encoding="utf-8")
-    out = tmp_path / "rows.jsonl"
-    out.write_text("mine", encoding="utf-8")
-    with pytest.raises(InputError, match=r"records\.jsonl:7: is not a record"):
-        export_run(broken, ExportFormat.TRL_SFT, out, overwrite=True)
-    assert out.read_text(encoding="utf-8") == "mine"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken", "rows.jsonl"]
-
-
-def test_a_directory_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is not a run"):
-        export_run(tmp_path, ExportFormat.TRL_SFT, tmp_path / "rows.jsonl")
-
-
-def test_records_of_another_constitution_are_not_given_this_ones_words(tmp_path):
-    run = write_run(tmp_path / "run", 20)
-    path = run / "constitution.yaml"
-    edited = path.read_text(encoding="utf-8").replace("hurt people", "hurt anyone")
-    path.write_text(edited, encoding="utf-8")
-    result = export_run(run, ExportFormat.LLM_SWARM, tmp_path / "rows.jsonl")
-    assert result.skipped["principle_changed"] > 0
-
-
-@pytest.mark.parametrize("text", ["name: [", "name: x\nprinciples: 3\n", None])
-def test_a_damaged_constitution_is_named(tmp_path, text):
-    run = write_run(tmp_path / "run", 4)
-    if text is None:
-        (run / "constitution.yaml").unlink()
-    else:
-        (run / "constitution.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"constitution\.yaml: is "):
-        export_run(run, ExportFormat.LLM_SWARM, tmp_path / "rows.jsonl")
+def test_a_prompt_row_is_the_prompt_alone(records):
+    row = prompt_row("p0", records[0].prompt)
+    assert list(row) == ["prompt", "id"] and row["prompt"][-1]["role"] == "user"

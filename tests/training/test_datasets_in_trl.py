@@ -3,13 +3,14 @@
 import pytest
 
 from tests.engine.run_fixture import write_run
-from training.datasets import ExportFormat, export_run
+from training.export import ExportFormat, ExportOptions, export_run
 
 pytestmark = pytest.mark.slow
 
 MESSAGES = {
     ExportFormat.TRL_SFT: ("prompt", "completion"),
     ExportFormat.TRL_PREFERENCE: ("prompt", "chosen", "rejected"),
+    ExportFormat.TRL_PROMPT: ("prompt",),
     ExportFormat.LLM_SWARM: ("messages", "chosen", "rejected"),
 }
 
@@ -21,12 +22,11 @@ def run(tmp_path_factory):
 
 def load(run, format, tmp_path):
     datasets = pytest.importorskip("datasets")
-    result = export_run(run, format, tmp_path / "rows.jsonl", every_revision=True)
-    loaded = datasets.load_dataset(
-        "json", data_files=str(result.path), split="train", cache_dir=str(tmp_path / "cache")
-    )
-    assert len(loaded) == result.rows
-    return loaded
+    options = ExportOptions(every_revision=True, test_share=0.3)
+    result = export_run(run, format, tmp_path / "rows", options)
+    loaded = datasets.load_dataset(str(result.path), cache_dir=str(tmp_path / "cache"))
+    assert (len(loaded["train"]), len(loaded["test"])) == (result.rows, result.test_rows)
+    return loaded["train"]
 
 
 @pytest.mark.parametrize("format", list(ExportFormat))
@@ -34,7 +34,8 @@ def test_datasets_loads_the_columns(run, tmp_path, format):
     loaded = load(run, format, tmp_path)
     for column in MESSAGES[format]:
         assert {key for turn in loaded[0][column] for key in turn} == {"role", "content"}
-    assert all(row[MESSAGES[format][-1]][-1]["role"] == "assistant" for row in loaded)
+    last = "user" if format is ExportFormat.TRL_PROMPT else "assistant"
+    assert all(row[MESSAGES[format][-1]][-1]["role"] == last for row in loaded)
 
 
 @pytest.mark.parametrize("format", [ExportFormat.TRL_SFT, ExportFormat.TRL_PREFERENCE])

@@ -1,0 +1,256 @@
+"""A run's records as a dataset directory: `train.jsonl`, `test.jsonl` where asked for, a card.
+
+Rows are streamed, so that a run of a million records is exported in the memory of one.
+"""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonlines
+import yaml
+from pydantic import ValidationError
+
+from constitution.problems import InputError, Problem
+from constitution.schema import Constitution
+from engine.records import Outcome, Record
+from engine.report.run_files import read_manifest, read_records
+from training.dataset_card import Card, write_card
+from training.datasets import (
+    Row,
+    accepted_rounds,
+    llm_swarm_rows,
+    preference_row,
+    prompt_row,
+    sft_rows,
+)
+from training.mix import Mixture, mix_rows
+from training.split import is_held_out
+
+__all__ = ["ExportFormat", "ExportOptions", "ExportResult", "export_run", "run_constitution"]
+
+_FILES = {"train.jsonl", "test.jsonl", "README.md"}
+
+
+class ExportFormat(StrEnum):
+    """What a dataset is for."""
+
+    TRL_SFT = "trl-sft"
+    TRL_PREFERENCE = "trl-preference"
+    TRL_PROMPT = "trl-prompt"
+    """Prompts alone, for GRPO and for sampling."""
+    LLM_SWARM = "llm-swarm"
+    """The columns of Hugging Face's `cai-conversation` datasets, one critique to a row."""
+
+    @property
+    def shape(self) -> Literal["sft", "preference", "prompt"] | None:
+        """The shape of rows that may be mixed in; None where none may."""
+        shapes: dict[str, Literal["sft", "preference", "prompt"]] = {
+            "trl-sft": "sft",
+            "trl-preference": "preference",
+            "trl-prompt": "prompt",
+        }
+        return shapes.get(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What to leave out, hold out and mix in.
+
+    `test_share` of the prompts go to `test.jsonl`; `mix` names other data, of which `mix_ratio` of
+    all rows are made.
+    """
+
+    every_revision: bool = False
+    include_compliant: bool = True
+    include_escalated: bool = False
+    test_share: float = 0.0
+    mix: str | None = None
+    mix_ratio: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was written; `skipped` counts the records that gave no row, by reason.
+
+    `mixed` rows came from other data, and `mix_missing` more were wanted than it had.
+    """
+
+    path: Path
+    rows: int
+    test_rows: int
+    skipped: Mapping[str, int]
+    mixed: int = 0
+    mix_missing: int = 0
+
+
+def export_run(
+    run_dir: Path,
+    format: ExportFormat,
+    out: Path | None = None,
+    options: ExportOptions | None = None,
+    *,
+    overwrite: bool = False,
+) -> ExportResult:
+    """Write the rows of a run to the directory `out`, whole or not at all.
+
+    By default `out` is `exports/FORMAT` in the run. Escalated records wait for a person and are
+    left out unless asked for. Raises InputError if `run_dir` is not a run, if it gives no row, or
+    if `out` exists and is not to be overwritten.
+    """
+    options = options or ExportOptions()
+    manifest = read_manifest(run_dir)
+    out = out or run_dir / "exports" / format
+    _check_place(out, overwrite)
+    if not 0 <= options.test_share < 1:
+        remedy = "give a number from 0 up to but not including 1"
+        raise InputError(Problem("test share", f"is {options.test_share}", remedy))
+    skipped: Counter[str] = Counter()
+    rows = _run_rows(run_dir, manifest, format, options, skipped)
+    mixture = _mixture(format, options)
+    counted: Counter[str] = Counter()
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        unfinished.mkdir(parents=True)
+        mixed_rows = mixture.into(rows) if mixture else rows
+        counted = _write_rows(unfinished, mixed_rows, options.test_share)
+        if not counted["train"]:
+            raise InputError(_no_rows(run_dir, counted, skipped))
+        result = ExportResult(
+            path=out,
+            rows=counted["train"],
+            test_rows=counted["test"],
+            skipped=dict(skipped),
+            mixed=mixture.drawn if mixture else 0,
+            mix_missing=mixture.missing if mixture else 0,
+        )
+        write_card(unfinished, Card.of(run_dir, manifest, format, options.test_share, result))
+        if out.exists():
+            shutil.rmtree(out)
+        unfinished.replace(out)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return result
+
+
+def run_constitution(run_dir: Path) -> Constitution:
+    """The constitution as the run used it, from its own copy. Raises InputError."""
+    path = run_dir / "constitution.yaml"
+    remedy = "restore the file, or repeat the run's command to write it again"
+    if not path.is_file():
+        raise InputError(Problem(str(path), "is missing", remedy))
+    try:
+        document = yaml.safe_load(path.read_bytes())
+        return Constitution.model_validate_json(json.dumps(document))
+    except (yaml.YAMLError, ValidationError, TypeError) as error:
+        told = str(error).splitlines()[0]
+        raise InputError(Problem(str(path), f"is not a constitution ({told})", remedy)) from error
+
+
+def _check_place(out: Path, overwrite: bool) -> None:
+    """Only a dataset that was exported before is ever replaced."""
+    if out.suffix in (".jsonl", ".json"):
+        remedy = f"name a directory, such as {out.with_suffix('')}: it gets train.jsonl and a card"
+        raise InputError(Problem(str(out), "is the name of a file", remedy))
+    if not out.exists():
+        return
+    if not overwrite:
+        remedy = "name another directory, or allow overwriting with --overwrite"
+        raise InputError(Problem(str(out), "exists already", remedy))
+    strange = [] if not out.is_dir() else [p.name for p in out.iterdir() if p.name not in _FILES]
+    if not out.is_dir() or strange:
+        what = f"is not a dataset: it holds {strange[0]}" if strange else "is a file"
+        raise InputError(Problem(str(out), what, "name another directory"))
+
+
+def _mixture(format: ExportFormat, options: ExportOptions) -> Mixture | None:
+    if options.mix is None:
+        return None
+    if format.shape is None:
+        remedy = "mix into trl-sft, trl-preference or trl-prompt"
+        raise InputError(Problem("mix", f"cannot be mixed into {format}", remedy))
+    return Mixture(mix_rows(options.mix, format.shape), options.mix_ratio)
+
+
+def _write_rows(directory: Path, rows: Iterator[Row], test_share: float) -> Counter[str]:
+    """Rows by split; a split without rows has no file."""
+    counted: Counter[str] = Counter()
+    writers: dict[str, jsonlines.Writer] = {}
+    try:
+        for row in rows:
+            split = "test" if is_held_out(row["prompt"], test_share) else "train"
+            if split not in writers:
+                writers[split] = jsonlines.open(directory / f"{split}.jsonl", "w", compact=True)
+            writers[split].write(row)
+            counted[split] += 1
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return counted
+
+
+def _no_rows(run_dir: Path, counted: Counter[str], skipped: Counter[str]) -> Problem:
+    if counted["test"]:
+        return Problem(str(run_dir), "leaves every row to the test split", "lower the test share")
+    reasons = ", ".join(
+        f"{reason.replace('_', ' ')} {count:,}" for reason, count in skipped.most_common()
+    )
+    return Problem(str(run_dir), f"gives no rows (left out: {reasons or 'it has no records'})")
+
+
+def _run_rows(
+    run_dir: Path,
+    manifest: Mapping[str, Any],
+    format: ExportFormat,
+    options: ExportOptions,
+    skipped: Counter[str],
+) -> Iterator[Row]:
+    """Every row of the run, with its `source`; records that give none are counted in `skipped`."""
+    constitution = run_constitution(run_dir) if format is ExportFormat.LLM_SWARM else None
+    for record in read_records(run_dir):
+        reason = _reason_to_skip(record, format, options)
+        if constitution and not reason and not _same_principles(record, constitution):
+            reason = "principle_changed"
+        if reason:
+            skipped[reason] += 1
+        else:
+            yield from _rows(record, format, constitution, options.every_revision)
+
+
+def _rows(
+    record: Record, format: ExportFormat, constitution: Constitution | None, every_revision: bool
+) -> Iterator[Row]:
+    if constitution:
+        yield from llm_swarm_rows(record, constitution, every_revision)
+    elif format is ExportFormat.TRL_SFT:
+        yield from sft_rows(record, every_revision)
+    elif format is ExportFormat.TRL_PROMPT:
+        yield prompt_row(record.id, record.prompt)
+    elif row := preference_row(record):
+        yield row
+
+
+def _reason_to_skip(record: Record, format: ExportFormat, options: ExportOptions) -> str | None:
+    if format is ExportFormat.TRL_PROMPT:
+        return None
+    if record.outcome is Outcome.DROPPED:
+        return record.drop_reason or "dropped"
+    if record.escalate and not options.include_escalated:
+        return "escalated"
+    for_sft = format is ExportFormat.TRL_SFT
+    if record.outcome is Outcome.COMPLIANT:
+        return None if for_sft and options.include_compliant else "compliant"
+    if format is ExportFormat.TRL_PREFERENCE and record.final == record.answer:
+        return "final_equals_first"
+    return None
+
+
+def _same_principles(record: Record, constitution: Constitution) -> bool:
+    hashes = {principle.id: principle.content_hash for principle in constitution.principles}
+    return all(hashes.get(r.principle) == r.principle_hash for r in accepted_rounds(record))
