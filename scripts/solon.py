@@ -8,16 +8,19 @@ from typing import NoReturn
 import typer
 
 from constitution.problems import InputError, Stopped
+from scripts.commands.answer import answer
+from scripts.commands.compare import compare
 from scripts.commands.constitution import app as constitution_app
 from scripts.commands.export import export
 from scripts.commands.report import report
 from scripts.commands.revise import revise
+from scripts.commands.split import split
 from scripts.commands.try_one import try_one
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Hold a model to a written constitution: critique, revise, report.",
+    help="Hold a model to a written constitution: critique, revise, train, compare.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -28,6 +31,9 @@ app.command("try")(try_one)
 app.command()(revise)
 app.command()(report)
 app.command()(export)
+app.command()(split)
+app.command()(answer)
+app.command()(compare)
 
 
 def main() -> NoReturn:
