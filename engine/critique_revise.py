@@ -7,7 +7,7 @@ exact prefix of the next one and the KV cache serves it.
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from constitution.schema import Constitution, Principle
 from constitution.selection import draw
@@ -21,7 +21,7 @@ from engine.generators.base import (
 )
 from engine.hygiene import CleanedReply, clean_revision, remove_reasoning
 from engine.judge import judge_answer
-from engine.messages import Conversation, Message
+from engine.messages import Conversation, Message, without_surrogates
 from engine.prompts import Prompt
 from engine.records import DropReason, Flag, Record, Round, Usage, Verdict
 from engine.rendering import critique_request, few_shot_messages, revision_request
@@ -225,6 +225,7 @@ class _Loop:
             completion = await model.generator.generate(request)
         except GenerationError as error:
             raise ConversationFailed(role, error) from error
+        completion = _writable(completion)
         self._count(completion, completion.completion_tokens)
         if self.on_step:
             tokens = completion.prompt_tokens + completion.completion_tokens
@@ -279,6 +280,12 @@ class _Loop:
             drop_reason=drop_reason,
         )
         return conclude(self.prompt, self.constitution, self.roles, self.settings.seed, course)
+
+
+def _writable(completion: Completion) -> Completion:
+    """The completion itself, or one whose text can be written to a file."""
+    text = without_surrogates(completion.text)
+    return completion if text == completion.text else replace(completion, text=text, tokens=None)
 
 
 def _turn(completion: Completion, text: str) -> Message:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Conversation", "Message", "Role", "TokenIds", "to_dicts"]
+__all__ = ["Conversation", "Message", "Role", "TokenIds", "to_dicts", "without_surrogates"]
 
 Role = Literal["system", "user", "assistant"]
 
@@ -35,3 +35,13 @@ Conversation = tuple[Message, ...]
 def to_dicts(conversation: Conversation) -> list[dict[str, str]]:
     """The conversation as chat templates, OpenAI servers and TRL want it."""
     return [{"role": message.role, "content": message.content} for message in conversation]
+
+
+def without_surrogates(text: str) -> str:
+    """`text` as Unicode that can be written: half a surrogate pair becomes U+FFFD, a pair in two
+    halves the character it stands for."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -21,6 +22,7 @@ __all__ = ["PromptFile", "Row", "in_memory", "open_prompt_file"]
 FORMATS = ".jsonl, .ndjson, .json, .csv, .tsv, .parquet, a folder saved by datasets, or hf:NAME"
 _BATCH = 256
 _REMEDY_UTF8 = "save the file as UTF-8"
+csv.field_size_limit(2**31 - 1)  # by default a cell of 128 KiB is an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +247,14 @@ def _arrow_rows(name: str, batches: Iterator[Any]) -> Iterator[Row]:
 
 
 def _plain(value: Any) -> Any:
-    """Dates and decimals as text: records are JSON."""
+    """Dates and decimals as text, NaN (as pandas writes what is missing) as null: records are JSON."""
     match value:
         case datetime() | date() | time():
             return value.isoformat()
         case Decimal() | timedelta():
             return str(value)
+        case float() if math.isnan(value):
+            return None
     return value
 
 

@@ -15,6 +15,8 @@ FOREIGN_PROMPT_COLUMNS = (
     "turns", "query", "conversation", "conversations",
 )  # fmt: skip
 """What other data sets call the prompt: named in a hint, never taken unasked."""
+_DEEPEST = 150
+"""Lists and objects within one another that a column may hold; JSON readers give up at some 190."""
 KNOWN_ROLES = {
     "human": "user",
     "gpt": "assistant",
@@ -65,6 +67,9 @@ class Draft:
 
         Raises BadPrompt where a column holds what JSON cannot.
         """
+        if _is_deeper(self.extra, _DEEPEST):
+            what = f"a column is nested more than {_DEEPEST} deep"
+            raise BadPrompt(what, "drop that column or save it as text")
         try:
             return _canonical([self.id, _turns(self.messages), self.tags, self.extra]) + b"\n"
         except UnicodeEncodeError as error:
@@ -227,11 +232,27 @@ def _turns(messages: Conversation) -> list[tuple[str, str]]:
     return [(message.role, message.content) for message in messages]
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, allow_nan=False, separators=(",", ":")
+)
 
 
 def _canonical(value: Any) -> bytes:
     return _ENCODER.encode(value).encode()
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Depth first, so that an object which holds itself is found out too."""
+    waiting = [(value, 0)]
+    while waiting:
+        outer, depth = waiting.pop()
+        if isinstance(outer, Mapping):
+            waiting += [(inner, depth + 1) for inner in outer.values()]
+        elif isinstance(outer, list | tuple):
+            waiting += [(inner, depth + 1) for inner in outer]
+        if depth > levels and isinstance(outer, Mapping | list | tuple):
+            return True
+    return False
 
 
 def _kind(value: Any) -> str:

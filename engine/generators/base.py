@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from constitution.problems import Stopped
-from engine.messages import Conversation, Message, TokenIds
+from engine.messages import Conversation, Message, TokenIds, without_surrogates
 
 __all__ = [
     "Capacity",
@@ -97,7 +97,7 @@ class GenerationError(Exception):
 
     def __init__(self, reason: FailureReason, message: str) -> None:
         self.reason = reason
-        super().__init__(message)
+        super().__init__(without_surrogates(message))
 
     @property
     def retryable(self) -> bool:

@@ -244,3 +244,21 @@ def test_seeds_differ_by_everything_they_derive_from():
     }
     assert len(seeds) == 16
     assert request_seed(0, "a", "policy", 0) == request_seed(0, "a", "policy", 0)
+
+
+def test_half_a_surrogate_pair_does_not_make_a_record_that_cannot_be_written():
+    tokens = TokenIds("tokenizer", (1, 2))
+    answer = Completion("a\ud800b", "stop", tokens=tokens)
+    model = Replies(in_turn(answer, "Too\udc00 short.", "\ud83d\ude00 and \udfff."))
+    record = run(model)
+    assert record.answer == "a\ufffdb"
+    assert record.rounds[0].critique == "Too\ufffd short."
+    assert record.final == "\N{GRINNING FACE} and \ufffd."
+    assert "\ufffd" in record.model_dump_json()
+    assert model.requests[1].messages[1].tokens is None
+
+
+def test_an_error_message_can_be_written():
+    model = Replies(in_turn(GenerationError(FailureReason.REJECTED, "no \ud800")))
+    with pytest.raises(ConversationFailed, match="no \ufffd"):
+        run(model)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from constitution.problems import InputError
 from engine import prompts as prompts_module
 from engine.messages import Message
+from engine.prompt_rows import BadPrompt, Columns, parse_prompt
 from engine.prompts import Prompt, open_prompts, prompts_from
+from engine.records import Outcome, Record
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 ROWS = [
@@ -356,3 +358,53 @@ def test_public_prompt_sets_are_read(file, options, count):
         pytest.skip("the public data sets are not here")
     source = open_prompts(SHARED / file, **options)
     assert len({prompt.id for prompt in source}) == source.count == count
+
+
+def nested(levels):
+    value = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_a_column_nested_deeper_than_records_can_hold_is_refused(tmp_path):
+    deep = write_jsonl(tmp_path / "deep.jsonl", [{"prompt": "a", "x": nested(300)}])
+    assert "deep.jsonl:1: a column is nested more than 150 deep" in problems_of(deep)
+    fine = write_jsonl(tmp_path / "fine.jsonl", [{"prompt": "a", "x": nested(150)}])
+    (prompt,) = open_prompts(fine)
+    record = Record(
+        id="a",
+        row=0,
+        prompt=prompt.messages,
+        answer="",
+        final="",
+        outcome=Outcome.DROPPED,
+        constitution="",
+        extra=dict(prompt.extra),
+    )
+    assert Record.model_validate_json(record.model_dump_json()) == record
+
+
+def test_a_column_that_holds_itself_is_refused():
+    endless = []
+    endless += [endless, endless]
+    with pytest.raises(BadPrompt, match="nested"):
+        _ = parse_prompt({"prompt": "a", "x": endless}, Columns()).canonical
+
+
+def test_a_number_that_json_cannot_hold_is_refused_and_not_silently_null(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "a", "x": 1e999}\n', encoding="utf-8")
+    assert "prompts.jsonl:1: a column cannot be saved as JSON" in problems_of(path)
+
+
+def test_what_is_missing_in_a_table_is_null(tmp_path):
+    rows = [{"prompt": "a", "x": 1.5}, {"prompt": "b", "x": float("nan")}]
+    first, second = open_prompts(write_as(".parquet", tmp_path, rows))
+    assert (first.extra, second.extra) == ({"x": 1.5}, {"x": None})
+
+
+def test_a_cell_may_be_long(tmp_path):
+    rows = [{"id": "a", "prompt": "long " * 40_000}]
+    (prompt,) = open_prompts(write_as(".csv", tmp_path, rows))
+    assert len(prompt.messages[0].content) == 200_000
