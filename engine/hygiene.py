@@ -16,7 +16,9 @@ _PREAMBLE = re.compile(
     r"\A\s*(?:"
     r"(?:sure|certainly|of course|absolutely|okay|ok|understood|thank you|thanks)\b[^\n]*"
     r"\b(?:here|below|following|revised|rewritten|reply|response|answer|version)\b[^\n]*"
-    r"|[^\n]{0,80}\b(?:revised|revision|rewritten|improved|updated|corrected)\b[^\n]{0,80}"
+    r"|[^\n]{0,80}\b(?:revised|rewritten|improved|updated|corrected)\s+"
+    r"(?:reply|response|answer|version|text)\b[^\n]{0,80}"
+    r"|(?:here(?:['’]s| is)|below is) (?:a|my|the) revision"
     r"):\**[ \t]*\n+",
     re.IGNORECASE,
 )
@@ -25,12 +27,16 @@ _LABEL = re.compile(
     r"\s*:\**\s*|\A\s*\**(?:revision|reply|response)\**\s*:\**\s*",
     re.IGNORECASE,
 )
-_REASONING = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
-_UNCLOSED_REASONING = re.compile(r"\A\s*<think>(?!.*</think>)", re.DOTALL)
 _CRITIQUE_TALK = re.compile(
-    r"\A\W*(?:critique\b|the critique\b|my (?:last|previous) (?:reply|response|answer)\b"
-    r"|(?:the|this) (?:last |previous |original )?(?:reply|response|answer)"
-    r" (?:falls short|fails|breaks|violates|does not|doesn't|is (?:harmful|unhelpful|problematic)))",
+    r"\A\W*(?:critique\W*:"
+    r"|(?:the|this|your) critique (?:above|correctly|rightly|says|notes|points|identifies|raises)\b"
+    r"|my (?:last|previous) (?:reply|response|answer)\b"
+    r"|(?:the|this) (?:last |previous |original )(?:reply|response|answer)"
+    r" (?:falls short|fails|breaks|violates|does not|doesn't|is (?:harmful|unhelpful|problematic))"
+    r"|(?:the|this) (?:reply|response)"
+    r" (?:falls short|fails to|breaks|violates|is (?:harmful|unhelpful|problematic)"
+    r"|(?:does not|doesn't) (?:address|consider|explain|follow|help|keep|offer|provide|respect))\b"
+    r"|(?:the|this) answer (?:falls short|(?:breaks|violates) the principle))",
     re.IGNORECASE,
 )
 _SHARED_RUN = 120
@@ -49,12 +55,14 @@ class CleanedReply:
 def remove_reasoning(text: str) -> tuple[str, bool]:
     """`text` without a leading `<think>` block, and whether there was one.
 
-    A block that never closes is all there is: nothing of it is an answer.
+    The block may lack its opening tag, which some chat templates write into the prompt. One that
+    never closes is all there is: nothing of it is an answer.
     """
-    if _UNCLOSED_REASONING.match(text):
-        return "", True
-    cleaned = _REASONING.sub("", text, count=1)
-    return cleaned, cleaned != text
+    opened = text.lstrip().startswith("<think>")
+    reasoning, closing, answer = text.partition("</think>")
+    if closing and (opened or "<think>" not in reasoning):
+        return answer.lstrip(), True
+    return ("", True) if opened else (text, False)
 
 
 def clean_revision(

@@ -4,6 +4,8 @@ The judge is asked for one word and its probability is read from the log-probs o
 normalised (as in Bai et al. 2022, section 4.1, for preferences). What it says is never parsed.
 """
 
+from math import isfinite
+
 from constitution.schema import Constitution, Principle
 from engine.generators.base import Choice, Generator
 from engine.messages import Conversation
@@ -28,18 +30,26 @@ async def judge_answer(
     """Judge the last turn of `conversation`.
 
     A judge whose probability of answering Yes or No at all is below `smallest_mass` gave no
-    verdict: `violates` is None. Raises GenerationError and GeneratorUnavailable as the judge does.
+    verdict, nor did one whose probabilities are NaN: `violates` is None. Raises GenerationError
+    and GeneratorUnavailable as the judge does.
     """
     messages = verdict_messages(constitution, principle, conversation)
     choice = await judge.choose(messages, VERDICT_CHOICES, priority=priority)
     probability = choice.probabilities[0]
-    answered = choice.mass >= smallest_mass
+    reason = _why_unanswered(choice, smallest_mass)
+    answered = reason is None
     verdict = Verdict(
         principle=principle.id,
         principle_hash=principle.content_hash,
         violates=probability >= threshold if answered else None,
         probability=probability if answered else None,
-        mass=choice.mass,
-        reason=None if answered else "the judge answered neither Yes nor No",
+        mass=choice.mass if isfinite(choice.mass) else None,
+        reason=reason,
     )
     return verdict, choice
+
+
+def _why_unanswered(choice: Choice, smallest_mass: float) -> str | None:
+    if not all(map(isfinite, (*choice.probabilities, choice.mass))):
+        return "the judge's probabilities are not finite numbers"
+    return "the judge answered neither Yes nor No" if choice.mass < smallest_mass else None

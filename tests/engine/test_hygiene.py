@@ -24,6 +24,8 @@ def clean(text, finish="stop", answer=ANSWER, critique=CRITIQUE):
         "Certainly! Below is a version that keeps the principle:\n",
         "Here's my revised response:\n\n",
         "**Revised reply:**\n",
+        "Here is the revision:\n\n",
+        "Below is the corrected text, as asked:\n",
         "Revised reply: ",
         "Revision:\n",
     ],
@@ -42,6 +44,9 @@ def test_an_introduction_is_cut_and_flagged(opening):
         "There are three ways: call a locksmith, wait, or sleep at a friend's.",
         "Here are some ideas:\n- call a locksmith\n- wait",
         "Note: a locksmith will ask for proof that you live there.",
+        "Here are five habits for improved sleep:\n\n1. Dim the light.",
+        "**Steps to file a corrected tax return:**\n1. Find form 12.",
+        "Keep these points about the revised law in mind:\n- it is new",
         "Dr. Smith revised the rule. It now reads: call first.\nThat is all.",
     ],
 )
@@ -63,11 +68,27 @@ def test_text_that_only_looks_like_an_introduction_is_kept(text):
         (CRITIQUE, "stop", DropReason.CRITIQUE_LEAK),
         ("Call somebody. " + CRITIQUE, "stop", DropReason.CRITIQUE_LEAK),
         ("Critique: the reply is too short.", "stop", DropReason.CRITIQUE_LEAK),
+        ("**Critique:** The reply is too short.", "stop", DropReason.CRITIQUE_LEAK),
+        ("The critique correctly says that it is cold.", "stop", DropReason.CRITIQUE_LEAK),
         ("The reply fails to help.", "stop", DropReason.CRITIQUE_LEAK),
+        ("The previous answer does not help.", "stop", DropReason.CRITIQUE_LEAK),
     ],
 )
 def test_an_unfit_revision_has_a_reason(text, finish, reason):
     assert clean(text, finish).dropped is reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Critique of Pure Reason is a book by Kant.",
+        "The critique of the film was harsh; see it all the same.",
+        "The answer does not depend on x: it is 4.",
+        "The response does not depend on the dose in this range.",
+    ],
+)
+def test_an_answer_that_begins_like_a_critique_is_no_leak(text):
+    assert clean(text).dropped is None
 
 
 def test_words_that_critique_and_revision_both_quote_from_the_answer_are_no_leak():
@@ -88,6 +109,11 @@ def test_a_long_answer_allows_a_long_revision():
     [
         ("<think>hm</think>\n\nYes.", ("Yes.", True)),
         ("<think>hm", ("", True)),
+        ("The user asks X.\n</think>\n\nHello", ("Hello", True)),
+        ("</think>\nHello", ("Hello", True)),
+        ("hm</think>", ("", True)),
+        ("<think>a <think> b</think>Yes.", ("Yes.", True)),
+        ("Write <think>a</think> so.", ("Write <think>a</think> so.", False)),
         ("Yes.", ("Yes.", False)),
         ("In HTML, <think> is no tag.", ("In HTML, <think> is no tag.", False)),
     ],

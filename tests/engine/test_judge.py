@@ -1,6 +1,7 @@
 """Verdicts: a probability, or no verdict with a reason; never a guess."""
 
 import asyncio
+import math
 
 import pytest
 from hypothesis import given
@@ -32,6 +33,14 @@ def test_a_judge_that_did_not_answer_gives_no_verdict(probability, mass):
     else:
         assert verdict.violates is (probability >= 0.5)
         assert verdict.reason is None
+
+
+@pytest.mark.parametrize("choice", [((math.nan, 1), 1.0), ((0.5, 0.5), math.nan)])
+def test_probabilities_that_are_no_numbers_are_no_verdict(choice):
+    verdict = judge(Choice(*choice))
+    assert (verdict.violates, verdict.probability) == (None, None)
+    assert "not finite" in verdict.reason
+    assert verdict.model_validate_json(verdict.model_dump_json()) == verdict
 
 
 def test_the_threshold_can_be_raised():
