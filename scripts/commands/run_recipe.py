@@ -1,0 +1,55 @@
+"""`solon run`: a whole recipe, stage by stage."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["run_recipe"]
+
+
+def run_recipe(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or a shipped recipe by name.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Directory; by default runs/NAME.")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say which stages would run and why, and stop.")
+    ] = False,
+) -> None:
+    """Revise, train, label, train on the labels, compare; what has not changed is skipped."""
+    from rich.console import Console
+
+    from scripts.commands.compare_table import print_comparison
+    from scripts.commands.progress_display import duration
+    from scripts.commands.stage_process import run_stage
+    from training.pipeline import run_stages
+    from training.recipe import load_recipe
+    from training.stage import decide
+    from training.stages import stages_of
+
+    loaded, file = load_recipe(recipe)
+    out = out or Path("runs") / loaded.name
+    stages = stages_of(loaded, file, out)
+    console = Console(stderr=True, highlight=False)
+    if plan:
+        for stage in stages:
+            decision = decide(stage, out)
+            console.print(f"{stage.name}: {decision.action} ({decision.why})", markup=False)
+        return
+    console.print(f"{loaded.name} -> {out}", markup=False)
+    try:
+        code = run_stages(
+            loaded,
+            stages,
+            out,
+            run_stage,
+            tell=lambda line: console.print(line, style="bold", markup=False),
+            ended=lambda stage, s: console.print(f"{stage.name}: done in {duration(s)}"),
+        )
+    except KeyboardInterrupt:
+        console.print("interrupted: the same command resumes")
+        raise typer.Exit(130) from None
+    print_comparison(json.loads((out / "compare" / "table.json").read_bytes()), Console())
+    raise typer.Exit(code)
