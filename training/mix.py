@@ -96,6 +96,7 @@ def _take_last_turn(columns: dict[str, Any]) -> None:
         return
     last = messages[-1]
     if isinstance(last, Mapping) and last.get("role") == "assistant":
+        columns.pop("prompt", None)  # says again what the messages say
         columns["messages"] = list(messages[:-1])
         columns["completion"] = last.get("content")
 
