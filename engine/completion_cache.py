@@ -5,19 +5,23 @@ and of nothing else, so after one principle is edited only its own requests miss
 """
 
 import struct
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from sys import intern
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeVar
 
 from engine.generators.base import Choice, Completion, Request, Sampling
 from engine.messages import Conversation, TokenIds
 from engine.sqlite_store import SqliteStore
 
 __all__ = ["CacheCounts", "CompletionCache", "choice_key", "completion_key"]
+
+Answer = TypeVar("Answer", Completion, Choice)
 
 
 @dataclass(slots=True)
@@ -43,8 +47,7 @@ class CompletionCache:
 
     def get_completion(self, key: bytes) -> Completion | None:
         """The completion put under a `completion_key`."""
-        value = self._get(key)
-        return None if value is None else _decode_completion(value)
+        return self._get(key, _decode_completion)
 
     def put_completion(self, key: bytes, completion: Completion) -> None:
         """Keep a completion; `get_completion` sees it at once."""
@@ -52,8 +55,7 @@ class CompletionCache:
 
     def get_choice(self, key: bytes) -> Choice | None:
         """The choice put under a `choice_key`."""
-        value = self._get(key)
-        return None if value is None else _decode_choice(value)
+        return self._get(key, _decode_choice)
 
     def put_choice(self, key: bytes, choice: Choice) -> None:
         """Keep a choice; `get_choice` sees it at once."""
@@ -80,13 +82,16 @@ class CompletionCache:
     ) -> None:
         self.close()
 
-    def _get(self, key: bytes) -> bytes | None:
+    def _get(self, key: bytes, decode: Callable[[bytes], Answer]) -> Answer | None:
+        """The entry's value; one that is damaged counts as a miss and is generated again."""
         value = self._memory.get(key) if self._store is None else self._store.get(key)
-        if value is None:
-            self.counts.misses += 1
-        else:
-            self.counts.hits += 1
-        return value
+        if value is not None:
+            with suppress(struct.error, IndexError, ValueError):
+                answer = decode(value)
+                self.counts.hits += 1
+                return answer
+        self.counts.misses += 1
+        return None
 
     def _put(self, key: bytes, value: bytes) -> None:
         self.counts.puts += 1
@@ -171,5 +176,7 @@ def _encode_choice(choice: Choice) -> bytes:
 
 def _decode_choice(value: bytes) -> Choice:
     mass, prompt, cached = _CHOICE.unpack_from(value)
-    count = (len(value) - _CHOICE.size) // 8
+    count, rest = divmod(len(value) - _CHOICE.size, 8)
+    if not count or rest:
+        raise ValueError("a choice's probabilities are cut off")
     return Choice(struct.unpack_from(f"<{count}d", value, _CHOICE.size), mass, prompt, cached)

@@ -1,13 +1,12 @@
 """A run's durable files: JSON lines that survive a kill, one writer at a time, whole JSON files."""
 
-import errno
 import fcntl
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -15,13 +14,12 @@ from typing import IO, Any
 import jsonlines
 
 from constitution.problems import InputError, Problem
-from engine.storage import StorageFull
+from engine.storage import full_disk_explained
 
-__all__ = ["DirectoryLock", "JsonlStore", "read_jsonl", "write_json_atomic"]
+__all__ = ["DirectoryLock", "JsonlStore", "numbered_jsonl", "read_jsonl", "write_json_atomic"]
 
 SYNC_SECONDS = 1.0
 _BLOCK = 1 << 16
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class JsonlStore:
@@ -48,7 +46,7 @@ class JsonlStore:
         # Half a surrogate pair can only stand in a string, where \ud800 is its JSON escape.
         line = text.encode("utf-8", "backslashreplace") + b"\n"
         try:
-            with _full_disk_explained(self.path):
+            with full_disk_explained(self.path):
                 _write_all(self._file, line)
         except OSError:
             self._file.truncate(self._size)
@@ -59,7 +57,7 @@ class JsonlStore:
         """Force what was appended onto the disk, at most once a second unless `now`."""
         due = now or time.monotonic() - self._synced_at >= SYNC_SECONDS
         if due and self._size > self._synced_size:
-            with _full_disk_explained(self.path):
+            with full_disk_explained(self.path):
                 os.fsync(self._file.fileno())
             self._synced_size, self._synced_at = self._size, time.monotonic()
 
@@ -88,11 +86,25 @@ class JsonlStore:
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     """Stream the objects of a file that may still be written to: an unfinished last line is not
     read. Raises InputError with `file:line` at a broken one."""
+    return (row for _, row in numbered_jsonl(path))
+
+
+def numbered_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """`read_jsonl` with each object's line, counted from 1; empty lines are passed over."""
+    number = 0
+
+    def lines(file: IO[bytes]) -> Iterator[bytes]:
+        nonlocal number
+        for line in file:
+            number += 1
+            if line.endswith(b"\n"):
+                yield line
+
     with path.open("rb") as file:
-        lines = (line for line in file if line.endswith(b"\n"))
+        rows = jsonlines.Reader(lines(file), loads=json.loads)
         try:
-            rows = jsonlines.Reader(lines, loads=json.loads).iter(type=dict, skip_empty=True)
-            yield from rows
+            for row in rows.iter(type=dict, skip_empty=True):
+                yield number, row
         except jsonlines.InvalidLineError as error:
             what = f"is not one JSON object ({error.args[0]})"
             remedy = "restore the line or delete it: the run then makes it again"
@@ -136,16 +148,6 @@ def _write_all(file: IO[bytes], line: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-@contextmanager
-def _full_disk_explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull(path) from error
-        raise
-
-
 def write_json_atomic(path: Path, value: Any) -> None:
     """Write a JSON file whole or not at all: a reader, or a crash, sees the old or the new one.
 
@@ -154,7 +156,7 @@ def write_json_atomic(path: Path, value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with _full_disk_explained(path), draft.open("wb") as file:
+        with full_disk_explained(path), draft.open("wb") as file:
             file.write(text.encode("utf-8", "backslashreplace"))
             file.flush()
             os.fsync(file.fileno())
@@ -177,7 +179,8 @@ class DirectoryLock:
     """Held while one process writes to a run directory (`with DirectoryLock(run): ...`).
 
     The system drops it when the process ends, however it ends. The file `lock` stays and says who
-    holds it. Entering raises InputError when another process does.
+    holds it. Entering raises InputError when another process does, StorageFull when
+    the disk is full.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -195,10 +198,15 @@ class DirectoryLock:
             what = f"another process ({holder}) is writing to {self.directory}"
             remedy = "wait for it or stop it"
             raise InputError(Problem(str(self.directory), what, remedy)) from error
-        file.truncate(0)
-        file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
         self._file = file
+        try:
+            with full_disk_explained(self.directory):
+                file.truncate(0)
+                file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+                file.flush()
+        except OSError:
+            self._let_go()
+            raise
         os.register_at_fork(after_in_child=self._let_go)
         return self
 

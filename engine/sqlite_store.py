@@ -5,6 +5,7 @@ after it was put, or when `COMMIT_ENTRIES` wait, an entry is in the file. A kill
 what was put since, and the file always opens (write-ahead log).
 """
 
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -14,6 +15,8 @@ from engine.storage import StorageFull
 
 __all__ = ["COMMIT_ENTRIES", "COMMIT_SECONDS", "MAX_WAITING", "SqliteStore"]
 
+LOCK_SECONDS = 60
+"""How long to wait for a process that has locked the file."""
 COMMIT_SECONDS = 0.4
 COMMIT_ENTRIES = 500
 MAX_WAITING = 4_000
@@ -29,6 +32,8 @@ PRAGMAS = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT}",
 )
+_PAGES = 1 << 16
+"""Bytes without which SQLite cannot go on: a few pages of the log and its index."""
 REMEDY = "move the file aside and run again: what it held is generated again"
 
 
@@ -37,13 +42,13 @@ class SqliteStore:
 
     Usable from several threads. A failed commit is raised by the next `put`, `flush` or `close`,
     in the thread that calls it: StorageFull when the disk is full, InputError when the file is
-    damaged, `sqlite3.Error` otherwise.
+    damaged, cannot be read or is held by another process, `sqlite3.Error` otherwise.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writing = _open(path)
-        self._reading = sqlite3.connect(path, check_same_thread=False, timeout=60)
+        self._reading = sqlite3.connect(path, check_same_thread=False, timeout=LOCK_SECONDS)
         self._waiting: dict[bytes, bytes] = {}
         self._committing: dict[bytes, bytes] = {}
         self._changed = threading.Condition()
@@ -141,7 +146,7 @@ class SqliteStore:
 def _open(path: Path) -> sqlite3.Connection:
     """The database, made if it is missing. Raises InputError unless it is one of ours."""
     try:
-        connection = sqlite3.connect(path, check_same_thread=False, timeout=60)
+        connection = sqlite3.connect(path, check_same_thread=False, timeout=LOCK_SECONDS)
         _refuse_foreign(connection, path)
         for pragma in PRAGMAS:
             connection.execute(pragma)
@@ -181,4 +186,19 @@ def _explained(error: sqlite3.Error, path: Path) -> Exception:
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY:
             remedy = "give a folder that exists and that you may write to"
             return InputError(Problem(str(path), f"cannot be opened for writing ({error})", remedy))
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            what = f"is held by another process ({error})"
+            return InputError(Problem(str(path), what, "wait for it or stop it, and run again"))
+        case sqlite3.SQLITE_IOERR:
+            if _is_full(path):
+                return StorageFull(path)
+            what = f"cannot be read or written ({error})"
+            return InputError(Problem(str(path), what, "look after the disk, and run again"))
     return error
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _PAGES
+    except OSError:
+        return False

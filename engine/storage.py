@@ -1,10 +1,15 @@
 """What every file of a run does when the disk is full: one clear error, and nothing torn."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from constitution.problems import Stopped
 
-__all__ = ["StorageFull"]
+__all__ = ["StorageFull", "full_disk_explained"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StorageFull(Stopped, OSError):
@@ -15,3 +20,14 @@ class StorageFull(Stopped, OSError):
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         super().__init__(f"{path}: no space left to write; free some space")
+
+
+@contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Raises StorageFull where the block fails for want of space; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull(path) from error
+        raise

@@ -1,6 +1,7 @@
 """How fast a model last ran on this machine, so that a plan can say how long a run will take."""
 
 import json
+from contextlib import suppress
 
 from engine.generators.vllm_platform import cache_directory
 from engine.jsonl_store import write_json_atomic
@@ -14,13 +15,16 @@ _FEWEST = 500
 
 
 def remember_throughput(fingerprint: str, progress: Progress) -> None:
-    """Keep this run's generated tokens per second, if it generated enough of them."""
+    """Keep this run's generated tokens per second, if it generated enough of them.
+
+    It is a hint: where it cannot be kept, nothing is lost but the next plan's estimate.
+    """
     if progress.generated_tokens < _FEWEST:
         return
-    path = cache_directory() / _FILE
     known = _known()
     known[fingerprint] = progress.generated_tokens / max(progress.seconds, 1e-3)
-    write_json_atomic(path, known)
+    with suppress(OSError):
+        write_json_atomic(cache_directory() / _FILE, known)
 
 
 def expected_seconds(fingerprint: str, completion_tokens: int) -> float | None:
@@ -30,9 +34,10 @@ def expected_seconds(fingerprint: str, completion_tokens: int) -> float | None:
 
 
 def _known() -> dict[str, float]:
-    path = cache_directory() / _FILE
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = json.loads((cache_directory() / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return {}
+    if not isinstance(known, dict):
         return {}
     return {k: v for k, v in known.items() if isinstance(v, float)}

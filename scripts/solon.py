@@ -38,8 +38,12 @@ app.command()(compare)
 app.command("run")(run_recipe)
 
 
+_LONGEST_REASON = 300
+
+
 def main() -> NoReturn:
-    """Run a command. Wrong input ends in one line per problem and exit code 2, never a traceback."""
+    """Run a command. Wrong input, and files and disks that fail, end in one line per problem and
+    exit code 2, never a traceback."""
     try:
         app(standalone_mode=True)
         code = 0
@@ -51,14 +55,34 @@ def main() -> NoReturn:
         code = _say(
             f"{error}\nWhat was finished is on disk; the same command resumes.", error.exit_code
         )
+    except _system_errors() as error:
+        code = _say(_told_by_the_system(error), 2)
     except KeyboardInterrupt:
         code = 130
     _leave(code)
 
 
 def _say(message: object, code: int) -> int:
-    print(message, file=sys.stderr)
+    """Print to standard error what may quote a file, a model or a path."""
+    from engine.report.wording import visible
+
+    print(visible(str(message)), file=sys.stderr)
     return code
+
+
+def _system_errors() -> tuple[type[Exception], ...]:
+    """Asked for only once something went wrong: the import takes milliseconds."""
+    import sqlite3
+
+    return OSError, sqlite3.Error
+
+
+def _told_by_the_system(error: Exception) -> str:
+    reason = " ".join(str(error).split())[:_LONGEST_REASON]
+    if not isinstance(error, OSError) or error.strerror is None:
+        return f"solon: {reason or type(error).__name__}"
+    where = f"{error.filename}"[:_LONGEST_REASON] if error.filename else "solon"
+    return f"{where}: cannot be read or written ({error.strerror})"
 
 
 def _leave(code: int) -> NoReturn:

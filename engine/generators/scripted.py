@@ -19,10 +19,10 @@ import hashlib
 import random
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import (
@@ -44,6 +44,9 @@ _WORDS = (
 ).split()
 
 
+_Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class ScriptRule(BaseModel):
     """What to do when `match` (a regular expression) is found in the last user turn."""
 
@@ -51,10 +54,17 @@ class ScriptRule(BaseModel):
 
     match: str = ""
     reply: str | tuple[str, ...] | None = None
-    probabilities: tuple[float, ...] | None = None
+    probabilities: tuple[_Weight, ...] | None = None
     finish_reason: Literal["stop", "length"] = "stop"
     fail: FailureReason | None = None
-    mass: float = 1.0
+    mass: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+    @field_validator("probabilities")
+    @classmethod
+    def _sum_to_something(cls, weights: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if weights is not None and not 0 < sum(weights) < float("inf"):
+            raise ValueError("one of the probabilities must be above 0")
+        return weights
 
 
 class Script(BaseModel):
@@ -63,8 +73,8 @@ class Script(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rules: tuple[ScriptRule, ...] = ()
-    delay: float = 0.0
-    context: int | None = None
+    delay: _Weight = 0.0
+    context: Annotated[int, Field(ge=1)] | None = None
 
 
 def load_script(path: Path) -> Script:
@@ -75,6 +85,8 @@ def load_script(path: Path) -> Script:
             re.compile(rule.match)
     except OSError as error:
         raise InputError(Problem(str(path), f"cannot be read: {error.strerror}")) from error
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(str(path), "is not UTF-8", "save the file as UTF-8")) from error
     except (yaml.YAMLError, ValidationError, re.error) as error:
         detail = " ".join(str(error).split())
         remedy = "see the scripted generator in docs/generators.md"

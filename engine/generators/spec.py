@@ -4,8 +4,10 @@
 import difflib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import Generator
@@ -13,12 +15,36 @@ from engine.generators.base import Generator
 __all__ = ["open_generator"]
 
 _KINDS = ("embedded", "vllm", "server", "transformers", "scripted")
-_OPTIONS: dict[str, tuple[str, ...]] = {
-    "server": ("timeout", "retries", "backoff", "concurrency"),
-    "transformers": ("revision", "dtype", "device", "batch_size", "gather"),
-    "scripted": (),
+_Count = Annotated[int, Field(ge=1)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _ServerOptions(_Options):
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
+    retries: Annotated[int, Field(ge=0)] = 0
+    backoff: _Seconds = 0
+    concurrency: _Count = 1
+
+
+class _TransformersOptions(_Options):
+    revision: str = ""
+    dtype: str = ""
+    device: str = ""
+    batch_size: _Count = 1
+    gather: _Seconds = 0
+
+
+_OPTIONS: dict[str, type[_Options]] = {
+    "server": _ServerOptions,
+    "transformers": _TransformersOptions,
+    "scripted": _Options,
 }
-"""Options by kind; those of vLLM are checked by vLLM when it starts."""
+"""What options of each kind may be (their defaults are the generators' own); those of vLLM are
+checked by vLLM when it starts."""
 
 
 def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Generator:
@@ -27,6 +53,7 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
     `chat_template` is a file that replaces the model's own template. Raises InputError for an
     unknown kind, an option that cannot be read or a missing file.
     """
+    _check_text(spec)
     head, _, query = spec.partition("?")
     kind, colon, name = head.partition(":")
     options = _options(spec, query)
@@ -57,6 +84,16 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
             from engine.generators.scripted import ScriptedGenerator, load_script
 
             return ScriptedGenerator(load_script(Path(name)) if name else None, spec)
+
+
+def _check_text(spec: str) -> None:
+    if not spec:
+        known = f"name one of the kinds {', '.join(_KINDS)}"
+        raise InputError(Problem("the model", "is an empty text", known))
+    try:
+        spec.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(Problem(spec, "is not UTF-8", "retype or rename it")) from error
 
 
 def _server(spec: str, name: str, options: dict[str, Any]) -> Generator:
@@ -95,12 +132,19 @@ def _options(spec: str, query: str) -> dict[str, Any]:
 def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
     if kind not in _OPTIONS:
         return
-    known = _OPTIONS[kind]
+    known = tuple(_OPTIONS[kind].model_fields)
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(known) or 'none'}"
             raise InputError(Problem(spec, f"`{kind}` has no option `{name}`", hint))
+    try:
+        _OPTIONS[kind].model_validate(options)
+    except ValidationError as error:
+        raise InputError(
+            Problem(spec, f"`{wrong['loc'][0]}={wrong['input']}` cannot be: {wrong['msg']}")
+            for wrong in error.errors(include_url=False)
+        ) from error
 
 
 def _check_model(spec: str, name: str) -> None:

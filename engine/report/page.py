@@ -30,6 +30,7 @@ from engine.report.wording import (
     setting_rows,
     visible,
 )
+from engine.storage import full_disk_explained
 
 __all__ = ["build_report"]
 
@@ -41,7 +42,7 @@ def build_report(run_dir: Path, *, sample: int = 60, seed: int = 0) -> Path:
     """Write `report.html` into the run directory and return its path.
 
     `sample` conversations are shown, some of each troubled kind among them; `seed` chooses which.
-    Raises InputError if the directory is not a run.
+    Raises InputError if the directory is not a run, StorageFull where there is no room for a page.
     """
     chosen = ConversationSample(sample, seed)
     summary = summarize(run_dir, chosen.add)
@@ -57,8 +58,12 @@ def build_report(run_dir: Path, *, sample: int = 60, seed: int = 0) -> Path:
     )
     path = run_dir / "report.html"
     unfinished = path.with_suffix(".html.part")
-    unfinished.write_text(page, encoding="utf-8", newline="\n")
-    os.replace(unfinished, path)
+    try:
+        with full_disk_explained(path):
+            unfinished.write_text(page, encoding="utf-8", newline="\n")
+            os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return path
 
 

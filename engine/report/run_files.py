@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jsonlines
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from constitution.problems import InputError, Problem
+from engine.jsonl_store import numbered_jsonl
 from engine.records import Failure, Record
 
 __all__ = [
@@ -72,7 +72,8 @@ def read_principle_texts(run_dir: Path) -> dict[str, PrincipleText]:
     except yaml.YAMLError:
         return {}
     principles = document.get("principles") if isinstance(document, dict) else None
-    found = [item for item in principles or () if isinstance(item, dict) and "id" in item]
+    listed = principles if isinstance(principles, list) else ()
+    found = [item for item in listed if isinstance(item, dict) and "id" in item]
     return {str(item["id"]): _principle_text(item) for item in found}
 
 
@@ -81,7 +82,9 @@ def _principle_text(item: Mapping[str, Any]) -> PrincipleText:
 
 
 def _rows(path: Path, row: type[_Row]) -> Iterator[_Row]:
-    for number, line in enumerate(_objects(path), start=1):
+    if not path.is_file():
+        return
+    for number, line in numbered_jsonl(path):
         try:
             yield row.model_validate(line)
         except ValidationError as error:
@@ -90,26 +93,3 @@ def _rows(path: Path, row: type[_Row]) -> Iterator[_Row]:
             what = f"is not a {row.__name__.lower()} ({field}: {first['msg']})"
             remedy = "restore the file, or run again into an empty directory"
             raise InputError(Problem(f"{path}:{number}", what, remedy)) from error
-
-
-def _objects(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        return
-    with path.open("rb") as stream, jsonlines.Reader(stream) as reader:
-        try:
-            yield from reader.iter(type=dict)
-        except jsonlines.InvalidLineError as error:
-            if not _at_end(reader):
-                remedy = "restore the file, or run again into an empty directory"
-                where = f"{path}:{error.lineno}"
-                raise InputError(Problem(where, "is not a JSON object", remedy)) from error
-
-
-def _at_end(reader: jsonlines.Reader) -> bool:
-    try:
-        reader.read()
-    except EOFError:
-        return True
-    except jsonlines.InvalidLineError:
-        pass
-    return False

@@ -19,6 +19,7 @@ def check(
 ) -> None:
     """Say that each file is fine, or everything that is wrong with it."""
     from constitution.loader import load_constitution
+    from engine.report.wording import visible
 
     problems: list[Problem] = []
     for file in files:
@@ -28,10 +29,11 @@ def check(
             problems += error.problems
             continue
         count, tests = len(loaded.principles), sum(len(p.tests) for p in loaded.principles)
-        typer.echo(
+        told = (
             f"{file}: ok: {loaded.name} {loaded.version}, "
             f"{_counted(count, 'principle')}, {_counted(tests, 'test')}, {loaded.content_hash}"
         )
+        typer.echo(visible(told))
     if problems:
         raise InputError(dict.fromkeys(problems))
 

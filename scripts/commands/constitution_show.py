@@ -16,6 +16,7 @@ from engine.rendering import (
     revision_request,
     verdict_messages,
 )
+from engine.report.wording import visible
 
 __all__ = ["print_constitution", "rendered_requests", "under_profile"]
 
@@ -41,11 +42,11 @@ def under_profile(constitution: Constitution, stakeholder: str) -> Constitution:
 def print_constitution(constitution: Constitution, principles: Sequence[Principle]) -> None:
     """Print the constitution's head and those principles."""
     console = Console(highlight=False)
-    title = Text(f"{constitution.name} {constitution.version}", style="bold")
+    title = Text(visible(f"{constitution.name} {constitution.version}"), style="bold")
     console.print(Text.assemble(title, (f"  {constitution.content_hash}", "dim")))
     for text in (constitution.description, constitution.preamble):
         if text:
-            console.print(Padding(Text(text), (1, 0, 0, 0)))
+            console.print(Padding(Text(visible(text)), (1, 0, 0, 0)))
     for principle in principles:
         console.print()
         console.print(_principle(principle))
@@ -81,7 +82,7 @@ def _facts(principle: Principle) -> Iterator[tuple[str, str]]:
 def _stakeholder(name: str, stakeholder: Stakeholder) -> RenderableType:
     facts = [("", stakeholder.description or "")]
     facts += [(id, f"weight {weight:g}") for id, weight in stakeholder.weights.items()]
-    title = Rule(Text(f"stakeholder {name}", style="bold"), align="left", style="dim")
+    title = Rule(Text(visible(f"stakeholder {name}"), style="bold"), align="left", style="dim")
     return Padding(Group(title, _fields(iter(facts))), (1, 0, 0, 0))
 
 
@@ -92,7 +93,7 @@ def _fields(facts: Iterator[tuple[str, str]]) -> Table:
     table.add_column(overflow="fold")
     for name, text in facts:
         if text:
-            table.add_row(Text(name), Text(text))
+            table.add_row(Text(visible(name)), Text(visible(text)))
     return table
 
 
@@ -100,7 +101,7 @@ def rendered_requests(constitution: Constitution, principles: Sequence[Principle
     """What critic, reviser and judge read about each principle, word for word.
 
     The conversation is the principle's first test with its violating answer; without tests, and
-    for what a model is yet to write, parentheses stand in.
+    for what a model is yet to write, parentheses stand in. Invisible characters are spelled out.
     """
     parts = []
     few_shot = few_shot_messages(constitution)
@@ -116,7 +117,7 @@ def rendered_requests(constitution: Constitution, principles: Sequence[Principle
         parts += [f"=== {principle.id}: reviser, after the critic's turns"]
         parts += [_turns((written, revision))]
         parts += [f"=== {principle.id}: judge", _turns(verdict)]
-    return "\n\n".join(parts)
+    return visible("\n\n".join(parts))
 
 
 def _example(principle: Principle) -> Conversation:

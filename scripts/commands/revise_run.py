@@ -27,6 +27,7 @@ from scripts.commands.terminal import (
     EXIT_INTERRUPTED,
     all_problems,
     error_console,
+    output_console,
     run_interruptibly,
 )
 
@@ -217,7 +218,7 @@ def _print_plan(plan: Plan, roles: Roles) -> None:
     )
     for name, role in roles:
         table.add_row(name, role.generator.spec, f"{plan.calls[name]:,}")
-    console = Console()
+    console = output_console()
     console.print(table)
     console.print(f"conversations   {plan.conversations:,}")
     console.print(

@@ -1,4 +1,4 @@
-"""What commands share on a terminal: a console that engines cannot write over, signals, progress."""
+"""What commands share on a terminal: consoles that show text as it is, signals, progress."""
 
 import asyncio
 import os
@@ -8,11 +8,19 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from rich.console import Console
+from rich.text import Text
 
 from constitution.problems import InputError, Problem
 from engine.generators.background import kill_descendants
+from engine.report.wording import visible
 
-__all__ = ["EXIT_INTERRUPTED", "all_problems", "error_console", "run_interruptibly"]
+__all__ = [
+    "EXIT_INTERRUPTED",
+    "all_problems",
+    "error_console",
+    "output_console",
+    "run_interruptibly",
+]
 
 EXIT_INTERRUPTED = 130
 _GRACE = 8.0
@@ -25,7 +33,20 @@ def error_console() -> Console:
     """A console on a duplicate of standard error: what an engine's children print while they start
     is sent to a log, and this stays on the terminal."""
     stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", buffering=1)
-    return Console(file=stream, highlight=False)
+    return _PlainConsole(file=stream, markup=False, emoji=False, highlight=False)
+
+
+def output_console() -> Console:
+    """A console on standard output."""
+    return _PlainConsole(markup=False, emoji=False, highlight=False)
+
+
+class _PlainConsole(Console):
+    """Shows texts as they are: names and paths hold no markup, and the characters in them that
+    would steer the terminal are spelled out."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
 
 
 def all_problems(*steps: Callable[[], Any]) -> list[Any]:

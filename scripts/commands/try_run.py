@@ -1,22 +1,27 @@
 """What `solon try` shows while one conversation goes through the loop."""
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.status import Status
 from rich.text import Text
 
 from constitution.loader import load_constitution
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, Stopped
 from constitution.schema import Constitution
 from engine.critique_revise import ConversationFailed, Step, critique_and_revise
 from engine.prompts import Prompt, prompts_from
 from engine.records import Outcome, Record, Verdict
 from engine.report.word_diff import word_diff
+from engine.report.wording import visible
 from engine.settings import LoopSettings, Roles
 from scripts.commands.revise_run import Cast, for_stakeholder
-from scripts.commands.terminal import all_problems, error_console, run_interruptibly
+from scripts.commands.terminal import (
+    all_problems,
+    error_console,
+    output_console,
+    run_interruptibly,
+)
 
 __all__ = ["try_prompt"]
 
@@ -35,7 +40,7 @@ def try_prompt(constitution: str, text: str, cast: Cast, settings: LoopSettings)
         cast.open,
     )
     status = error_console().status("starting the model")
-    watcher = _Watcher(Console(), status)
+    watcher = _Watcher(output_console(), status)
     with status:
         try:
             record = run_interruptibly(
@@ -43,6 +48,8 @@ def try_prompt(constitution: str, text: str, cast: Cast, settings: LoopSettings)
             )
         except ConversationFailed as failed:
             raise InputError(Problem(f"the {failed.stage}", str(failed))) from failed
+        except Stopped as stopped:  # nothing is kept of one conversation: there is no resuming
+            raise InputError(Problem("the model", str(stopped))) from stopped
     watcher.conclude(record)
 
 
@@ -82,8 +89,8 @@ class _Watcher:
         """One answer, critique, revision or verdict."""
         if step.principle is not None and step.role != "judge" and step.round != self.round:
             self.round = step.round
-            self.console.print(Rule(f"[bold]{escape(step.principle.id)}", align="left"))
-            self._indented(Text(step.principle.statement, style="italic"))
+            self.console.print(Rule(Text(visible(step.principle.id), "bold"), align="left"))
+            self._indented(Text(visible(step.principle.statement), style="italic"))
         if isinstance(step.said, Verdict):
             self.console.print(_verdict_line(step.said))
         else:
@@ -92,7 +99,7 @@ class _Watcher:
 
     def conclude(self, record: Record) -> None:
         """What changed between the first answer and the last, or why nothing did."""
-        self.console.print(Rule("[bold]outcome", align="left"))
+        self.console.print(Rule(Text("outcome", "bold"), align="left"))
         for finished in record.rounds:
             if finished.dropped:
                 reason = finished.dropped.replace("_", " ")
@@ -107,7 +114,7 @@ class _Watcher:
 
     def _say(self, name: str, style: str, text: str) -> None:
         self.console.print(Text(name, style=style))
-        self._indented(Text(text or "(nothing)"))
+        self._indented(Text(visible(text) or "(nothing)"))
 
     def _indented(self, text: Text) -> None:
         self.console.print(Padding(text, (0, 0, 1, 2)))
@@ -115,10 +122,11 @@ class _Watcher:
 
 def _verdict_line(verdict: Verdict) -> Text:
     if verdict.violates is None:
-        return Text(f"  judge  {verdict.principle}: no verdict, {verdict.reason}", style="magenta")
+        told = f"  judge  {verdict.principle}: no verdict, {verdict.reason}"
+        return Text(visible(told), style="magenta")
     word = "broken" if verdict.violates else "kept"
     line = f"  judge  {verdict.principle}: {word} (probability {verdict.probability:.2f})"
-    return Text(line, style="red" if verdict.violates else "green")
+    return Text(visible(line), style="red" if verdict.violates else "green")
 
 
 def _marked(before: str, after: str) -> Text:
@@ -126,8 +134,8 @@ def _marked(before: str, after: str) -> Text:
     text = Text()
     for change in word_diff(before, after):
         if change.same:
-            text.append(change.after)
+            text.append(visible(change.after))
         else:
-            text.append(change.before, "red strike")
-            text.append(change.after, "bold green")
+            text.append(visible(change.before), "red strike")
+            text.append(visible(change.after), "bold green")
     return text

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -40,7 +41,7 @@ MESSAGES = st.lists(
     st.builds(Message, st.sampled_from(["system", "user", "assistant"]), st.text("ab:1\0")),
     max_size=4,
 ).map(tuple)
-REQUEST = Request((Message("user", "hi"),), Sampling(), seed=1)
+REQUEST = Request((Message("user", "hi"),), Sampling(temperature=1.0), seed=1)
 
 
 @settings(max_examples=20, deadline=None)
@@ -162,6 +163,52 @@ def test_damaged_and_foreign_files_are_refused_and_left_alone(tmp_path):
 def test_folder_that_is_missing_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="folder that exists"):
         CompletionCache(tmp_path / "nowhere" / "c.sqlite")
+
+
+def test_damaged_entries_are_misses(tmp_path):
+    tokens = TokenIds("t", (1, 2, 3))
+    with CompletionCache(tmp_path / "c.sqlite") as cache:
+        cache.put_completion(b"completion", Completion("", "stop", tokens=tokens))
+        cache.put_choice(b"choice", Choice((0.5, 0.5), 1.0))
+    with CompletionCache(tmp_path / "c.sqlite") as cache:
+        assert cache.get_completion(b"completion") is not None
+        assert cache.get_choice(b"choice") is not None
+    connection = sqlite3.connect(tmp_path / "c.sqlite")
+    connection.execute("UPDATE entries SET value = substr(value, 1, length(value) - 1)")
+    connection.execute("INSERT INTO entries VALUES (?, ?)", (b"reason", b"\xff" * 21))
+    connection.execute("INSERT INTO entries VALUES (?, ?)", (b"empty", b""))
+    connection.commit()
+    connection.close()
+    with CompletionCache(tmp_path / "c.sqlite") as cache:
+        assert cache.get_completion(b"completion") is cache.get_completion(b"reason") is None
+        assert cache.get_choice(b"choice") is cache.get_choice(b"empty") is None
+        assert (cache.counts.hits, cache.counts.misses) == (0, 4)
+
+
+def test_a_file_that_another_process_holds_is_an_input_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_store, "LOCK_SECONDS", 0.01)
+    CompletionCache(tmp_path / "c.sqlite").close()
+    holder = sqlite3.connect(tmp_path / "c.sqlite")
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(InputError, match="held by another process"):
+        CompletionCache(tmp_path / "c.sqlite")
+    holder.close()
+
+
+@pytest.mark.parametrize(("free", "kind"), [(0, StorageFull), (1 << 30, InputError)])
+def test_a_disk_that_fails_is_told_from_one_that_is_full(tmp_path, monkeypatch, free, kind):
+    CompletionCache(tmp_path / "c.sqlite").close()
+    usage = SimpleNamespace(free=free)
+    monkeypatch.setattr(sqlite_store.shutil, "disk_usage", lambda path: usage)
+    failure = sqlite3.OperationalError("disk I/O error")
+    failure.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+
+    def refuse(connection, path):
+        raise failure
+
+    monkeypatch.setattr(sqlite_store, "_refuse_foreign", refuse)
+    with pytest.raises(kind):
+        CompletionCache(tmp_path / "c.sqlite")
 
 
 def put_many(cache, count):

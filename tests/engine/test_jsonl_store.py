@@ -165,6 +165,18 @@ def test_second_writer_is_told_who_the_first_is(tmp_path):
         pass
 
 
+def test_a_lock_that_does_not_fit_on_the_disk_is_let_go(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3, hard))
+    try:
+        with pytest.raises(StorageFull, match="no space left"), DirectoryLock(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with DirectoryLock(tmp_path):
+        pass
+
+
 def test_json_file_is_replaced_whole(tmp_path):
     path = tmp_path / "manifest.json"
     for value in ({"a": "é"}, {"b": [1, 2]}):

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import resource
 from html.parser import HTMLParser
 
 import jsonlines
@@ -18,6 +19,7 @@ from engine.report.run_files import read_failures, read_records
 from engine.report.sample import ConversationSample
 from engine.report.word_diff import word_diff
 from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES, percent, visible
+from engine.storage import StorageFull
 from tests.engine.run_fixture import NASTY, PRINCIPLES, write_run
 
 
@@ -114,8 +116,41 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path, line):
     lines = (run / "records.jsonl").read_text(encoding="utf-8").splitlines()
     text = "\n".join([lines[0], line, *lines[1:]])
     (run / "records.jsonl").write_text(f"{text}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"records\.jsonl:2: is not a"):
+    with pytest.raises(InputError, match=r"records\.jsonl:2: is not (a|one)"):
         summarize(run)
+
+
+def test_blank_lines_are_passed_over_as_a_run_does(tmp_path):
+    run = write_run(tmp_path, 4)
+    with (run / "records.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write("\n\n")
+    assert summarize(run).records == 4
+    with (run / "records.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('{"id": "x"}\n')
+    with pytest.raises(InputError, match=r"records\.jsonl:7: is not a record"):
+        summarize(run)
+
+
+@pytest.mark.parametrize("text", ["principles: 5\n", "principles: {a: b}\n", "- 1\n", "{", "\xff"])
+def test_a_damaged_copy_of_the_constitution_costs_only_its_words(tmp_path, text):
+    run = write_run(tmp_path, 4)
+    (run / "constitution.yaml").write_bytes(text.encode("latin-1"))
+    assert build_report(run).is_file()
+
+
+def test_a_page_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path):
+    run = write_run(tmp_path, 4)
+    page = build_report(run)
+    before = page.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StorageFull, match=r"report\.html: no space left"):
+            build_report(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert page.read_bytes() == before
+    assert not list(run.glob("*.part"))
 
 
 def test_a_manifest_that_says_nothing_is_enough(tmp_path):

@@ -61,7 +61,20 @@ def test_it_fails_on_demand(scripted):
 
 @pytest.mark.parametrize(
     "text",
-    ["rules: 3", "rules:\n  - {match: '('}", "reply: x", "{", "rules: [{fail: unknown}]"],
+    [
+        "rules: 3",
+        "rules:\n  - {match: '('}",
+        "reply: x",
+        "{",
+        "rules: [{fail: unknown}]",
+        "rules: [{probabilities: [0, 0]}]",
+        "rules: [{probabilities: []}]",
+        "rules: [{probabilities: [-1, 2]}]",
+        "rules: [{probabilities: [.nan, 1]}]",
+        "rules: [{mass: 2}]",
+        "delay: .nan",
+        "context: 0",
+    ],
 )
 def test_a_bad_script_is_one_clear_line(tmp_path, text):
     path = tmp_path / "script.yaml"
@@ -71,6 +84,13 @@ def test_a_bad_script_is_one_clear_line(tmp_path, text):
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="cannot be read"):
         load_script(tmp_path / "missing.yaml")
+
+
+def test_a_script_in_another_encoding_is_one_clear_line(tmp_path):
+    path = tmp_path / "script.yaml"
+    path.write_bytes("rules: [{reply: é}]".encode("latin-1"))
+    with pytest.raises(InputError, match="is not UTF-8"):
+        load_script(path)
 
 
 def test_another_script_is_another_model(scripted):

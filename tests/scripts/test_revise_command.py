@@ -104,6 +104,7 @@ def test_problems_of_all_inputs_are_told_at_once(place):
         ("server:model@ftp://host", ("ftp://host",)),
         ("transformers:/no/such/model", ("/no/such/model",)),
         ("scripted:/no/such/file", ("/no/such/file",)),
+        ("server:m@http://h/v1?timeout=abc", ("timeout=abc",)),
         ("transformers:x?dtyp=float32", ("dtyp", "did you mean `dtype`")),
     ],
 )
