@@ -1,0 +1,138 @@
+"""`solon run` as a process: its stages end with it, and a finished recipe is finished at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts.commands.stage_process import run_stage
+from training.pipeline import run_stages
+from training.recipe import load_recipe
+from training.stages import stages_of
+
+ROOT = Path(__file__).parents[2]
+WAITS = """
+import signal, sys, time
+count = 0
+def stop(number, frame):
+    global count
+    count += 1
+    open(sys.argv[1], "a").write("x")
+    raise SystemExit(130)
+signal.signal(signal.SIGINT, stop)
+signal.signal(signal.SIGTERM, stop)
+open(sys.argv[1] + ".started", "w").close()
+time.sleep(30)
+"""
+PARENT = """
+import sys
+from unittest.mock import patch
+from scripts.commands import stage_process
+real = stage_process.subprocess.Popen
+def fake(command, **options):
+    return real([sys.executable, sys.argv[1], sys.argv[2]], **options)
+class Stage:
+    accelerate = None
+with patch.object(stage_process.subprocess, "Popen", fake):
+    sys.exit(stage_process.run_stage(Stage(), []))
+"""
+
+
+@pytest.fixture
+def waiting(tmp_path):
+    """A process that runs a stage which waits to be interrupted."""
+    (tmp_path / "waits.py").write_text(WAITS, encoding="utf-8")
+    (tmp_path / "parent.py").write_text(PARENT, encoding="utf-8")
+    log = tmp_path / "log"
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "parent.py", tmp_path / "waits.py", log],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert _within(20, (tmp_path / "log.started").exists)
+    yield parent, log
+    parent.kill()
+    parent.wait()
+
+
+def _within(seconds, true):
+    until = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_reaches_the_stage_once(waiting, number):
+    parent, log = waiting
+    parent.send_signal(number)
+    assert parent.wait(20) == 130
+    assert log.read_text(encoding="utf-8") == "x"
+
+
+def test_a_stage_does_not_outlive_a_killed_pipeline(waiting):
+    parent, log = waiting
+    parent.kill()
+    assert _within(10, lambda: log.exists() and log.read_text(encoding="utf-8") == "x")
+
+
+def solon(*arguments, cwd=ROOT):
+    command = [sys.executable, "-m", "scripts.solon", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def finished(tmp_path) -> Path:
+    """The quickstart's directory after a run of stand-ins for its stages."""
+
+    def leave(stage, _command):
+        for file in stage.product:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(TABLE if file.name == "table.json" else '{"complete": true}', "utf-8")
+        return 0
+
+    recipe, file = load_recipe("quickstart-cpu")
+    out = tmp_path / "out"
+    stages = stages_of(recipe, Path(os.path.relpath(file, ROOT)), out)
+    run_stages(recipe, stages, out, leave, lambda _: None)
+    return out
+
+
+TABLE = """{"prompts": {"count": 12}, "principles_per_prompt": 3, "judge": "embedded", "models": [
+  {"name": "base", "violation_rate": 0.5, "violation_interval": [0.2, 0.8], "win_rate": null,
+   "win_interval": null, "mean_tokens": 40, "truncated": 0.1, "empty": 0, "failed": 0,
+   "undecided": 2}]}"""
+
+
+def test_a_finished_recipe_says_so_in_seconds_and_shows_its_table(finished, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    began = time.monotonic()
+    result = solon("run", "quickstart-cpu", "--out", finished)
+    assert result.returncode == 0, result.stderr
+    assert time.monotonic() - began < 10
+    assert "nothing to do: every stage is unchanged" in result.stderr
+    assert "50% [20%, 80%]" in result.stdout and "base: 2 verdicts not given" in result.stdout
+
+
+def test_planning_says_what_would_run_and_runs_nothing(tmp_path):
+    result = solon("run", "quickstart-cpu", "--out", tmp_path / "out", "--plan")
+    assert result.returncode == 0 and "sft: start (not run yet)" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recipe_that_is_not_there_is_one_line(tmp_path):
+    result = solon("run", "quickstart")
+    assert result.returncode == 2
+    assert result.stderr == "quickstart: is no recipe; did you mean 'quickstart-cpu'?\n"
+
+
+def test_a_stage_is_a_command_of_solon(tmp_path):
+    recipe, file = load_recipe("quickstart-cpu")
+    split = stages_of(recipe, file, tmp_path)[0]
+    assert run_stage(split, list(split.command)) == 0
+    assert (tmp_path / "prompts" / "train.jsonl").is_file()
