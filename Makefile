@@ -11,7 +11,7 @@ help:  ## list these targets
 setup:  ## make or update .venv from requirements/cpu.txt
 	@bash scripts/setup.sh
 
-demo: setup  ## critique and revise 24 prompts on this CPU, and write the report
+demo: setup  ## the whole pipeline on this CPU: revise, SFT, DPO, a table of before and after
 	@bash scripts/demo.sh
 
 test: setup  ## every test but those that need a GPU or the network

@@ -1,14 +1,12 @@
 #!/usr/bin/env bash
-# Critique and revise the demo's prompts with the embedded model, on this CPU. Run it again and it
-# finds everything done; edit a principle first and only what that principle touched is done again.
+# The whole pipeline with the embedded model, on this CPU: revise, SFT, preferences, DPO, and a table
+# of before and after. Run it again and it finds everything done; edit a principle first and only
+# what that principle touched, and what is trained on it, is done again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 solon=.venv/bin/solon
-run=runs/demo
+out=runs/quickstart-cpu
 
 "$solon" constitution check constitution/library/harmlessness.yaml
-"$solon" revise --constitution constitution/library/harmlessness.yaml \
-  --prompts scripts/data/demo_prompts.jsonl --model embedded --rounds 2 --max-tokens 160 \
-  --temperature 0.5 --top-p 0.9 --update --out "$run"
-"$solon" report "$run"
-echo "Open $run/report.html to read what was criticised and revised."
+"$solon" run quickstart-cpu --out "$out"
+echo "Open $out/revise/report.html to read what was criticised and revised."
