@@ -7,6 +7,7 @@ over the user's terminal.
 import difflib
 import importlib.util
 import logging
+import multiprocessing
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,12 @@ from engine.generators.background import quiet_descriptors
 __all__ = ["cache_directory", "engine_defaults", "log_path", "require_vllm", "start_engine"]
 
 _LOGS_KEPT = 10
+_SCRIPT_RAN_AGAIN = b", in _fixup_main_from_"
+"""In the traceback of a spawned process that failed while it imported the main script again."""
+_UNGUARDED = (
+    "vLLM's engine process imports the script again, which then opens the model once more",
+    'put what the script does under `if __name__ == "__main__":`',
+)
 _CPU_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
@@ -89,8 +96,12 @@ def _memory_kib() -> tuple[int, int]:
 
 
 def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
-    """An `AsyncLLM`. Raises InputError when vLLM refuses the model or the arguments."""
+    """An `AsyncLLM`. Raises InputError when vLLM refuses the model or the arguments, and when the
+    script that asks for it runs again in vLLM's engine process."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(Problem(spec, *_UNGUARDED))
     _forget_old_logs()
+    logged = log_path().stat().st_size if log_path().exists() else 0
     with quiet_descriptors(log_path()):
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -105,6 +116,14 @@ def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
         try:
             return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         except (ValueError, OSError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:240]
-            remedy = f"vLLM's log is {log_path()}"
-            raise InputError(Problem(spec, f"vLLM cannot serve it: {reason}", remedy)) from error
+            raise InputError(_refusal(spec, error, logged)) from error
+
+
+def _refusal(spec: str, error: Exception, logged: int) -> Problem:
+    """Why vLLM did not start, from its error and what it logged after the first `logged` bytes."""
+    with log_path().open("rb") as log:
+        log.seek(logged)
+        if _SCRIPT_RAN_AGAIN in log.read():
+            return Problem(spec, *_UNGUARDED)
+    reason = " ".join(str(error).split())[:240]
+    return Problem(spec, f"vLLM cannot serve it: {reason}", f"vLLM's log is {log_path()}")
