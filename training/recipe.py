@@ -4,6 +4,8 @@ It names what goes in and what each stage should do; `training.stages` turns it 
 Paths in a recipe are seen from its own folder.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,11 +13,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from constitution.problems import InputError, Problem
 from constitution.validation import nearest
+from constitution.yaml_source import YamlSource
 from training.checked_yaml import checked, read_yaml_file
+from training.config import DPOTrainingConfig, SFTTrainingConfig, TrainingConfig
 
 __all__ = ["Helpful", "Prompts", "Recipe", "load_recipe", "shipped_recipes"]
 
 _LIBRARY = Path(__file__).parent / "recipes"
+_TRAINERS: dict[str, type[TrainingConfig]] = {"sft": SFTTrainingConfig, "dpo": DPOTrainingConfig}
+_FILLED_IN = {"model": "embedded", "dataset": "rows", "out": "out"}
+"""Settings of every trainer that follow from the recipe."""
 
 
 class _Model(BaseModel):
@@ -147,4 +154,28 @@ def load_recipe(source: str | Path) -> tuple[Recipe, Path]:
         near = nearest(path.stem, shipped_recipes())
         remedy = near or f"name a YAML file, or one of {', '.join(shipped_recipes())}"
         raise InputError(Problem(str(source), "is no recipe", remedy))
-    return checked(read_yaml_file(path), Recipe), path
+    source = read_yaml_file(path)
+    problems = [*_section_problems(source)]
+    try:
+        recipe = checked(source, Recipe)
+    except InputError as error:
+        raise InputError([*error.problems, *problems]) from None
+    if problems:
+        raise InputError(problems)
+    return recipe, path
+
+
+def _section_problems(source: YamlSource) -> Iterator[Problem]:
+    """What is wrong with the settings of each trainer, known before any stage has run."""
+    for name, kind in _TRAINERS.items():
+        section = source.data.get(name)
+        if not isinstance(section, dict):
+            continue
+        for key in _FILLED_IN.keys() & section.keys():
+            where = source.where((name, key), key=True)
+            yield Problem(where, f"{name}.{key} is filled in by the recipe", "take it out")
+        whole = replace(source, data={name: {**section, **_FILLED_IN}}, problems=())
+        try:
+            checked(whole, kind, (name,))
+        except InputError as error:
+            yield from error.problems

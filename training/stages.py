@@ -3,38 +3,29 @@
 Nothing is run here: `training.stage` says what has to run, and why.
 """
 
-import importlib.util
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from constitution.loader import load_constitution, shipped_constitutions
-from engine.generators.spec import open_generator
 from training.recipe import Prompts, Recipe
+from training.recipe_places import Places
 from training.stage import Stage
 
 __all__ = ["stages_of"]
 
 
 def stages_of(recipe: Recipe, file: Path, out: Path) -> list[Stage]:
-    """The stages in order. Raises InputError for a constitution, model or judge that is not there."""
-    return list(_Plan(recipe, file.parent, out).stages())
+    """The stages in order. Raises InputError for files, a constitution or models that are not there."""
+    return list(_Plan(recipe, Places(recipe, file), out).stages())
 
 
 class _Plan:
-    def __init__(self, recipe: Recipe, folder: Path, out: Path) -> None:
+    def __init__(self, recipe: Recipe, places: Places, out: Path) -> None:
         self.recipe = recipe
-        self.folder = folder
+        self.places = places
         self.out = out
-        named = recipe.constitution
-        shipped = named in shipped_constitutions()
-        self.constitution = named if shipped else self._seen_from_here(named)
-        self.rules = load_constitution(self.constitution).content_hash
-        self.base = self._model(recipe.model)
         self.train_prompts = out / "prompts" / "train.jsonl"
         self.held_out = out / "prompts" / "held_out.jsonl"
-        self.gpu = any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd"))
 
     def stages(self) -> Iterator[Stage]:
         """Split, revise, SFT, rounds of preferences and DPO (or GRPO), compare."""
@@ -44,7 +35,7 @@ class _Plan:
         if self.recipe.helpful and self.recipe.helpful.answer:
             yield self._answer(self.recipe.helpful.file)
         yield self._sft_data()
-        yield self._train("sft", "sft", "sft-data", self.base, self.recipe.sft)
+        yield self._train("sft", "sft", "sft-data", self.places.base, self.recipe.sft)
         trained = {"sft": self.out / "sft"}
         if self.recipe.rlaif == "dpo":
             for number in range(1, self.recipe.rounds + 1):
@@ -59,14 +50,14 @@ class _Plan:
     # Prompts and revisions ----------------------------------------------------------------------
 
     def _split(self) -> Stage:
-        recipe, reads = self.recipe, {"prompts": self._file(self.recipe.prompts.file)}
+        recipe, reads = self.recipe, {"prompts": self.places.content(self.recipe.prompts.file)}
         command = ["split", *self._prompts_options(recipe.prompts)]
         if isinstance(recipe.held_out, float):
             command += ["--held-out", str(recipe.held_out)]
         else:
             aside = recipe.held_out
-            reads["held-out prompts"] = self._file(aside.file)
-            command += ["--held-out", self._seen_from_here(aside.file)]
+            reads["held-out prompts"] = self.places.content(aside.file)
+            command += ["--held-out", self.places.path(aside.file)]
             command += _option("--held-out-column", aside.prompt_column)
             command += _option("--held-out-limit", aside.limit)
         return self._stage(
@@ -77,14 +68,18 @@ class _Plan:
     def _revise(self) -> Stage:
         revise = self.recipe.revise
         command = [
-            "revise", "--constitution", self.constitution, "--prompts", str(self.train_prompts),
-            "--model", self._spec(self.base, revising=True), "--rounds", str(revise.rounds),
+            "revise", "--constitution", self.places.constitution, "--prompts", str(self.train_prompts),
+            "--model", self.places.spec(self.places.base, revising=True), "--rounds", str(revise.rounds),
             "--seed", str(self.recipe.seed), *self._sampling(),
             *(["--every-principle"] if revise.every_principle else []),
             *(["--stop-when-compliant"] if revise.stop_when_compliant else []),
             *_option("--stakeholder", revise.stakeholder),
         ]  # fmt: skip
-        reads = {"constitution": self.rules, "prompts": self.train_prompts, **self._base_identity()}
+        reads = {
+            "constitution": self.places.rules,
+            "prompts": self.train_prompts,
+            **self.places.base_identity,
+        }
         return self._stage(
             "revise", "answer, critique, revise", command, "revise", ["records.jsonl"],
             reads=reads, resumes=True, updates=True,
@@ -109,10 +104,10 @@ class _Plan:
             prompt_column=helpful.prompt_column if helpful else None,
         )
         command = [
-            "answer", *self._prompts_options(prompts), "--model", self._spec(self.base),
+            "answer", *self._prompts_options(prompts), "--model", self.places.spec(self.places.base),
             "--seed", str(self.recipe.seed), *self._sampling(),
         ]  # fmt: skip
-        reads = {"helpful prompts": self._file(file), **self._base_identity()}
+        reads = {"helpful prompts": self.places.content(file), **self.places.base_identity}
         return self._stage(
             "answer", "answer helpful prompts", command, "helpful", ["answers.jsonl"], reads=reads
         )
@@ -126,7 +121,7 @@ class _Plan:
         reads: dict[str, Path | str] = {"revisions": self.out / "revise" / "records.jsonl"}
         if helpful := self.recipe.helpful:
             answered = self.out / "helpful" / "answers.jsonl"
-            mix = answered if helpful.answer else self._file(helpful.file)
+            mix = answered if helpful.answer else self.places.content(helpful.file)
             reads["helpful rows"] = mix
             command += ["--mix", str(mix), "--mix-ratio", str(helpful.ratio)]
         return self._stage(
@@ -153,8 +148,8 @@ class _Plan:
     def _label(self, name: str, policy: Path, seed: int) -> Stage:
         label, sampling = self.recipe.label, self.recipe.sampling
         command = [
-            "label", "--constitution", self.constitution, "--prompts", str(self.train_prompts),
-            "--policy", self._spec(str(policy / "model")), "--judge", self._judge(),
+            "label", "--constitution", self.places.constitution, "--prompts", str(self.train_prompts),
+            "--policy", self.places.spec(str(policy / "model")), "--judge", self.places.judge,
             "--samples", str(label.samples), "--method", label.method,
             "--ensemble", str(label.ensemble), "--pairs", label.pairs,
             *(["--chain-of-thought"] if label.chain_of_thought else []),
@@ -162,10 +157,10 @@ class _Plan:
             "--max-tokens", str(sampling.max_tokens), "--seed", str(seed),
         ]  # fmt: skip
         reads = {
-            "constitution": self.rules,
+            "constitution": self.places.rules,
             "prompts": self.train_prompts,
             "policy": policy / "manifest.json",
-            **self._judge_identity(),
+            **self.places.judge_identity,
         }
         return self._stage(
             name, "sample answers and judge them", command, name, ["records.jsonl"],
@@ -186,36 +181,36 @@ class _Plan:
         config = {**section, "model": model, "dataset": str(dataset)}
         config.setdefault("seed", self.recipe.seed)
         reads: dict[str, Path | str] = {"rows": dataset / "train.jsonl"}
-        if model == self.base:
-            reads |= self._base_identity()
+        if model == self.places.base:
+            reads |= self.places.base_identity
         else:
             reads["policy"] = Path(model).parent / "manifest.json"
         if trainer == "grpo":
-            reads |= self._judge_identity()
+            reads |= self.places.judge_identity
         accelerate = self.recipe.accelerate
         return self._stage(
             name, f"train with {trainer.upper()}", ["train", trainer], name, ["manifest.json"],
             reads=reads, config=config, resumes=True,
-            accelerate=Path(self._seen_from_here(accelerate)) if accelerate else None,
+            accelerate=Path(self.places.path(accelerate)) if accelerate else None,
         )  # fmt: skip
 
     def _compare(self, trained: Mapping[str, Path]) -> Stage:
-        specs = {"base": self._spec(self.base)}
+        specs = {"base": self.places.spec(self.places.base)}
         specs |= {
-            name.replace("-", "_"): self._spec(str(directory / "model"))
+            name.replace("-", "_"): self.places.spec(str(directory / "model"))
             for name, directory in trained.items()
         }
         named = [part for name, spec in specs.items() for part in ("--model", f"{name}={spec}")]
         command = [
-            "compare", "--constitution", self.constitution, "--prompts", str(self.held_out),
-            *named, "--judge", self._judge(), "--seed", str(self.recipe.seed),
+            "compare", "--constitution", self.places.constitution, "--prompts", str(self.held_out),
+            *named, "--judge", self.places.judge, "--seed", str(self.recipe.seed),
             "--principles", str(self.recipe.compare.principles), *self._sampling(),
         ]  # fmt: skip
         reads = {
-            "constitution": self.rules,
+            "constitution": self.places.rules,
             "held-out prompts": self.held_out,
-            **self._base_identity(),
-            **self._judge_identity(),
+            **self.places.base_identity,
+            **self.places.judge_identity,
             **{name: directory / "manifest.json" for name, directory in trained.items()},
         }
         return self._stage(
@@ -242,49 +237,12 @@ class _Plan:
 
     def _prompts_options(self, prompts: Prompts) -> list[str]:
         return [
-            "--prompts", self._seen_from_here(prompts.file),
+            "--prompts", self.places.path(prompts.file),
             *_option("--limit", prompts.limit),
             *_option("--prompt-column", prompts.prompt_column),
             *_option("--id-column", prompts.id_column),
             *_option("--tags-column", prompts.tags_column),
         ]  # fmt: skip
-
-    def _seen_from_here(self, name: str) -> str:
-        """A path of the recipe, which is seen from its folder, as seen from the current one."""
-        if name.startswith("hf:"):
-            return name
-        path = Path(name).expanduser()
-        return name if path.is_absolute() else os.path.relpath(self.folder / path)
-
-    def _file(self, name: str) -> Path | str:
-        return name if name.startswith("hf:") else Path(self._seen_from_here(name))
-
-    def _model(self, name: str) -> str:
-        """`embedded`, a directory as seen from here, or a hub's name."""
-        here = self._seen_from_here(name)
-        return here if Path(here).is_dir() else name.removeprefix("hf:")
-
-    def _spec(self, model: str, *, revising: bool = False) -> str:
-        """The generator of a model: vLLM or transformers, as the recipe's `engine` says."""
-        engine = self.recipe.engine
-        if engine == "auto":
-            on_cpu = revising and importlib.util.find_spec("vllm") is not None
-            engine = "vllm" if self.gpu or on_cpu else "transformers"
-        if model == "embedded" and engine == "transformers":
-            return "embedded?backend=transformers"
-        options = self.recipe.engine_options if engine == "vllm" else {}
-        query = "&".join(f"{key}={str(value).lower()}" for key, value in options.items())
-        spec = "embedded" if model == "embedded" else f"{engine}:{model}"
-        return f"{spec}?{query}" if query else spec
-
-    def _judge(self) -> str:
-        return self.recipe.judge or self._spec(self.base)
-
-    def _base_identity(self) -> dict[str, str]:
-        return {"model": open_generator(self._spec(self.base)).fingerprint}
-
-    def _judge_identity(self) -> dict[str, str]:
-        return {"judge": open_generator(self._judge()).fingerprint}
 
 
 def _option(name: str, value: object) -> list[str]:

@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from training.stage import Stage
 
 __all__ = ["run_recipe"]
 
@@ -39,17 +42,20 @@ def run_recipe(
             console.print(f"{stage.name}: {decision.action} ({decision.why})", markup=False)
         return
     console.print(f"{loaded.name} -> {out}", markup=False)
+    ran = []
+
+    def ended(stage: "Stage", seconds: float) -> None:
+        ran.append(stage.name)
+        console.print(f"{stage.name}: done in {duration(seconds)}")
+
+    def tell(line: str) -> None:
+        console.print(line, style="bold", markup=False)
+
     try:
-        code = run_stages(
-            loaded,
-            stages,
-            out,
-            run_stage,
-            tell=lambda line: console.print(line, style="bold", markup=False),
-            ended=lambda stage, s: console.print(f"{stage.name}: done in {duration(s)}"),
-        )
+        code = run_stages(loaded, stages, out, run_stage, tell, ended)
     except KeyboardInterrupt:
         console.print("interrupted: the same command resumes")
         raise typer.Exit(130) from None
-    print_comparison(json.loads((out / "compare" / "table.json").read_bytes()), Console())
+    if "compare" not in ran:  # it shows its table itself
+        print_comparison(json.loads((out / "compare" / "table.json").read_bytes()), Console())
     raise typer.Exit(code)

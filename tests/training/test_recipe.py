@@ -278,6 +278,14 @@ def test_engines_are_as_the_recipe_says(kitchen):
         ("held_out: 0.25", "held_out: 1.5", "recipe.yaml:5:11: held_out is 1.5; "),
         ("rounds: 2", "rounds: two", "recipe.yaml:8:9: rounds is 'two'; "),
         ("ratio: 0.5", "ration: 0.5", "unknown key 'ration'; did you mean 'ratio'?"),
+        (
+            "prompts: prompts.jsonl",
+            "prompts: p.jsonl",
+            "recipe.yaml: there is no p.jsonl; paths are",
+        ),
+        ("epochs: 1", "epoch: 1", "recipe.yaml:9:7: unknown key 'epoch'; did you mean 'epochs'?"),
+        ("epochs: 1", "epochs: -1", "recipe.yaml:9:15: sft.epochs is -1; "),
+        ("epochs: 1", "model: other", "recipe.yaml:9:7: sft.model is filled in by the recipe"),
         ("constitution: rules.yaml", "constitution: rule.yaml", "rule.yaml: no such file"),
     ],
 )
