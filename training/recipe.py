@@ -154,10 +154,10 @@ def load_recipe(source: str | Path) -> tuple[Recipe, Path]:
         near = nearest(path.stem, shipped_recipes())
         remedy = near or f"name a YAML file, or one of {', '.join(shipped_recipes())}"
         raise InputError(Problem(str(source), "is no recipe", remedy))
-    source = read_yaml_file(path)
-    problems = [*_section_problems(source)]
+    written = read_yaml_file(path)
+    problems = [*_section_problems(written)]
     try:
-        recipe = checked(source, Recipe)
+        recipe = checked(written, Recipe)
     except InputError as error:
         raise InputError([*error.problems, *problems]) from None
     if problems:
