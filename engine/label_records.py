@@ -1,0 +1,181 @@
+"""What labelling leaves behind: sampled answers, pairs of them, and what a judge made of each pair.
+
+Like a revision's record, none of this depends on when or how fast it was made.
+"""
+
+from enum import StrEnum
+from math import exp, log
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
+
+from engine.messages import Conversation, to_dicts
+from engine.records import Usage
+
+__all__ = [
+    "AnswerDrop",
+    "LabelDropReason",
+    "LabelOutcome",
+    "LabelRecord",
+    "LabelledPair",
+    "Method",
+    "Preference",
+    "SampledAnswer",
+    "Undecided",
+]
+
+Method = Literal["pairwise", "pointwise"]
+
+_CLIP = 1e-6
+"""Verdicts are kept this far from 0 and 1, so that their log-odds are finite."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AnswerDrop(StrEnum):
+    """Why a sampled answer is in no pair."""
+
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    DUPLICATE = "duplicate"
+    """It says the same as an earlier one, white space aside."""
+
+
+class Undecided(StrEnum):
+    """Why a pair has no label."""
+
+    TIE = "tie"
+    """The judge finds neither better, by the margin asked for."""
+    UNANSWERED = "unanswered"
+    """The judge chose none of the answers offered, or its probabilities are no numbers."""
+    CONTEXT_OVERFLOW = "context_overflow"
+    """The question is longer than the judge's context."""
+    EMPTY_REASONING = "empty_reasoning"
+
+
+class LabelOutcome(StrEnum):
+    """What became of a prompt."""
+
+    LABELLED = "labelled"
+    """At least one pair of its answers has a label."""
+    DROPPED = "dropped"
+
+
+class LabelDropReason(StrEnum):
+    """Why a prompt yields no preference."""
+
+    NO_PRINCIPLE_APPLIES = "no_principle_applies"
+    TOO_FEW_ANSWERS = "too_few_answers"
+    """Fewer than two usable answers that differ."""
+    NO_PAIR_DECIDED = "no_pair_decided"
+
+
+class SampledAnswer(_Model):
+    """One answer of the policy; it is in pairs unless `dropped`."""
+
+    text: str
+    dropped: AnswerDrop | None = None
+
+
+class Preference(_Model):
+    """What a judge answered about two replies, the first and the second, under one principle.
+
+    `answers` are its two probabilities as they were read, so that swapping the replies is exact:
+
+    - pairwise: of the reply shown in the first place, once with the first reply there and once
+      with the second;
+    - pointwise: that the first reply breaks the principle, and that the second does.
+
+    None, with the reason in `undecided`, when the judge failed: a failure is never a score.
+    """
+
+    principle: str
+    principle_hash: str
+    method: Method
+    answers: tuple[float, float] | None
+    undecided: Undecided | None = None
+    reasoning: tuple[str, ...] = ()
+    """The judge's chain of thought, in the order of `answers`."""
+
+    @property
+    def probability(self) -> float | None:
+        """That the first reply is the better one.
+
+        Pairwise the mean over both orders; pointwise the logistic function of the difference of
+        the log-odds.
+        """
+        if self.answers is None:
+            return None
+        one, other = self.answers
+        if self.method == "pairwise":
+            return (one + (1 - other)) / 2
+        return 1 / (1 + exp(_log_odds(one) - _log_odds(other)))
+
+    @property
+    def position_bias(self) -> float:
+        """From -1 to 1: how much the judge prefers a reply for being shown first; 0 pointwise."""
+        if self.answers is None or self.method == "pointwise":
+            return 0.0
+        return sum(self.answers) - 1
+
+    def swap(self) -> "Preference":
+        """The same judgement, told with the two replies in the other order."""
+        answers = self.answers and (self.answers[1], self.answers[0])
+        return self.model_copy(update={"answers": answers, "reasoning": self.reasoning[::-1]})
+
+
+class LabelledPair(_Model):
+    """Two answers, by their places in `LabelRecord.samples`, and what the judge made of them.
+
+    `probability`, that the first is the better, and `position_bias` are means over the principles
+    that the judge could decide; there is no probability if there was none. The pair is a row
+    unless `dropped`.
+    """
+
+    first: int
+    second: int
+    preferences: tuple[Preference, ...]
+    """One for each principle drawn for the pair."""
+    probability: float | None
+    position_bias: float = 0.0
+    dropped: Undecided | None = None
+
+
+class LabelRecord(_Model):
+    """One prompt, the answers that the policy gave to it, and the judge's preferences."""
+
+    id: str
+    row: int
+    """Which prompt of the input, counted from 0."""
+    prompt: Conversation
+    tags: tuple[str, ...] = ()
+    samples: tuple[SampledAnswer, ...] = ()
+    pairs: tuple[LabelledPair, ...] = ()
+    outcome: LabelOutcome
+    drop_reason: LabelDropReason | None = None
+    constitution: str
+    """Content hash of the constitution."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """Role (policy, judge) to generator spec."""
+    sampling: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Role to sampling parameters."""
+    seed: int = 0
+    usage: Usage = Usage()
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """The prompt's other columns, carried along."""
+
+    @field_serializer("prompt")
+    def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
+        return to_dicts(prompt)
+
+    @property
+    def labelled(self) -> tuple[LabelledPair, ...]:
+        """The pairs that have a label."""
+        return tuple(pair for pair in self.pairs if pair.dropped is None)
+
+
+def _log_odds(probability: float) -> float:
+    clipped = min(max(probability, _CLIP), 1 - _CLIP)
+    return log(clipped / (1 - clipped))
