@@ -193,6 +193,7 @@ class TransformersGenerator:
         try:
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers.utils import logging
         except ImportError as error:
             install = "install them with: pip install 'solon[transformers]'"
             raise InputError(
@@ -200,6 +201,7 @@ class TransformersGenerator:
             ) from error
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = self._dtype or ("float32" if device == "cpu" else "auto")
+        logging.disable_progress_bar()
         try:
             tokenizer: Any = AutoTokenizer.from_pretrained(self._model, revision=self._revision)
             model: Any = AutoModelForCausalLM.from_pretrained(

@@ -134,6 +134,16 @@ def test_what_is_not_a_model_is_an_input_error(tmp_path):
         asyncio.run(TransformersGenerator(tmp_path).start())
 
 
+@pytest.mark.slow
+def test_loading_a_model_prints_nothing(model, capfd):
+    async def nothing(generator: TransformersGenerator) -> None:
+        pass
+
+    ask(model, nothing)
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
+
+
 def test_a_fingerprint_is_of_content_and_options_not_of_place(tmp_path):
     def write(name: str, weight: bytes, config: str = "{}") -> Path:
         directory = tmp_path / name
