@@ -16,6 +16,7 @@ the last user turn:
 
 import asyncio
 import hashlib
+import json
 import random
 import re
 from pathlib import Path
@@ -101,8 +102,8 @@ class ScriptedGenerator:
         self.script = script or Script()
         self.spec = spec
         self.capacity = Capacity(sequences=64)
-        digest = hashlib.sha256(self.script.model_dump_json().encode()).hexdigest()[:16]
-        self.fingerprint = f"scripted:{digest}"
+        content = json.dumps(self.script.model_dump()).encode()
+        self.fingerprint = f"scripted:{hashlib.sha256(content).hexdigest()[:16]}"
         self._patterns = [(re.compile(rule.match), rule) for rule in self.script.rules]
 
     async def start(self) -> None:

@@ -93,5 +93,11 @@ def test_a_script_in_another_encoding_is_one_clear_line(tmp_path):
         load_script(path)
 
 
+def test_a_reply_may_be_broken_text_as_a_servers_may(tmp_path):
+    path = tmp_path / "script.yaml"
+    path.write_text('rules: [{reply: "a\\ud800b"}]', encoding="utf-8")
+    assert ask(ScriptedGenerator(load_script(path)), "hi").text == "a\ud800b"
+
+
 def test_another_script_is_another_model(scripted):
     assert scripted.fingerprint != ScriptedGenerator().fingerprint
