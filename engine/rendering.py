@@ -16,13 +16,16 @@ from engine.messages import Conversation, Message
 __all__ = [
     "critique_request",
     "few_shot_messages",
+    "preference_choice",
+    "preference_messages",
     "quoted",
     "revision_request",
     "verdict_messages",
 ]
 
 _TAG = re.compile(
-    r"<(?=[\s\u200b]*/?[\s\u200b]*(?:conversation|reply|system|user|assistant)\b)", re.IGNORECASE
+    r"<(?=[\s\u200b]*/?[\s\u200b]*(?:conversation|reply(?:_[ab])?|system|user|assistant)\b)",
+    re.IGNORECASE,
 )
 
 
@@ -83,6 +86,44 @@ def verdict_messages(
         statement=principle.statement,
     )
     return (Message("user", text),)
+
+
+def preference_messages(
+    constitution: Constitution,
+    principle: Principle,
+    prompt: Conversation,
+    replies: tuple[str, str],
+    *,
+    reasoning: bool = False,
+) -> Conversation:
+    """The judge's question: which of two replies to `prompt` is better by `principle`, A or B?
+
+    It is the principle's own `preference` where there is one. With `reasoning` the judge is asked
+    to think first; `preference_choice` is the turn that then asks for the letter.
+    """
+    text = _render(
+        "preference.jinja",
+        preamble=constitution.preamble,
+        prompt=prompt,
+        first=replies[0],
+        second=replies[1],
+        preference=principle.preference,
+        statement=principle.statement,
+        reasoning=reasoning,
+    )
+    return (Message("user", text),)
+
+
+def preference_choice(principle: Principle) -> Message:
+    """The turn that asks for the letter, once the judge has written its reasoning."""
+    return Message(
+        "user",
+        _render(
+            "preference_choice.jinja",
+            preference=principle.preference,
+            statement=principle.statement,
+        ),
+    )
 
 
 def few_shot_messages(constitution: Constitution) -> Conversation:

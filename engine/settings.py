@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from engine.generators.base import Generator, Sampling
+from engine.label_records import Method
 
-__all__ = ["LoopSettings", "RoleModel", "Roles", "roles"]
+__all__ = ["LabelSettings", "LoopSettings", "RoleModel", "Roles", "roles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,28 @@ class LoopSettings:
     threshold: float = 0.5
     smallest_mass: float = 0.05
     longest_revision: float = 4.0
+    stakeholder: str | Mapping[str, float] | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSettings:
+    """How answers are sampled, paired and judged.
+
+    `samples` answers are drawn for each prompt. `disjoint` pairs put each answer in one pair, `all`
+    compares every two. `ensemble` principles are drawn for each pair, whose label is the mean of
+    their probabilities; one nearer to a half than `tie_margin` is a tie. `chain_of_thought`,
+    `smallest_mass` and `method` are the judge's, as in `engine.preference`. `stakeholder` is a
+    profile of the constitution, or shares of several, from which each prompt draws its own.
+    """
+
+    samples: int = 4
+    method: Method = "pointwise"
+    ensemble: int = 1
+    pairs: Literal["disjoint", "all"] = "disjoint"
+    chain_of_thought: bool = False
+    tie_margin: float = 0.02
+    smallest_mass: float = 0.05
     stakeholder: str | Mapping[str, float] | None = None
     seed: int = 0
 
