@@ -1,0 +1,164 @@
+"""What every trainer does alike: arguments from settings, and from the first step to the manifest."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from constitution.problems import InputError, Problem
+from training.config import TrainingConfig
+from training.models import computes_in_bf16, fingerprint, save_final_model, uses_gpu
+from training.outcome import Output, TrainingResult
+from training.progress import Tell, duration
+from training.tokenized import Tokenized
+
+__all__ = ["arguments", "fit", "identity_of", "tell_rows"]
+
+Measure = Callable[[Any], dict[str, Any]]
+"""Figures of a trainer's model on held-out rows."""
+
+
+def arguments(config: TrainingConfig) -> dict[str, Any]:
+    """Keyword arguments that every configuration of TRL takes.
+
+    The loop neither logs to the terminal nor saves by itself: `training.progress` sees to both.
+    """
+    gpu = uses_gpu()
+    checkpointing = config.gradient_checkpointing
+    return {
+        "output_dir": str(Path(config.out) / "checkpoints"),
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "num_train_epochs": config.epochs,
+        "max_steps": config.max_steps or -1,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.schedule,
+        "warmup_steps": config.warmup,
+        "per_device_train_batch_size": config.batch_size,
+        "per_device_eval_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation,
+        "gradient_checkpointing": gpu if checkpointing is None else checkpointing,
+        "bf16": computes_in_bf16(config),
+        "use_liger_kernel": _liger(config, gpu),
+        "use_cpu": not gpu,
+        "dataloader_pin_memory": gpu,
+        "logging_steps": 0.01,  # a share of all steps, at least one
+        "save_strategy": "no",
+        "save_total_limit": 2,
+        "eval_strategy": "no",
+        "disable_tqdm": True,
+        "report_to": config.report_to,
+        "run_name": Path(config.out).name,
+    }
+
+
+def _liger(config: TrainingConfig, gpu: bool) -> bool:
+    from transformers.utils import is_liger_kernel_available
+
+    if config.liger and not is_liger_kernel_available():
+        raise InputError(Problem("liger", "is not installed", "pip install liger-kernel"))
+    return gpu and is_liger_kernel_available() if config.liger is None else config.liger
+
+
+def identity_of(config: TrainingConfig) -> dict[str, str]:
+    """What the trained model depends on besides rows and settings: files, by their content."""
+    found = {"model": f"{config.model} ({fingerprint(config.model)})"}
+    reference = getattr(config, "reference", None)
+    if reference:
+        found["reference"] = f"{reference} ({fingerprint(reference)})"
+    if config.chat_template:
+        from hashlib import sha256
+
+        text = Path(config.chat_template).read_bytes()
+        found["chat_template"] = sha256(text).hexdigest()[:16]
+    return found
+
+
+def tell_rows(data: Tokenized, tell: Tell) -> None:
+    """Say how many rows there are, and how many were left out and why."""
+    counts = data.counts
+    tell(f"{counts['train']:,} rows to train on, {counts['test']:,} held out")
+    for reason, count in data.dropped.items():
+        tell(f"{count:,} rows left out: {reason}")
+
+
+def fit(
+    trainer: Any,
+    output: Output,
+    data: Tokenized,
+    tokenizer: Any,
+    tell: Tell,
+    *,
+    measure_before: bool = True,
+    report: Measure = lambda trainer: {},
+) -> TrainingResult:
+    """Measure, train (from the last checkpoint if there is one), measure, save, write the manifest.
+
+    `report` adds figures of the trained model. Every process calls this.
+    """
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    tell_rows(data, tell)
+    checkpoint = output.last_checkpoint
+    if checkpoint is not None:
+        tell(f"resuming from step {checkpoint.name.rpartition('-')[2]}")
+    elif data.test is not None and measure_before:
+        trainer.evaluate()
+    began = time.monotonic()
+    trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seconds = time.monotonic() - began
+    metrics = _metrics(trainer, trained, output, data, measure_before) | report(trainer)
+    tell(f"trained in {duration(seconds)}; saving")
+    save_final_model(trainer, output.config, tokenizer, output.path)
+    result = TrainingResult(
+        trainer=output.trainer,
+        out=output.path,
+        steps=trainer.state.global_step,
+        seconds=round(seconds, 2),
+        rows=data.counts,
+        dropped=data.dropped,
+        metrics=metrics,
+    )
+    if output.is_main:
+        output.complete(result)
+        _publish(output)
+    trainer.accelerator.wait_for_everyone()
+    return result
+
+
+def _metrics(
+    trainer: Any, trained: Any, output: Output, data: Tokenized, measured_before: bool
+) -> dict[str, Any]:
+    """Mean training loss, pace, and the held-out figures before and after."""
+    tokens = getattr(trainer, "_total_train_tokens", 0)
+    runtime = trained.metrics["train_runtime"]
+    metrics: dict[str, Any] = {
+        "train_loss": trained.training_loss,
+        "tokens": tokens,
+        "tokens_per_second": round(tokens / runtime, 1) if runtime else 0.0,
+    }
+    if data.test is not None:
+        after = trainer.evaluate()
+        if measured_before:
+            metrics["before"] = _held_out(output.logged(0, "eval_"))
+        metrics["after"] = _held_out(after)
+    return metrics
+
+
+def _held_out(logged: dict[str, Any]) -> dict[str, float]:
+    """Figures on held-out rows, without the pace of measuring them."""
+    pace = ("runtime", "samples_per_second", "steps_per_second", "num_tokens")
+    named = {name.removeprefix("eval_"): value for name, value in logged.items()}
+    return {n: v for n, v in named.items() if n not in (*pace, "epoch") and v is not None}
+
+
+def _publish(output: Output) -> None:
+    if output.config.push_to_hub is None:
+        return
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    api.create_repo(output.config.push_to_hub, private=True, exist_ok=True)
+    folder = output.path / ("model" if (output.path / "model").is_dir() else "adapter")
+    api.upload_folder(repo_id=output.config.push_to_hub, folder_path=folder)
