@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from engine.records import Outcome, Record
-from engine.report.run_files import read_manifest, read_records
+from engine.report.run_files import read_label_records, read_manifest, read_records
 from training.dataset_card import Card, write_card
 from training.datasets import (
     Row,
@@ -31,6 +31,7 @@ from training.datasets import (
     sft_rows,
 )
 from training.mix import Mixture, mix_rows
+from training.preferences import label_preference_rows
 from training.split import is_held_out
 
 __all__ = ["ExportFormat", "ExportOptions", "ExportResult", "export_run", "run_constitution"]
@@ -212,6 +213,9 @@ def _run_rows(
     skipped: Counter[str],
 ) -> Iterator[Row]:
     """Every row of the run, with its `source`; records that give none are counted in `skipped`."""
+    if manifest.get("kind") == "label":
+        yield from _label_rows(run_dir, format, skipped)
+        return
     constitution = run_constitution(run_dir) if format is ExportFormat.LLM_SWARM else None
     for record in read_records(run_dir):
         reason = _reason_to_skip(record, format, options)
@@ -221,6 +225,20 @@ def _run_rows(
             skipped[reason] += 1
         else:
             yield from _rows(record, format, constitution, options.every_revision)
+
+
+def _label_rows(run_dir: Path, format: ExportFormat, skipped: Counter[str]) -> Iterator[Row]:
+    if format not in (ExportFormat.TRL_PREFERENCE, ExportFormat.TRL_PROMPT):
+        remedy = "export trl-preference or trl-prompt, or name a run of `solon revise`"
+        raise InputError(Problem(str(run_dir), f"is a label run: it gives no {format}", remedy))
+    for record in read_label_records(run_dir):
+        if format is ExportFormat.TRL_PROMPT:
+            yield prompt_row(record.id, record.prompt)
+            continue
+        rows = list(label_preference_rows(record))
+        yield from rows
+        if not rows:
+            skipped[record.drop_reason or "no_labelled_pair"] += 1
 
 
 def _rows(

@@ -11,11 +11,13 @@ from pydantic import BaseModel, ValidationError
 
 from constitution.problems import InputError, Problem
 from engine.jsonl_store import numbered_jsonl
+from engine.label_records import LabelRecord
 from engine.records import Failure, Record
 
 __all__ = [
     "PrincipleText",
     "read_failures",
+    "read_label_records",
     "read_manifest",
     "read_principle_texts",
     "read_records",
@@ -53,6 +55,11 @@ def read_records(run_dir: Path) -> Iterator[Record]:
     Raises InputError, with the line, for a line that is not a record.
     """
     return _rows(run_dir / "records.jsonl", Record)
+
+
+def read_label_records(run_dir: Path) -> Iterator[LabelRecord]:
+    """Records of a label run, in the order they were written. Raises as `read_records` does."""
+    return _rows(run_dir / "records.jsonl", LabelRecord)
 
 
 def read_failures(run_dir: Path) -> Iterator[Failure]:

@@ -1,5 +1,6 @@
 """Exports: whole directories, split by prompt, mixed by ratio, with a card that says what is what."""
 
+import json
 from pathlib import Path
 
 import jsonlines
@@ -9,6 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constitution.problems import InputError
+from engine.label_records import (
+    LabelDropReason,
+    LabelledPair,
+    LabelOutcome,
+    LabelRecord,
+    Preference,
+    SampledAnswer,
+    Undecided,
+)
+from engine.messages import Message
 from engine.records import Outcome, Record
 from engine.report.run_files import read_records
 from tests.engine.run_fixture import write_run
@@ -60,6 +71,60 @@ def test_escalated_records_are_exported_when_asked_for(run, tmp_path):
     without = export_run(run, SFT, tmp_path / "a")
     everything = export_run(run, SFT, tmp_path / "b", ExportOptions(include_escalated=True))
     assert everything.rows == without.rows + without.skipped["escalated"]
+
+
+@pytest.fixture
+def label_run(tmp_path) -> Path:
+    """One prompt with a pair that the judge decided, one whose pair it found equal."""
+
+    def pair(probability, dropped=None):
+        answers = (1 - probability, 0.5)
+        judged = Preference(
+            principle="kind", principle_hash="0a", method="pointwise", answers=answers
+        )
+        return LabelledPair(
+            first=0, second=1, preferences=(judged,), probability=probability, dropped=dropped
+        )
+
+    def record(row, pair):
+        return LabelRecord(
+            id=f"p{row}",
+            row=row,
+            prompt=(Message("user", f"Question {row}?"),),
+            samples=(SampledAnswer(text="First."), SampledAnswer(text="Second.")),
+            pairs=(pair,),
+            outcome=LabelOutcome.DROPPED if pair.dropped else LabelOutcome.LABELLED,
+            drop_reason=LabelDropReason.NO_PAIR_DECIDED if pair.dropped else None,
+            constitution="c0",
+            models={"policy": "scripted", "judge": "judge"},
+        )
+
+    run = tmp_path / "labels"
+    run.mkdir()
+    rows = (record(0, pair(0.2)), record(1, pair(0.5, Undecided.TIE)))
+    lines = "".join(row.model_dump_json() + "\n" for row in rows)
+    (run / "records.jsonl").write_text(lines, encoding="utf-8")
+    manifest = {"kind": "label", "complete": True, "models": {"policy": "scripted"}}
+    (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return run
+
+
+def test_labels_become_preferences_with_the_better_answer_chosen(label_run, run, tmp_path):
+    result = export_run(label_run, ExportFormat.TRL_PREFERENCE, tmp_path / "rows")
+    (row,) = lines(result.path / "train.jsonl")
+    assert row["chosen"][0]["content"] == "Second." and row["probability"] == 0.8
+    assert (row["method"], row["judge"]) == ("pointwise", "judge")
+    assert result.skipped == {"no_pair_decided": 1}
+    pairs = export_run(run, ExportFormat.TRL_PREFERENCE, tmp_path / "revisions")
+    revision = lines(pairs.path / "train.jsonl")[0]
+    assert list(row) == list(revision), "both kinds of preferences can be trained on together"
+
+
+def test_labels_give_prompts_but_no_answers_to_imitate(label_run, tmp_path):
+    assert export_run(label_run, ExportFormat.TRL_PROMPT, tmp_path / "rows").rows == 2
+    for format in (SFT, ExportFormat.LLM_SWARM):
+        with pytest.raises(InputError, match="is a label run: it gives no"):
+            export_run(label_run, format, tmp_path / "others")
 
 
 # Files ------------------------------------------------------------------------------------------
