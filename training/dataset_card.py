@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["Card", "write_card"]
 
 _PURPOSE = {
-    "trl-sft": "prompts and the answers to train on (TRL's conversational prompt-completion rows)",
-    "trl-preference": "prompts, each with a chosen and a rejected answer (TRL's preference rows); "
+    "trl-sft": "Prompts and the answers to train on (TRL's conversational prompt-completion rows)",
+    "trl-preference": "Prompts, each with a chosen and a rejected answer (TRL's preference rows); "
     "`probability` is the judge's that the chosen one is the better",
-    "trl-prompt": "prompts alone (TRL's conversational prompt-only rows)",
-    "llm-swarm": "critiques and revisions in the columns of the `cai-conversation` datasets",
+    "trl-prompt": "Prompts alone (TRL's conversational prompt-only rows)",
+    "llm-swarm": "Critiques and revisions in the columns of the `cai-conversation` datasets",
 }
 
 
@@ -83,7 +83,7 @@ def _body(card: Card) -> str:
     lines = [
         f"# {card.run}: {card.format}",
         "",
-        f"{_PURPOSE[card.format].capitalize()}, exported from a run of Solon.",
+        f"{_PURPOSE[card.format]}, exported from a run of Solon.",
         *([] if card.complete else ["", "**The run was not complete when this was exported.**"]),
         "",
         "| | |",

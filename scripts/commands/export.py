@@ -48,7 +48,7 @@ def export(
 
 
 def _tell(result: "ExportResult") -> None:
-    held_out = f", {result.test_rows:,} of the held-out prompts" if result.test_rows else ""
+    held_out = f", {result.test_rows:,} held out" if result.test_rows else ""
     typer.echo(f"{result.path}: {result.rows:,} rows to train on{held_out}")
     if result.mixed:
         typer.echo(f"  {result.mixed:,} rows mixed in")
