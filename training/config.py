@@ -160,12 +160,13 @@ class _Overridden(YamlSource):
 
 def _overridden(source: YamlSource, overrides: Sequence[str], out: Path | None) -> YamlSource:
     data = copy.deepcopy(source.data)
-    values, options, problems = dict(source.values), {}, list(source.problems)
+    values, problems = dict(source.values), list(source.problems)
+    options: dict[Location, str] = {}
     if out is not None:
         data["out"], values[("out",)], options[("out",)] = str(out), Place(1, 1), "--out"
     for override in overrides:
         key, _, text = override.partition("=")
-        location = tuple(key.split("."))
+        location: Location = tuple(key.split("."))
         option = f"--set {key}"
         if not _OVERRIDE.fullmatch(override):
             remedy = "write --set key=value, such as learning_rate=1e-5 or lora.r=8"
@@ -183,7 +184,7 @@ def _overridden(source: YamlSource, overrides: Sequence[str], out: Path | None) 
     return _Overridden(source.name, data, values, source.keys, tuple(problems), options)
 
 
-def _put(data: dict[str, Any], location: tuple[str, ...], value: Any) -> None:
+def _put(data: dict[Any, Any], location: Location, value: Any) -> None:
     """Set a value, making the mappings around it where there are none."""
     for step in location[:-1]:
         if not isinstance(data.get(step), dict):

@@ -41,8 +41,8 @@ def quiet_libraries() -> None:
     import transformers
 
     datasets.disable_progress_bars()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     for library in ("accelerate", "datasets", "peft", "torch", "transformers", "trl"):
         logging.getLogger(library).setLevel(logging.ERROR)
 

@@ -36,7 +36,7 @@ def progress_callback(output: Output, tell: Tell) -> Any:
     """A TrainerCallback that logs, tells, and asks for checkpoints. One for one training."""
     from transformers import TrainerCallback
 
-    class ProgressCallback(_Progress, TrainerCallback):
+    class ProgressCallback(_Progress, TrainerCallback):  # type: ignore[misc]  # it takes keywords
         """The Trainer checks for its own class."""
 
     return ProgressCallback(output, tell)
