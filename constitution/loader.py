@@ -1,5 +1,6 @@
 """YAML to Constitution: `extends` merged in, and everything that is wrong told at once."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,12 @@ from constitution.schema import Constitution
 from constitution.validation import closest, schema_problems, validated
 from constitution.yaml_source import MAX_BYTES, YamlSource, decode, read_yaml, shown
 
-__all__ = ["load_constitution", "load_constitution_text", "shipped_constitutions"]
+__all__ = [
+    "constitution_files",
+    "load_constitution",
+    "load_constitution_text",
+    "shipped_constitutions",
+]
 
 _LIBRARY = Path(__file__).parent / "library"
 
@@ -33,6 +39,14 @@ def load_constitution(source: str | Path) -> Constitution:
         what, remedy = "this is text, not the name of a file", "use load_constitution_text"
         raise InputError(Problem(shown(source), what, remedy))
     return _Loading().load(_found(source, Path()))
+
+
+def constitution_files(source: str | Path) -> tuple[Path, ...]:
+    """The files that `load_constitution` reads, the named one among them, right or wrong."""
+    loading, path = _Loading(), _found(source, Path())
+    with contextlib.suppress(InputError):
+        loading.load(path)
+    return tuple(dict.fromkeys([Path(os.path.abspath(path)), *map(Path, loading.loaded)]))
 
 
 def load_constitution_text(text: str, where: str = "constitution") -> Constitution:

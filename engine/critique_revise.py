@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from constitution.schema import Constitution, Principle
 from constitution.selection import draw
@@ -64,13 +65,15 @@ async def critique_and_revise(
     settings: LoopSettings,
     *,
     on_step: Callable[[Step], None] | None = None,
+    on_text: Callable[[str, str], None] | None = None,
 ) -> Record:
     """Answer `prompt`, hold the answer against the principles drawn for it, and say what came of it.
 
-    `on_step` is told of each answer, critique, revision and verdict as it comes.
+    `on_step` is told of each answer, critique, revision and verdict as it comes; `on_text` of the
+    role that is writing and of its text so far, where the generator can tell.
     Raises ConversationFailed when a role could not answer, GeneratorUnavailable when none can.
     """
-    loop = _Loop(prompt, constitution, roles, settings, on_step)
+    loop = _Loop(prompt, constitution, roles, settings, on_step, on_text)
     principles = draw(
         constitution,
         prompt_id=prompt.id,
@@ -111,6 +114,7 @@ class _Loop:
         roles: Roles,
         settings: LoopSettings,
         on_step: Callable[[Step], None] | None,
+        on_text: Callable[[str, str], None] | None,
     ) -> None:
         self.prompt = prompt
         self.constitution = constitution
@@ -121,6 +125,7 @@ class _Loop:
         self.answer = self.first_answer = ""
         self.answer_flags: tuple[Flag, ...] = ()
         self.on_step = on_step
+        self.on_text = on_text
         self.principle: Principle | None = None
         self.rounds: list[Round] = []
         self.final_verdicts: tuple[Verdict, ...] = ()
@@ -220,7 +225,8 @@ class _Loop:
         self, role: str, model: RoleModel, messages: Conversation, index: int
     ) -> Completion:
         seed = request_seed(self.settings.seed, self.prompt.id, role, index)
-        request = Request(messages, model.sampling, seed, self.prompt.row)
+        told = partial(self.on_text, role) if self.on_text else None
+        request = Request(messages, model.sampling, seed, self.prompt.row, told)
         try:
             completion = await model.generator.generate(request)
         except GenerationError as error:

@@ -1,6 +1,7 @@
 """The one Protocol every model stands behind, and what passes through it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -32,12 +33,16 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One completion to generate: `messages` ends with a user turn; lower `priority` goes first."""
+    """One completion to generate: `messages` ends with a user turn; lower `priority` goes first.
+
+    `on_text` is told the text so far, as often as it grows, by adapters that can tell.
+    """
 
     messages: Conversation
     sampling: Sampling
     seed: int
     priority: int = 0
+    on_text: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

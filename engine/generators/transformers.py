@@ -201,7 +201,7 @@ class TransformersGenerator:
             ) from error
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = self._dtype or ("float32" if device == "cpu" else "auto")
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             tokenizer: Any = AutoTokenizer.from_pretrained(self._model, revision=self._revision)
             model: Any = AutoModelForCausalLM.from_pretrained(

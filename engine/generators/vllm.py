@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,7 @@ class VllmGenerator:
                 seed=request.seed,
             ),
             request.priority,
+            request.on_text,
         )
         generated = output.outputs[0]
         return Completion(
@@ -174,28 +175,35 @@ class VllmGenerator:
             raise GenerationError(FailureReason.CONTEXT_OVERFLOW, reason)
         return ids
 
-    async def _run(self, ids: list[int], params: Any, priority: int) -> Any:
+    async def _run(
+        self,
+        ids: list[int],
+        params: Any,
+        priority: int,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Any:
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        params.output_kind = RequestOutputKind.FINAL_ONLY
+        kinds = RequestOutputKind
+        params.output_kind = kinds.CUMULATIVE if on_text else kinds.FINAL_ONLY
+        output: Any = None
         try:
-            outputs = [
-                output
-                async for output in self._engine.generate(
-                    {"prompt_token_ids": ids},
-                    params,
-                    f"solon-{os.getpid()}-{next(self._request_ids)}",
-                    priority=priority,
-                    lora_request=self._lora_request,
-                )
-            ]
+            async for output in self._engine.generate(
+                {"prompt_token_ids": ids},
+                params,
+                f"solon-{os.getpid()}-{next(self._request_ids)}",
+                priority=priority,
+                lora_request=self._lora_request,
+            ):
+                if on_text:
+                    on_text(self._started.restore(output.outputs[0].text))
         except EngineDeadError as error:
             message = f"{self.spec}: the vLLM engine died; its log is {vllm_platform.log_path()}"
             raise GeneratorUnavailable(message) from error
         except ValueError as error:
             raise GenerationError(FailureReason.REJECTED, " ".join(str(error).split())) from error
-        return outputs[-1]
+        return output
 
     async def close(self) -> None:
         """Stop the engine and free its memory."""

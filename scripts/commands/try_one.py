@@ -26,6 +26,10 @@ def try_one(
     max_tokens: o.MaxTokens = 512,
     temperature: o.Temperature = 0.7,
     top_p: o.TopP = 1.0,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", "-w", help="Again after every save, showing only what changed."),
+    ] = False,
 ) -> None:
     """Show one prompt answered, criticised and revised, with the changed words marked."""
     from scripts.commands.revise_run import Cast, loop_settings
@@ -35,4 +39,4 @@ def try_one(
         rounds, every_principle, stop_when_compliant, final_check, stakeholder, seed
     )
     cast = Cast(model, critic, reviser, judge, chat_template, max_tokens, temperature, top_p)
-    try_prompt(constitution, prompt, cast, settings)
+    try_prompt(constitution, prompt, cast, settings, watch=watch)
