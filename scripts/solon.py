@@ -16,6 +16,7 @@ from scripts.commands.report import report
 from scripts.commands.revise import revise
 from scripts.commands.run_recipe import run_recipe
 from scripts.commands.split import split
+from scripts.commands.train import app as train_app
 from scripts.commands.try_one import try_one
 
 __all__ = ["app", "main"]
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(constitution_app, name="constitution")
+app.add_typer(train_app, name="train")
 app.command("try")(try_one)
 app.command()(revise)
 app.command()(report)

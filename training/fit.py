@@ -149,6 +149,7 @@ def _metrics(
 def _held_out(logged: dict[str, Any]) -> dict[str, float]:
     """Figures on held-out rows, without the pace of measuring them."""
     pace = ("runtime", "samples_per_second", "steps_per_second", "num_tokens")
+    pace += ("model_preparation_time",)
     named = {name.removeprefix("eval_"): value for name, value in logged.items()}
     return {n: v for n, v in named.items() if n not in (*pace, "epoch") and v is not None}
 

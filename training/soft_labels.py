@@ -1,0 +1,125 @@
+"""Training on the judge's probability instead of its choice.
+
+For a pair whose first answer the judge prefers with probability p, and a margin m that the model
+gives it (of implicit rewards for DPO, of rewards for a reward model), the loss is the cross-entropy
+-(p log sigma(m) + (1 - p) log sigma(-m)): for p = 1 that of Rafailov et al. (2023, equation 7) and of
+Bradley and Terry (1952). Conservative and robust DPO know one probability for all pairs instead.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["SoftLabelDPO", "SoftLabelReward", "soft_label_loss", "with_probability"]
+
+_COLUMN = "probability"
+_CLOSE = 1e-5
+"""A margin this near to what the judge says (as a probability) is as wanted: what is left is noise
+of floating point, which an optimizer that scales by the gradient's size would turn into steps."""
+
+
+def soft_label_loss(margin: "Tensor", probability: "Tensor") -> "Tensor":
+    """The loss of each pair, shape (pairs,), from margins and probabilities of that shape."""
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    wanted = probability.to(margin.dtype)
+    loss = binary_cross_entropy_with_logits(margin, wanted, reduction="none")
+    close = (torch.sigmoid(margin) - wanted).abs() < _CLOSE
+    return torch.where(close, loss.detach(), loss)
+
+
+def with_probability(
+    collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
+) -> Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]:
+    """A collator that adds `probability`, float32 of shape (pairs,), to what `collate` gives."""
+
+    def collated(examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        import torch
+
+        batch = collate(examples)
+        batch[_COLUMN] = torch.tensor([e[_COLUMN] for e in examples], dtype=torch.float32)
+        return batch
+
+    return collated
+
+
+class _Observed:
+    """A model whose last output can be looked at again."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.output: Any = None
+
+    def __call__(self, **inputs: Any) -> Any:
+        self.output = self._model(**inputs)
+        return self.output
+
+
+class SoftLabelDPO:
+    """For TRL's DPOTrainer to inherit from first; its own loss must have weight 0.
+
+    Where the reference's log-probabilities are not precomputed, it is asked twice.
+    """
+
+    def _set_signature_columns_if_needed(self) -> None:
+        trainer: Any = super()
+        trainer._set_signature_columns_if_needed()
+        _add_column(self)
+
+    def compute_ref_log_probs(self, model: Any, inputs: Mapping[str, Any]) -> Any:
+        """As the parent does; the model is not shown the probability."""
+        trainer: Any = super()
+        return trainer.compute_ref_log_probs(model, _without_column(inputs))
+
+    def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
+        parent: Any = super()
+        trainer: Any = self
+        observed = _Observed(model)
+        rest = parent._compute_loss(observed, _without_column(inputs), False)
+        chosen, rejected = observed.output.log_probs.sum(dim=1).chunk(2)
+        if trainer.precompute_ref_logps:
+            reference = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
+        else:
+            asked = trainer.ref_model or trainer.model
+            reference = trainer.compute_ref_log_probs(asked, inputs)
+        margin = trainer.beta * ((chosen - reference[0]) - (rejected - reference[1]))
+        loss = rest + soft_label_loss(margin, inputs[_COLUMN]).mean()
+        return (loss, observed.output) if return_outputs else loss
+
+
+class SoftLabelReward:
+    """For TRL's RewardTrainer to inherit from first."""
+
+    def _set_signature_columns_if_needed(self) -> None:
+        trainer: Any = super()
+        trainer._set_signature_columns_if_needed()
+        _add_column(self)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Mapping[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The parent's loss is of hard labels: what it lacks is the margin's share (1 - p) m."""
+        trainer: Any = super()
+        hard, outputs = trainer.compute_loss(
+            model, _without_column(inputs), True, num_items_in_batch
+        )
+        chosen, rejected = outputs.logits.squeeze(-1).chunk(2)
+        margin = chosen - rejected
+        loss = hard + ((1 - inputs[_COLUMN].to(margin.dtype)) * margin).mean()
+        return (loss, outputs) if return_outputs else loss
+
+
+def _add_column(trainer: Any) -> None:
+    if _COLUMN not in trainer._signature_columns:
+        trainer._signature_columns.append(_COLUMN)
+
+
+def _without_column(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in inputs.items() if name != _COLUMN}
