@@ -173,8 +173,13 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         if was == value:
             continue
         is_content = (value or was or "").startswith(("=", "sha256:"))
-        told.append(f"{name} changed" if is_content else f"{name}: {was} -> {value}")
+        plain = f"{name}: {_said(was)} -> {_said(value)}"
+        told.append(f"{name} changed" if is_content else plain)
     return told
+
+
+def _said(value: str | None) -> str:
+    return "not given" if value is None else value
 
 
 def _digests(files: tuple[Path, ...]) -> dict[str, str]:

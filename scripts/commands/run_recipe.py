@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from training.stage import Stage
 
 __all__ = ["run_recipe"]
@@ -29,7 +31,6 @@ def run_recipe(
     from scripts.commands.stage_process import run_stage
     from training.pipeline import run_stages
     from training.recipe import load_recipe
-    from training.stage import decide
     from training.stages import stages_of
 
     loaded, file = load_recipe(recipe)
@@ -37,9 +38,7 @@ def run_recipe(
     stages = stages_of(loaded, file, out)
     console = Console(stderr=True, highlight=False)
     if plan:
-        for stage in stages:
-            decision = decide(stage, out)
-            console.print(f"{stage.name}: {decision.action} ({decision.why})", markup=False)
+        _print_plan(stages, out, console)
         return
     console.print(f"{loaded.name} -> {out}", markup=False)
     ran = []
@@ -59,3 +58,16 @@ def run_recipe(
     if "compare" not in ran:  # it shows its table itself
         print_comparison(json.loads((out / "compare" / "table.json").read_bytes()), Console())
     raise typer.Exit(code)
+
+
+def _print_plan(stages: "list[Stage]", out: Path, console: "Console") -> None:
+    from training.stage import decide
+
+    certain = True
+    for stage in stages:
+        decision = decide(stage, out)
+        certain = certain and decision.action == "skip"
+        why = decision.why
+        if decision.action == "skip" and not certain:
+            why = "unchanged so far; the stages above may change what it reads"
+        console.print(f"{stage.name}: {decision.action} ({why})", markup=False)
