@@ -1,4 +1,5 @@
-"""Generate, critique, revise, judge: the engine behind `solon revise`, for use from Python."""
+"""Generate, critique, revise, judge: the engine behind `solon revise` and `solon label`, for use
+from Python."""
 
 from engine.api import revise, revise_async
 from engine.batch import Window, revise_all, stream
@@ -15,12 +16,16 @@ from engine.generators.base import (
 )
 from engine.generators.spec import open_generator
 from engine.judge import judge_answer
+from engine.label import label_prompt
+from engine.label_records import LabelledPair, LabelRecord, Preference, SampledAnswer
+from engine.label_run import LabelRun
 from engine.messages import Conversation, Message
 from engine.plan import Plan, plan_run
+from engine.preference import Judge
 from engine.prompts import Prompt, PromptSource, open_prompts, prompts_from
 from engine.records import DropReason, Failure, Flag, Outcome, Record, Round, Verdict
 from engine.run import Progress, RevisionRun, RunResult
-from engine.settings import LoopSettings, RoleModel, Roles, roles
+from engine.settings import LabelSettings, LoopSettings, RoleModel, Roles, roles
 from engine.storage import StorageFull
 
 __all__ = [  # noqa: RUF022  grouped by purpose
@@ -28,6 +33,7 @@ __all__ = [  # noqa: RUF022  grouped by purpose
     "revise",
     "revise_async",
     "RevisionRun",
+    "LabelRun",
     "RunResult",
     "Progress",
     "Plan",
@@ -35,11 +41,14 @@ __all__ = [  # noqa: RUF022  grouped by purpose
     # one conversation, many conversations
     "critique_and_revise",
     "judge_answer",
+    "label_prompt",
+    "Judge",
     "revise_all",
     "stream",
     "Window",
     # settings
     "LoopSettings",
+    "LabelSettings",
     "RoleModel",
     "Roles",
     "Sampling",
@@ -56,12 +65,16 @@ __all__ = [  # noqa: RUF022  grouped by purpose
     "DropReason",
     "Failure",
     "Flag",
+    "LabelRecord",
+    "LabelledPair",
     "Message",
     "Outcome",
+    "Preference",
     "Prompt",
     "PromptSource",
     "Record",
     "Round",
+    "SampledAnswer",
     "Verdict",
     "open_prompts",
     "prompts_from",

@@ -16,10 +16,14 @@ from engine.prompts import Prompt
 from engine.records import Failure, Record
 from engine.settings import LoopSettings, Roles
 
-__all__ = ["Window", "revise_all", "stream"]
+__all__ = ["Window", "Work", "each_prompt", "revise_all", "revising", "stream"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Work = Callable[[Prompt, Callable[[int], None]], Awaitable[Result]]
+"""What to do with one prompt. It calls back with the tokens, prompt and completion, of each request
+that came back, and raises ConversationFailed when there is no result."""
 
 
 class Window:
@@ -30,7 +34,7 @@ class Window:
     `expected_tokens` until then. Admission starts with a few conversations and, once the first of
     them has ended, grows by two with each turn that comes back: a crowd admitted at once would be
     prefilled at once, move in step like a stage barrier, and have no record on disk for half the
-    run.
+    run. Conversations with several `requests` under way at a time share the capacity.
     """
 
     _SLACK = 1.1
@@ -46,9 +50,11 @@ class Window:
         generators: Iterable[Generator],
         *,
         expected_tokens: int = 1024,
+        requests: int = 1,
         size: int | None = None,
     ) -> None:
         self._generators = tuple(generators)
+        self._requests = requests
         self._fixed = size
         self._tokens = float(expected_tokens)
         self._conversations = 1
@@ -81,7 +87,8 @@ class Window:
         return min(capacity, max(self._FIRST, capacity // self._SHARE) + self._grown)
 
     def _capacity(self) -> int:
-        return max(self._SMALLEST, sum(self._holds(g) for g in self._generators))
+        held = sum(self._holds(g) for g in self._generators) // self._requests
+        return max(self._SMALLEST, held)
 
     def _holds(self, generator: Generator) -> int:
         capacity = generator.capacity
@@ -132,32 +139,24 @@ async def _result(work: Callable[[Item], Awaitable[Result]], item: Item) -> Resu
     return await work(item)
 
 
-async def revise_all(
-    prompts: Iterable[Prompt],
-    constitution: Constitution,
-    roles: Roles,
-    settings: LoopSettings,
-    *,
-    window: Window | None = None,
-) -> AsyncGenerator[Record | Failure, None]:
-    """Critique and revise every prompt; each yields one record or one failure, as it finishes.
+async def each_prompt(
+    prompts: Iterable[Prompt], work: Work[Result], window: Window
+) -> AsyncGenerator[Result | Failure, None]:
+    """One result or one failure of `work` for each prompt, as it finishes.
 
     Raises GeneratorUnavailable when an engine is gone; what was yielded before stands.
     """
-    window = window or Window(
-        roles.generators, expected_tokens=3 * roles.policy.sampling.max_tokens
-    )
 
-    async def one(prompt: Prompt) -> Record | Failure:
+    async def one(prompt: Prompt) -> Result | Failure:
         footprint = 0
 
-        def on_step(step: Step) -> None:
+        def came_back(tokens: int) -> None:
             nonlocal footprint
-            footprint = max(footprint, step.tokens)
+            footprint = max(footprint, tokens)
             window.turn_came_back()
 
         try:
-            return await critique_and_revise(prompt, constitution, roles, settings, on_step=on_step)
+            return await work(prompt, came_back)
         except ConversationFailed as failed:
             return Failure(
                 id=prompt.id,
@@ -173,3 +172,33 @@ async def revise_all(
     async with aclosing(stream(prompts, one, window)) as results:
         async for result in results:
             yield result
+
+
+def revising(constitution: Constitution, roles: Roles, settings: LoopSettings) -> Work[Record]:
+    """Critique and revise one prompt, as the work of a batch."""
+
+    def work(prompt: Prompt, came_back: Callable[[int], None]) -> Awaitable[Record]:
+        def on_step(step: Step) -> None:
+            came_back(step.tokens)
+
+        return critique_and_revise(prompt, constitution, roles, settings, on_step=on_step)
+
+    return work
+
+
+def revise_all(
+    prompts: Iterable[Prompt],
+    constitution: Constitution,
+    roles: Roles,
+    settings: LoopSettings,
+    *,
+    window: Window | None = None,
+) -> AsyncGenerator[Record | Failure, None]:
+    """Critique and revise every prompt; each yields one record or one failure, as it finishes.
+
+    Raises GeneratorUnavailable when an engine is gone; what was yielded before stands.
+    """
+    window = window or Window(
+        roles.generators, expected_tokens=3 * roles.policy.sampling.max_tokens
+    )
+    return each_prompt(prompts, revising(constitution, roles, settings), window)

@@ -8,20 +8,22 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from constitution.schema import Constitution
-from engine.batch import Window, revise_all
+from engine.batch import Window, Work, each_prompt, revising
 from engine.cached_generator import CachedGenerator
-from engine.completion_cache import CompletionCache
+from engine.label_records import LabelRecord
 from engine.plan import Plan, plan_run
 from engine.prompts import Prompt, PromptSource
 from engine.records import Failure, Record
-from engine.run_directory import Mode, RunDirectory
-from engine.run_identity import Identity
-from engine.settings import LoopSettings, Roles
+from engine.run_directory import REVISE, Mode, RunDirectory, RunKind
+from engine.run_identity import identity_of
+from engine.settings import Cast, LabelSettings, LoopSettings, Roles
 
-__all__ = ["Progress", "RevisionRun", "RunResult", "cached_roles"]
+__all__ = ["Progress", "RevisionRun", "Run", "RunResult"]
+
+Result = TypeVar("Result", Record, LabelRecord)
 
 _MANIFEST_SECONDS = 30.0
 _FEWEST_FOR_AN_ESTIMATE = 5
@@ -66,42 +68,42 @@ class RunResult:
     progress: Progress
 
 
-def cached_roles(roles: Roles, cache: CompletionCache) -> Roles:
-    """The same roles behind the completion cache; equal generators stay one."""
-    wrapped = {id(g): CachedGenerator(g, cache) for g in roles.generators}
-    return Roles(**{
-        name: replace(role, generator=wrapped[id(role.generator)]) for name, role in roles
-    })
+class Run(Generic[Result]):
+    """Prompts, a constitution and models, on their way into a directory as records of one kind.
 
-
-class RevisionRun:
-    """Prompts, constitution, roles and settings, on their way into a directory.
-
+    `work` says, given the models behind the completion cache, what is done with each prompt: up to
+    `requests` requests at a time, of about `expected_tokens` tokens.
     Raises InputError as RunDirectory does when the directory is not this run's.
     """
 
     def __init__(
         self,
         out: Path,
+        kind: RunKind,
         prompts: PromptSource,
         constitution: Constitution,
-        roles: Roles,
-        settings: LoopSettings,
+        cast: Cast,
+        settings: LoopSettings | LabelSettings,
+        work: Callable[[Cast], Work[Result]],
         *,
+        expected_tokens: int,
+        requests: int = 1,
         mode: Mode = "resume",
         window: int | None = None,
     ) -> None:
         self.prompts = prompts
         self.constitution = constitution
-        self.settings = settings
-        identity = _identity(prompts, constitution, roles, settings)
-        self.directory = RunDirectory(out, identity, constitution).open(mode)
-        self.roles = cached_roles(roles, self.directory.cache)
-        self._generators = [g for g in self.roles.generators if isinstance(g, CachedGenerator)]
+        identity = identity_of(kind.name, prompts, constitution, cast, asdict(settings))
+        self.directory = RunDirectory(out, kind, identity, constitution).open(mode)
+        generators = {id(role.generator): role.generator for role in cast.values()}
+        cached = {key: CachedGenerator(g, self.directory.cache) for key, g in generators.items()}
+        self.cast: Cast = {
+            name: replace(role, generator=cached[id(role.generator)]) for name, role in cast.items()
+        }
+        self._generators = tuple(cached.values())
+        self._work: Work[Result] = work(self.cast)
         self._window = Window(
-            self.roles.generators,
-            expected_tokens=3 * roles.policy.sampling.max_tokens,
-            size=window,
+            self._generators, expected_tokens=expected_tokens, requests=requests, size=window
         )
         self._resumed = len(self.directory.done)
         self._done = self._resumed
@@ -124,14 +126,7 @@ class RevisionRun:
         """Whether this run takes up one whose constitution has been edited since."""
         return self.directory.aside is not None
 
-    def plan(self) -> Plan:
-        """What the whole run would generate, given the cache."""
-        prompts, cache = self.prompts, self.directory.cache
-        return plan_run(
-            prompts, prompts.count, self.constitution, self.roles, self.settings, cache=cache
-        )
-
-    async def stream(self) -> AsyncGenerator[Record | Failure, None]:
+    async def stream(self) -> AsyncGenerator[Result | Failure, None]:
         """Finish what remains; each result is on disk before it is yielded.
 
         However it ends - done, closed, cancelled, an engine gone, disk full - what was finished is
@@ -141,9 +136,7 @@ class RevisionRun:
         self._began = time.monotonic()
         self.directory.write_constitution()
         self._write_manifest("running")
-        results = revise_all(
-            self.remaining(), self.constitution, self.roles, self.settings, window=self._window
-        )
+        results = each_prompt(self.remaining(), self._work, self._window)
         try:
             async with aclosing(results):
                 async for result in results:
@@ -223,27 +216,45 @@ class RevisionRun:
             self.directory.close()
 
 
-def _identity(
-    prompts: PromptSource, constitution: Constitution, roles: Roles, settings: LoopSettings
-) -> Identity:
-    models: dict[str, dict[str, Any]] = {
-        name: {
-            "spec": role.generator.spec,
-            "fingerprint": role.generator.fingerprint,
-            "sampling": asdict(role.sampling),
-        }
-        for name, role in roles
-    }
-    return Identity(
-        constitution={
-            "name": constitution.name,
-            "version": constitution.version,
-            "hash": constitution.content_hash,
-        },
-        prompts={"path": str(prompts.path), "count": prompts.count, "hash": prompts.hash},
-        models=models,
-        settings=asdict(settings),
-    )
+class RevisionRun(Run[Record]):
+    """A run that critiques and revises. Raises as Run does."""
+
+    def __init__(
+        self,
+        out: Path,
+        prompts: PromptSource,
+        constitution: Constitution,
+        roles: Roles,
+        settings: LoopSettings,
+        *,
+        mode: Mode = "resume",
+        window: int | None = None,
+    ) -> None:
+        self.settings = settings
+        super().__init__(
+            out,
+            REVISE,
+            prompts,
+            constitution,
+            dict(roles),
+            settings,
+            lambda cast: revising(constitution, Roles(**cast), settings),
+            expected_tokens=3 * roles.policy.sampling.max_tokens,
+            mode=mode,
+            window=window,
+        )
+
+    @property
+    def roles(self) -> Roles:
+        """The models, behind the completion cache."""
+        return Roles(**self.cast)
+
+    def plan(self) -> Plan:
+        """What the whole run would generate, given the cache."""
+        prompts, cache = self.prompts, self.directory.cache
+        return plan_run(
+            prompts, prompts.count, self.constitution, self.roles, self.settings, cache=cache
+        )
 
 
 def _versions() -> dict[str, str]:

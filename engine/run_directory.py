@@ -3,6 +3,7 @@
     manifest.json  constitution.yaml  records.jsonl  failures.jsonl  escalations.jsonl
     completions.sqlite  previous/1/...  report.html
 
+A run revises or labels; the manifest says which, and only a revision is ever escalated.
 The manifest says what the run is (its identity) before the first record is written and how it ended
 after the last one; `complete` is the last thing written.
 """
@@ -14,6 +15,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -24,6 +26,7 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from engine.completion_cache import CompletionCache
 from engine.jsonl_store import DirectoryLock, JsonlStore, write_json_atomic
+from engine.label_records import LabelOutcome, LabelRecord
 from engine.records import Failure, Outcome, Record
 from engine.run_identity import Difference, Identity, differences
 from engine.run_takeover import (
@@ -37,9 +40,22 @@ from engine.run_takeover import (
     set_aside,
 )
 
-__all__ = ["Done", "Mode", "RunDirectory"]
+__all__ = ["LABEL", "REVISE", "Done", "Mode", "RunDirectory", "RunKind"]
 
 Mode = Literal["resume", "update", "overwrite"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunKind:
+    """What a run's records are: their outcomes, and whether some of them wait for a person."""
+
+    name: Literal["revise", "label"]
+    outcomes: tuple[str, ...]
+    escalates: bool
+
+
+REVISE = RunKind("revise", tuple(Outcome), escalates=True)
+LABEL = RunKind("label", tuple(LabelOutcome), escalates=False)
 
 
 class Done:
@@ -69,8 +85,11 @@ class RunDirectory:
     when another process holds it, or when a file in it is damaged beyond its last line.
     """
 
-    def __init__(self, path: Path, identity: Identity, constitution: Constitution) -> None:
+    def __init__(
+        self, path: Path, kind: RunKind, identity: Identity, constitution: Constitution
+    ) -> None:
         self.path = path
+        self.kind = kind
         self.identity = identity
         self.constitution = constitution
         self.totals: Counter[str] = Counter()
@@ -80,6 +99,8 @@ class RunDirectory:
         """Where an update put the previous records."""
         self.complete = False
         """Whether the manifest found says so, and the rows agree."""
+        self.escalations: JsonlStore | None = None
+        """Of a kind of run that escalates."""
         self._created: str | None = None
         self._lock: DirectoryLock | None = None
 
@@ -116,7 +137,8 @@ class RunDirectory:
         self.records = JsonlStore(self.path / "records.jsonl")
         self.failures = JsonlStore(self.path / "failures.jsonl")
         self._take_up(found or {})
-        self.escalations = JsonlStore(self.path / "escalations.jsonl")
+        if self.kind.escalates:
+            self.escalations = JsonlStore(self.path / "escalations.jsonl")
 
     def _refuse_unless_update(self, differing: list[Difference], mode: Mode) -> None:
         only_constitution = all(d.what == "constitution" for d in differing)
@@ -138,12 +160,13 @@ class RunDirectory:
         self.usage.update(found.get("usage", {}))
         self._created = found.get("created")
         done = array("Q")
-        with _rewritten(self.path / "escalations.jsonl") as escalations:
-            for row in self._own_rows(self.records, ("id", "outcome", "escalate", "constitution")):
+        fields = ("id", "outcome", "constitution", *(("escalate",) if self.kind.escalates else ()))
+        with self._escalations_anew() as escalations:
+            for row in self._own_rows(self.records, fields):
                 self._refuse_foreign(row)
                 done.append(Done.digest(row["id"]))
                 self.totals[row["outcome"]] += 1
-                if row["escalate"]:
+                if escalations and row["escalate"]:
                     escalations.write(json.dumps(row, ensure_ascii=False) + "\n")
                     self.totals["escalated"] += 1
         lasting = [
@@ -155,7 +178,7 @@ class RunDirectory:
         self.totals["failed"] = len(lasting)
         self.done = Done(done)
         totals = found.get("totals", {})
-        rows = self.totals["failed"] + sum(self.totals[outcome] for outcome in Outcome)
+        rows = self.totals["failed"] + sum(self.totals[outcome] for outcome in self.kind.outcomes)
         whole = rows == totals.get("records", 0) + totals.get("failed", 0)
         self.complete = bool(found.get("complete")) and whole
         if found.get("complete") and not whole:
@@ -163,6 +186,11 @@ class RunDirectory:
                 self.path / "manifest.json", {**found, "status": "interrupted", "complete": False}
             )
         self._keep_failures(lasting)
+
+    def _escalations_anew(self) -> contextlib.AbstractContextManager[TextIO | None]:
+        if not self.kind.escalates:
+            return contextlib.nullcontext()
+        return _rewritten(self.path / "escalations.jsonl")
 
     def _keep_failures(self, lasting: list[dict[str, Any]]) -> None:
         """Only these stay in failures.jsonl; the others are tried again."""
@@ -189,7 +217,7 @@ class RunDirectory:
 
     # Writing ------------------------------------------------------------------------------------
 
-    def add(self, result: Record | Failure) -> None:
+    def add(self, result: Record | LabelRecord | Failure) -> None:
         """Put one finished conversation on disk. Raises StorageFull when the disk is."""
         if isinstance(result, Failure):
             self.failures.append(result.model_dump_json())
@@ -199,16 +227,18 @@ class RunDirectory:
         self.records.append(line)
         self.records.sync()
         self.totals[result.outcome] += 1
-        if result.escalate:
+        if self.escalations and isinstance(result, Record) and result.escalate:
             self.escalations.append(line)
             self.totals["escalated"] += 1
 
     def write_manifest(self, status: str, *, created: str, versions: Mapping[str, str]) -> None:
         """Write what the run is and where it stands; `complete` when every prompt has its row."""
         self._created = self._created or created
-        outcomes = {outcome.value: self.totals[outcome] for outcome in Outcome}
+        outcomes = {str(outcome): self.totals[outcome] for outcome in self.kind.outcomes}
+        escalated = {"escalated": self.totals["escalated"]} if self.kind.escalates else {}
         manifest = {
             "solon_run": FORMAT,
+            "kind": self.kind.name,
             "status": status,
             "complete": status == "complete",
             "created": self._created,
@@ -221,13 +251,13 @@ class RunDirectory:
                 "records": sum(outcomes.values()),
                 **outcomes,
                 "failed": self.totals["failed"],
-                "escalated": self.totals["escalated"],
+                **escalated,
             },
             "usage": dict(self.usage),
             "versions": dict(versions),
             "identity": self.identity.as_dict(),
         }
-        for store in (self.records, self.failures, self.escalations):
+        for store in self._stores():
             store.sync(now=True)
         write_json_atomic(self.path / "manifest.json", manifest)
 
@@ -237,11 +267,16 @@ class RunDirectory:
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
         (self.path / "constitution.yaml").write_text(text, encoding="utf-8")
 
+    def _stores(self) -> Iterator[JsonlStore]:
+        yield from (self.records, self.failures)
+        if self.escalations:
+            yield self.escalations
+
     def close(self) -> None:
         """Flush and let go of the directory."""
         try:
             self.cache.close()
-            for store in (self.records, self.failures, self.escalations):
+            for store in self._stores():
                 store.close()
         finally:
             if self._lock is not None:

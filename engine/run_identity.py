@@ -2,16 +2,22 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Difference", "Identity", "differences"]
+from constitution.schema import Constitution
+from engine.prompts import PromptSource
+from engine.settings import Cast
+
+__all__ = ["Difference", "Identity", "differences", "identity_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What makes a run this run: change any of it and the records would differ."""
 
+    kind: str
+    """What is done with each prompt: revise or label."""
     constitution: Mapping[str, Any]
     """name, version and hash."""
     prompts: Mapping[str, Any]
@@ -24,6 +30,7 @@ class Identity:
         """For the manifest."""
         plain: dict[str, Any] = json.loads(
             json.dumps({
+                "kind": self.kind,
                 "constitution": dict(self.constitution),
                 "prompts": dict(self.prompts),
                 "models": {role: dict(model) for role, model in self.models.items()},
@@ -31,6 +38,35 @@ class Identity:
             })
         )
         return plain
+
+
+def identity_of(
+    kind: str,
+    prompts: PromptSource,
+    constitution: Constitution,
+    cast: Cast,
+    settings: Mapping[str, Any],
+) -> Identity:
+    """The identity of a run that is about to be."""
+    models: dict[str, dict[str, Any]] = {
+        name: {
+            "spec": role.generator.spec,
+            "fingerprint": role.generator.fingerprint,
+            "sampling": asdict(role.sampling),
+        }
+        for name, role in cast.items()
+    }
+    return Identity(
+        kind=kind,
+        constitution={
+            "name": constitution.name,
+            "version": constitution.version,
+            "hash": constitution.content_hash,
+        },
+        prompts={"path": str(prompts.path), "count": prompts.count, "hash": prompts.hash},
+        models=models,
+        settings=settings,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +84,9 @@ class Difference:
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Difference]:
     """In what two identities, as `as_dict` gives them, differ."""
     found = []
+    kind = theirs.get("kind", "revise")
+    if kind != ours["kind"]:
+        return [Difference("kind", kind, ours["kind"])]
     for part, key in (("constitution", "hash"), ("prompts", "hash")):
         left, right = theirs.get(part, {}), ours[part]
         if left.get(key) != right[key]:

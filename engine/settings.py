@@ -8,7 +8,7 @@ from typing import Any, Literal
 from engine.generators.base import Generator, Sampling
 from engine.label_records import Method
 
-__all__ = ["LabelSettings", "LoopSettings", "RoleModel", "Roles", "roles"]
+__all__ = ["Cast", "LabelSettings", "LoopSettings", "RoleModel", "Roles", "roles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,10 @@ class RoleModel:
 
     generator: Generator
     sampling: Sampling = field(default_factory=Sampling)
+
+
+Cast = Mapping[str, RoleModel]
+"""Role to the model that plays it."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,55 @@
+"""A run that labels: prompts, their sampled answers and the judge's preferences, in a directory."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from constitution.schema import Constitution
+from engine.batch import Work
+from engine.label import label_prompt
+from engine.label_records import LabelRecord
+from engine.prompts import Prompt, PromptSource
+from engine.run import Run
+from engine.run_directory import LABEL, Mode
+from engine.settings import Cast, LabelSettings, RoleModel
+
+__all__ = ["LabelRun", "labelling"]
+
+
+def labelling(constitution: Constitution, cast: Cast, settings: LabelSettings) -> Work[LabelRecord]:
+    """Label one prompt, as the work of a batch; `cast` has a policy and a judge."""
+
+    def work(prompt: Prompt, came_back: Callable[[int], None]) -> Awaitable[LabelRecord]:
+        policy, judge = cast["policy"], cast["judge"]
+        return label_prompt(prompt, constitution, policy, judge, settings, on_tokens=came_back)
+
+    return work
+
+
+class LabelRun(Run[LabelRecord]):
+    """A run that samples, pairs and judges. Raises as Run does."""
+
+    def __init__(
+        self,
+        out: Path,
+        prompts: PromptSource,
+        constitution: Constitution,
+        policy: RoleModel,
+        judge: RoleModel,
+        settings: LabelSettings,
+        *,
+        mode: Mode = "resume",
+        window: int | None = None,
+    ) -> None:
+        super().__init__(
+            out,
+            LABEL,
+            prompts,
+            constitution,
+            {"policy": policy, "judge": judge},
+            settings,
+            lambda cast: labelling(constitution, cast, settings),
+            expected_tokens=2 * policy.sampling.max_tokens,
+            requests=settings.samples,
+            mode=mode,
+            window=window,
+        )
