@@ -11,11 +11,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from constitution.problems import Stopped
 from engine.hygiene import remove_reasoning
 from engine.messages import Conversation, Message
 from training.scorers import Sample, Score, Scorer
 
 __all__ = ["ConstitutionalReward", "Penalties", "RewardCounts", "length_excess"]
+
+
+_ENOUGH = 8
+"""Answers without any reward that show that there will be none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +79,16 @@ class ConstitutionalReward:
 
     Each of `scorers` comes with its weight; `end_tokens` are the ids with which an answer ends by
     itself. Not to be shared by two trainers: `counts` grows.
+
+    Raises Stopped when the first answers, eight or more, all come out without a reward: nothing
+    could be learned from them.
     """
 
     def __init__(
         self,
         scorers: Sequence[tuple[Scorer, float]],
         penalties: Penalties,
-        end_tokens: Collection[int],
+        end_tokens: Collection[int] = (),
     ) -> None:
         self.scorers = tuple(scorers)
         self.penalties = penalties
@@ -108,6 +116,8 @@ class ConstitutionalReward:
             for index, form in enumerate(forms)
         ]
         self._count(scored, forms, rewards)
+        if not self.counts.rewarded and self.counts.answers >= _ENOUGH:
+            raise Stopped(self._hopeless())
         for name, value in self._metrics(scored, forms, rewards).items():
             log_metric(name, value)
         return rewards
@@ -148,6 +158,11 @@ class ConstitutionalReward:
         for (scorer, _), scores in zip(self.scorers, scored, strict=True):
             failed = (score.failed for score in scores if score.value is None)
             self.counts.failures.update(f"{scorer.name}: {reason}" for reason in failed)
+
+    def _hopeless(self) -> str:
+        reasons = ", ".join(f"{reason} ({n:,})" for reason, n in self.counts.failures.items())
+        told = f"none of the first {self.counts.answers:,} answers could be scored: {reasons}"
+        return f"{told}. Nothing was learned; the same command begins again"
 
     def _metrics(
         self,

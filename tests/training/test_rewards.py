@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from constitution.problems import Stopped
 from constitution.schema import AppliesTo
 from engine.generators.base import (
     Choice,
@@ -92,6 +93,13 @@ def test_a_batch_of_failures_has_no_mean():
     scorers = [(Fixed(a=Score(None, "timeout")), 1.0)]
     assert rewards(scorers, "a", metrics=metrics)[0] == [None]
     assert "score/judge" not in metrics
+
+
+def test_when_nothing_can_be_scored_training_stops():
+    scorers = [(Fixed(a=Score(None, "timeout")), 1.0)]
+    with pytest.raises(Stopped, match=r"none of the first 8 answers .* timeout \(8\)"):
+        rewards(scorers, *["a"] * 8)
+    assert rewards(scorers, *["a"] * 8, "b")[0] == [None] * 8 + [0.5]
 
 
 def test_an_empty_answer_is_penalised():
