@@ -16,13 +16,21 @@ from constitution.validation import nearest
 from constitution.yaml_source import YamlSource
 from training.checked_yaml import checked, read_yaml_file
 from training.config import DPOTrainingConfig, SFTTrainingConfig, TrainingConfig
+from training.grpo_config import GRPOTrainingConfig
+from training.grpo_config import GRPOTrainingConfig
 
 __all__ = ["Helpful", "Prompts", "Recipe", "load_recipe", "shipped_recipes"]
 
 _LIBRARY = Path(__file__).parent / "recipes"
-_TRAINERS: dict[str, type[TrainingConfig]] = {"sft": SFTTrainingConfig, "dpo": DPOTrainingConfig}
+_TRAINERS: dict[str, type[TrainingConfig]] = {
+    "sft": SFTTrainingConfig,
+    "dpo": DPOTrainingConfig,
+    "grpo": GRPOTrainingConfig,
+}
 _FILLED_IN = {"model": "embedded", "dataset": "rows", "out": "out"}
 """Settings of every trainer that follow from the recipe."""
+_REWARDED_BY = {"judge": "scripted", "constitution": "base"}
+"""Those of GRPO that do, too."""
 
 
 class _Model(BaseModel):
@@ -171,10 +179,11 @@ def _section_problems(source: YamlSource) -> Iterator[Problem]:
         section = source.data.get(name)
         if not isinstance(section, dict):
             continue
-        for key in _FILLED_IN.keys() & section.keys():
+        filled_in = _FILLED_IN | (_REWARDED_BY if name == "grpo" else {})
+        for key in filled_in.keys() & section.keys():
             where = source.where((name, key), key=True)
             yield Problem(where, f"{name}.{key} is filled in by the recipe", "take it out")
-        whole = replace(source, data={name: {**section, **_FILLED_IN}}, problems=())
+        whole = replace(source, data={name: {**section, **filled_in}}, problems=())
         try:
             checked(whole, kind, (name,))
         except InputError as error:

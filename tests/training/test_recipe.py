@@ -284,6 +284,8 @@ def test_engines_are_as_the_recipe_says(kitchen):
             "recipe.yaml: there is no p.jsonl; paths are",
         ),
         ("epochs: 1", "epoch: 1", "recipe.yaml:9:7: unknown key 'epoch'; did you mean 'epochs'?"),
+        ("sft: {", "grpo: {judge: embedded}\nsft: {", "grpo.judge is filled in by the recipe"),
+        ("sft: {", "grpo: {generations: 1}\nsft: {", "9:21: grpo.generations is 1; "),
         ("epochs: 1", "epochs: -1", "recipe.yaml:9:15: sft.epochs is -1; "),
         ("epochs: 1", "model: other", "recipe.yaml:9:7: sft.model is filled in by the recipe"),
         ("constitution: rules.yaml", "constitution: rule.yaml", "rule.yaml: no such file"),
@@ -345,3 +347,12 @@ def test_planning_imports_no_model_library(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_grpo_is_rewarded_by_the_recipes_own_judge_and_constitution(kitchen):
+    changed = "rlaif: grpo\njudge: scripted\ngrpo: {learning_rate: 1.0e-6}"
+    kitchen.edit("recipe.yaml", "rounds: 2", changed)
+    grpo = next(stage for stage in kitchen.stages()[1] if stage.name == "grpo")
+    assert (grpo.config["judge"], grpo.config["learning_rate"]) == ("scripted", 1e-6)
+    assert grpo.config["constitution"].endswith("rules.yaml")
+    assert {"judge", "constitution"} <= grpo.reads.keys()
