@@ -17,7 +17,6 @@ from constitution.yaml_source import YamlSource
 from training.checked_yaml import checked, read_yaml_file
 from training.config import DPOTrainingConfig, SFTTrainingConfig, TrainingConfig
 from training.grpo_config import GRPOTrainingConfig
-from training.grpo_config import GRPOTrainingConfig
 
 __all__ = ["Helpful", "Prompts", "Recipe", "load_recipe", "shipped_recipes"]
 

@@ -180,13 +180,15 @@ class _Plan:
         dataset = self.out / "data" / data.replace("-data", "")
         config = {**section, "model": model, "dataset": str(dataset)}
         config.setdefault("seed", self.recipe.seed)
+        if trainer == "grpo":
+            config |= {"judge": self.places.judge, "constitution": self.places.constitution}
         reads: dict[str, Path | str] = {"rows": dataset / "train.jsonl"}
         if model == self.places.base:
             reads |= self.places.base_identity
         else:
             reads["policy"] = Path(model).parent / "manifest.json"
         if trainer == "grpo":
-            reads |= self.places.judge_identity
+            reads |= {**self.places.judge_identity, "constitution": self.places.rules}
         accelerate = self.recipe.accelerate
         return self._stage(
             name, f"train with {trainer.upper()}", ["train", trainer], name, ["manifest.json"],
