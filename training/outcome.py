@@ -28,10 +28,14 @@ __all__ = ["Output", "TrainingResult", "versions"]
 
 FORMAT = 1
 """Version of a training's directory; `solon_training` in its manifest."""
-_OWN = ("README.md", "adapter", "checkpoints", "data", "log.jsonl", "model", ".model.part")
+_OWN = (
+    "README.md", "adapter", "checkpoints", "data", "log.jsonl", "model", "tensorboard",
+    ".model.part",
+)  # fmt: skip
 _NOT_IDENTITY = {
-    "chat_template", "dataset", "eval_share", "gradient_checkpointing", "liger", "model", "out",
-    "push_to_hub", "reference", "report_to", "save_every", "test_dataset", "trust_remote_code",
+    "chat_template", "constitution", "dataset", "eval_share", "gradient_checkpointing", "judge",
+    "liger", "model", "out", "push_to_hub", "reference", "report_to", "reward_model", "save_every",
+    "test_dataset", "trust_remote_code", "vllm", "vllm_memory",
 }  # fmt: skip
 """Settings that move no weight, or count by the content they name."""
 _PACKAGES = ("accelerate", "datasets", "peft", "torch", "transformers", "trl")

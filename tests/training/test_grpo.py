@@ -86,6 +86,7 @@ def test_the_manifest_says_who_rewarded_what(trained, folder):
     assert manifest["steps"] == 24
     assert manifest["identity"]["judge"].startswith("scripted:")
     assert manifest["identity"]["constitution"] == manifest["constitution"]
+    assert len(manifest["constitution"]) == 16
     assert manifest["dropped"] == {"longer than max_length": 1}
     assert manifest["metrics"]["sampled"]["unrewarded"] == 0
     assert manifest["metrics"]["sampled"]["answers"] >= 24 * 32
