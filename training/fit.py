@@ -1,11 +1,15 @@
 """What every trainer does alike: arguments from settings, and from the first step to the manifest."""
 
+import importlib.util
+import math
+import os
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, Stopped
 from training.config import TrainingConfig
 from training.models import computes_in_bf16, fingerprint, save_final_model, uses_gpu
 from training.outcome import Output, TrainingResult
@@ -43,11 +47,13 @@ def arguments(config: TrainingConfig) -> dict[str, Any]:
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu,
         "logging_steps": 0.01,  # a share of all steps, at least one
+        "logging_nan_inf_filter": False,
         "save_strategy": "no",
         "save_total_limit": 2,
         "eval_strategy": "no",
         "disable_tqdm": True,
-        "report_to": config.report_to,
+        "report_to": _tracker(config),
+        "project": "solon",
         "run_name": Path(config.out).name,
     }
 
@@ -60,15 +66,23 @@ def _liger(config: TrainingConfig, gpu: bool) -> bool:
     return gpu and is_liger_kernel_available() if config.liger is None else config.liger
 
 
+def _tracker(config: TrainingConfig) -> str:
+    """Where metrics go besides the log. Raises InputError if its package is missing."""
+    name = config.report_to
+    if name != "none" and importlib.util.find_spec(name) is None:
+        raise InputError(Problem("report_to", f"{name} is not installed", f"pip install {name}"))
+    if name == "tensorboard":
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(config.out) / "tensorboard"))
+    return name
+
+
 def identity_of(config: TrainingConfig) -> dict[str, str]:
     """What the trained model depends on besides rows and settings: files, by their content."""
-    found = {"model": f"{config.model} ({fingerprint(config.model)})"}
+    found = {"model": f"{Path(config.model).name} ({fingerprint(config.model)})"}
     reference = getattr(config, "reference", None)
     if reference:
-        found["reference"] = f"{reference} ({fingerprint(reference)})"
+        found["reference"] = f"{Path(reference).name} ({fingerprint(reference)})"
     if config.chat_template:
-        from hashlib import sha256
-
         text = Path(config.chat_template).read_bytes()
         found["chat_template"] = sha256(text).hexdigest()[:16]
     return found
@@ -103,12 +117,14 @@ def fit(
     checkpoint = output.last_checkpoint
     if checkpoint is not None:
         tell(f"resuming from step {checkpoint.name.rpartition('-')[2]}")
-    elif data.test is not None and measure_before:
+    elif output.is_main:
+        output.log.unlink(missing_ok=True)
+    if checkpoint is None and data.test is not None and measure_before and not _is_sharded(trainer):
         trainer.evaluate()
     began = time.monotonic()
-    trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trained = _train(trainer, checkpoint)
     seconds = time.monotonic() - began
-    metrics = _metrics(trainer, trained, output, data, measure_before) | report(trainer)
+    metrics = _metrics(trainer, trained, output, data) | report(trainer)
     tell(f"trained in {duration(seconds)}; saving")
     save_final_model(trainer, output.config, tokenizer, output.path)
     result = TrainingResult(
@@ -127,9 +143,27 @@ def fit(
     return result
 
 
-def _metrics(
-    trainer: Any, trained: Any, output: Output, data: Tokenized, measured_before: bool
-) -> dict[str, Any]:
+def _is_sharded(trainer: Any) -> bool:
+    """Such a model is set up for training once: measuring it before would set it up otherwise."""
+    return bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+
+
+def _train(trainer: Any, checkpoint: Path | None) -> Any:
+    """Raises Stopped where memory does not suffice, or the loss is no number any more."""
+    import torch
+
+    try:
+        trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError as error:
+        remedy = "lower batch_size (and raise gradient_accumulation), or set gradient_checkpointing"
+        raise Stopped(f"the GPU's memory does not suffice; {remedy}, or lora") from error
+    if not math.isfinite(trained.training_loss):
+        remedy = "lower learning_rate and start anew with --overwrite"
+        raise Stopped(f"the training diverged: its loss is {trained.training_loss}; {remedy}")
+    return trained
+
+
+def _metrics(trainer: Any, trained: Any, output: Output, data: Tokenized) -> dict[str, Any]:
     """Mean training loss, pace, and the held-out figures before and after."""
     tokens = getattr(trainer, "_total_train_tokens", 0)
     runtime = trained.metrics["train_runtime"]
@@ -140,18 +174,18 @@ def _metrics(
     }
     if data.test is not None:
         after = trainer.evaluate()
-        if measured_before:
-            metrics["before"] = _held_out(output.logged(0, "eval_"))
+        if before := _held_out(output.logged(0, "eval_")):
+            metrics["before"] = before
         metrics["after"] = _held_out(after)
     return metrics
 
 
 def _held_out(logged: dict[str, Any]) -> dict[str, float]:
     """Figures on held-out rows, without the pace of measuring them."""
-    pace = ("runtime", "samples_per_second", "steps_per_second", "num_tokens")
-    pace += ("model_preparation_time",)
+    pace = {"runtime", "samples_per_second", "steps_per_second", "num_tokens", "epoch"}
+    pace.add("model_preparation_time")
     named = {name.removeprefix("eval_"): value for name, value in logged.items()}
-    return {n: v for n, v in named.items() if n not in (*pace, "epoch") and v is not None}
+    return {n: v for n, v in named.items() if n not in pace and v is not None}
 
 
 def _publish(output: Output) -> None:

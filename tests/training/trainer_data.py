@@ -33,7 +33,7 @@ def sft_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def preference_rows(count: int, seed: int = 0, **columns: Any) -> list[dict[str, Any]]:
-    """The chosen answer begins with Yes, the rejected one with No; nothing else differs."""
+    """The chosen answer begins with Yes, the rejected one with Nay; nothing else differs."""
     rng = random.Random(seed)
     rows = []
     for number in range(count):
@@ -41,7 +41,7 @@ def preference_rows(count: int, seed: int = 0, **columns: Any) -> list[dict[str,
         rows.append({
             "prompt": _turn("user", _words(rng, 2)),
             "chosen": _turn("assistant", f"Yes {rest}"),
-            "rejected": _turn("assistant", f"No {rest}"),
+            "rejected": _turn("assistant", f"Nay {rest}"),
             "probability": 0.9,
             "id": str(number),
             "constitution": "0123456789abcdef",
