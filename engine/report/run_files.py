@@ -21,9 +21,15 @@ __all__ = [
     "read_manifest",
     "read_principle_texts",
     "read_records",
+    "run_kind",
 ]
 
 _Row = TypeVar("_Row", bound=BaseModel)
+_NAMES: Mapping[type[BaseModel], str] = {
+    Record: "record",
+    LabelRecord: "label record",
+    Failure: "failure",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,13 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict):
         raise InputError(Problem(str(path), "is not a JSON object", "run again"))
     return manifest
+
+
+def run_kind(manifest: Mapping[str, Any]) -> str:
+    """What was done with each prompt: `revise` or `label`."""
+    identity = manifest.get("identity")
+    kind = manifest.get("kind") or (isinstance(identity, dict) and identity.get("kind"))
+    return str(kind or "revise")
 
 
 def read_records(run_dir: Path) -> Iterator[Record]:
@@ -97,6 +110,6 @@ def _rows(path: Path, row: type[_Row]) -> Iterator[_Row]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = ".".join(str(part) for part in first["loc"])
-            what = f"is not a {row.__name__.lower()} ({field}: {first['msg']})"
+            what = f"is not a {_NAMES[row]} ({field}: {first['msg']})"
             remedy = "restore the file, or run again into an empty directory"
             raise InputError(Problem(f"{path}:{number}", what, remedy)) from error

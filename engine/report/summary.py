@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from constitution.problems import InputError, Problem
 from engine.records import DropReason, Flag, Outcome, Record, Verdict
 from engine.report.run_files import (
     PrincipleText,
@@ -13,6 +14,7 @@ from engine.report.run_files import (
     read_manifest,
     read_principle_texts,
     read_records,
+    run_kind,
 )
 
 __all__ = ["FailureKind", "PrincipleSummary", "RunSummary", "Spent", "summarize"]
@@ -135,6 +137,9 @@ def summarize(run_dir: Path, each: Callable[[Record], object] | None = None) -> 
     the directory is not a run, or if a line of it is not what it should be.
     """
     manifest = read_manifest(run_dir)
+    if run_kind(manifest) != "revise":
+        what, remedy = "holds labels, not revisions", "name the directory of a revise run"
+        raise InputError(Problem(str(run_dir), what, remedy))
     failures = {f.id: FailureKind(f.stage, f.reason) for f in read_failures(run_dir)}
     tally = _Tally()
     for record in read_records(run_dir):
