@@ -23,9 +23,9 @@ from engine.rendering import critique_request, revision_request
 from engine.run import RevisionRun
 from engine.settings import LoopSettings, roles
 
-__all__ = ["Bench", "FixedLengths", "Measured", "overhead", "write_prompts"]
+__all__ = ["WORDS", "Bench", "FixedLengths", "Measured", "overhead", "write_prompts"]
 
-_WORDS = (
+WORDS = (
     "a about all because but can could does explain for friend from get help her his home how i if "
     "in is it know long make me money more my need neighbour of old on people plan please question "
     "safe should so story tell that the their they thing think this to want was water way we what "
@@ -94,7 +94,7 @@ def write_prompts(path: Path, count: int, words: int) -> PromptSource:
     draw = random.Random(0)
     with path.open("w", encoding="utf-8") as file:
         for row in range(count):
-            said = " ".join(draw.choices(_WORDS, k=draw.randint(words // 2, words * 3 // 2)))
+            said = " ".join(draw.choices(WORDS, k=draw.randint(words // 2, words * 3 // 2)))
             file.write(json.dumps({"id": f"p{row}", "prompt": f"{row}: {said}?"}) + "\n")
     return open_prompts(path)
 
