@@ -34,11 +34,12 @@ def revise(
 ) -> None:
     """Answer prompts, critique and revise the answers, and record every step."""
     from scripts.commands import revise_run as run
+    from scripts.commands.run_command import Columns, run_mode
 
     settings = run.loop_settings(
         rounds, every_principle, stop_when_compliant, final_check, stakeholder, seed
     )
-    columns = run.Columns(prompt_column, id_column, tags_column, limit)
+    columns = Columns(prompt_column, id_column, tags_column, limit)
     cast = run.Cast(model, critic, reviser, judge, chat_template, max_tokens, temperature, top_p)
-    mode = run.run_mode(update=update, overwrite=overwrite)
+    mode = run_mode(update=update, overwrite=overwrite)
     run.revise_into(out, constitution, prompts, columns, cast, settings, mode, window, plan=plan)

@@ -1,6 +1,5 @@
 """What `solon revise` does with its options: read and check all of them, plan, run, sum up."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,39 +8,23 @@ from rich.console import Console
 from rich.table import Table
 
 from constitution.loader import load_constitution
-from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from engine.completion_cache import CompletionCache
 from engine.generators.base import Generator, Sampling
 from engine.generators.spec import open_generator
 from engine.plan import Plan, plan_run
-from engine.prompts import PromptSource, open_prompts
+from engine.prompts import PromptSource
 from engine.report import summarize
 from engine.run import RevisionRun
 from engine.run_directory import Mode
 from engine.settings import LoopSettings, RoleModel, Roles
-from engine.throughput import expected_seconds, remember_throughput
-from scripts.commands.progress_display import duration, shown_progress
+from engine.throughput import expected_seconds
+from scripts.commands.progress_display import duration
+from scripts.commands.run_command import Columns, execute_run, for_stakeholder, profile_shares
 from scripts.commands.summary_table import print_summary
-from scripts.commands.terminal import (
-    EXIT_INTERRUPTED,
-    all_problems,
-    error_console,
-    output_console,
-    run_interruptibly,
-)
+from scripts.commands.terminal import all_problems, error_console, output_console
 
-__all__ = ["Cast", "Columns", "for_stakeholder", "loop_settings", "revise_into", "run_mode"]
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which columns of the prompts file to read, and how many rows."""
-
-    prompt: str | None
-    id: str | None
-    tags: str | None
-    limit: int | None
+__all__ = ["Cast", "loop_settings", "revise_into"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +69,9 @@ def loop_settings(
         every_principle=every_principle,
         stop_when_compliant=stop_when_compliant,
         final_check=final_check,
-        stakeholder=_shares(stakeholder),
+        stakeholder=profile_shares(stakeholder),
         seed=seed,
     )
-
-
-def run_mode(*, update: bool, overwrite: bool) -> Mode:
-    """How to treat what --out holds already."""
-    if update and overwrite:
-        remedy = "--update keeps the previous records, --overwrite discards them"
-        raise InputError(Problem("--update --overwrite", "exclude each other", remedy))
-    return "update" if update else "overwrite" if overwrite else "resume"
 
 
 def revise_into(
@@ -116,13 +91,7 @@ def revise_into(
     source: PromptSource
     loaded, source, roles = all_problems(
         lambda: for_stakeholder(load_constitution(constitution), settings.stakeholder),
-        lambda: open_prompts(
-            prompts,
-            prompt_column=columns.prompt,
-            id_column=columns.id,
-            tags_column=columns.tags,
-            limit=columns.limit,
-        ),
+        lambda: columns.open(prompts),
         cast.open,
     )
     console = error_console()
@@ -133,63 +102,15 @@ def revise_into(
     raise typer.Exit(_execute(run, console))
 
 
-def for_stakeholder(
-    constitution: Constitution, stakeholder: str | Mapping[str, float] | None
-) -> Constitution:
-    """The constitution, if it has the profiles named. Raises InputError naming those it has."""
-    named = [stakeholder] if isinstance(stakeholder, str) else list(stakeholder or ())
-    for name in named:
-        if name not in constitution.stakeholders:
-            known = ", ".join(constitution.stakeholders) or "none"
-            problem = f"{constitution.name} has no stakeholder `{name}`"
-            raise InputError(Problem("--stakeholder", problem, f"it has: {known}"))
-    return constitution
-
-
-def _shares(stakeholder: str | None) -> str | dict[str, float] | None:
-    """One profile as it is; `user=2,compliance=1` as shares. Raises InputError for other shapes."""
-    if stakeholder is None or "=" not in stakeholder:
-        return stakeholder
-    shares = {}
-    for part in stakeholder.split(","):
-        name, _, share = part.partition("=")
-        try:
-            shares[name.strip()] = float(share)
-        except ValueError as error:
-            problem = f"`{part}` is no share of a profile"
-            raise InputError(Problem("--stakeholder", problem, "write NAME=1,OTHER=2")) from error
-    if not all(0 < share < float("inf") for share in shares.values()):
-        raise InputError(Problem("--stakeholder", "every share must be a positive number"))
-    return shares
-
-
 def _execute(run: RevisionRun, console: Console) -> int:
     if run.updated:
         _say_what_is_redone(run, console)
-    if run.complete:
-        console.print(f"{run.directory.path}: every conversation is finished; nothing to do")
-    elif run.progress().resumed:
-        done, total = run.progress().done, run.progress().total
-        console.print(f"resuming {run.directory.path}: {done:,} of {total:,} are finished")
 
-    async def work() -> None:
-        try:
-            if not run.complete:
-                async with shown_progress(console, run.progress):
-                    await run.execute()
-                remember_throughput(run.roles.policy.generator.fingerprint, run.progress())
-        finally:
-            await run.close()
+    def sum_up() -> int:
+        print_summary(summarize(run.directory.path), Console())
+        return 1 if run.progress().totals.get("failed") else 0
 
-    try:
-        run_interruptibly(work(), lambda: console.print("stopping: finished work is on disk"))
-    except KeyboardInterrupt:
-        now = run.progress()
-        left = f"{now.done:,} of {now.total:,} conversations are finished"
-        console.print(f"interrupted: {left}; the same command resumes")
-        return EXIT_INTERRUPTED
-    print_summary(summarize(run.directory.path), Console())
-    return 1 if run.progress().totals.get("failed") else 0
+    return execute_run(run, console, sum_up)
 
 
 def _say_what_is_redone(run: RevisionRun, console: Console) -> None:

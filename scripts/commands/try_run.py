@@ -9,7 +9,8 @@ from engine.critique_revise import ConversationFailed, critique_and_revise
 from engine.prompts import Prompt, prompts_from
 from engine.settings import LoopSettings, Roles
 from scripts.commands.conversation_view import Watcher
-from scripts.commands.revise_run import Cast, for_stakeholder
+from scripts.commands.revise_run import Cast
+from scripts.commands.run_command import for_stakeholder
 from scripts.commands.terminal import (
     all_problems,
     error_console,

@@ -23,7 +23,7 @@ from engine.records import Record, Verdict
 from engine.report.wording import visible
 from engine.settings import LoopSettings, Roles
 from scripts.commands.conversation_view import Watcher
-from scripts.commands.revise_run import for_stakeholder
+from scripts.commands.run_command import for_stakeholder
 
 __all__ = ["Session", "saved"]
 
