@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from engine.records import Record, Verdict
+from engine.report.coverage import CoverageTally
 from engine.report.sample import ConversationSample
 from engine.report.summary import RunSummary, summarize
 from engine.report.word_diff import Change, word_diff
@@ -44,8 +45,13 @@ def build_report(run_dir: Path, *, sample: int = 60, seed: int = 0) -> Path:
     `sample` conversations are shown, some of each troubled kind among them; `seed` chooses which.
     Raises InputError if the directory is not a run, StorageFull where there is no room for a page.
     """
-    chosen = ConversationSample(sample, seed)
-    summary = summarize(run_dir, chosen.add)
+    chosen, coverage = ConversationSample(sample, seed), CoverageTally()
+
+    def each(record: Record) -> None:
+        chosen.add(record)
+        coverage.add(record)
+
+    summary = summarize(run_dir, each)
     conversations = [_shown(record) for record in chosen.records()]
     template = _environment().get_template("report.html.jinja")
     page = template.render(
@@ -55,6 +61,7 @@ def build_report(run_dir: Path, *, sample: int = 60, seed: int = 0) -> Path:
         style=_asset("style.css"),
         script=_asset("script.js"),
         judge=_judge_note(summary),
+        coverage=coverage.coverage([principle.id for principle in summary.principles]),
     )
     path = run_dir / "report.html"
     unfinished = path.with_suffix(".html.part")
