@@ -91,6 +91,14 @@ class Output:
         """What an earlier run of the same training left, if it is complete."""
         self._stack = ExitStack()
 
+    def find_finished(self) -> TrainingResult | None:
+        """What the directory holds if it is this very training, complete. Needs no model library.
+
+        Raises InputError as entering does.
+        """
+        found = self._check()
+        return _result(self.path, found) if found and found["complete"] else None
+
     # Opening ------------------------------------------------------------------------------------
 
     def __enter__(self) -> "Output":

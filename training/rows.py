@@ -100,7 +100,8 @@ def _prompt(row: Mapping[str, Any], where: str, shape: Shape) -> list[dict[str, 
     try:
         if "prompt" not in row:
             raise BadPrompt(f"has no 'prompt'; it has {_columns(row)}", _HOW[shape])
-        return to_dicts(parse_prompt({"prompt": row["prompt"]}, PromptColumns()).messages)
+        asked = {name: row[name] for name in ("prompt", "system") if row.get(name)}
+        return to_dicts(parse_prompt(asked, PromptColumns()).messages)
     except BadPrompt as bad:
         raise InputError(Problem(where, bad.what, bad.remedy)) from bad
 

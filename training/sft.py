@@ -32,13 +32,13 @@ def run(
     Raises InputError for rows, a model or a directory that will not do, before anything is written.
     """
     rows = read_rows(config, "sft")
+    output = Output("sft", config, rows, identity_of(config), overwrite=overwrite)
+    if finished := output.find_finished():
+        return finished
     quiet_libraries()
     tokenizer = load_tokenizer(config)
     trainer_class, trl_config = _trainer(config)
-    output = Output("sft", config, rows, identity_of(config), overwrite=overwrite)
     with output:
-        if output.finished:
-            return output.finished
         with trl_config.main_process_first(local=False):
             data = tokenize(
                 rows, sft_tokens, tokenizer, config.max_length, output.path / "data", output.is_main

@@ -89,3 +89,9 @@ def test_the_constitutions_in_the_rows_are_named_the_most_frequent_first(tmp_pat
     path = write_rows(tmp_path / "rows.jsonl", rows)
     found = read_rows(config(tmp_path, path, eval_share=0.0), "sft")
     assert found.constitutions == ("0123456789abcdef", "other")
+
+
+def test_a_system_column_becomes_the_first_turn(tmp_path):
+    path = write_rows(tmp_path / "rows.jsonl", [{**sft_rows(1)[0], "system": "Be brief."}])
+    found = read_rows(config(tmp_path, path, eval_share=0.0), "sft")
+    assert found.train[0]["prompt"][0] == {"role": "system", "content": "Be brief."}
