@@ -35,18 +35,20 @@ class Measured:
 
 
 def plain(task: str, rows: Path, out: Path, settings: dict[str, Any]) -> float:
-    """TRL by itself. The mean training loss."""
+    """TRL by itself, told where there is no GPU, as it demands. The mean training loss."""
+    import torch
     import trl
     from datasets import load_dataset
 
-    options = {_TRL_NAMES.get(name, name): value for name, value in settings.items()}
+    options: dict[str, Any] = {"use_cpu": not torch.cuda.is_available(), "report_to": "none"}
+    options |= {_TRL_NAMES.get(name, name): value for name, value in settings.items()}
     model, lora = options.pop("model"), options.pop("lora", None)
     dataset = load_dataset("json", data_files=str(rows), split="train")
     if task == "sft":
         dataset = dataset.select_columns(["prompt", "completion"])
         trainer: Any = trl.SFTTrainer(
             model=model,
-            args=trl.SFTConfig(output_dir=str(out), report_to="none", **options),
+            args=trl.SFTConfig(output_dir=str(out), **options),
             train_dataset=dataset,
             peft_config=_lora(lora),
         )
@@ -54,7 +56,7 @@ def plain(task: str, rows: Path, out: Path, settings: dict[str, Any]) -> float:
         dataset = dataset.select_columns(["prompt", "chosen", "rejected"])
         trainer = trl.DPOTrainer(
             model=model,
-            args=trl.DPOConfig(output_dir=str(out), report_to="none", **options),
+            args=trl.DPOConfig(output_dir=str(out), **options),
             train_dataset=dataset,
             peft_config=_lora(lora),
         )
