@@ -12,6 +12,7 @@ from scripts.commands.answer import answer
 from scripts.commands.compare import compare
 from scripts.commands.constitution import app as constitution_app
 from scripts.commands.export import export
+from scripts.commands.label import label
 from scripts.commands.report import report
 from scripts.commands.revise import revise
 from scripts.commands.run_recipe import run_recipe
@@ -32,6 +33,7 @@ app.add_typer(constitution_app, name="constitution")
 app.add_typer(train_app, name="train")
 app.command("try")(try_one)
 app.command()(revise)
+app.command()(label)
 app.command()(report)
 app.command()(export)
 app.command()(split)

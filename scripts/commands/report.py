@@ -14,12 +14,27 @@ def report(
     seed: Annotated[int, typer.Option(help="Which conversations are shown.")] = 0,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page.")] = False,
 ) -> None:
-    """Write a run's report, one self-contained HTML page, and print its path."""
+    """Write a run's report, one self-contained HTML page, and print its path; of a label run, which
+    has no page, print the numbers."""
     import webbrowser
 
     from engine.report import build_report
+    from engine.report.run_files import read_manifest, run_kind
 
+    if run_kind(read_manifest(run)) == "label":
+        _print_labels(run)
+        return
     path = build_report(run, sample=sample, seed=seed)
     typer.echo(path)
     if open_page:
         webbrowser.open(path.resolve().as_uri())
+
+
+def _print_labels(run: Path) -> None:
+    from rich.console import Console
+
+    from engine.report import summarize_labels
+    from scripts.commands.label_table import print_labels
+
+    print_labels(summarize_labels(run), Console())
+    typer.echo("A label run has no page; `solon export` makes its labels a dataset.")

@@ -1,0 +1,140 @@
+"""`solon label --validate`: how often a judge prefers the better of two replies."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from constitution.loader import load_constitution
+from constitution.problems import InputError, Problem
+from constitution.schema import Constitution
+from engine.cached_generator import CachedGenerator
+from engine.completion_cache import CompletionCache
+from engine.generators.base import Generator
+from engine.jsonl_store import write_json_atomic
+from engine.report.wording import percent
+from engine.settings import RoleModel
+from scripts.commands.label_run import JudgeOptions
+from scripts.commands.terminal import (
+    all_problems,
+    error_console,
+    output_console,
+    run_interruptibly,
+)
+from training.comparisons import Comparison, read_comparisons
+from training.judge_validation import (
+    HELPFUL_HONEST_HARMLESS,
+    JudgeFigures,
+    Validation,
+    validate_judge,
+)
+
+__all__ = ["validate_into"]
+
+_EVERY = 50
+"""Comparisons between two lines of progress."""
+_SENTENCES = {
+    "better": "The judge is better than chance: the whole interval is above 50 %.",
+    "worse": "The judge is worse than chance: it prefers the worse reply more often.",
+    "unclear": "The judge cannot be told from chance: the interval holds 50 %.",
+}
+
+
+def validate_into(
+    out: Path | None,
+    file: str,
+    limit: int | None,
+    constitution: str | None,
+    principle: str | None,
+    options: JudgeOptions,
+) -> None:
+    """Ask the judge about the comparisons of `file` and print its figures.
+
+    With `out` its answers are kept there, so that a repetition asks nothing again, and the figures
+    are written to `judge.json`.
+    """
+    rules, comparisons, judge = all_problems(
+        lambda: _rules(constitution, principle),
+        lambda: read_comparisons(file, limit),
+        options.open,
+    )
+    validation = Validation(
+        rules, options.method, options.ensemble, options.chain_of_thought, options.seed
+    )
+    console = error_console()
+    console.print(f"{judge.generator.spec} judges {len(comparisons):,} comparisons")
+
+    def on_progress(done: int) -> None:
+        if done % _EVERY == 0 and done < len(comparisons):
+            console.print(f"{done:,}/{len(comparisons):,} comparisons")
+
+    work = _figures(out, comparisons, judge, validation, on_progress)
+    figures = run_interruptibly(work, lambda: console.print("stopping"))
+    _print(figures, output_console())
+    if out:
+        told = {
+            **asdict(figures),
+            "file": file,
+            "judge": judge.generator.spec,
+            "method": options.method,
+            "constitution": rules.content_hash,
+        }
+        write_json_atomic(out / "judge.json", told)
+
+
+def _rules(constitution: str | None, principle: str | None) -> Constitution:
+    """The principles to ask about. Raises InputError for a principle that is not there."""
+    rules = load_constitution(constitution) if constitution else HELPFUL_HONEST_HARMLESS
+    if principle is None:
+        return rules
+    try:
+        chosen = rules.principle(principle)
+    except KeyError as error:
+        known = ", ".join(p.id for p in rules.principles)
+        what = f"{rules.name} has no principle `{principle}`"
+        raise InputError(Problem("--principle", what, f"it has: {known}")) from error
+    return rules.model_copy(update={"principles": (chosen,)})
+
+
+async def _figures(
+    out: Path | None,
+    comparisons: list[Comparison],
+    judge: RoleModel,
+    validation: Validation,
+    on_progress: Callable[[int], None],
+) -> JudgeFigures:
+    with ExitStack() as stack:
+        generator: Generator = judge.generator
+        if out:
+            out.mkdir(parents=True, exist_ok=True)
+            cache = stack.enter_context(CompletionCache(out / "completions.sqlite"))
+            generator = CachedGenerator(generator, cache)
+        await generator.start()
+        try:
+            judge = replace(judge, generator=generator)
+            return await validate_judge(comparisons, judge, validation, on_progress)
+        finally:
+            await generator.close()
+
+
+def _print(figures: JudgeFigures, console: Console) -> None:
+    low, high = figures.interval
+    console.print(
+        f"accuracy       {percent(figures.accuracy)} of {figures.decided:,} comparisons decided "
+        f"(95 % interval {low:.0%} to {high:.0%})"
+    )
+    if figures.neither:
+        console.print(f"               {figures.neither:,} with neither reply preferred, each half")
+    if figures.auc is not None:
+        console.print(f"AUC            {figures.auc:.2f}")
+    if figures.position_bias is not None:
+        console.print(
+            f"position bias  {figures.position_bias:+.2f} (0 is none, 1 always the reply shown first)"
+        )
+    told = ", ".join(f"{r.replace('_', ' ')} {n:,}" for r, n in figures.undecided.most_common())
+    console.print(f"undecided      {figures.undecided.total():,}{f' ({told})' if told else ''}")
+    console.print(
+        _SENTENCES[figures.against_chance] if figures.decided else "The judge gave no answer."
+    )
