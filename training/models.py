@@ -197,9 +197,10 @@ def _write(model: Any, weights: dict[str, Any], tokenizer: Any, dtype: Any, path
     cast = {n: w.to(dtype) if w.is_floating_point() else w for n, w in weights.items()}
     model.save_pretrained(path, state_dict=cast)
     tokenizer.save_pretrained(path)
-    file = path / "config.json"  # names the type that the weights were trained in
+    file = path / "config.json"  # as it was while training: other weights, and no KV cache
     described = json.loads(file.read_bytes())
     described["dtype"] = str(dtype).removeprefix("torch.")
+    described["use_cache"] = True
     write_json_atomic(file, described)
 
 

@@ -85,6 +85,7 @@ def test_the_directory_says_what_it_holds(supervised, data):
     assert found["rows"]["train"] + found["rows"]["test"] == 120
     card = (result.out / "README.md").read_text(encoding="utf-8")
     assert "after.loss" in card and card == (result.model / "README.md").read_text(encoding="utf-8")
+    assert json.loads((result.model / "config.json").read_bytes())["use_cache"]
     files = {path.name for path in result.model.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"} <= files
     assert not [name for name in files if name.endswith((".bin", ".pt"))]
