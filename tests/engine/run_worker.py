@@ -7,9 +7,10 @@ from pathlib import Path
 
 from engine.completion_cache import completion_key
 from engine.generators.scripted import Script, ScriptedGenerator
+from engine.label_run import LabelRun
 from engine.prompts import open_prompts
 from engine.run import RevisionRun
-from engine.settings import LoopSettings, roles
+from engine.settings import LabelSettings, LoopSettings, RoleModel, roles
 from tests.engine.builders import constitution
 
 
@@ -30,10 +31,13 @@ RULES = constitution("one", "two", "three", "four")
 SETTINGS = LoopSettings(rounds=2)
 
 
-def main(out: str, prompts: str, log: str, delay: str) -> None:
+def main(out: str, prompts: str, log: str, delay: str, kind: str = "revise") -> None:
     generator = Logged(Path(log), float(delay))
-    run = RevisionRun(
-        Path(out), open_prompts(prompts), RULES, roles(generator), SETTINGS, window=16
+    source, model = open_prompts(prompts), RoleModel(generator)
+    run = (
+        RevisionRun(Path(out), source, RULES, roles(generator), SETTINGS, window=16)
+        if kind == "revise"
+        else LabelRun(Path(out), source, RULES, model, model, LabelSettings(), window=16)
     )
 
     async def work():

@@ -13,8 +13,6 @@ from engine.completion_cache import CompletionCache
 from engine.jsonl_store import read_jsonl
 from tests.engine import run_worker
 
-KILLS = 25
-
 
 @pytest.fixture
 def prompts(tmp_path):
@@ -24,8 +22,8 @@ def prompts(tmp_path):
     return path
 
 
-def start(out, prompts, log, delay):
-    arguments = [sys.executable, "-m", "tests.engine.run_worker", out, prompts, log, delay]
+def start(out, prompts, log, delay, kind):
+    arguments = [sys.executable, "-m", "tests.engine.run_worker", out, prompts, log, delay, kind]
     return subprocess.Popen([str(a) for a in arguments])
 
 
@@ -44,15 +42,18 @@ def known_keys(out, log):
 
 
 @pytest.mark.slow
-def test_killed_at_25_random_moments_it_ends_as_if_it_never_was(tmp_path, prompts):
+@pytest.mark.parametrize(("kind", "kills_to_survive"), [("revise", 25), ("label", 5)])
+def test_killed_at_random_moments_it_ends_as_if_it_never_was(
+    tmp_path, prompts, kind, kills_to_survive
+):
     draw = random.Random(7)
     out, whole = tmp_path / "killed", tmp_path / "whole"
-    assert start(whole, prompts, tmp_path / "log", 0).wait() == 0
+    assert start(whole, prompts, tmp_path / "log", 0, kind).wait() == 0
     kills = 0
-    while kills < KILLS:
+    while kills < kills_to_survive:
         log = tmp_path / f"log-{kills}"
         known = known_keys(out, tmp_path / f"log-{kills - 1}") if kills else set()
-        process = start(out, prompts, log, 0.05)
+        process = start(out, prompts, log, 0.05, kind)
         wait_for_log(log, process)
         time.sleep(draw.uniform(0, 0.25))
         process.send_signal(signal.SIGKILL)
@@ -60,7 +61,7 @@ def test_killed_at_25_random_moments_it_ends_as_if_it_never_was(tmp_path, prompt
         assert not known & set(log.read_text(encoding="utf-8").split())
         kills += 1
     finished_before = set(records(out))
-    assert start(out, prompts, tmp_path / "last", 0).wait() == 0
+    assert start(out, prompts, tmp_path / "last", 0, kind).wait() == 0
     assert finished_before < set(records(out))
     lines = (out / "records.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 400
