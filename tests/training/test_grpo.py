@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from constitution.problems import InputError, Stopped
+from engine.generators.base import Choice, GeneratorUnavailable
+from engine.generators.scripted import ScriptedGenerator
 from engine.jsonl_store import read_jsonl
 from tests.engine.tiny_model import build_tiny_model
 from training.grpo_config import GRPOTrainingConfig
@@ -144,6 +146,31 @@ def test_a_judge_that_never_answers_stops_the_training(folder):
     with pytest.raises(Stopped, match="timeout"):
         run(config(folder, **changes))
     assert not (folder / "mute" / "model").exists()
+
+
+def test_a_judge_that_goes_away_stops_the_training_which_then_goes_on(folder, monkeypatch):
+    from training.grpo import run
+
+    asked = []
+
+    async def goes_away(self, messages, choices, *, priority=0):
+        asked.append(messages)
+        if len(asked) > 3 * 32:
+            raise GeneratorUnavailable("the server is gone")
+        return Choice((0.5, 0.5), 1.0)
+
+    changes = {"max_steps": 4, "save_every": 2, "eval_share": 0.0, "out": str(folder / "gone")}
+    with monkeypatch.context() as patched:
+        patched.setattr(ScriptedGenerator, "choose", goes_away)
+        with pytest.raises(GeneratorUnavailable, match="the server is gone"):
+            run(config(folder, **changes))
+    told = []
+    result = run(config(folder, **changes), tell=told.append)
+    assert "resuming from step 2" in told
+    assert result.steps == 4
+    assert result.metrics["sampled"]["answers"] == 2 * 32
+    lines = read_jsonl(folder / "gone" / "log.jsonl")
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
