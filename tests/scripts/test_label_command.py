@@ -1,0 +1,159 @@
+"""`solon label` as a person uses it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.scripts.test_revise_command import RULES, refused, write_prompts
+
+JUDGE = """\
+rules:
+  - {match: 'break this principle', probabilities: [%s]}
+  - {match: 'Answer with one letter', probabilities: [%s]}
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
+    write_prompts(tmp_path / "prompts.jsonl", 12)
+    return tmp_path
+
+
+def solon(*arguments):
+    command = [sys.executable, "-m", "scripts.solon", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def label(place, *more, **changed):
+    options = {
+        "--constitution": place / "rules.yaml",
+        "--prompts": place / "prompts.jsonl",
+        "--policy": "scripted",
+        "--judge": "scripted",
+        "--out": place / "run",
+    } | {f"--{name}": value for name, value in changed.items()}
+    return solon("label", *(part for pair in options.items() for part in pair), *more)
+
+
+def scripted_judge(place, verdict="1, 1", preference="1, 1"):
+    path = place / "judge.yaml"
+    path.write_text(JUDGE % (verdict, preference), encoding="utf-8")
+    return f"scripted:{path}"
+
+
+def test_a_run_ends_in_a_table_is_exported_and_running_it_again_does_nothing(place):
+    first = label(place)
+    assert first.returncode == 0, first.stderr
+    told = " ".join(first.stdout.split())
+    assert "12 prompts: 12 with labels" in told
+    assert "48 answers sampled, 0 dropped" in told
+    before = (place / "run" / "records.jsonl").read_bytes()
+    again = label(place)
+    assert "nothing to do" in again.stderr
+    assert again.stdout == first.stdout
+    assert (place / "run" / "records.jsonl").read_bytes() == before
+    exported = solon("export", place / "run", "--format", "trl-preference")
+    assert exported.returncode == 0, exported.stderr
+    reported = solon("report", place / "run")
+    assert reported.returncode == 0, reported.stderr
+    assert "12 prompts" in reported.stdout and "no page" in reported.stdout
+
+
+def test_a_judge_that_always_takes_the_first_answer_is_refused_in_one_line(place):
+    judge = scripted_judge(place, preference="9, 1")
+    result = label(place, "--method", "pairwise", judge=judge)
+    lines = refused(result, "none of 24 pairs has a label (tie 24)", "--validate FILE")
+    assert len([line for line in lines if "none of" in line]) == 1
+    assert "position bias +0.80" in result.stdout
+    assert len((place / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines()) == 12
+    refused(label(place, "--method", "pairwise", judge=judge), "none of 24 pairs")
+
+
+def test_a_judge_that_answers_nothing_scores_nothing(place):
+    (place / "mute.yaml").write_text("rules:\n  - {match: principle, mass: 0}\n", encoding="utf-8")
+    refused(label(place, judge=f"scripted:{place / 'mute.yaml'}"), "unanswered 24")
+
+
+def test_answers_that_are_all_the_same_are_no_pair(place):
+    (place / "policy.yaml").write_text("rules:\n  - {reply: Same.}\n", encoding="utf-8")
+    result = label(place, policy=f"scripted:{place / 'policy.yaml'}")
+    refused(result, "no pair of answers to compare", "--temperature")
+    assert "dropped 36: duplicate" in result.stdout
+    assert "without 12: too few answers" in result.stdout
+
+
+def test_failures_are_counted_and_exit_with_1(place):
+    (place / "policy.yaml").write_text(
+        "rules:\n  - {match: 'Question 7', fail: context_overflow}\n", encoding="utf-8"
+    )
+    result = label(place, policy=f"scripted:{place / 'policy.yaml'}")
+    assert result.returncode == 1
+    assert "failed 1: context overflow (policy)" in result.stdout
+
+
+def test_what_is_missing_or_makes_no_sense_is_told_at_once(place):
+    refused(
+        solon("label", "--judge", "scripted"), "--constitution", "--prompts", "--policy", "--out"
+    )
+    refused(label(place, "--chain-of-thought"), "--chain-of-thought", "--method pairwise")
+    refused(label(place, "--principle", "kind"), "--principle", "--validate")
+    lines = refused(label(place, judge="vlm:x", prompts="no.jsonl"), "vllm", "no.jsonl")
+    assert len(lines) == 2
+    assert not (place / "run").exists()
+
+
+def test_a_directory_of_revisions_is_not_taken(place):
+    revise = ["revise", "-c", place / "rules.yaml", "-p", place / "prompts.jsonl", "-m", "scripted"]
+    assert solon(*revise, "-o", place / "run").returncode == 0
+    refused(label(place), "holds another run: kind was revise, now label")
+
+
+# Validating a judge ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def comparisons(place):
+    path = place / "comparisons.jsonl"
+    rows = [{"prompt": f"Q{i}?", "chosen": f"good {i}", "rejected": f"bad {i}"} for i in range(80)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_a_good_judge_is_told_from_chance_and_its_answers_are_kept(place, comparisons):
+    (place / "judge.yaml").write_text(
+        "rules:\n  - {match: '<reply>\\nbad', probabilities: [9, 1]}\n"
+        "  - {match: '<reply>\\ngood', probabilities: [1, 9]}\n",
+        encoding="utf-8",
+    )
+    asked = ("label", "--validate", comparisons, "--judge", f"scripted:{place / 'judge.yaml'}")
+    result = solon(*asked, "--out", place / "judge")
+    assert result.returncode == 0, result.stderr
+    told = " ".join(result.stdout.split())
+    assert "accuracy 100% of 80 comparisons decided (95 % interval 95% to 100%)" in told
+    assert "AUC 1.00" in told
+    assert "The judge is better than chance" in told
+    assert json.loads((place / "judge" / "judge.json").read_bytes())["accuracy"] == 1.0
+
+
+def test_a_biased_judge_is_at_chance(place, comparisons):
+    judge = scripted_judge(place, preference="19, 1")
+    asked = ("label", "--validate", comparisons, "--judge", judge, "--method", "pairwise")
+    told = " ".join(solon(*asked, "--limit", "60").stdout.split())
+    assert "accuracy 50% of 60 comparisons" in told
+    assert "position bias +0.90" in told
+    assert "cannot be told from chance" in told
+
+
+def test_validation_takes_a_principle_of_a_constitution_and_refuses_what_it_does_not_read(
+    place, comparisons
+):
+    asked = ["label", "--validate", comparisons, "--judge", "scripted"]
+    rules = ["--constitution", place / "rules.yaml"]
+    assert solon(*asked, *rules, "--principle", "kind").returncode == 0
+    refused(solon(*asked, *rules, "--principle", "mild"), "no principle `mild`", "kind, honest")
+    refused(solon(*asked, "--policy", "scripted"), "--policy", "--validate")
+    comparisons.write_text('{"prompt": "x", "chosen": "y"}\n', encoding="utf-8")
+    refused(solon(*asked), "comparisons.jsonl:1", "'rejected'")
