@@ -13,6 +13,7 @@ from engine.messages import Conversation, Message
 from engine.rendering import (
     critique_request,
     few_shot_messages,
+    preference_messages,
     revision_request,
     verdict_messages,
 )
@@ -117,6 +118,9 @@ def rendered_requests(constitution: Constitution, principles: Sequence[Principle
         parts += [f"=== {principle.id}: reviser, after the critic's turns"]
         parts += [_turns((written, revision))]
         parts += [f"=== {principle.id}: judge", _turns(verdict)]
+        replies = (conversation[-1].content, _other_reply(principle))
+        compared = preference_messages(constitution, principle, conversation[:-1], replies)
+        parts += [f"=== {principle.id}: judge, of two replies", _turns(compared)]
     return visible("\n\n".join(parts))
 
 
@@ -125,6 +129,10 @@ def _example(principle: Principle) -> Conversation:
     if principle.tests:
         prompt, answer = principle.tests[0].prompt, principle.tests[0].violating
     return (Message("user", prompt), Message("assistant", answer))
+
+
+def _other_reply(principle: Principle) -> str:
+    return principle.tests[0].compliant if principle.tests else "(the other reply)"
 
 
 def _turns(messages: Conversation) -> str:

@@ -12,7 +12,12 @@ from constitution import InputError, load_constitution, shipped_constitutions
 from constitution.json_schema import SCHEMA_FILE
 from constitution.selection import draw
 from engine.messages import Message
-from engine.rendering import critique_request, revision_request, verdict_messages
+from engine.rendering import (
+    critique_request,
+    preference_messages,
+    revision_request,
+    verdict_messages,
+)
 from scripts.commands.constitution import app
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +120,9 @@ def test_show_rendered_is_word_for_word_what_the_engine_asks(rules):
     assert critique_request(constitution, kind) in shown
     assert revision_request(constitution, kind) in shown
     assert verdict.content in shown
+    replies = (conversation[-1].content, kind.tests[0].compliant)
+    (compared,) = preference_messages(constitution, kind, conversation[:-1], replies)
+    assert compared.content in shown
     assert "Be quiet." not in shown
 
 
