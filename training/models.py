@@ -194,7 +194,12 @@ def _class_name(model: Any) -> str:
 
 
 def _write(model: Any, weights: dict[str, Any], tokenizer: Any, dtype: Any, path: Path) -> None:
-    cast = {n: w.to(dtype) if w.is_floating_point() else w for n, w in weights.items()}
+    tied = model.all_tied_weights_keys  # an output layer that is the embedding is not written twice
+    cast = {
+        name: weight.to(dtype) if weight.is_floating_point() else weight
+        for name, weight in weights.items()
+        if name not in tied
+    }
     model.save_pretrained(path, state_dict=cast)
     tokenizer.save_pretrained(path)
     file = path / "config.json"  # as it was while training: other weights, and no KV cache

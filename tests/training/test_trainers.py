@@ -241,6 +241,24 @@ def test_final_weights_are_of_the_base_models_type(model, data, tmp_path):
     assert json.loads((path / "config.json").read_bytes())["dtype"] == "bfloat16"
 
 
+@pytest.mark.parametrize("lora", [None, LoraSettings(r=4)])
+def test_tied_weights_are_written_once_and_load_tied(data, tmp_path, lora):
+    from safetensors.torch import load_file
+
+    from training.sft import run
+
+    tied = build_tiny_model(tmp_path / "tied", tie_word_embeddings=True)
+    config = SFTTrainingConfig(
+        **settings(tied, data / "sft.jsonl", tmp_path / "out", max_steps=2, lora=lora)
+    )
+    path = run(config).model
+    assert (
+        load_file(path / "model.safetensors").keys() == load_file(tied / "model.safetensors").keys()
+    )
+    trained, _ = load(path)
+    assert trained.lm_head.weight is trained.model.embed_tokens.weight
+
+
 # DPO ---------------------------------------------------------------------------------------------
 
 
