@@ -23,7 +23,9 @@ __all__ = ["Plan", "plan_run"]
 
 _CHARACTERS_PER_TOKEN = 4
 _FILL = 0.6
-"""Share of `max_tokens` that a completion is taken to use."""
+"""Share of `max_tokens` that a completion is taken to use, where nothing is known."""
+_NEVER_OVERLONG = 2000
+"""Characters that a revision may have however short the answer was (`engine.hygiene`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,22 @@ class _Counting:
 
     capacity = Capacity()
 
-    def __init__(self, role: str, generator: Generator, cache: CompletionCache | None) -> None:
+    def __init__(
+        self,
+        role: str,
+        generator: Generator,
+        cache: CompletionCache | None,
+        asked: set[bytes],
+        length: int | None,
+    ) -> None:
         self.role = role
         self.spec = generator.spec
         self.fingerprint = generator.fingerprint
         self.cache = cache
+        self.asked = asked
+        """Keys counted already, by any role: the cache would have them by then."""
+        self.length = length
+        """Tokens that a completion is taken to have, if known."""
         self.calls = self.cached = self.prompt_tokens = self.completion_tokens = 0
 
     async def start(self) -> None:
@@ -67,10 +80,10 @@ class _Counting:
         if cached is not None:
             self.cached += 1
             return cached
-        tokens = max(1, int(request.sampling.max_tokens * _FILL))
-        self._count(request.messages, tokens)
-        text = f"{self.role} {request.seed} ".ljust(tokens * _CHARACTERS_PER_TOKEN, "x")
-        return Completion(text, "stop")
+        longest = request.sampling.max_tokens
+        tokens = max(1, int(longest * _FILL) if self.length is None else min(self.length, longest))
+        self._count(key, request.messages, tokens)
+        return Completion(self._placeholder(request.seed, tokens), "stop")
 
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
@@ -81,10 +94,22 @@ class _Counting:
         if cached is not None:
             self.cached += 1
             return cached
-        self._count(messages, 1)
+        self._count(key, messages, 1)
         return Choice((1.0, *(0.0 for _ in choices[1:])), 1.0)
 
-    def _count(self, messages: Conversation, completion_tokens: int) -> None:
+    def _placeholder(self, seed: int, tokens: int) -> str:
+        """Text that no other role or seed shares, and that is accepted as a revision."""
+        characters = max(24, tokens * _CHARACTERS_PER_TOKEN)
+        if self.role == "reviser":
+            characters = min(characters, _NEVER_OVERLONG)
+        words = f"{self.role} {seed} "
+        return (words * (characters // len(words) + 1))[:characters]
+
+    def _count(self, key: bytes, messages: Conversation, completion_tokens: int) -> None:
+        if key in self.asked:
+            self.cached += 1
+            return
+        self.asked.add(key)
         self.calls += 1
         self.prompt_tokens += sum(len(m.content) for m in messages) // _CHARACTERS_PER_TOKEN
         self.completion_tokens += completion_tokens
@@ -99,9 +124,17 @@ def plan_run(
     *,
     cache: CompletionCache | None = None,
     most: int = 10_000,
+    lengths: Mapping[str, int] | None = None,
 ) -> Plan:
-    """Walk `prompts` (`count` of them; evenly spaced ones when there are over `most`) dry."""
-    counting = {name: _Counting(name, role.generator, cache) for name, role in roles}
+    """Walk `prompts` (`count` of them; evenly spaced ones when there are over `most`) dry.
+
+    `lengths` are the tokens of a completion by role, where they are known from earlier ones.
+    """
+    asked: set[bytes] = set()
+    counting = {
+        name: _Counting(name, role.generator, cache, asked, (lengths or {}).get(name))
+        for name, role in roles
+    }
     dry = Roles(**{name: replace(role, generator=counting[name]) for name, role in roles})
     step = max(1, -(-count // most))
     drawn: Counter[str] = Counter()
@@ -119,10 +152,9 @@ def plan_run(
         return sampled, touched
 
     sampled, touched = asyncio.run(walk())
-    scale = count / sampled if sampled else 0.0
 
     def scaled(value: int) -> int:
-        return round(value * scale)
+        return round(value * count / sampled) if sampled else 0
 
     return Plan(
         conversations=count,

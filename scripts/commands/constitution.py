@@ -5,10 +5,12 @@ from typing import Annotated
 import typer
 
 from constitution.problems import InputError, Problem
+from scripts.commands.constitution_diff import diff
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Check, show and list constitutions.", no_args_is_help=True)
+app.command()(diff)
 
 Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped constitution.")]
 

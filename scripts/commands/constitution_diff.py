@@ -1,0 +1,69 @@
+"""`solon constitution diff`: what an edit changed, and what it will cost on a run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from constitution.problems import InputError, Problem
+from scripts.commands import options as o
+
+if TYPE_CHECKING:
+    from constitution.schema import Constitution
+
+__all__ = ["diff"]
+
+_GIT_ARGUMENTS = (7, 9)
+"""What git gives an external diff: path, old file, hash and mode, new file, hash and mode, and for
+a renamed file its new path and what became of it."""
+
+
+def diff(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="OLD NEW", help="Files, shipped names, or REV:PATH as git has them."
+        ),
+    ],
+    run: Annotated[
+        Path | None, typer.Option(help="Also what the edit will generate on that run.")
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option("--prompts", "-p", help="The run's prompts, if they moved.")
+    ] = None,
+    prompt_column: o.PromptColumn = None,
+    id_column: o.IdColumn = None,
+    tags_column: o.TagsColumn = None,
+    format: Annotated[
+        Literal["text", "json"], typer.Option("--format", "-f", help="For people or programs.")
+    ] = "text",
+) -> None:
+    """Tell by principle what differs; exit 0 if nothing does, 1 if something does.
+
+    git takes it for `git diff` too: see the documentation of the format.
+    """
+    from engine.prompt_rows import Columns
+    from scripts.commands import constitution_difference as difference
+
+    if len(files) in _GIT_ARGUMENTS and run is None:
+        difference.show_for_git(files[0], files[1], files[4])
+        return
+    if len(files) != 2:
+        remedy = "write `solon constitution diff OLD NEW`"
+        raise InputError(Problem("diff", f"compares two files and was given {len(files)}", remedy))
+    sides = _both(files)
+    cost = None
+    if run is not None:
+        columns = Columns(prompt_column, id_column, tags_column)
+        cost = difference.cost_on(run, *sides, prompts=prompts, columns=columns)
+    changes = difference.show(*sides, cost, as_json=format == "json")
+    raise typer.Exit(1 if changes else 0)
+
+
+def _both(files: list[str]) -> "tuple[Constitution, Constitution]":
+    """Problems of both are told together."""
+    from constitution.git_revision import load_revision
+    from scripts.commands.terminal import all_problems
+
+    old, new = all_problems(lambda: load_revision(files[0]), lambda: load_revision(files[1]))
+    return old, new
