@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
-    from training.config import Config
+    from training.config import Config, TrainingConfig
     from training.outcome import TrainingResult
 
 __all__ = ["app"]
@@ -53,7 +55,7 @@ def sft(
     loaded = _load(config, SFTTrainingConfig, set, out, resume, overwrite)
     from training.sft import run
 
-    _finish(run(loaded, overwrite=overwrite, tell=_tell))
+    _train(run, loaded, overwrite)
 
 
 @app.command()
@@ -70,7 +72,7 @@ def dpo(
     loaded = _load(config, DPOTrainingConfig, set, out, resume, overwrite)
     from training.dpo import run
 
-    _finish(run(loaded, overwrite=overwrite, tell=_tell))
+    _train(run, loaded, overwrite)
 
 
 @app.command("reward-model")
@@ -87,7 +89,7 @@ def reward_model(
     loaded = _load(config, RewardModelConfig, set, out, resume, overwrite)
     from training.reward_model import run
 
-    _finish(run(loaded, overwrite=overwrite, tell=_tell))
+    _train(run, loaded, overwrite)
 
 
 @app.command()
@@ -104,7 +106,7 @@ def grpo(
     loaded = _load(config, GRPOTrainingConfig, set, out, resume, overwrite)
     from training.grpo import run
 
-    _finish(run(loaded, overwrite=overwrite, tell=_tell))
+    _train(run, loaded, overwrite)
 
 
 def _load(
@@ -142,9 +144,15 @@ def _tell(line: str) -> None:
         _console().print(line, soft_wrap=True)
 
 
-def _finish(result: "TrainingResult") -> None:
+def _train(run: "Callable[..., TrainingResult]", config: "TrainingConfig", overwrite: bool) -> None:
+    """Train and show how it ended."""
     from scripts.commands.terminal import output_console
     from scripts.commands.training_table import print_training
 
+    try:
+        result = run(config, overwrite=overwrite, tell=_tell)
+    except KeyboardInterrupt:
+        _tell("interrupted: the same command goes on from the last checkpoint")
+        raise typer.Exit(130) from None
     if _is_first():
         print_training(result, output_console())
