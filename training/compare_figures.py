@@ -54,7 +54,7 @@ class Judged:
         return [verdict for verdict in self.verdicts if verdict.probability is not None]
 
 
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
+def wilson_interval(share: float, count: float) -> tuple[float, float]:
     """The 95 % score interval of a share seen in `count` trials (Wilson 1927).
 
     Of a mean of values between 0 and 1 it is conservative: their variance is at most p(1 - p).
