@@ -17,6 +17,7 @@ from constitution.yaml_source import MAX_BYTES, YamlSource, decode, read_yaml, s
 
 __all__ = [
     "constitution_files",
+    "constitution_path",
     "load_constitution",
     "load_constitution_text",
     "shipped_constitutions",
@@ -39,6 +40,11 @@ def load_constitution(source: str | Path) -> Constitution:
         what, remedy = "this is text, not the name of a file", "use load_constitution_text"
         raise InputError(Problem(shown(source), what, remedy))
     return _Loading().load(_found(source, Path()))
+
+
+def constitution_path(source: str | Path) -> Path:
+    """The file that `load_constitution` starts with: a shipped one by name, or the path itself."""
+    return _found(source, Path())
 
 
 def constitution_files(source: str | Path) -> tuple[Path, ...]:

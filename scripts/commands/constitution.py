@@ -1,43 +1,25 @@
-"""`solon constitution`: check, show and list constitutions."""
+"""`solon constitution`: what its author does with a constitution."""
 
 from typing import Annotated
 
 import typer
 
 from constitution.problems import InputError, Problem
+from scripts.commands.constitution_check import check
+from scripts.commands.constitution_convert import export_to, import_from
 from scripts.commands.constitution_diff import diff
+from scripts.commands.constitution_new import new
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Check, show and list constitutions.", no_args_is_help=True)
+app = typer.Typer(help="Write, check, compare and convert constitutions.", no_args_is_help=True)
+app.command()(check)
 app.command()(diff)
+app.command()(new)
+app.command("import")(import_from)
+app.command("export")(export_to)
 
 Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped constitution.")]
-
-
-@app.command()
-def check(
-    files: Annotated[list[str], typer.Argument(help="YAML files, or names of shipped ones.")],
-) -> None:
-    """Say that each file is fine, or everything that is wrong with it."""
-    from constitution.loader import load_constitution
-    from engine.report.wording import visible
-
-    problems: list[Problem] = []
-    for file in files:
-        try:
-            loaded = load_constitution(file)
-        except InputError as error:
-            problems += error.problems
-            continue
-        count, tests = len(loaded.principles), sum(len(p.tests) for p in loaded.principles)
-        told = (
-            f"{file}: ok: {loaded.name} {loaded.version}, "
-            f"{_counted(count, 'principle')}, {_counted(tests, 'test')}, {loaded.content_hash}"
-        )
-        typer.echo(visible(told))
-    if problems:
-        raise InputError(dict.fromkeys(problems))
 
 
 @app.command()

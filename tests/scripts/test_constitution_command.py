@@ -1,6 +1,7 @@
 """`solon constitution`: what the author of a constitution sees, and how soon."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,10 +72,41 @@ def solon(*arguments) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
-def test_check_says_in_one_line_that_a_file_is_fine(rules):
-    (line,) = output("check", rules).splitlines()
+def test_check_says_in_one_line_that_a_file_is_valid_then_gives_advice(rules):
+    first, *advice = output("check", rules).splitlines()
     hash = load_constitution(rules).content_hash
-    assert line == f"{rules}: ok: house-rules 2.1.0, 3 principles, 1 test, {hash}"
+    found = f"{len(advice)} findings"
+    assert first == f"{rules}: ok: house-rules 2.1.0, 3 principles, 1 test, {hash}, {found}"
+    assert all(re.match(rf"{re.escape(str(rules))}:\d+:\d+: SC\d+ ", line) for line in advice)
+    assert invoke("check", rules, "--strict").exit_code == 1
+    assert invoke("check", *shipped_constitutions(), "--strict").exit_code == 0
+
+
+def test_check_writes_what_machines_read_and_nothing_else(rules):
+    findings = json.loads(output("check", rules, "--format", "json"))
+    assert {"code", "line", "why", "remedy"} < findings[0].keys()
+    log = json.loads(output("check", rules, "--format", "sarif"))
+    assert len(log["runs"][0]["results"]) == len(findings)
+    assert output("check", rules, "--format", "github").count("::") == 2 * len(findings)
+
+
+def test_check_knows_the_tags_that_prompts_carry(rules, tmp_path):
+    text = GOOD.replace("{stakeholders: [staff]}", "{tags: [shelfs]}")
+    rules.write_text(text, encoding="utf-8")
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "Where?", "tags": ["shelves"]}\n', encoding="utf-8")
+    assert "did you mean shelves?" in output("check", rules, "--prompts", prompts)
+
+
+def test_check_mends_in_place_what_changes_nothing(rules):
+    rules.write_text(GOOD.replace("quiet.", "quiet.  "), encoding="utf-8")
+    assert f"{rules}: mended" in output("check", rules, "--fix")
+    text = rules.read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=") and "quiet.  " not in text
+    assert "mended" not in output("check", rules, "--fix")
+    rules.write_text("name: [", encoding="utf-8")
+    assert told("check", rules, "--fix")
+    assert rules.read_text(encoding="utf-8") == "name: ["
 
 
 def test_check_accepts_every_shipped_constitution():

@@ -1,0 +1,85 @@
+"""What the linter tells: a code, a place, why it matters and what to do about it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from constitution.yaml_source import Location, YamlSource
+
+__all__ = ["RULES", "Finding", "Level", "Rule", "found"]
+
+
+class Level(StrEnum):
+    """How sure a rule is: a warning is nearly always right, advice is worth a thought."""
+
+    WARNING = "warning"
+    ADVICE = "advice"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing the linter looks for; `fixable` by `--fix` without changing what a model reads."""
+
+    code: str
+    title: str
+    level: Level
+    fixable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found in a file. `line` and `column` count from 1."""
+
+    rule: Rule
+    file: str
+    line: int
+    column: int
+    why: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}"
+        return f"{place}: {self.rule.code} {self.why}; {self.remedy}"
+
+
+_W, _A = Level.WARNING, Level.ADVICE
+RULES = {
+    rule.code: rule
+    for rule in (
+        Rule("SC101", "statement over 60 words", _W),
+        Rule("SC102", "several demands in one principle", _A),
+        Rule("SC103", "negative, and nothing says what to do instead", _A),
+        Rule("SC104", "a comparison where one reply is judged", _W),
+        Rule("SC105", "a preference that compares nothing", _W),
+        Rule("SC106", "no tests", _A),
+        Rule("SC107", "too vague to judge by", _W),
+        Rule("SC108", "a placeholder", _W),
+        Rule("SC109", "template syntax", _W),
+        Rule("SC110", "headings of another format", _W),
+        Rule("SC111", "capitals or exclamation marks for emphasis", _A),
+        Rule("SC112", "critique and revision swapped", _W),
+        Rule("SC113", "a question as statement", _W),
+        Rule("SC201", "the same test twice", _W),
+        Rule("SC202", "test answers hardly differ", _W),
+        Rule("SC203", "length alone tells the test answers apart", _A),
+        Rule("SC301", "two principles say nearly the same", _W),
+        Rule("SC302", "never drawn", _W),
+        Rule("SC303", "a tag that nothing carries", _W),
+        Rule("SC304", "a stakeholder profile that changes nothing", _W),
+        Rule("SC305", "the preamble repeats a principle", _A),
+        Rule("SC306", "version is not MAJOR.MINOR.PATCH", _A),
+        Rule("SC307", "no description", _A),
+        Rule("SC308", "an example whose revision is its answer", _W),
+        Rule("SC309", "one principle outweighs all others together", _A),
+        Rule("SC401", "no schema line for editors", _A, fixable=True),
+        Rule("SC402", "a tag listed twice", _W, fixable=True),
+        Rule("SC403", "trailing white space", _A, fixable=True),
+    )
+}
+
+
+def found(
+    code: str, source: YamlSource, location: Location, why: str, remedy: str, *, key: bool = False
+) -> Finding:
+    """A finding at a value (or key) of a file."""
+    place = source.place(location, key=key)
+    return Finding(RULES[code], source.name, place.line, place.column, why, remedy)

@@ -1,0 +1,59 @@
+"""Mending what can be mended without changing what a model reads; all else in the file stays."""
+
+import os
+import re
+from pathlib import Path
+
+from constitution.json_schema import SCHEMA_FILE
+from constitution.yaml_source import read_yaml
+
+__all__ = ["fix_text"]
+
+_SCHEMA_LINE = "# yaml-language-server:"
+
+
+def fix_text(text: str, path: Path) -> str:
+    """The text of the file `path` with trailing white space, repeated tags and a missing schema
+    line mended. Comments, quoting and order survive. Raises InputError for text that is no YAML."""
+    fixed = _without_trailing_space(text, str(path))
+    fixed = _without_repeated_tags(fixed, str(path))
+    if _SCHEMA_LINE not in fixed:
+        schema = os.path.relpath(SCHEMA_FILE, path.resolve().parent)
+        fixed = f"{_SCHEMA_LINE} $schema={schema}\n{fixed}"
+    return fixed
+
+
+def _without_trailing_space(text: str, name: str) -> str:
+    """Only where it is not part of what is read, as within a folded or a quoted text."""
+    data = read_yaml(text, name).data
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        mended = re.sub(r"[ \t]+(?=\r?\n?\Z)", "", line)
+        if mended != line:
+            lines[number] = mended
+            if read_yaml("".join(lines), name).data != data:
+                lines[number] = line
+    return "".join(lines)
+
+
+def _without_repeated_tags(text: str, name: str) -> str:
+    """Flow lists `[a, b, a]` lose the later one, block lists its line."""
+    source = read_yaml(text, name)
+    lines = text.splitlines(keepends=True)
+    seen: dict[tuple[object, ...], set[str]] = {}
+    doomed: list[tuple[int, int, str]] = []
+    for location, place in source.values.items():
+        if len(location) > 1 and location[-2] == "tags" and isinstance(location[-1], int):
+            value = place.spelling or ""
+            known = seen.setdefault(location[:-1], set())
+            if value in known:
+                doomed.append((place.line, place.column, value))
+            known.add(value)
+    for line, column, value in sorted(doomed, reverse=True):
+        row = lines[line - 1]
+        before, after = row[: column - 1], row[column - 1 + len(value) :]
+        if before.strip() == "-":
+            del lines[line - 1]
+        else:
+            lines[line - 1] = re.sub(r",\s*\Z", "", before) + after
+    return "".join(lines)

@@ -1,0 +1,88 @@
+"""Findings for people, editors and continuous integration."""
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+
+from constitution.lint.findings import RULES, Finding, Level
+
+__all__ = ["LintFormat", "formatted"]
+
+_SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+class LintFormat(StrEnum):
+    """How findings are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    """Static Analysis Results Interchange Format 2.1.0 (OASIS), which code hosts show."""
+    GITHUB = "github"
+    """Workflow commands, which GitHub shows beside the line."""
+
+
+def formatted(findings: Sequence[Finding], format: LintFormat) -> str:
+    """The findings as one text; empty where there are none and the format has no frame."""
+    match format:
+        case LintFormat.TEXT:
+            return "\n".join(map(str, findings))
+        case LintFormat.JSON:
+            return json.dumps([_plain(finding) for finding in findings], indent=2)
+        case LintFormat.GITHUB:
+            return "\n".join(map(_github, findings))
+        case LintFormat.SARIF:
+            return json.dumps(_sarif(findings), indent=2)
+
+
+def _plain(finding: Finding) -> dict[str, object]:
+    return {
+        "code": finding.rule.code,
+        "level": finding.rule.level,
+        "file": finding.file,
+        "line": finding.line,
+        "column": finding.column,
+        "why": finding.why,
+        "remedy": finding.remedy,
+        "fixable": finding.rule.fixable,
+    }
+
+
+def _github(finding: Finding) -> str:
+    kind = "warning" if finding.rule.level is Level.WARNING else "notice"
+    place = f"file={_property(finding.file)},line={finding.line},col={finding.column}"
+    told = _data(f"{finding.why}; {finding.remedy}")
+    return f"::{kind} {place},title={finding.rule.code}::{told}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def _sarif(findings: Sequence[Finding]) -> dict[str, object]:
+    levels = {Level.WARNING: "warning", Level.ADVICE: "note"}
+    rules = [{"id": rule.code, "shortDescription": {"text": rule.title}} for rule in RULES.values()]
+    index = {code: number for number, code in enumerate(RULES)}
+    results = [
+        {
+            "ruleId": f.rule.code,
+            "ruleIndex": index[f.rule.code],
+            "level": levels[f.rule.level],
+            "message": {"text": f"{f.why}; {f.remedy}"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": f.file},
+                        "region": {"startLine": f.line, "startColumn": f.column},
+                    }
+                }
+            ],
+        }
+        for f in findings
+    ]
+    tool = {"driver": {"name": "solon", "rules": rules}}
+    return {"$schema": _SARIF, "version": "2.1.0", "runs": [{"tool": tool, "results": results}]}

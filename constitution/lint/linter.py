@@ -1,0 +1,76 @@
+"""A constitution's text, looked at as an editor would: beyond valid, is it likely to work?"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from constitution.lint.findings import RULES, Finding
+from constitution.lint.principle_rules import principle_findings
+from constitution.lint.whole_rules import whole_findings
+from constitution.loader import constitution_path, load_constitution
+from constitution.schema import Constitution
+from constitution.yaml_source import Location, YamlSource, decode, read_yaml
+
+__all__ = ["lint_file"]
+
+_IGNORE = re.compile(r"#\s*solon:\s*ignore\s+([A-Z0-9, ]+)")
+_SCHEMA_LINE = "# yaml-language-server:"
+
+
+def lint_file(
+    source: str | Path,
+    prompt_tags: frozenset[str] | None = None,
+    loaded: Constitution | None = None,
+) -> list[Finding]:
+    """Findings in a file (not in what it extends), in the order they stand there.
+
+    A comment `# solon: ignore CODE` silences a code on its line and the next, above a principle's
+    first line for the whole principle, and at the top of the file everywhere. `prompt_tags` are
+    those that prompts carry; `loaded` spares loading the file again. Raises InputError as
+    `load_constitution` does.
+    """
+    loaded = loaded or load_constitution(source)
+    path = constitution_path(source)
+    text = decode(path.read_bytes(), str(source))
+    parsed = read_yaml(text, str(path))
+    places = _places(parsed)
+    found = [*whole_findings(parsed, loaded, places, prompt_tags), *_lines(parsed, text)]
+    for principle in loaded.principles:
+        if principle.id in places:
+            found += principle_findings(parsed, places[principle.id], principle)
+    kept = [finding for finding in found if not _ignored(finding, parsed, text, places)]
+    return sorted(kept, key=lambda f: (f.line, f.column, f.rule.code))
+
+
+def _places(source: YamlSource) -> dict[str, Location]:
+    """Ids of the file's own principles, and where each stands."""
+    rows = source.data.get("principles") or []
+    return {str(row["id"]): ("principles", index) for index, row in enumerate(rows)}
+
+
+def _lines(source: YamlSource, text: str) -> Iterator[Finding]:
+    """What is said of lines, whatever they hold."""
+    if _SCHEMA_LINE not in text:
+        why = "the first line does not name the schema, so editors cannot help"
+        remedy = f"start with {_SCHEMA_LINE} $schema=PATH, or let --fix do it"
+        yield Finding(RULES["SC401"], source.name, 1, 1, why, remedy)
+    for number, line in enumerate(text.splitlines(), 1):
+        if line != line.rstrip():
+            column = len(line.rstrip()) + 1
+            rule = RULES["SC403"]
+            yield Finding(rule, source.name, number, column, "trailing white space", "take it away")
+
+
+def _ignored(finding: Finding, source: YamlSource, text: str, places: dict[str, Location]) -> bool:
+    lines = text.splitlines()
+    allowed = {finding.line, finding.line - 1}
+    starts = [source.place(at).line for at in places.values()]
+    if before := [start for start in starts if start <= finding.line]:
+        allowed |= {max(before), max(before) - 1}
+    head = next((n for n, line in enumerate(lines, 1) if line and line[0] not in "# "), 1)
+    allowed |= set(range(1, head))
+    return any(
+        finding.rule.code in re.split(r"[,\s]+", hit[1].strip())
+        for number in allowed
+        if 0 < number <= len(lines) and (hit := _IGNORE.search(lines[number - 1]))
+    )
