@@ -1,0 +1,184 @@
+"""What is read from another format on its way to a constitution, and what could not come along."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from constitution.interchange.wording import (
+    only_own_words,
+    own_statement,
+    statement_for_choice,
+    statement_for_revision,
+    unique_slug,
+)
+from constitution.problems import InputError, Problem
+from constitution.schema import Constitution, FewShotExample, Principle
+from constitution.yaml_source import shown
+
+__all__ = ["Draft", "Example", "Exported", "Imported", "not_carried"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A constitution, and what of the file is not in it."""
+
+    constitution: Constitution
+    format: str
+    notes: tuple[str, ...]
+    """What was derived, changed or left out, a sentence each."""
+    prompts: tuple[Mapping[str, Any], ...] = ()
+    """Rows of a prompts file: questions that came with principles, tagged by principle id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The text of a file in another format, and what of the constitution is not in it."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An example critique and revision as other formats have it: with what was asked, not of whom."""
+
+    prompt: str
+    answer: str
+    critique_request: str
+    critique: str
+    revision_request: str
+    revision: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """A constitution being read; `problems` are gathered, so that all are told at once."""
+
+    file: str
+    name: str
+    version: str = "1.0.0"
+    description: str | None = None
+    principles: list[Principle] = field(default_factory=list)
+    few_shot: list[FewShotExample] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    prompts: list[Mapping[str, Any]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    derived: int = 0
+
+    def wrong(self, where: str, what: str, remedy: str = "") -> None:
+        """Note a problem at `where` inside the file."""
+        self.problems.append(Problem(f"{self.file}: {where}", what, remedy))
+
+    def text(self, value: Any, where: str) -> str:
+        """`value`, if it is text that says something; else a problem and an empty string."""
+        if not isinstance(value, str):
+            self.wrong(where, "is missing" if value is None else f"is {shown(value)}, not text")
+        elif _SURROGATE.search(value):
+            self.wrong(where, "holds half of a character", "save the file anew as UTF-8")
+        elif not value.strip():
+            self.wrong(where, "is empty")
+        else:
+            return value.strip()
+        return ""
+
+    def mapping(self, value: Any, where: str) -> Mapping[str, Any]:
+        """`value`, if it is an object; else a problem and an empty one."""
+        if isinstance(value, dict):
+            return value
+        self.wrong(where, f"is {shown(value)}, not an object")
+        return {}
+
+    def items(self, value: Any, where: str) -> Sequence[Any]:
+        """`value`, if it is a list; else a problem and an empty one."""
+        if isinstance(value, list):
+            return value
+        self.wrong(where, f"is {shown(value)}, not a list")
+        return []
+
+    def left_out(self, row: Mapping[str, Any], known: Sequence[str], where: str = "") -> None:
+        """Say which keys of `row` have no place in a constitution."""
+        for key, value in row.items():
+            if key not in known and value not in (None, "", [], {}):
+                self.notes.append(f"left out: {where}{key}, {shown(value, 200)}")
+
+    # Principles -----------------------------------------------------------------------------------
+
+    def revised_by(self, critique: str, revision: str, name: str | None = None) -> str:
+        """A principle of a request for a critique and one for a revision; gives its id."""
+        known = own_statement(critique) or own_statement(revision)
+        statement = known or statement_for_revision(revision)
+        self.derived += not known
+        return self._add(
+            name or statement,
+            name is None,
+            statement=statement,
+            critique=only_own_words(critique, statement),
+            revision=only_own_words(revision, statement),
+        )
+
+    def chosen_by(self, preference: str) -> str:
+        """A principle of a comparison, for a judge; gives its id."""
+        known = own_statement(preference)
+        statement = known or statement_for_choice(preference)
+        self.derived += not known
+        own = only_own_words(preference, statement)
+        return self._add(preference, True, statement=statement, preference=own)
+
+    def stated(self, statement: str, name: str) -> str:
+        """A principle of a statement alone, its id from the words of `name`; gives its id."""
+        return self._add(name, True, statement=statement)
+
+    def _add(self, name: str, from_words: bool, **fields: str | None) -> str:
+        taken = {principle.id for principle in self.principles}
+        id = unique_slug(name, taken, from_words=from_words)
+        if not from_words and id != name:
+            self.notes.append(f"the principle {name!r} is now called {id}")
+        if all(text != "" for text in fields.values()):
+            self.principles.append(Principle(id=id, **fields))  # type: ignore[arg-type]
+        return id
+
+    def finished(self, format: str) -> Imported:
+        """The constitution. Raises InputError with everything that was wrong."""
+        if not self.principles and not self.problems:
+            self.problems.append(Problem(self.file, "holds no principles"))
+        if self.problems:
+            raise InputError(self.problems)
+        if self.derived:
+            self.notes.insert(
+                0,
+                f"{self.derived:,} of {len(self.principles):,} statements were derived from what is "
+                "asked of critic, reviser or judge: read them before a judge goes by them",
+            )
+        constitution = Constitution(
+            name=self.name,
+            version=self.version,
+            description=self.description,
+            principles=tuple(self.principles),
+            few_shot=tuple(dict.fromkeys(self.few_shot)),
+        )
+        return Imported(constitution, format, tuple(self.notes), tuple(self.prompts))
+
+
+_PARTS = ("preamble", "stakeholders", "few_shot", "description", "version")
+_WORDS = ("statement", "critique", "revision", "preference")
+_FIELDS = (*_WORDS, "weight", "severity", "tags", "applies_to", "tests")
+
+
+def not_carried(constitution: Constitution, *carried: str) -> tuple[str, ...]:
+    """What `constitution` says and a format without a place for it leaves out, a sentence each."""
+    told = []
+    for name in _PARTS:
+        default = Constitution.model_fields[name].get_default(call_default_factory=True)
+        if name not in carried and getattr(constitution, name) != default:
+            told.append(f"left out: {name.replace('_', '-')}")
+    for name in _FIELDS:
+        given = Principle.model_fields[name]
+        default = None if given.is_required() else given.get_default(call_default_factory=True)
+        ids = [p.id for p in constitution.principles if getattr(p, name) != default]
+        if name not in carried and ids:
+            some = ", ".join(ids[:4]) + (", ..." if len(ids) > 4 else "")
+            told.append(f"left out: {name} of {len(ids):,} principles ({some})")
+    return tuple(told)

@@ -1,0 +1,105 @@
+"""A constitution as a YAML file that is pleasant to go on editing."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from constitution.json_schema import SCHEMA_FILE
+from constitution.schema import Constitution
+
+__all__ = ["constitution_yaml", "schema_comment"]
+
+_WIDTH = 92
+"""Where lines are folded; a word and the indentation may go beyond."""
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
+"""Numbers to the loader that PyYAML would not quote."""
+_ONE_LINE = 80
+"""Longest text that is written beside its key."""
+
+
+def constitution_yaml(constitution: Constitution, *, comment: str = "") -> str:
+    """YAML that loads as `constitution`: what has its default left out, long texts in blocks.
+
+    `comment` is put first; its lines must begin with `#`.
+    """
+    data = constitution.model_dump(mode="json", exclude_defaults=True)
+    principles, examples = data.pop("principles", []), data.pop("few_shot", [])
+    head = {key: data.pop(key) for key in ("name", "version", "description") if key in data}
+    if constitution.version == "1.0.0":
+        head = {"name": head.pop("name"), "version": constitution.version, **head}
+    extends = {"extends": data.pop("extends")} if "extends" in data else {}
+    parts = (
+        [comment.rstrip("\n"), _dumped(head | extends)] if comment else [_dumped(head | extends)]
+    )
+    text = "\n".join(part.rstrip("\n") for part in parts) + "\n"
+    if "preamble" in data:
+        text += "\n" + _dumped({"preamble": data.pop("preamble")})
+    text += _list("principles", principles)
+    text += "".join("\n" + _dumped({key: value}) for key, value in data.items())
+    return text + _list("few_shot", examples)
+
+
+def schema_comment(out: Path) -> str:
+    """The first line by which editors find the schema, as seen from the file `out`.
+
+    Inside the project that holds the schema it is a relative path, elsewhere an absolute one.
+    """
+    folder = Path(os.path.abspath(out)).parent
+    root = SCHEMA_FILE.parents[1]
+    near = folder.is_relative_to(root)
+    place = os.path.relpath(SCHEMA_FILE, folder) if near else SCHEMA_FILE.as_uri()
+    return f"# yaml-language-server: $schema={Path(place).as_posix() if near else place}\n"
+
+
+def _list(key: str, items: list[Any]) -> str:
+    """A list of mappings with an empty line between any two."""
+    if not items:
+        return ""
+    dumped = (_dumped([item]) for item in items)
+    indented = (
+        "".join(f"  {line}" if line.strip() else line for line in _lines(d)) for d in dumped
+    )
+    return f"\n{key}:\n" + "\n".join(indented)
+
+
+def _lines(text: str) -> list[str]:
+    """At line feeds only: other line separators may stand inside quotes."""
+    return [f"{line}\n" for line in text.removesuffix("\n").split("\n")]
+
+
+def _dumped(data: Any) -> str:
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists below their key, and writes no aliases."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if "\n" in text:
+        style = "|"
+    elif len(text) > _ONE_LINE:
+        style = ">"
+    elif _NUMBER.fullmatch(text):
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _sequence(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.SequenceNode:
+    plain = all(isinstance(item, str) and len(item) < _ONE_LINE // 4 for item in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=plain)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _sequence)

@@ -1,0 +1,99 @@
+"""`solon constitution import` and `export`: the formats of other projects."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from constitution.problems import InputError, Problem
+
+__all__ = ["export_to", "import_from"]
+
+Foreign = Literal[
+    "anthropic", "anthropic-few-shot", "anthropic-preference", "llm-swarm", "nemo-aligner",
+    "open-character", "open-character-jsonl", "icai", "constitutional-evals", "langchain",
+]  # fmt: skip
+"""The values of `Format`, written out so that no command need import them to start."""
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file.")]
+
+
+def import_from(
+    file: Annotated[Path, typer.Argument(help="A file of another project.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")],
+    format: Annotated[
+        Foreign | None, typer.Option("--from", help="Its format, if it cannot be told.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the constitution.")] = None,
+    few_shot: Annotated[
+        Path | None, typer.Option(help="A file of examples that belongs to it.")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Where to write questions that came with the principles.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Read a constitution of another project, saying what was derived or left out."""
+    import json
+
+    from constitution.interchange import Format, import_constitution
+    from constitution.loader import load_constitution_text
+    from constitution.yaml_writer import constitution_yaml, schema_comment
+
+    for path in filter(None, (out, prompts)):
+        _check_free(path, overwrite)
+    imported = import_constitution(
+        file, format=Format(format) if format else None, name=name, few_shot=few_shot
+    )
+    text = constitution_yaml(imported.constitution, comment=schema_comment(out))
+    loaded = load_constitution_text(text, str(out))
+    if prompts is not None:
+        rows = (json.dumps(row, ensure_ascii=False) + "\n" for row in imported.prompts)
+        _write(prompts, "".join(rows))
+    _write(out, text)
+    count = len(loaded.principles)
+    _say(f"{out}: {loaded.name}, {count:,} principles from {imported.format}", err=False)
+    for note in imported.notes:
+        _say(f"  {note}")
+
+
+def export_to(
+    file: Annotated[str, typer.Argument(help="A YAML file, or a shipped name.")],
+    format: Annotated[Foreign, typer.Option("--to", help="The format.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a constitution as another project reads it, saying what was left out."""
+    from constitution.interchange import Format, export_constitution
+    from constitution.loader import load_constitution
+
+    _check_free(out, overwrite)
+    loaded = load_constitution(file)
+    exported = export_constitution(loaded, Format(format))
+    _write(out, exported.text)
+    _say(f"{out}: {loaded.name} as {format}", err=False)
+    for note in exported.notes:
+        _say(f"  {note}")
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise InputError(Problem(str(path), "is a folder", "name a file"))
+    if path.exists() and not overwrite:
+        raise InputError(Problem(str(path), "is there already", "name another, or --overwrite"))
+
+
+def _write(path: Path, text: str) -> None:
+    """All of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _say(text: str, *, err: bool = True) -> None:
+    """Notes go to standard error, the result to standard output."""
+    from engine.report.wording import visible
+
+    typer.echo(visible(text), err=err)
