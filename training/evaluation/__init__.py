@@ -1,0 +1,1 @@
+"""What training did, measured: statistics, data, and checks that need no model."""
