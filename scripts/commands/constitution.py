@@ -9,12 +9,14 @@ from scripts.commands.constitution_check import check
 from scripts.commands.constitution_convert import export_to, import_from
 from scripts.commands.constitution_diff import diff
 from scripts.commands.constitution_new import new
+from scripts.commands.constitution_test import run_tests
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Write, check, compare and convert constitutions.", no_args_is_help=True)
 app.command()(check)
 app.command()(diff)
+app.command("test")(run_tests)
 app.command()(new)
 app.command("import")(import_from)
 app.command("export")(export_to)

@@ -1,0 +1,106 @@
+"""`solon constitution test`: planted judges, right, wrong, biased and silent."""
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+RULES = """\
+name: desk
+description: For tests.
+principles:
+  - id: kind
+    statement: The assistant is kind.
+    tests:
+      - {prompt: "Hello?", compliant: GOOD one., violating: BAD one.}
+      - {prompt: "Hello again?", compliant: GOOD two., violating: BAD two.}
+  - id: untested
+    statement: The assistant is brief.
+"""
+YES, NO = [0.9, 0.1], [0.1, 0.9]
+VERDICTS = [
+    {"match": r"(?s)<reply>\s*BAD.*break this", "reply": "Yes", "probabilities": YES},
+    {"match": r"(?s)<reply>\s*GOOD.*break this", "reply": "No", "probabilities": NO},
+]
+PREFERS = [
+    {"match": r"(?s)GOOD.*BAD", "reply": "A", "probabilities": YES},
+    {"match": r"(?s)BAD.*GOOD", "reply": "B", "probabilities": NO},
+]
+FIRST = [{"match": r"(?s)GOOD.*BAD|BAD.*GOOD", "reply": "A", "probabilities": YES}]
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Put the tests of RULES to a scripted judge: exit code, output, errors."""
+    (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    def put(rules, *options):
+        script = tmp_path / "judge.yaml"
+        script.write_text(json.dumps({"rules": rules}), encoding="utf-8")
+        command = ["test", tmp_path / "rules.yaml", "--judge", f"scripted:{script}", *options]
+        return subprocess.run(
+            [sys.executable, "-m", "scripts.solon", "constitution", *map(str, command)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return put
+
+
+def test_a_judge_that_is_right_passes(put):
+    result = put(VERDICTS + PREFERS)
+    assert result.returncode == 0, result.stdout
+    assert "2 of 2 tests passed" in result.stdout
+    assert "100%" in result.stdout and "no tests" in result.stdout
+
+
+def test_a_judge_that_prefers_a_place_fails_and_its_bias_is_told(put):
+    result = put(VERDICTS + FIRST)
+    assert result.returncode == 1
+    assert "+0.80" in result.stdout
+    assert "kind, test 1: asked which is better, the judge prefers the place shown first" in (
+        " ".join(result.stdout.split())
+    )
+
+
+def test_a_judge_that_calls_everything_a_violation_has_half_precision(put):
+    always = [{"match": "break this", "reply": "Yes", "probabilities": YES}]
+    result = put(always + PREFERS)
+    assert result.returncode == 1
+    assert "50%" in result.stdout and "100%" in result.stdout
+    assert "the compliant answer is called broken (0.90)" in " ".join(result.stdout.split())
+
+
+def test_a_judge_that_says_nothing_is_an_error_and_no_score(put, tmp_path):
+    silent = [{"match": "(?s).*", "reply": "Hm", "probabilities": YES, "mass": 0.0}]
+    junit = tmp_path / "results.xml"
+    result = put(silent, "--junit", junit)
+    assert result.returncode == 1
+    assert "0 of 2 tests passed" in result.stdout and "error" in result.stdout
+    assert "0%" not in result.stdout
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "2")
+
+
+def test_junit_has_a_case_for_each_test(put, tmp_path):
+    junit = tmp_path / "results.xml"
+    put(VERDICTS + FIRST, "--junit", junit)
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "2", "0")
+    assert [case.get("classname") for case in suite] == ["desk.kind", "desk.kind"]
+    assert all("which is better" in case[0].get("message", "") for case in suite)
+
+
+def test_a_principle_or_tests_that_are_not_there_are_named(put):
+    assert "did you mean" in put(VERDICTS, "--principle", "knd").stderr
+    assert "has no tests" in put(VERDICTS, "--principle", "untested").stderr
