@@ -7,21 +7,29 @@ import json
 from pathlib import Path
 from typing import Any
 
+from constitution.loader import shipped_constitutions
 from constitution.schema import Constitution
 
 __all__ = ["SCHEMA_FILE", "json_schema", "json_schema_text"]
 
+_SLUG = "Lower-case letters, digits and single hyphens, such as no-physical-harm."
 SCHEMA_FILE = Path(__file__).with_name("constitution.schema.json")
 
 
 def json_schema() -> dict[str, Any]:
     """Draft 2020-12, with the rule that a file has principles or extends one that does."""
     schema = Constitution.model_json_schema()
-    schema["anyOf"] = [
-        {"required": ["principles"], "properties": {"principles": {"minItems": 1}}},
-        {"required": ["extends"], "properties": {"extends": {"minItems": 1}}},
-    ]
+    schema["if"] = {
+        "required": ["extends"],
+        "properties": {"extends": {"type": "array", "minItems": 1}},
+    }
+    schema["else"] = {
+        "required": ["principles"],
+        "properties": {"principles": {"type": "array", "minItems": 1}},
+    }
+    schema["properties"]["extends"]["items"]["examples"] = list(shipped_constitutions())
     _close_mappings(schema)
+    _for_editors(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -38,6 +46,21 @@ def _close_mappings(node: Any) -> None:
         node = list(node.values())
     for child in node if isinstance(node, list) else ():
         _close_mappings(child)
+
+
+def _for_editors(node: Any) -> None:
+    """What editors would write by themselves is something to fill in, not `null` or `[]`; and what
+    is wrong with a name is said in words."""
+    if isinstance(node, dict):
+        if "default" in node and not node["default"]:
+            del node["default"]
+        if isinstance(node.get("default"), dict):
+            del node["default"]
+        if isinstance(node.get("pattern"), str):
+            node["patternErrorMessage"] = _SLUG
+        node = list(node.values())
+    for child in node if isinstance(node, list) else ():
+        _for_editors(child)
 
 
 if __name__ == "__main__":

@@ -81,18 +81,31 @@ class AppliesTo(_Model):
 class Principle(_Model):
     """One thing the model is held to."""
 
-    id: Slug = Field(description="Stable name; never reused for another meaning.")
-    statement: Text = Field(description="What the assistant does or does not do, in one sentence.")
+    id: Slug = Field(
+        description="Stable name; never reused for another meaning, as records refer to it.",
+        examples=["no-physical-harm"],
+    )
+    statement: Text = Field(
+        description=(
+            "What the assistant does or does not do, in one sentence that one reader can answer "
+            "with yes or no: the judge is asked whether a reply breaks it."
+        ),
+        examples=["The assistant does not help anyone hurt people."],
+    )
     critique: Text | None = Field(
         default=None,
         description="What the critic is asked; by default, where the reply falls short.",
+        examples=["Identify anything in your last reply that would help someone hurt a person."],
     )
     revision: Text | None = Field(
         default=None,
         description="What the reviser is asked; by default, to rewrite the reply to comply.",
+        examples=["Rewrite your last reply so that nothing in it helps to hurt a person."],
     )
     preference: Text | None = Field(
-        default=None, description="The comparative question the judge answers between two replies."
+        default=None,
+        description="The comparative question the judge answers between two replies.",
+        examples=["Which reply gives less help to someone who wants to hurt a person?"],
     )
     weight: Weight = Field(
         default=1.0, description="Sampling weight, and weight in rewards; 0 is never."
@@ -100,7 +113,10 @@ class Principle(_Model):
     severity: Severity = Field(
         default=Severity.MEDIUM,
         strict=False,
-        description="critical: if still broken at the end, a person must look.",
+        description=(
+            "How much it matters that this is broken, for reports; critical: if the final answer "
+            "still breaks it, a person must look."
+        ),
     )
     tags: tuple[Slug, ...] = Field(default=(), description="Topics, for reports and for filtering.")
     applies_to: AppliesTo = Field(

@@ -90,3 +90,27 @@ def test_what_is_valid(validator, change):
 )
 def test_what_is_not(validator, change):
     assert not validator.is_valid(GOOD | change)
+
+
+def nodes(node):
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    for child in node if isinstance(node, list) else ():
+        yield from nodes(child)
+
+
+def test_editors_fill_in_nothing_that_is_empty():
+    """An editor inserts a key with its default: `null` and `[]` would then have to be deleted."""
+    assert all(node.get("default", "text") for node in nodes(json_schema()))
+    assert not any(isinstance(node.get("default"), dict) for node in nodes(json_schema()))
+
+
+def test_editors_say_in_words_what_is_wrong_with_a_name():
+    patterns = [node for node in nodes(json_schema()) if isinstance(node.get("pattern"), str)]
+    assert patterns
+    assert all("hyphens" in node["patternErrorMessage"] for node in patterns)
+
+
+def test_editors_propose_the_shipped_constitutions():
+    assert json_schema()["properties"]["extends"]["items"]["examples"] == [*shipped_constitutions()]
