@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.text import Text
@@ -15,13 +15,13 @@ from constitution.loader import load_constitution_text
 from constitution.problems import InputError
 from constitution.schema import Constitution
 from constitution.yaml_source import decode
-from engine.edit_cost import EditCost, edit_cost
-from engine.prompt_rows import Columns
 from engine.report.word_diff import word_diff
 from engine.report.wording import visible
-from engine.throughput import expected_seconds
-from scripts.commands.progress_display import duration
 from scripts.commands.terminal import output_console
+
+if TYPE_CHECKING:
+    from engine.edit_cost import EditCost
+    from engine.prompt_rows import Columns
 
 __all__ = ["Cost", "cost_on", "show", "show_for_git"]
 
@@ -44,7 +44,7 @@ class Cost:
     """What the edit costs, and whether OLD is what the run was made with."""
 
     run: Path
-    edit: EditCost
+    edit: "EditCost"
     old_is_the_runs: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,13 +60,17 @@ class Cost:
     @property
     def seconds(self) -> float | None:
         """Expected, at the pace of the model's last run on this machine."""
+        from engine.throughput import expected_seconds
+
         return expected_seconds(self.edit.fingerprint, self.edit.plan.completion_tokens)
 
 
 def cost_on(
-    run: Path, old: Constitution, new: Constitution, *, prompts: str | None, columns: Columns
+    run: Path, old: Constitution, new: Constitution, *, prompts: str | None, columns: "Columns"
 ) -> Cost:
     """What going on with `new` will generate on that run. Raises InputError as `edit_cost` does."""
+    from engine.edit_cost import edit_cost
+
     edit = edit_cost(run, new, prompts=prompts, columns=columns)
     return Cost(run, edit, edit.made_with == old.content_hash)
 
@@ -167,6 +171,8 @@ def _summary(changes: Sequence[Change]) -> str:
 
 
 def _cost_lines(cost: Cost) -> Iterator[str]:
+    from scripts.commands.progress_display import duration
+
     plan = cost.edit.plan
     calls = ", ".join(f"{role} {count:,}" for role, count in plan.calls.items() if count)
     yield ""
