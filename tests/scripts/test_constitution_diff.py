@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -71,6 +72,12 @@ def test_changed_words_are_marked_and_the_exit_code_is_that_of_diff(folder):
     assert "reworded statement: The assistant is kind and [-calm-]{+warm+}." in result.output
     assert "re-weighted: 1 -> 2" in result.output
     assert result.output.splitlines()[-1] == "principles: 1 reworded, 1 re-weighted"
+
+
+def test_the_documentation_shows_what_is_really_printed(folder):
+    page = (ROOT / "docs" / "constitution.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```\n(--- house-rules.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert diff("old.yaml", "new.yaml").output == shown
 
 
 def test_nothing_is_said_of_equal_files(folder):
