@@ -49,13 +49,14 @@ def edit_cost(
 ) -> EditCost:
     """Plan the run in `run` anew, with `constitution` in place of its own.
 
-    `prompts` are needed only if the run's file has moved, `columns` where they are not the usual.
+    `prompts` are needed only if the run's file has moved, `columns` if the file that it moved to
+    names them otherwise.
     Raises InputError when `run` is no revision run, or those are not the run's prompts.
     """
     identity = _identity(run)
     settings = LoopSettings(**identity["settings"])
     _check_profiles(settings, constitution)
-    source = _the_runs(identity["prompts"], prompts, columns or Columns())
+    source = _the_runs(identity["prompts"], prompts, columns)
     path = run / "completions.sqlite"
     with CompletionCache(path) if path.exists() else nullcontext() as cache:
         plan = plan_run(
@@ -113,11 +114,12 @@ def _check_profiles(settings: LoopSettings, constitution: Constitution) -> None:
 
 
 def _the_runs(
-    made_from: Mapping[str, Any], moved_to: str | Path | None, columns: Columns
+    made_from: Mapping[str, Any], moved_to: str | Path | None, columns: Columns | None
 ) -> PromptSource:
     """The prompts that the run was made from, checked by their hash."""
-    remedy = "name the run's prompts with --prompts, and their columns as `solon revise` was given"
+    remedy = "name the run's prompts with --prompts"
     path = str(moved_to or made_from["path"])
+    columns = columns or Columns(**made_from.get("columns", {}))
     try:
         prompts = open_prompts(
             path,

@@ -56,8 +56,8 @@ class PromptSource:
         self, file: PromptFile, columns: Columns | None = None, limit: int | None = None
     ) -> None:
         self.path = file.name
+        self.columns = columns or Columns()
         self._file = file
-        self._columns = columns or Columns()
         self._limit = limit
         self._repeated: frozenset[int] = frozenset()
         self._check_header()
@@ -72,7 +72,7 @@ class PromptSource:
         numbering, digest = _Numbering(self._repeated), hashlib.sha256()
         for index, row in enumerate(self._rows()):
             try:
-                draft = _parse(row, self._columns)
+                draft = _parse(row, self.columns)
                 digest.update(draft.canonical)
             except BadPrompt as bad:
                 what = f"{bad.what}: the file changed while it was being read"
@@ -88,7 +88,7 @@ class PromptSource:
     def _check_header(self) -> None:
         if not self._file.columns:
             return
-        problem = missing_column(self._file.columns, self._columns)
+        problem = missing_column(self._file.columns, self.columns)
         if problem is not None:
             raise InputError(Problem(self.path, problem.what, problem.remedy))
 
@@ -98,7 +98,7 @@ class PromptSource:
         digest, ids, given = hashlib.sha256(), array("Q"), False
         for row in self._rows():
             try:
-                draft = _parse(row, self._columns)
+                draft = _parse(row, self.columns)
                 digest.update(draft.canonical)
             except BadPrompt as bad:
                 problems.add(self._file.where(row), bad)
@@ -118,7 +118,7 @@ class PromptSource:
         numbering, seen = _Numbering(self._repeated), dict[str, Row]()
         for row in self._rows():
             try:
-                prompt = numbering.prompt(_parse(row, self._columns), 0)
+                prompt = numbering.prompt(_parse(row, self.columns), 0)
             except BadPrompt:
                 continue  # told in the first pass
             if _id_digest(prompt.id) not in self._repeated:

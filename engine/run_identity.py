@@ -21,7 +21,7 @@ class Identity:
     constitution: Mapping[str, Any]
     """name, version and hash."""
     prompts: Mapping[str, Any]
-    """path, count and hash."""
+    """path, columns, count and hash; only the hash tells two apart."""
     models: Mapping[str, Mapping[str, Any]]
     """Role to spec, fingerprint and sampling."""
     settings: Mapping[str, Any]
@@ -63,7 +63,12 @@ def identity_of(
             "version": constitution.version,
             "hash": constitution.content_hash,
         },
-        prompts={"path": str(prompts.path), "count": prompts.count, "hash": prompts.hash},
+        prompts={
+            "path": str(prompts.path),
+            "columns": asdict(prompts.columns),
+            "count": prompts.count,
+            "hash": prompts.hash,
+        },
         models=models,
         settings=settings,
     )

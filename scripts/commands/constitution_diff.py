@@ -54,7 +54,8 @@ def diff(
     sides = _both(files)
     cost = None
     if run is not None:
-        columns = Columns(prompt_column, id_column, tags_column)
+        given = (prompt_column, id_column, tags_column)
+        columns = Columns(*given) if any(given) else None
         cost = difference.cost_on(run, *sides, prompts=prompts, columns=columns)
     changes = difference.show(*sides, cost, as_json=format == "json")
     raise typer.Exit(1 if changes else 0)

@@ -66,7 +66,12 @@ class Cost:
 
 
 def cost_on(
-    run: Path, old: Constitution, new: Constitution, *, prompts: str | None, columns: "Columns"
+    run: Path,
+    old: Constitution,
+    new: Constitution,
+    *,
+    prompts: str | None,
+    columns: "Columns | None",
 ) -> Cost:
     """What going on with `new` will generate on that run. Raises InputError as `edit_cost` does."""
     from engine.edit_cost import edit_cost

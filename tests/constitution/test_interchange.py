@@ -1,6 +1,7 @@
 """Other projects' formats: read, written, told apart, and nothing left out without a word."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -421,6 +422,14 @@ def test_the_published_examples_are_carried_or_listed():
     assert len(swarm.constitution.few_shot) == 4
     with pytest.raises(InputError, match="examples of a judge's reasoning"):
         import_constitution(DATA / "anthropic_cai" / "RLMadisonPrecogFewShotPrompts.json")
+
+
+def test_the_documentation_lists_every_format():
+    page = (Path(__file__).parents[2] / "docs" / "constitution.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| format \| holds .*?\n\n", page, re.MULTILINE | re.DOTALL)
+    first = [row.split("|")[1] for row in table.strip().splitlines()]
+    named = [name for cell in first for name in re.findall(r"`(.*?)`", cell)]
+    assert named == [*Format]
 
 
 def test_shapes_are_told_apart():

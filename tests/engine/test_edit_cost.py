@@ -10,7 +10,7 @@ from constitution.problems import InputError
 from engine.edit_cost import edit_cost
 from engine.generators.scripted import Script, ScriptedGenerator, ScriptRule
 from engine.prompt_rows import Columns
-from engine.prompts import open_prompts
+from engine.prompts import PromptSource, open_prompts
 from engine.run import RevisionRun
 from engine.settings import LoopSettings, roles
 from tests.engine.builders import constitution, principle
@@ -29,7 +29,7 @@ def prompts(tmp_path):
 
 def execute(out, prompts, rules, settings, generator=None, mode="resume"):
     """Runs to the end; gives the counters of this process."""
-    source = open_prompts(prompts)
+    source = prompts if isinstance(prompts, PromptSource) else open_prompts(prompts)
     run = RevisionRun(
         out, source, rules, roles(generator or ScriptedGenerator()), settings, mode=mode
     )
@@ -42,6 +42,22 @@ def execute(out, prompts, rules, settings, generator=None, mode="resume"):
             await run.close()
 
     return asyncio.run(work())
+
+
+class Asked(ScriptedGenerator):
+    """Remembers for which prompts it was asked anything."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = set()
+
+    async def generate(self, request):
+        self.rows.add(request.priority)
+        return await super().generate(request)
+
+    async def choose(self, messages, choices, *, priority=0):
+        self.rows.add(priority)
+        return await super().choose(messages, choices, priority=priority)
 
 
 def with_principles(rules, *changed):
@@ -71,11 +87,12 @@ def test_the_cost_is_what_the_update_generates(tmp_path, prompts, edit, rounds):
     new = edits(rules)[edit]
     cost = edit_cost(tmp_path / "run", new)
     assert cost.made_with == rules.content_hash
-    done = execute(tmp_path / "run", prompts, new, settings, mode="update")
+    asked = Asked()
+    done = execute(tmp_path / "run", prompts, new, settings, asked, mode="update")
     assert sum(cost.plan.calls.values()) == done.requests - done.cached_requests
     assert cost.plan.cached_calls == done.cached_requests
-    assert (cost.plan.conversations_to_generate == 0) == (edit == "untouched")
-    assert cost.plan.conversations_to_generate <= COUNT
+    assert cost.plan.conversations_to_generate == len(asked.rows)
+    assert (len(asked.rows) == 0) == (edit == "untouched")
 
 
 def test_long_replies_are_planned_as_accepted(tmp_path, prompts):
@@ -133,6 +150,16 @@ def test_prompts_that_moved_can_be_named(tmp_path, prompts):
         encoding="utf-8",
     )
     assert edit_cost(run, new, prompts=moved, columns=Columns(prompt="ask")).plan == expected
+
+
+def test_the_runs_own_columns_and_limit_are_known(tmp_path):
+    rules, run, path = constitution(*IDS), tmp_path / "run", tmp_path / "p.jsonl"
+    rows = [{"n": f"q{row}", "ask": f"Question {row}?"} for row in range(20)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    source = open_prompts(path, prompt_column="ask", id_column="n", limit=10)
+    execute(run, source, rules, LoopSettings())
+    plan = edit_cost(run, edits(rules)["preamble"]).plan
+    assert plan.conversations == plan.conversations_to_generate == 10
 
 
 def test_other_prompts_are_refused(tmp_path, prompts):
