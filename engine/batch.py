@@ -34,7 +34,8 @@ class Window:
     `expected_tokens` until then. Admission starts with a few conversations and, once the first of
     them has ended, grows by two with each turn that comes back: a crowd admitted at once would be
     prefilled at once, move in step like a stage barrier, and have no record on disk for half the
-    run. Conversations with several `requests` under way at a time share the capacity.
+    run. So few that starting slowly takes longer than all of them (`total`) start at once.
+    Conversations with several `requests` under way at a time share the capacity.
     """
 
     _SLACK = 1.1
@@ -43,6 +44,7 @@ class Window:
     _FIRST = 8
     """The first few: so many, or a `_SHARE`th of the capacity."""
     _SHARE = 32
+    _FEW = 32
     _UNKNOWN = 64
 
     def __init__(
@@ -51,9 +53,11 @@ class Window:
         *,
         expected_tokens: int = 1024,
         requests: int = 1,
+        total: int | None = None,
         size: int | None = None,
     ) -> None:
         self._generators = tuple(generators)
+        self._first = self._FEW if total is not None and total <= self._FEW else self._FIRST
         self._requests = requests
         self._fixed = size
         self._tokens = float(expected_tokens)
@@ -84,7 +88,7 @@ class Window:
         if self._fixed is not None:
             return self._fixed
         capacity = self._capacity()
-        return min(capacity, max(self._FIRST, capacity // self._SHARE) + self._grown)
+        return min(capacity, max(self._first, capacity // self._SHARE) + self._grown)
 
     def _capacity(self) -> int:
         held = sum(self._holds(g) for g in self._generators) // self._requests

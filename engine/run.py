@@ -102,10 +102,14 @@ class Run(Generic[Result]):
         }
         self._generators = tuple(cached.values())
         self._work: Work[Result] = work(self.cast)
-        self._window = Window(
-            self._generators, expected_tokens=expected_tokens, requests=requests, size=window
-        )
         self._resumed = len(self.directory.done)
+        self._window = Window(
+            self._generators,
+            expected_tokens=expected_tokens,
+            requests=requests,
+            total=prompts.count - self._resumed,
+            size=window,
+        )
         self._done = self._resumed
         self._began = time.monotonic()
         self._ready: float | None = None

@@ -170,6 +170,13 @@ def test_the_window_has_a_floor_and_can_be_fixed():
     assert grown(Window([Holds()])) > 8
 
 
+def test_a_handful_of_conversations_starts_at_once():
+    few, many = (Window([Holds(kv_tokens=10**6)], total=total) for total in (24, 240))
+    assert few.size >= 24
+    assert many.size < 64
+    assert Window([Holds(kv_tokens=10)], total=24).size == 4
+
+
 def test_the_first_record_is_there_early():
     model = ScriptedGenerator(Script(delay=0.001))
     model.capacity = Capacity(sequences=64)
