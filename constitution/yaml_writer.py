@@ -16,6 +16,8 @@ _WIDTH = 92
 """Where lines are folded; a word and the indentation may go beyond."""
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
 """Numbers to the loader that PyYAML would not quote."""
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Line breaks to YAML but not to us: only double quotes escape them."""
 _ONE_LINE = 80
 """Longest text that is written beside its key."""
 
@@ -87,12 +89,12 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None
-    if "\n" in text:
+    if _BREAKS.search(text) or _NUMBER.fullmatch(text):
+        style = '"'
+    elif "\n" in text:
         style = "|"
     elif len(text) > _ONE_LINE:
         style = ">"
-    elif _NUMBER.fullmatch(text):
-        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

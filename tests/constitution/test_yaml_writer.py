@@ -19,11 +19,26 @@ from constitution import (
 from constitution.json_schema import SCHEMA_FILE
 from constitution.yaml_writer import constitution_yaml, schema_comment
 
-PITFALLS = ("no", "1.0", "1e3", "2026-01-01", "null", "- x", "a: b", "# x", "*a", "&a", "!t", "=")
+PITFALLS = (
+    "no",
+    "1.0",
+    "1e3",
+    "2026-01-01",
+    "null",
+    "- x",
+    "a: b",
+    "# x",
+    "*a",
+    "&a",
+    "!t",
+    "=",
+    "a\x85b\n",
+    "\u2028 c\u2029d",
+)
 TEXT = (
     st.sampled_from(PITFALLS)
     | st.text(min_size=1, max_size=40)
-    | st.text(st.sampled_from("ab :#\n-'\"\t"), min_size=1, max_size=200)
+    | st.text(st.sampled_from("ab :#\n-'\"\t\x85\u2028"), min_size=1, max_size=200)
 ).filter(str.strip)
 SLUG = st.sampled_from(["no", "a-1", "1e3", "10", "null", "word"])
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 WORKER = """
-import asyncio, resource, sys
+import asyncio, sys
 from pathlib import Path
 from engine.generators.scripted import ScriptedGenerator
 from engine.prompts import open_prompts
@@ -15,9 +15,9 @@ from engine.run import RevisionRun
 from engine.settings import LoopSettings, roles
 from tests.engine.builders import constitution
 
-def resident():
+def megabytes(name):
     with open("/proc/self/status", encoding="utf-8") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) // 1024
+        return next(int(line.split()[1]) for line in status if line.startswith(name)) // 1024
 
 async def main():
     source = open_prompts(sys.argv[2])
@@ -27,9 +27,9 @@ async def main():
     async for _ in run.stream():
         count += 1
         if count % (source.count // 4) == 0:
-            print(resident(), flush=True)
+            print(megabytes("VmRSS"), flush=True)
     await run.close()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(megabytes("VmHWM"))  # not getrusage, whose peak counts the parent before exec
 
 asyncio.run(main())
 """

@@ -38,8 +38,8 @@ def first_tokens(sampling: Sampling, eos: frozenset[int] = frozenset()) -> dict[
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, {0: 0.1, 1: 0.5, 2: 0.25, 3: 0.15}),
-        ({"top_p": 0.7}, {1: 2 / 3, 2: 1 / 3}),
+        ({"temperature": 1.0}, {0: 0.1, 1: 0.5, 2: 0.25, 3: 0.15}),
+        ({"temperature": 1.0, "top_p": 0.7}, {1: 2 / 3, 2: 1 / 3}),
         ({"temperature": 0.5}, {0: 0.01 / 0.345, 1: 0.25 / 0.345, 2: 0.0625 / 0.345, 3: 0.0652}),
         ({"temperature": 0.0}, {1: 1.0}),
         ({"top_p": 0.0}, {1: 1.0}),
@@ -52,7 +52,7 @@ def test_tokens_are_drawn_with_the_stated_probabilities(changes, expected):
 
 @pytest.mark.slow
 def test_an_end_before_min_tokens_is_never_drawn():
-    seen = first_tokens(Sampling(max_tokens=3, min_tokens=1), frozenset({1}))
+    seen = first_tokens(Sampling(max_tokens=3, min_tokens=1, temperature=1.0), frozenset({1}))
     assert seen == pytest.approx({0: 0.2, 2: 0.5, 3: 0.3}, abs=0.03)
 
 
