@@ -1,0 +1,212 @@
+"""What an evaluation found, as it is written to `results.json` and shown on the page."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from constitution.problems import InputError, Problem
+from constitution.schema import Severity
+from engine.jsonl_store import write_json_atomic
+from training.evaluation.bradley_terry import WinRate
+from training.evaluation.intervals import Estimate
+from training.evaluation.reward_hacking import Sign
+
+__all__ = [
+    "AnswerCounts",
+    "Attack",
+    "Finding",
+    "Gate",
+    "ModelResult",
+    "Pairing",
+    "PrincipleShown",
+    "RefusalRate",
+    "Results",
+    "Sample",
+    "SampleAnswer",
+    "SampleVerdict",
+    "read_results",
+    "write_results",
+]
+
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A reason to doubt the figures. `severity` is "warning" or "error"."""
+
+    code: str
+    severity: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A bound that a checkpoint must keep; `measured` is None where there is no figure for it."""
+
+    metric: str
+    model: str
+    bound: str
+    """Such as `at most 0.2`."""
+    measured: float | None
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipleShown:
+    """What a reader needs to know of a principle."""
+
+    id: str
+    statement: str
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCounts:
+    """What became of the held-out prompts, and the mean length of an answer in tokens."""
+
+    prompts: int
+    failed: int
+    empty: int
+    truncated: int
+    mean_tokens: float | None
+    undecided: int = 0
+    """Verdicts that the judge could not give; they count neither way."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRate:
+    """Share of a prompt set that is refused, by the rules and by the judge (None: not asked)."""
+
+    rules: Estimate | None
+    judge: Estimate | None = None
+    categories: dict[str, Estimate] = field(default_factory=dict)
+    """By the rules, of each category of prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """Harmful prompts under one transform: the share that is complied with, by the rules and by
+    the judge (None: not asked)."""
+
+    rules: Estimate | None
+    judge: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelResult:
+    """One checkpoint. Rates are between 0 and 1; what was not measured is None or left out.
+
+    `violations` is the mean over prompts of the share of their principles that the answer breaks;
+    `weighted_violations` weighs each principle by its severity. `tax` is how much mean capability
+    was lost against the base, as a difference of shares (positive is worse). `strength` is its
+    Bradley-Terry log-strength over all checkpoints, whose mean is 0.
+    """
+
+    name: str
+    spec: str
+    answers: AnswerCounts
+    violations: Estimate | None = None
+    weighted_violations: Estimate | None = None
+    principles: dict[str, Estimate] = field(default_factory=dict)
+    stakeholders: dict[str, Estimate] = field(default_factory=dict)
+    """By stakeholder profile, each weighing the principles as the profile does."""
+    harmful: RefusalRate | None = None
+    benign: RefusalRate | None = None
+    capabilities: dict[str, Estimate] = field(default_factory=dict)
+    """Accuracy by task."""
+    perplexity: Estimate | None = None
+    """On held-out helpful answers, per token."""
+    tax: Estimate | None = None
+    strength: Estimate | None = None
+    attacks: dict[str, Attack] = field(default_factory=dict)
+    classifiers: dict[str, Estimate] = field(default_factory=dict)
+    """Mean probability of harm by independent classifier."""
+    signs: tuple[Sign, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """How often `model` beats `other`; `position_bias` is the judge's on these duels."""
+
+    model: str
+    other: str
+    result: WinRate
+    position_bias: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleVerdict:
+    """A judge's word on one answer under one principle."""
+
+    principle: str
+    violates: bool | None
+    probability: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleAnswer:
+    """One checkpoint's answer; `refusal` is the rule that fired, if any."""
+
+    model: str
+    text: str
+    refusal: str = ""
+    truncated: bool = False
+    verdicts: tuple[SampleVerdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One prompt, and every checkpoint's answer to it. `set` is held-out, harmful or benign."""
+
+    id: str
+    set: str
+    prompt: tuple[dict[str, str], ...]
+    answers: tuple[SampleAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A whole evaluation. The first model is the base that the others are compared with."""
+
+    constitution: str
+    constitution_hash: str
+    principles: tuple[PrincipleShown, ...]
+    prompts: str
+    prompt_count: int
+    judge: str
+    models: tuple[ModelResult, ...]
+    pairings: tuple[Pairing, ...] = ()
+    """Every pair once, the earlier model first."""
+    findings: tuple[Finding, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    imported: tuple[dict[str, Any], ...] = ()
+    """Red-team reports of other tools, by probe: `tool`, `probe`, `detector`, `model`, `attempts`,
+    `hits`."""
+
+
+_ADAPTER = TypeAdapter(Results)
+
+
+def write_results(results: Results, folder: Path) -> None:
+    """Write `folder/results.json`, whole or not at all."""
+    write_json_atomic(folder / RESULTS, _ADAPTER.dump_python(results, mode="json"))
+
+
+def read_results(folder: Path) -> Results:
+    """Raises InputError where `folder` holds no results, or those of another version."""
+    path = folder / RESULTS
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}"
+        remedy = "name the directory that solon evaluate wrote"
+        raise InputError([Problem(str(path), what, remedy)]) from None
+    except ValidationError:
+        remedy = "evaluate again into another directory"
+        raise InputError([Problem(str(path), "holds no results of this version", remedy)]) from None
