@@ -1,12 +1,5 @@
-"""The report: one HTML file that asks nothing of the network and runs nothing but its own script.
+"""The report: one HTML file that asks nothing of the network and runs only its own script."""
 
-Prompts and model outputs are untrusted. They are escaped by the template engine, their invisible
-characters are spelled out, and should either ever fail, the page's content security policy runs
-only the script whose hash it names and loads nothing.
-"""
-
-import base64
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,28 +7,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from engine.records import Record, Verdict
+from engine.report.assets import PARTS, asset, page_environment
 from engine.report.coverage import CoverageTally
 from engine.report.sample import ConversationSample
 from engine.report.summary import RunSummary, summarize
 from engine.report.word_diff import Change, word_diff
-from engine.report.wording import (
-    DROPPED_BECAUSE,
-    FLAGGED_BECAUSE,
-    OUTCOMES,
-    decimal,
-    percent,
-    setting_rows,
-    visible,
-)
+from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES
 from engine.storage import full_disk_explained
 
 __all__ = ["build_report"]
 
-_HERE = Path(__file__).parent
 _UNPROVEN_JUDGE = "embedded"
 
 
@@ -58,8 +42,8 @@ def build_report(run_dir: Path, *, sample: int = 60, seed: int = 0) -> Path:
         summary=summary,
         conversations=conversations,
         facets=_facets(conversations),
-        style=_asset("style.css"),
-        script=_asset("script.js"),
+        style=asset(PARTS / "style.css"),
+        script=asset(PARTS / "browse.js", PARTS / "script.js"),
         judge=_judge_note(summary),
         coverage=coverage.coverage([principle.id for principle in summary.principles]),
     )
@@ -112,40 +96,12 @@ def _judge_note(summary: RunSummary) -> dict[str, Any]:
     return {"spec": spec, "unproven": spec == _UNPROVEN_JUDGE}
 
 
-@dataclass(frozen=True, slots=True)
-class _Asset:
-    """A style sheet or script as the page holds it; `source` names it to the policy."""
-
-    text: Markup
-    source: str
-
-
-@cache
-def _asset(name: str) -> _Asset:
-    text = (_HERE / name).read_text(encoding="utf-8")
-    digest = hashlib.sha256(text.encode()).digest()
-    return _Asset(Markup(text), f"'sha256-{base64.b64encode(digest).decode()}'")  # our own text
-
-
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters |= {"percent": percent, "decimal": decimal, "rows": setting_rows}
+    environment = page_environment()
     environment.globals |= {
         "dropped_because": DROPPED_BECAUSE,
         "flagged_because": FLAGGED_BECAUSE,
         "outcomes": OUTCOMES,
     }
     return environment
-
-
-def _finalize(value: object) -> object:
-    """Every value that a template puts out passes here, before it is escaped."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
