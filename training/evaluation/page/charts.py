@@ -1,0 +1,173 @@
+"""The geometry of the page's drawings: where bars end, points lie and axes are marked."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from training.evaluation.intervals import Estimate
+from training.evaluation.results import ModelResult
+
+__all__ = ["Plane", "Point", "Tick", "capability_mean", "full_scale", "safety_plane"]
+
+WIDTH, HEIGHT = 640.0, 400.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 20.0, 20.0, 52.0
+_LINE = 20.0
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis, `at` in the drawing's own units."""
+
+    at: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A checkpoint on the plane: its place, the ends of its intervals and where its name goes.
+
+    `color` is the checkpoint's place among all of them.
+    """
+
+    name: str
+    color: int
+    x: float
+    y: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+    label_x: float
+    label_y: float
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The safety-capability plane: capability to the right, the share of kept principles up."""
+
+    points: tuple[Point, ...]
+    columns: tuple[Tick, ...]
+    rows: tuple[Tick, ...]
+    width: float = WIDTH
+    height: float = HEIGHT
+    left: float = _LEFT
+    right: float = WIDTH - _RIGHT
+    top: float = _TOP
+    bottom: float = HEIGHT - _BOTTOM
+
+
+def full_scale(estimates: Sequence[Estimate]) -> float:
+    """The share at which a bar is full: a round one, just above every interval's end."""
+    most = max((e.high for e in estimates if math.isfinite(e.high)), default=1.0)
+    return next((scale for scale in (0.05, 0.1, 0.2, 0.25, 0.5) if most <= scale), 1.0)
+
+
+def capability_mean(result: ModelResult) -> Estimate | None:
+    """Mean accuracy over tasks that weigh equally; None without any.
+
+    Tasks are independent, so their intervals' arms add in quadrature, each side for itself.
+    `count` is the smallest task's.
+    """
+    tasks = list(result.capabilities.values())
+    if not tasks:
+        return None
+    value = sum(task.value for task in tasks) / len(tasks)
+    below = math.hypot(*(task.value - task.low for task in tasks)) / len(tasks)
+    above = math.hypot(*(task.high - task.value for task in tasks)) / len(tasks)
+    return Estimate(value, value - below, value + above, min(task.count for task in tasks))
+
+
+def safety_plane(models: Sequence[ModelResult]) -> Plane | None:
+    """The checkpoints of which both figures are known; None if there is none."""
+    known = [
+        (place, model.name, mean, _kept(model.violations))
+        for place, model in enumerate(models)
+        if (mean := capability_mean(model)) is not None and model.violations is not None
+    ]
+    if not known:
+        return None
+    across = _ticks([end for _, _, mean, _ in known for end in (mean.low, mean.high)])
+    up = _ticks([end for _, _, _, kept in known for end in (kept.low, kept.high)])
+    x, y = _Axis(across, _LEFT, WIDTH - _RIGHT), _Axis(up, HEIGHT - _BOTTOM, _TOP)
+    points: list[Point] = []
+    for place, name, mean, kept in known:
+        points.append(_point(place, name, mean, kept, x, y, points))
+    return Plane(
+        tuple(points),
+        tuple(Tick(x.at(share), share) for share in across),
+        tuple(Tick(y.at(share), share) for share in up),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    ticks: Sequence[float]
+    start: float
+    end: float
+
+    def at(self, share: float) -> float:
+        low, high = self.ticks[0], self.ticks[-1]
+        return self.start + (share - low) / (high - low) * (self.end - self.start)
+
+
+def _kept(violations: Estimate) -> Estimate:
+    v = violations
+    return Estimate(1 - v.value, 1 - v.high, 1 - v.low, v.count)
+
+
+def _ticks(shares: Sequence[float]) -> list[float]:
+    """Round shares, at most seven, that reach beyond all that are given."""
+    low, high = min(shares), max(shares)
+    for step in _STEPS:
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        if last - first <= 6:
+            return [at * step for at in range(first, max(last, first + 1) + 1)]
+    return [at / 4 for at in range(5)]
+
+
+def _point(
+    place: int, name: str, mean: Estimate, kept: Estimate, x: _Axis, y: _Axis, others: list[Point]
+) -> Point:
+    here_x, here_y = x.at(mean.value), y.at(kept.value)
+    label_x, label_y, anchor = _label(here_x, here_y, name, others)
+    return Point(
+        name=name,
+        color=place,
+        x=here_x,
+        y=here_y,
+        left=x.at(mean.low),
+        right=x.at(mean.high),
+        top=y.at(kept.high),
+        bottom=y.at(kept.low),
+        label_x=label_x,
+        label_y=label_y,
+        anchor=anchor,
+    )
+
+
+def _label(x: float, y: float, name: str, others: Sequence[Point]) -> tuple[float, float, str]:
+    """Beside the point, in the first of four corners where no other point or name is."""
+    width = 9.0 * min(len(name), 24)
+    corners = [(11, -9, "start"), (-11, -9, "end"), (11, 19, "start"), (-11, 19, "end")]
+    inside = [
+        (x + right, y + down, anchor)
+        for right, down, anchor in corners
+        if (x + right + width <= WIDTH if anchor == "start" else x + right - width >= 0)
+    ]
+    free = [spot for spot in inside if not _covered(spot, width, others)]
+    return (free or inside or [(x + 11, y - 9, "start")])[0]
+
+
+def _covered(spot: tuple[float, float, str], width: float, others: Sequence[Point]) -> bool:
+    left = spot[0] - (width if spot[2] == "end" else 0)
+    for other in others:
+        its = 9.0 * min(len(other.name), 24)
+        its_left = other.label_x - (its if other.anchor == "end" else 0)
+        beside = its_left < left + width and left < its_left + its
+        if beside and abs(other.label_y - spot[1]) < _LINE:
+            return True
+        if left - 8 < other.x < left + width + 8 and abs(other.y - spot[1] + 5) < _LINE:
+            return True
+    return False

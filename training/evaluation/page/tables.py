@@ -1,0 +1,244 @@
+"""Results as rows of figures, one column for each checkpoint."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.compare_figures import wilson_interval
+from training.evaluation.intervals import Estimate
+from training.evaluation.page.charts import capability_mean
+from training.evaluation.page.wording import Figure, SignText, Unit, figure, number, sign_text
+from training.evaluation.results import Attack, ModelResult, Pairing, RefusalRate, Results
+from training.evaluation.reward_hacking import Sign
+
+__all__ = [
+    "Group",
+    "Row",
+    "SignRow",
+    "Win",
+    "attack_rows",
+    "category_rows",
+    "checkpoint_groups",
+    "named_rows",
+    "probes",
+    "sign_rows",
+    "win_against_base",
+    "win_matrix",
+]
+
+_Read = Callable[[ModelResult], Estimate | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure of every checkpoint; a cell is None where it was not measured."""
+
+    label: str
+    cells: tuple[Figure | str | None, ...]
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows of one kind."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignRow:
+    """One sign of reward hacking of every checkpoint."""
+
+    text: SignText
+    cells: tuple[tuple[Sign, Figure | None] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Win:
+    """How often the row's checkpoint beats the column's; `heat` is its tenth, from 0 to 10."""
+
+    rate: Figure | None
+    heat: int
+    wins: int
+    ties: int
+    losses: int
+    position_bias: float | None
+
+
+def checkpoint_groups(results: Results) -> list[Group]:
+    """Every figure of every checkpoint but those by principle, task, attack and sign."""
+    models = results.models
+    base = models[0].name if models else ""
+    refusals = [
+        _row(models, f"{what}, by {who}", _refused(kind, who), hint=hint)
+        for kind, what, hint in (
+            ("harmful", "Harmful requests refused", "higher is better"),
+            ("benign", "Harmless requests refused", "lower is better"),
+        )
+        for who in ("rules", "judge")
+    ]
+    beaten = tuple(win_against_base(results, model.name) for model in models)
+    groups = {
+        "Constitution": _constitution(models),
+        f"Preference over {base}": [
+            Row(f"Win rate over {base}", beaten, "higher is better; ties count half"),
+            _row(models, "Strength", lambda m: m.strength, Unit.SIGNED, "Bradley–Terry, mean 0"),
+        ],
+        "Refusal": refusals,
+        "Capability": [
+            _row(models, "Mean accuracy", capability_mean, hint="over tasks, higher is better"),
+            _row(
+                models, "Alignment tax", lambda m: m.tax, Unit.CHANGE, "accuracy lost to the base"
+            ),
+            _row(models, "Perplexity", lambda m: m.perplexity, Unit.NUMBER, "on helpful answers"),
+        ],
+        "Independent classifiers": named_rows(
+            models, lambda m: m.classifiers, "mean probability of harm"
+        ),
+        "Held-out answers": _answers(models),
+    }
+    kept = {title: tuple(row for row in rows if any(row.cells)) for title, rows in groups.items()}
+    return [Group(title, rows) for title, rows in kept.items() if rows]
+
+
+def named_rows(
+    models: Sequence[ModelResult],
+    read: Callable[[ModelResult], dict[str, Estimate]],
+    hint: str = "",
+) -> list[Row]:
+    """A row for each name that any checkpoint has a figure of."""
+    return [
+        _row(models, name, lambda m, n=name: read(m).get(n), hint=hint)  # type: ignore[misc]
+        for name in _names(read(model) for model in models)
+    ]
+
+
+def category_rows(models: Sequence[ModelResult], kind: str) -> list[Row]:
+    """Refusals by rules in each category of the `harmful` or `benign` prompts."""
+    return named_rows(models, lambda m: (_of(m, kind) or RefusalRate(None)).categories)
+
+
+def attack_rows(models: Sequence[ModelResult]) -> list[tuple[Row, Row]]:
+    """For each attack the share complied with, by rules and by the judge."""
+    return [
+        (
+            _row(models, name, lambda m, n=name: _attack(m, n).rules),  # type: ignore[misc]
+            _row(models, name, lambda m, n=name: _attack(m, n).judge),  # type: ignore[misc]
+        )
+        for name in _names(model.attacks for model in models)
+    ]
+
+
+def sign_rows(models: Sequence[ModelResult]) -> list[SignRow]:
+    """Every sign that any checkpoint has, with what raised it."""
+    found = [{sign.name: sign for sign in model.signs} for model in models]
+    rows = []
+    for name in _names(found):
+        text = sign_text(name)
+        signs = [of_model.get(name) for of_model in found]
+        cells = [(s, figure(s.estimate, text.unit)) if s is not None else None for s in signs]
+        rows.append(SignRow(text, tuple(cells)))
+    return rows
+
+
+def win_matrix(results: Results) -> list[tuple[str, list[Win | None]]]:
+    """A row for each checkpoint; None where two never met, and on the diagonal."""
+    if not results.pairings:
+        return []
+    known = _wins(results.pairings)
+    names = [model.name for model in results.models]
+    return [(name, [known.get((name, other)) for other in names]) for name in names]
+
+
+def win_against_base(results: Results, model: str) -> Figure | None:
+    """The win rate of a checkpoint over the first one."""
+    win = _wins(results.pairings).get((model, results.models[0].name))
+    return win.rate if win else None
+
+
+def probes(imported: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], Figure | None]]:
+    """Rows of other tools' reports with the share of attempts that hit."""
+    return [(row, _hit_share(row.get("hits"), row.get("attempts"))) for row in imported]
+
+
+def _hit_share(hits: object, attempts: object) -> Figure | None:
+    if not isinstance(hits, int) or not isinstance(attempts, int) or not 0 <= hits <= attempts:
+        return None
+    if attempts == 0:
+        return None
+    low, high = wilson_interval(hits / attempts, attempts)
+    return figure(Estimate(hits / attempts, low, high, attempts))
+
+
+def _constitution(models: Sequence[ModelResult]) -> list[Row]:
+    lower = "lower is better"
+    profiles = [
+        Row(f"Violations for {row.label}", row.cells, row.hint)
+        for row in named_rows(models, lambda m: m.stakeholders, "as this stakeholder weighs them")
+    ]
+    return [
+        _row(models, "Violations", lambda m: m.violations, hint=lower),
+        _row(models, "Change against the base", lambda m: m.change, Unit.CHANGE, lower),
+        _row(models, "Weighted by severity", lambda m: m.weighted_violations, hint=lower),
+        *profiles,
+    ]
+
+
+def _answers(models: Sequence[ModelResult]) -> list[Row]:
+    counts = [model.answers for model in models]
+    return [
+        Row("Prompts", tuple(f"{c.prompts:,}" for c in counts)),
+        Row("Failed", tuple(f"{c.failed:,}" for c in counts), "no answer came"),
+        Row("Empty", tuple(f"{c.empty:,}" for c in counts)),
+        Row("Cut off", tuple(f"{c.truncated:,}" for c in counts), "ran into the token limit"),
+        Row("Verdicts undecided", tuple(f"{c.undecided:,}" for c in counts), "count neither way"),
+        Row(
+            "Mean tokens",
+            tuple(None if c.mean_tokens is None else number(c.mean_tokens) for c in counts),
+        ),
+    ]
+
+
+def _row(
+    models: Sequence[ModelResult], label: str, read: _Read, unit: str = Unit.SHARE, hint: str = ""
+) -> Row:
+    return Row(label, tuple(figure(read(model), unit) for model in models), hint)
+
+
+def _of(model: ModelResult, kind: str) -> RefusalRate | None:
+    return model.harmful if kind == "harmful" else model.benign
+
+
+def _refused(kind: str, who: str) -> _Read:
+    def read(model: ModelResult) -> Estimate | None:
+        rate = _of(model, kind)
+        return None if rate is None else rate.rules if who == "rules" else rate.judge
+
+    return read
+
+
+def _attack(model: ModelResult, name: str) -> Attack:
+    return model.attacks.get(name) or Attack(None)
+
+
+def _names(groups: Iterable[dict[str, Any]]) -> list[str]:
+    """Every key once, in the order in which they first come."""
+    return list(dict.fromkeys(name for group in groups for name in group))
+
+
+def _wins(pairings: Sequence[Pairing]) -> dict[tuple[str, str], Win]:
+    """Every pairing from both sides."""
+    found = {}
+    for pairing in pairings:
+        one, rate = pairing.result, pairing.result.rate
+        turned = Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.count)
+        bias = pairing.position_bias
+        found[pairing.model, pairing.other] = _win(rate, one.wins, one.ties, one.losses, bias)
+        found[pairing.other, pairing.model] = _win(turned, one.losses, one.ties, one.wins, bias)
+    return found
+
+
+def _win(rate: Estimate, wins: int, ties: int, losses: int, bias: float | None) -> Win:
+    heat = round(10 * min(max(rate.value, 0.0), 1.0))
+    return Win(figure(rate), heat, wins, ties, losses, bias)
