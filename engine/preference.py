@@ -25,7 +25,7 @@ from engine.messages import Conversation, Message, without_surrogates
 from engine.rendering import preference_choice, preference_messages
 from engine.settings import RoleModel
 
-__all__ = ["Judge", "Replies", "preference_of_violations"]
+__all__ = ["Judge", "Replies", "answered", "preference_of_violations"]
 
 Replies = tuple[str, str]
 """The first reply and the second."""
@@ -144,7 +144,7 @@ class Judge:
         except GenerationError as error:
             return _Answer(undecided=_overflow(error), reasoning=reasoning)
         self.on_answer(choice, 1)
-        if not _answered(choice, self.smallest_mass):
+        if not answered(choice, self.smallest_mass):
             return _Answer(undecided=Undecided.UNANSWERED, reasoning=reasoning)
         probability = choice.probabilities[0]
         if self.chain_of_thought:
@@ -174,7 +174,8 @@ def preference_of_violations(
     )
 
 
-def _answered(choice: Choice, smallest_mass: float) -> bool:
+def answered(choice: Choice, smallest_mass: float) -> bool:
+    """Whether a judge gave one of the answers offered at all, with probabilities that are numbers."""
     numbers = all(map(isfinite, (*choice.probabilities, choice.mass)))
     return numbers and choice.mass >= smallest_mass
 

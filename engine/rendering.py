@@ -14,10 +14,12 @@ from constitution.schema import Constitution, Principle
 from engine.messages import Conversation, Message
 
 __all__ = [
+    "conflict_messages",
     "critique_request",
     "few_shot_messages",
     "preference_choice",
     "preference_messages",
+    "question_messages",
     "quoted",
     "revision_request",
     "verdict_messages",
@@ -88,6 +90,17 @@ def verdict_messages(
     return (Message("user", text),)
 
 
+def question_messages(question: str, conversation: Conversation) -> Conversation:
+    """A question of one's own about the last turn of `conversation`, to be answered Yes or No."""
+    text = _render(
+        "question.jinja",
+        prompt=conversation[:-1],
+        answer=conversation[-1].content,
+        question=question,
+    )
+    return (Message("user", text),)
+
+
 def preference_messages(
     constitution: Constitution,
     principle: Principle,
@@ -124,6 +137,21 @@ def preference_choice(principle: Principle) -> Message:
             statement=principle.statement,
         ),
     )
+
+
+def conflict_messages(
+    constitution: Constitution, first: Principle, second: Principle, *, swapped: bool
+) -> Conversation:
+    """The judge's question: do two principles pull against each other (A), or not (B)? `swapped`
+    gives the letters to the other answer."""
+    text = _render(
+        "conflict.jinja",
+        preamble=constitution.preamble,
+        first=first.statement,
+        second=second.statement,
+        swapped=swapped,
+    )
+    return (Message("user", text),)
 
 
 def few_shot_messages(constitution: Constitution) -> Conversation:

@@ -1,8 +1,22 @@
 """Advice on a constitution beyond its validity."""
 
+from constitution.lint.conflicts import Conflict, Pair, pairs_that_meet
 from constitution.lint.findings import RULES, Finding, Level, Rule
 from constitution.lint.fixes import fix_text
 from constitution.lint.formats import LintFormat, formatted
-from constitution.lint.linter import lint_file
+from constitution.lint.linter import lint_file, own_principles
 
-__all__ = ["RULES", "Finding", "Level", "LintFormat", "Rule", "fix_text", "formatted", "lint_file"]
+__all__ = [
+    "RULES",
+    "Conflict",
+    "Finding",
+    "Level",
+    "LintFormat",
+    "Pair",
+    "Rule",
+    "fix_text",
+    "formatted",
+    "lint_file",
+    "own_principles",
+    "pairs_that_meet",
+]

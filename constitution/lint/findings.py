@@ -23,6 +23,8 @@ class Rule:
     title: str
     level: Level
     fixable: bool = False
+    judged: bool = False
+    """Found by a judge, so only where one is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ RULES = {
         Rule("SC307", "no description", _A),
         Rule("SC308", "an example whose revision is its answer", _W),
         Rule("SC309", "one principle outweighs all others together", _A),
+        Rule("SC310", "two principles pull against each other", _A, judged=True),
         Rule("SC401", "no schema line for editors", _A, fixable=True),
         Rule("SC402", "a tag listed twice", _W, fixable=True),
         Rule("SC403", "trailing white space", _A, fixable=True),

@@ -1,9 +1,10 @@
 """A constitution's text, looked at as an editor would: beyond valid, is it likely to work?"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from constitution.lint.conflicts import Conflict, conflict_findings
 from constitution.lint.findings import RULES, Finding
 from constitution.lint.principle_rules import principle_findings
 from constitution.lint.whole_rules import whole_findings
@@ -11,7 +12,7 @@ from constitution.loader import constitution_path, load_constitution
 from constitution.schema import Constitution
 from constitution.yaml_source import Location, YamlSource, decode, read_yaml
 
-__all__ = ["lint_file"]
+__all__ = ["lint_file", "own_principles"]
 
 _IGNORE = re.compile(r"#\s*solon:\s*ignore\s+([A-Z0-9, ]+)")
 _SCHEMA_LINE = "# yaml-language-server:"
@@ -21,13 +22,14 @@ def lint_file(
     source: str | Path,
     prompt_tags: frozenset[str] | None = None,
     loaded: Constitution | None = None,
+    conflicts: Iterable[Conflict] = (),
 ) -> list[Finding]:
     """Findings in a file (not in what it extends), in the order they stand there.
 
     A comment `# solon: ignore CODE` silences a code on its line and the next, above a principle's
     first line for the whole principle, and at the top of the file everywhere. `prompt_tags` are
-    those that prompts carry; `loaded` spares loading the file again. Raises InputError as
-    `load_constitution` does.
+    those that prompts carry, `conflicts` what a judge found; `loaded` spares loading the file again.
+    Raises InputError as `load_constitution` does.
     """
     loaded = loaded or load_constitution(source)
     path = constitution_path(source)
@@ -35,11 +37,18 @@ def lint_file(
     parsed = read_yaml(text, str(path))
     places = _places(parsed)
     found = [*whole_findings(parsed, loaded, places, prompt_tags), *_lines(parsed, text)]
+    found += conflict_findings(parsed, places, conflicts)
     for principle in loaded.principles:
         if principle.id in places:
             found += principle_findings(parsed, places[principle.id], principle)
     kept = [finding for finding in found if not _ignored(finding, parsed, text, places)]
     return sorted(kept, key=lambda f: (f.line, f.column, f.rule.code))
+
+
+def own_principles(source: str | Path) -> frozenset[str]:
+    """Ids of the principles that stand in a valid file itself, not in what it extends."""
+    path = constitution_path(source)
+    return frozenset(_places(read_yaml(decode(path.read_bytes(), str(source)), str(path))))
 
 
 def _places(source: YamlSource) -> dict[str, Location]:

@@ -8,9 +8,10 @@ import typer
 
 from constitution.lint import LintFormat
 from constitution.problems import InputError, Problem
+from scripts.commands import options as o
 
 if TYPE_CHECKING:
-    from constitution.lint import Finding
+    from constitution.lint import Conflict, Finding
 
 __all__ = ["check"]
 
@@ -32,19 +33,29 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 if there is any advice.")
     ] = False,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC", help="Ask a model, too, which principles pull against each other."
+        ),
+    ] = None,
+    chat_template: o.ChatTemplate = None,
 ) -> None:
     """Say what is wrong with each file, and what could be better; exit 2 for what is wrong."""
     from constitution.lint import formatted
     from engine.report.wording import visible
 
     tags = _prompt_tags(prompts) if prompts else None
+    conflicts = _conflicts(files, judge, chat_template) if judge is not None else {}
     problems: list[Problem] = []
     findings: list[Finding] = []
     for file in files:
         try:
             if fix:
                 _mend(file)
-            findings += _checked(file, tags, told=format is LintFormat.TEXT)
+            findings += _checked(
+                file, tags, conflicts.get(file, []), told=format is LintFormat.TEXT
+            )
         except InputError as error:
             problems += error.problems
     if text := formatted(findings, format):
@@ -55,14 +66,16 @@ def check(
         raise typer.Exit(1)
 
 
-def _checked(file: str, tags: frozenset[str] | None, *, told: bool) -> "list[Finding]":
+def _checked(
+    file: str, tags: frozenset[str] | None, conflicts: "list[Conflict]", *, told: bool
+) -> "list[Finding]":
     """The findings of a file that is valid; with `told` a line that says so."""
     from constitution.lint import lint_file
     from constitution.loader import load_constitution
     from engine.report.wording import visible
 
     loaded = load_constitution(file)
-    findings = lint_file(file, tags, loaded)
+    findings = lint_file(file, tags, loaded, conflicts)
     if told:
         count, tests = len(loaded.principles), sum(len(p.tests) for p in loaded.principles)
         line = (
@@ -96,6 +109,14 @@ def _prompt_tags(prompts: str) -> frozenset[str]:
     from engine.prompts import open_prompts
 
     return frozenset(tag for prompt in open_prompts(Path(prompts)) for tag in prompt.tags)
+
+
+def _conflicts(
+    files: list[str], judge: str, chat_template: Path | None
+) -> "dict[str, list[Conflict]]":
+    from scripts.commands.constitution_check_judge import conflicts_by_file
+
+    return conflicts_by_file(files, judge, chat_template)
 
 
 def _lines(visible: "Callable[[str], str]", text: str) -> str:

@@ -187,7 +187,7 @@ def codes(findings):
 
 def test_the_corpus_is_large_and_covers_every_rule():
     assert len(CORPUS) >= 60
-    assert {code for code, _ in CORPUS} == RULES.keys()
+    assert {code for code, _ in CORPUS} == {rule.code for rule in RULES.values() if not rule.judged}
 
 
 def test_the_guide_lists_every_rule():
