@@ -10,9 +10,9 @@ from constitution.schema import Constitution, Principle
 from engine.generators.base import Choice, Generator
 from engine.messages import Conversation
 from engine.records import Verdict
-from engine.rendering import verdict_messages
+from engine.rendering import question_messages, verdict_messages
 
-__all__ = ["VERDICT_CHOICES", "judge_answer"]
+__all__ = ["VERDICT_CHOICES", "ask_about_answer", "judge_answer"]
 
 VERDICT_CHOICES = ("Yes", "No")
 
@@ -47,6 +47,22 @@ async def judge_answer(
         reason=reason,
     )
     return verdict, choice
+
+
+async def ask_about_answer(
+    judge: Generator,
+    question: str,
+    conversation: Conversation,
+    *,
+    smallest_mass: float = 0.05,
+    priority: int = 0,
+) -> tuple[float | None, str | None]:
+    """The probability that the answer to `question`, about the last turn of `conversation`, is Yes;
+    or None, and why. Raises as `judge_answer` does."""
+    messages = question_messages(question, conversation)
+    choice = await judge.choose(messages, VERDICT_CHOICES, priority=priority)
+    reason = _why_unanswered(choice, smallest_mass)
+    return (choice.probabilities[0] if reason is None else None), reason
 
 
 def _why_unanswered(choice: Choice, smallest_mass: float) -> str | None:
