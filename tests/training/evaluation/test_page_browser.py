@@ -1,0 +1,205 @@
+"""The evaluation's page in a real browser: it filters and searches, and runs nothing planted."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.engine.chromium import CHROMIUM, Page, open_page
+from tests.training.evaluation.rich_results import rich_results
+from training.evaluation.page import evaluation_page
+from training.evaluation.page.samples import samples_shown
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
+
+RESULTS = rich_results()
+SHOWN = "[...document.querySelectorAll('.sample:not([hidden])')]"
+IDS = f"{SHOWN}.map((one) => one.querySelector('.provenance').textContent)"
+CHOOSE = """(() => {{
+  const field = document.querySelector('.filters').elements[{name}];
+  field.value = {value};
+  field.dispatchEvent(new Event('input', {{bubbles: true}}));
+}})()"""
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("evaluation") / "evaluation.html"
+    path.write_text(evaluation_page(RESULTS), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def visit(path, tmp_path):
+    """Run an async check against the loaded page; nothing but the page was asked for."""
+
+    def run(check: Callable[[Page], Awaitable[None]]) -> None:
+        async def visiting() -> None:
+            async with open_page(tmp_path / "profile") as page:
+                await page.load(path)
+                await check(page)
+                asked = {re.sub("#.*", "", url) for url in page.requests}
+                assert asked == {path.resolve().as_uri()}
+                assert page.complaints == []
+
+        asyncio.run(visiting())
+
+    return run
+
+
+async def choose(page: Page, **values: str) -> list[str]:
+    """Set filters; the ids of the samples that are then shown."""
+    for name, value in values.items():
+        await page.evaluate(CHOOSE.format(name=json.dumps(name), value=json.dumps(value)))
+    return await page.evaluate(IDS)
+
+
+def matching(checkpoint="", principle="", outcome="", name="") -> list[str]:
+    """The same, by the samples themselves."""
+    found = []
+    for shown in samples_shown(RESULTS.samples, [model.name for model in RESULTS.models]):
+        for one in shown.answers:
+            verdicts = [v for v in one.verdicts if v.verdict.principle == principle]
+            outcomes = {o for v in verdicts for o in v.outcomes} if principle else one.outcomes
+            fits = (not outcome or outcome in outcomes) and (not principle or verdicts)
+            if fits and checkpoint in ("", one.answer.model) and name in ("", shown.sample.set):
+                found.append(shown.sample.id)
+                break
+    return found
+
+
+def test_nothing_planted_runs_and_nothing_is_asked_for(visit):
+    async def check(page):
+        for _ in range(3):
+            await asyncio.sleep(0.1)
+            assert await page.evaluate("document.title") == "sft and dpo against base · Solon"
+        assert await page.evaluate("document.querySelectorAll('img, iframe, link').length") == 0
+        assert await page.evaluate("document.querySelectorAll('script').length") == 1
+        assert await page.evaluate("document.body.textContent.includes('onerror=')")
+
+    visit(check)
+
+
+def test_filters_narrow_the_answers(visit):
+    async def check(page):
+        everything = await page.evaluate(IDS)
+        assert everything == [sample.id for sample in RESULTS.samples]
+        broken = await choose(page, principle="no-preaching", outcome="broken")
+        assert broken == matching(principle="no-preaching", outcome="broken")
+        assert 0 < len(broken) < len(everything)
+        mine = await choose(page, checkpoint="base")
+        assert mine == matching("base", "no-preaching", "broken") and len(mine) < len(broken)
+        assert await page.evaluate("document.querySelector('output').value") == f"{len(mine)} of 40"
+        assert await page.evaluate("location.hash.includes('principle=no-preaching')")
+        await page.evaluate("document.querySelector('.filters button').click()")
+        await asyncio.sleep(0.1)
+        assert await page.evaluate(IDS) == everything
+        for outcome in ("kept", "broken", "undecided", "refused", "truncated", "changed", "mended"):
+            assert await choose(page, outcome=outcome) == matching(outcome=outcome) != []
+        refused = await choose(page, outcome="refused", set="harmful")
+        assert refused == matching(outcome="refused", name="harmful") != []
+
+    visit(check)
+
+
+def test_search_finds_words_inside_closed_samples(visit):
+    async def check(page):
+        await page.press("/")
+        assert await page.evaluate("document.activeElement.name") == "text"
+        await page.call("Input.insertText", text="BURGLAR immune")
+        texts = await page.evaluate(f"{SHOWN}.map((one) => one.textContent.toLowerCase())")
+        assert 0 < len(texts) < 40 and all("burglar" in t and "immune" in t for t in texts)
+        assert await page.evaluate("CSS.highlights.get('found').size") > 0
+        await page.call("Input.insertText", text=" no-such-word")
+        assert await page.evaluate(IDS) == []
+        assert await page.evaluate("document.getElementById('nothing').checkVisibility()")
+
+    visit(check)
+
+
+def test_a_principle_leads_to_its_answers(visit):
+    async def check(page):
+        await page.evaluate("document.querySelector('a.jump').click()")
+        await asyncio.sleep(0.2)
+        chosen = await page.evaluate("document.querySelector('.filters').elements.principle.value")
+        assert chosen == "no-physical-harm"
+        assert await page.evaluate(IDS) == matching(principle=chosen)
+
+    visit(check)
+
+
+def test_keys_move_and_open(visit):
+    async def check(page):
+        await page.press("j")
+        await page.press("j")
+        await page.press("k")
+        focused = "document.activeElement.closest('.sample')"
+        assert await page.evaluate(f"{focused} === {SHOWN}[0]")
+        await page.evaluate("document.activeElement.click()")
+        assert await page.evaluate(f"{focused}.querySelector('.answers').checkVisibility()")
+
+    visit(check)
+
+
+def test_drawings_and_figures_are_seen(visit):
+    async def check(page):
+        for selector, least in (
+            (".plane .point", 3),
+            (".bars .rate", 12),
+            (".heat", 6),
+            (".flagged", 2),
+        ):
+            assert await page.evaluate(f"document.querySelectorAll('{selector}').length") >= least
+        widths = "[...document.querySelectorAll('.bars .rate')].map((b) => b.clientWidth)"
+        assert min(await page.evaluate(widths)) > 50
+        color = "getComputedStyle(document.querySelector('.note.error strong')).color"
+        assert await page.evaluate(color) == "rgb(164, 38, 44)"
+
+    visit(check)
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_sideways(visit, width, scheme):
+    async def check(page):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        await page.call("Emulation.setEmulatedMedia", media="screen", features=[feature])
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        await page.call("Emulation.setDeviceMetricsOverride", **size)
+        await page.evaluate("document.querySelectorAll('details').forEach((d) => d.open = true)")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+    visit(check)
+
+
+def test_a_printed_page_cuts_nothing_off(visit):
+    async def check(page):
+        await page.call("Emulation.setEmulatedMedia", media="print")
+        size = {"width": 700, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        await page.call("Emulation.setDeviceMetricsOverride", **size)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 700
+
+    visit(check)
+
+
+def test_tables_and_answers_are_there_without_javascript(path, tmp_path):
+    async def check():
+        async with open_page(tmp_path / "profile") as page:
+            await page.call("Emulation.setScriptExecutionDisabled", value=True)
+            await page.load(path)
+            document = (await page.call("DOM.getDocument", depth=0))["root"]["nodeId"]
+
+            async def count(selector):
+                found = await page.call("DOM.querySelectorAll", nodeId=document, selector=selector)
+                return len(found["nodeIds"])
+
+            assert await count("tbody tr") >= 40
+            assert await count(".sample > summary") == 40
+            assert await count("form.filters:not([hidden])") == 0
+
+    asyncio.run(check())
