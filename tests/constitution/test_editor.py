@@ -1,9 +1,12 @@
-"""What an editor shows by the schema, asked of yaml-language-server where it is installed
-(`npm install yaml-language-server`, its `node_modules/.bin` on the PATH)."""
+"""What an editor shows by the schema, asked of yaml-language-server: the one on the PATH, or else
+the npm package, installed once into the user's cache."""
 
 import json
+import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -12,16 +15,48 @@ from constitution.json_schema import SCHEMA_FILE
 
 LIBRARY = SCHEMA_FILE.parent / "library"
 HEAD = "# yaml-language-server: $schema=../constitution.schema.json\n"
-SERVER = shutil.which("yaml-language-server")
-pytestmark = pytest.mark.skipif(SERVER is None, reason="no yaml-language-server on the PATH")
+VERSION = "2.0.0"
+pytestmark = pytest.mark.slow
+
+
+def server():
+    """The language server's command; skips, saying why, where there is none and none to be had."""
+    if found := shutil.which("yaml-language-server"):
+        return found
+    if not (shutil.which("node") and (npm := shutil.which("npm"))):
+        pytest.skip("neither yaml-language-server nor node and npm are on the PATH")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = home / "solon-tests" / f"yaml-language-server-{VERSION}"
+    if not place.is_dir():
+        install(npm, place)
+    return str(place / "node_modules" / ".bin" / "yaml-language-server")
+
+
+def install(npm, place):
+    """The whole package, or nothing and a skip."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=place.parent))
+    except OSError as error:
+        pytest.skip(f"no folder for yaml-language-server: {error}")
+    options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--loglevel=error")
+    command = [npm, "install", *options, f"--prefix={folder}", f"yaml-language-server@{VERSION}"]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=folder)
+        folder.rename(place)
+    except (OSError, subprocess.SubprocessError) as error:
+        if not place.is_dir():  # another process was no faster
+            pytest.skip(f"npm cannot install yaml-language-server {VERSION}: {error}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Editor:
     """A client of the language server protocol, as small as these questions allow."""
 
-    def __init__(self):
+    def __init__(self, command):
         self.server = subprocess.Popen(
-            [SERVER, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [command, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         self.number = 0
         capabilities = {"textDocument": {"hover": {"contentFormat": ["plaintext"]}}}
@@ -38,6 +73,7 @@ class Editor:
         while line := self.server.stdout.readline().strip():
             name, _, value = line.partition(b":")
             size = int(value) if name.lower() == b"content-length" else size
+        assert size, "the language server has ended"
         message = json.loads(self.server.stdout.read(size))
         if "id" in message and "method" in message:
             items = message["params"].get("items", ()) if "params" in message else ()
@@ -77,7 +113,7 @@ class Editor:
 
 @pytest.fixture(scope="module")
 def editor():
-    opened = Editor()
+    opened = Editor(server())
     yield opened
     opened.server.kill()
     opened.server.communicate()
@@ -112,3 +148,16 @@ def test_a_key_tells_what_it_is_for(editor):
     told = json.dumps(editor.at("hover", "d.yaml", text, "state"))
     assert "does or does not do" in told
     assert "does not help anyone hurt people" in told
+    text += "    applies_to: {tags: [law]}\n"
+    told = json.dumps(editor.at("hover", "e.yaml", text, "applies"))
+    assert "Which prompts and stakeholders this concerns." in told
+
+
+def test_a_key_that_is_not_there_is_completed_with_what_it_is_for(editor):
+    text = HEAD + "name: x\nprinciples:\n  - id: a\n    statement: b\n    \n"
+    found = editor.at("completion", "f.yaml", text, "statement: b\n    ")
+    items = {item["label"]: item for item in found["items"]}
+    missing = {"critique", "revision", "preference", "weight", "severity", "tags", "applies_to"}
+    assert missing <= items.keys()
+    assert {"id", "statement"}.isdisjoint(items)
+    assert "Sampling weight" in json.dumps(items["weight"]["documentation"])
