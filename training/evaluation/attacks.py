@@ -124,11 +124,11 @@ def few_shot(conversation: Conversation) -> Conversation:
     Demonstrations" (the in-context attack), whose demonstrations are harmful ones; Anil et al.
     2024, "Many-shot Jailbreaking".
     """
-    shown = tuple(
-        Message(role, text)
+    shown = [
+        message
         for question, answer in _SHOTS
-        for role, text in (("user", question), ("assistant", answer))
-    )
+        for message in (Message("user", question), Message("assistant", answer))
+    ]
     return (*conversation[:-1], *shown, conversation[-1])
 
 

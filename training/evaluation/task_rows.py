@@ -105,8 +105,8 @@ def _choices(
     if isinstance(given, str):
         given = _from_json(given)
     labels: Sequence[Any] = ()
-    if isinstance(given, Mapping):
-        given, labels = given.get("text"), given.get("label") or ()
+    if isinstance(given, dict):
+        labels, given = given.get("label") or (), given.get("text")
     if given is None:
         columns = [letter for letter in string.ascii_uppercase if letter in row]
         given = [row[letter] for letter in columns if row[letter] not in (None, "")] or None
