@@ -20,7 +20,6 @@ __all__ = [
     "preference_choice",
     "preference_messages",
     "question_messages",
-    "question_messages",
     "quoted",
     "revision_request",
     "verdict_messages",
@@ -87,17 +86,6 @@ def verdict_messages(
         prompt=conversation[:-1],
         answer=conversation[-1].content,
         statement=principle.statement,
-    )
-    return (Message("user", text),)
-
-
-def question_messages(question: str, conversation: Conversation) -> Conversation:
-    """A question of one's own about the last turn of `conversation`, to be answered Yes or No."""
-    text = _render(
-        "question.jinja",
-        prompt=conversation[:-1],
-        answer=conversation[-1].content,
-        question=question,
     )
     return (Message("user", text),)
 
