@@ -12,6 +12,7 @@ from scripts.commands.answer import answer
 from scripts.commands.compare import compare
 from scripts.commands.constitution import app as constitution_app
 from scripts.commands.export import export
+from scripts.commands.judge import app as judge_app
 from scripts.commands.label import label
 from scripts.commands.report import report
 from scripts.commands.revise import revise
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(constitution_app, name="constitution")
 app.add_typer(train_app, name="train")
+app.add_typer(judge_app, name="judge")
 app.command("try")(try_one)
 app.command()(revise)
 app.command()(label)

@@ -1,21 +1,17 @@
 """`solon label --validate`: how often a judge prefers the better of two replies."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 
-from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
-from engine.cached_generator import CachedGenerator
-from engine.completion_cache import CompletionCache
-from engine.generators.base import Generator
 from engine.jsonl_store import write_json_atomic
 from engine.report.wording import percent
 from engine.settings import RoleModel
+from scripts.commands.kept_judge import only_principle, started_judge
 from scripts.commands.label_run import JudgeOptions
 from scripts.commands.terminal import (
     all_problems,
@@ -86,16 +82,13 @@ def validate_into(
 
 def _rules(constitution: str | None, principle: str | None) -> Constitution:
     """The principles to ask about. Raises InputError for a principle that is not there."""
-    rules = load_constitution(constitution) if constitution else HELPFUL_HONEST_HARMLESS
-    if principle is None:
-        return rules
-    try:
-        chosen = rules.principle(principle)
-    except KeyError as error:
-        known = ", ".join(p.id for p in rules.principles)
-        what = f"{rules.name} has no principle `{principle}`"
-        raise InputError(Problem("--principle", what, f"it has: {known}")) from error
-    return rules.model_copy(update={"principles": (chosen,)})
+    if constitution:
+        return only_principle(constitution, principle)
+    known = HELPFUL_HONEST_HARMLESS.principles[0].id
+    if principle not in (None, known):
+        what = f"without --constitution there is no principle `{principle}`"
+        raise InputError(Problem("--principle", what, f"add --constitution, or name {known}"))
+    return HELPFUL_HONEST_HARMLESS
 
 
 async def _figures(
@@ -105,18 +98,9 @@ async def _figures(
     validation: Validation,
     on_progress: Callable[[int], None],
 ) -> JudgeFigures:
-    with ExitStack() as stack:
-        generator: Generator = judge.generator
-        if out:
-            out.mkdir(parents=True, exist_ok=True)
-            cache = stack.enter_context(CompletionCache(out / "completions.sqlite"))
-            generator = CachedGenerator(generator, cache)
-        await generator.start()
-        try:
-            judge = replace(judge, generator=generator)
-            return await validate_judge(comparisons, judge, validation, on_progress)
-        finally:
-            await generator.close()
+    async with started_judge(judge.generator, out) as generator:
+        asked = replace(judge, generator=generator)
+        return await validate_judge(comparisons, asked, validation, on_progress)
 
 
 def _print(figures: JudgeFigures, console: Console) -> None:

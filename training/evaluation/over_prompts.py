@@ -38,7 +38,9 @@ def kappa_over_prompts(
     if kappa is None:
         return None
     drawn = _draws(prompts, seed)
-    cells = numpy.stack([[s and y, s and not y, y and not s] for s, y in zip(said, labels, strict=True)], 1)
+    cells = numpy.stack(
+        [[s and y, s and not y, y and not s] for s, y in zip(said, labels, strict=True)], 1
+    )
     both, only_said, only_label = (drawn @ cells[row] for row in range(3))
     return _estimate(kappa, _kappas(both, only_said, only_label, drawn.sum(axis=1)), prompts)
 

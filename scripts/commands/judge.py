@@ -1,0 +1,134 @@
+"""`solon judge`: is a judge worth its word? Fit a classifier, hold any judge against people."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Independent judges, and how far any judge agrees with people.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+_ROWS, _ASKED = "The labelled answers", "What a language model is asked"
+
+Labels = Annotated[
+    list[str],
+    typer.Argument(
+        help="Answers that people labelled: JSONL, JSON, CSV, Parquet, a saved dataset or hf:NAME.",
+        show_default=False,
+    ),
+]
+PromptColumn = Annotated[
+    str, typer.Option(help="Column of the prompt; rows may have none.", rich_help_panel=_ROWS)
+]
+AnswerColumn = Annotated[str, typer.Option(help="Column of the answer.", rich_help_panel=_ROWS)]
+LabelColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column of the label: true or false, or from 0 to 1 (label). Of several, the mean.",
+        rich_help_panel=_ROWS,
+    ),
+]
+Threshold = Annotated[
+    float,
+    typer.Option(
+        min=0, max=1, help="A label is true from here on, if graded.", rich_help_panel=_ROWS
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Only the first N usable rows of each file.", rich_help_panel=_ROWS
+    ),
+]
+
+
+@app.command()
+def fit(
+    labels: Labels,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write (JSON).")],
+    name: Annotated[str | None, typer.Option(help="What to call it; the file's name.")] = None,
+    prompt_column: PromptColumn = "prompt",
+    answer_column: AnswerColumn = "answer",
+    label_column: LabelColumn = None,
+    threshold: Threshold = 0.5,
+    limit: Limit = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file of --out.")
+    ] = False,
+) -> None:
+    """Fit a small text classifier to labelled answers, and tell how good it is on unseen prompts."""
+    from scripts.commands.judge_run import LabelFiles, fit_into
+
+    given = LabelFiles(
+        labels, prompt_column, answer_column, tuple(label_column or ["label"]), threshold, limit
+    )
+    fit_into(given, out, name or out.stem, overwrite=overwrite)
+
+
+@app.command()
+def calibrate(
+    labels: Labels,
+    judge: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="A generator, classifier:FILE, transformers-classifier:PATH[,label=NAME] or "
+            "rules:refusal.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Keep the answers, calibration.json and a curve here."),
+    ] = None,
+    constitution: Annotated[
+        str | None,
+        typer.Option(
+            "--constitution",
+            "-c",
+            help="Labels are true where this one's --principle is broken.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    principle: Annotated[
+        str | None, typer.Option(metavar="ID", help="Its id.", rich_help_panel=_ASKED)
+    ] = None,
+    question: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Labels are true where the answer to this is yes: 'Is the reply harmful?'",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    chat_template: Annotated[
+        Path | None,
+        typer.Option(
+            help="A Jinja file, for models without a chat template.", rich_help_panel=_ASKED
+        ),
+    ] = None,
+    prompt_column: PromptColumn = "prompt",
+    answer_column: AnswerColumn = "answer",
+    label_column: LabelColumn = None,
+    threshold: Threshold = 0.5,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Figures for each value of it too; for each file, if there are several.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = None,
+    limit: Limit = None,
+) -> None:
+    """Hold a judge's probabilities against people's labels: agreement, curve, best threshold."""
+    from scripts.commands.judge_run import AskedOf, LabelFiles, calibrate_into
+
+    given = LabelFiles(
+        labels, prompt_column, answer_column, tuple(label_column or ["label"]), threshold, limit, by
+    )
+    calibrate_into(given, AskedOf(judge, constitution, principle, question, chat_template), out)

@@ -1,0 +1,110 @@
+"""What `solon judge` prints: figures with their intervals, and a reliability curve in bars."""
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from engine.report.wording import percent
+from training.evaluation.intervals import Estimate
+from training.evaluation.judge_calibration import Agreement, JudgeCalibration
+from training.evaluation.labelled_answers import LabelledAnswers
+
+__all__ = ["print_calibration", "print_fit"]
+
+_BAR = 20
+
+
+def print_fit(data: LabelledAnswers, found: JudgeCalibration, file: str, console: Console) -> None:
+    """What cross-validation says of a fitted classifier."""
+    console.print(f"{file}: fitted to all answers; the figures are of five-fold cross-validation,")
+    console.print("no prompt on both sides")
+    print_calibration(data, found, console)
+
+
+def print_calibration(data: LabelledAnswers, found: JudgeCalibration, console: Console) -> None:
+    """A line for each figure, a table of the curve, and one of the groups."""
+    for line in _lines(data, found):
+        console.print(line)
+    if found.curve:
+        console.print(_curve(found))
+    if found.groups:
+        console.print(_groups(found))
+
+
+def _lines(data: LabelledAnswers, found: JudgeCalibration) -> list[str]:
+    of, best = found.overall, found.best_threshold
+    prompts = len({one.prompt_key for one in data.answers})
+    lines = [
+        f"answers        {len(data.answers):,} to {prompts:,} prompts, {percent(data.base_rate)} "
+        f"labelled true; the judge says yes to {percent(of.said if of.answers else None)}",
+        f"accuracy       {_share(of.accuracy)}",
+        f"               of people's yes {_share(of.found)}; of their no {_share(of.spared)}",
+        f"Cohen's kappa  {_number(of.kappa)} (0 is chance, 1 perfect)",
+        f"AUC            {_number(of.auc)} (0.5 is chance, 1 perfect)",
+    ]
+    if found.rank_correlation is not None:
+        lines.append(f"Spearman       {found.rank_correlation:.2f} with the graded labels")
+    if found.curve:
+        lines.append(
+            f"calibration    expected error {found.curve.error:.3f}, Brier {found.curve.brier:.3f}"
+        )
+    if best:
+        lines.append(
+            f"best cut       {best.value:.3f}: accuracy {percent(best.accuracy)}, kappa "
+            f"{best.kappa:.2f} (chosen on these)"
+        )
+    told = ", ".join(f"{reason} {count:,}" for reason, count in found.undecided.most_common())
+    lines.append(f"undecided      {found.undecided.total():,}{f' ({told})' if told else ''}")
+    dropped = ", ".join(f"{reason} {count:,}" for reason, count in data.dropped.most_common())
+    lines.append(f"rows dropped   {data.dropped.total():,}{f' ({dropped})' if dropped else ''}")
+    return lines
+
+
+def _curve(found: JudgeCalibration) -> Table:
+    table = _table("judge says", "answers", "people say yes", "95 % interval", "")
+    for one in found.curve.bins if found.curve else ():
+        low, high = one.interval
+        bar = "█" * round(one.observed * _BAR)
+        table.add_row(
+            f"{one.predicted:.0%}",
+            f"{one.count:,}",
+            f"{one.observed:.0%}",
+            f"{low:.0%} to {high:.0%}",
+            bar,
+        )
+    return table
+
+
+def _groups(found: JudgeCalibration) -> Table:
+    table = _table("group", "answers", "people yes", "judge yes", "accuracy", "kappa", "AUC")
+    for name, of in found.groups.items():
+        table.add_row(name or "(none)", *_cells(of))
+    return table
+
+
+def _cells(of: Agreement) -> list[str]:
+    kappa, auc = (f"{one.value:.2f}" if one else "–" for one in (of.kappa, of.auc))
+    return [
+        f"{of.answers:,}",
+        percent(of.base_rate),
+        percent(of.said),
+        _share(of.accuracy),
+        kappa,
+        auc,
+    ]
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column(first, overflow="fold")
+    for name in others:
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    return table
+
+
+def _share(of: Estimate | None) -> str:
+    return f"{of.value:.0%} [{of.low:.0%}, {of.high:.0%}]" if of else "–"
+
+
+def _number(of: Estimate | None) -> str:
+    return f"{of.value:.2f} [{of.low:.2f}, {of.high:.2f}]" if of else "–"

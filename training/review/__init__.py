@@ -1,0 +1,1 @@
+"""What people make of a run: replies to review out, verdicts back, and how far they agree."""

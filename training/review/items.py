@@ -1,0 +1,150 @@
+"""What a reviewer is asked: two replies to compare, or a reply that may break a critical principle.
+
+An item's id is a hash of what it shows, and the id decides which reply is shown first and when:
+reviewers cannot tell which one the judge chose, and the verdicts find their way back without a
+key.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+from constitution.problems import InputError, Problem
+from constitution.schema import Severity
+from engine.label_records import LabelledPair, LabelRecord
+from engine.messages import Conversation
+from engine.records import Outcome, Record
+from engine.report.run_files import (
+    read_label_records,
+    read_manifest,
+    read_principle_texts,
+    read_records,
+    run_kind,
+)
+from training.datasets import Row, preference_row
+from training.preferences import label_preference_rows
+
+__all__ = ["VERDICTS", "Queue", "ReviewItem", "escalation_id", "pair_item", "review_items"]
+
+Queue = Literal["pairs", "escalated"]
+"""Pairs of replies, or final answers that still break a critical principle."""
+
+VERDICTS: Mapping[Queue, tuple[str, str, str]] = {
+    "pairs": ("A", "B", "equal"),
+    "escalated": ("breaks", "keeps", "unclear"),
+}
+"""What a reviewer may say; the last of each decides nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewItem:
+    """One question to a reviewer.
+
+    `replies` are two in the order in which they are shown, A and B, or the one that was escalated.
+    `label` is the verdict that the training data holds now, and `labels` the judge's under each
+    principle (None: it gave none).
+    """
+
+    id: str
+    queue: Queue
+    record: str
+    prompt: Conversation
+    replies: tuple[str, ...]
+    principles: tuple[str, ...]
+    label: str | None
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
+    """Every item of a run, in the order of its records. Raises InputError if it has no such queue."""
+    if run_kind(read_manifest(run)) == "label":
+        if queue == "escalated":
+            remedy = "leave --queue out, or name a run of `solon revise`"
+            raise InputError(Problem(str(run), "is a label run: it escalates nothing", remedy))
+        for labelled in read_label_records(run):
+            yield from _labelled_items(labelled)
+        return
+    texts = read_principle_texts(run)
+    critical = {name for name, text in texts.items() if text.severity == Severity.CRITICAL}
+    for record in read_records(run):
+        if queue == "escalated":
+            yield from _escalated_items(record, critical)
+        elif record.outcome is Outcome.REVISED and (row := preference_row(record)):
+            yield pair_item(row, record.prompt)
+
+
+def pair_item(row: Row, prompt: Conversation = ()) -> ReviewItem:
+    """The item of a preference row; swapping `chosen` and `rejected` changes its label alone."""
+    chosen, rejected = row["chosen"][0]["content"], row["rejected"][0]["content"]
+    first, second = sorted((chosen, rejected))
+    id = _hashed("pair", row["id"], first, second)
+    if int(id[-1], 16) % 2:
+        first, second = second, first
+    label = "A" if first == chosen else "B"
+    principles = tuple(dict.fromkeys(row["principles"]))
+    return ReviewItem(
+        id=id,
+        queue="pairs",
+        record=row["id"],
+        prompt=prompt,
+        replies=(first, second),
+        principles=principles,
+        label=label,
+        labels=dict.fromkeys(principles, label),
+    )
+
+
+def escalation_id(record: str, reply: str, principle: str) -> str:
+    """The id of the question whether `reply` breaks `principle`."""
+    return _hashed("escalated", record, reply, principle)
+
+
+def _labelled_items(record: LabelRecord) -> Iterator[ReviewItem]:
+    pairs = (pair for pair in record.labelled if pair.probability is not None)
+    for pair, row in zip(pairs, label_preference_rows(record), strict=True):
+        item = pair_item(row, record.prompt)
+        first_is_a = record.samples[pair.first].text == item.replies[0]
+        yield replace(item, labels=_judged(pair, first_is_a))
+
+
+def _judged(pair: LabelledPair, first_is_a: bool) -> dict[str, str | None]:
+    """Principle to the reply that the judge found better under it, of those it could decide."""
+    found: dict[str, str | None] = {}
+    for preference in pair.preferences:
+        probability = preference.probability
+        if preference.undecided is None and probability is not None:
+            first_better = probability > 0.5
+            label = "A" if first_better == first_is_a else "B"
+            found[preference.principle] = None if probability == 0.5 else label
+    return found
+
+
+def _escalated_items(record: Record, critical: set[str]) -> Iterator[ReviewItem]:
+    if not record.escalate:
+        return
+    verdicts = {verdict.principle: verdict for verdict in record.final_verdicts}
+    for principle in [p for p in record.unresolved if p in critical] or record.unresolved:
+        verdict = verdicts.get(principle)
+        broken = verdict is not None and verdict.violates
+        label = "breaks" if broken else None
+        yield ReviewItem(
+            id=escalation_id(record.id, record.final, principle),
+            queue="escalated",
+            record=record.id,
+            prompt=record.prompt,
+            replies=(record.final,),
+            principles=(principle,),
+            label=label,
+            labels={principle: label},
+        )
+
+
+def _hashed(*parts: str) -> str:
+    """24 hex digits; every part is told apart from the next."""
+    digest = blake2b(digest_size=12)
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()
