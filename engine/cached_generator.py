@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from engine.completion_cache import CompletionCache, choice_key, completion_key
-from engine.generators.base import Capacity, Choice, Completion, Generator, Request
+from engine.completion_cache import CompletionCache, choice_key, completion_key, score_key
+from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
 from engine.messages import Conversation
 
 __all__ = ["CachedGenerator", "CallCounts"]
 
-Answer = TypeVar("Answer", Completion, Choice)
+Answer = TypeVar("Answer", Completion, Choice, Score)
 
 
 @dataclass(slots=True)
@@ -89,6 +89,18 @@ class CachedGenerator:
             self._cache.put_choice,
         )
 
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """The score, from the cache if it is there."""
+        key = score_key(self.fingerprint, messages)
+        cached = await self._look_up(key, self._cache.get_score)
+        if cached is not None:
+            return cached
+        score = await self._ask(
+            key, lambda: self._generator.score(messages, priority=priority), self._cache.put_score
+        )
+        self.counts.prompt_tokens += len(score.logprobs)
+        return score
+
     async def _look_up(self, key: bytes, get: Callable[[bytes], Answer | None]) -> Answer | None:
         """The cached answer, after any equal request in flight; None makes the caller generate."""
         answer = get(key)
@@ -111,7 +123,8 @@ class CachedGenerator:
             put(key, answer)
         self.counts.generated_requests += 1
         self.counts.prompt_tokens += answer.prompt_tokens
-        self.counts.cached_prompt_tokens += answer.cached_tokens
+        if not isinstance(answer, Score):
+            self.counts.cached_prompt_tokens += answer.cached_tokens
         return answer
 
     @contextmanager

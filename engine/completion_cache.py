@@ -15,13 +15,13 @@ from sys import intern
 from types import TracebackType
 from typing import Literal, TypeVar
 
-from engine.generators.base import Choice, Completion, Request, Sampling
+from engine.generators.base import Choice, Completion, Request, Sampling, Score
 from engine.messages import Conversation, TokenIds
 from engine.sqlite_store import SqliteStore
 
-__all__ = ["CacheCounts", "CompletionCache", "choice_key", "completion_key"]
+__all__ = ["CacheCounts", "CompletionCache", "choice_key", "completion_key", "score_key"]
 
-Answer = TypeVar("Answer", Completion, Choice)
+Answer = TypeVar("Answer", Completion, Choice, Score)
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class CacheCounts:
 
 
 class CompletionCache:
-    """Completions and choices by key; `path` None keeps them in memory, for as long as it lives.
+    """Completions, choices and scores by key; `path` None keeps them in memory, for as long as it lives.
 
     Raises InputError on a file that is damaged or not ours. A failed write, such as StorageFull,
     is raised by the next `put_*`, `flush` or `close`.
@@ -60,6 +60,14 @@ class CompletionCache:
     def put_choice(self, key: bytes, choice: Choice) -> None:
         """Keep a choice; `get_choice` sees it at once."""
         self._put(key, _encode_choice(choice))
+
+    def get_score(self, key: bytes) -> Score | None:
+        """The score put under a `score_key`."""
+        return self._get(key, _decode_score)
+
+    def put_score(self, key: bytes, score: Score) -> None:
+        """Keep a score; `get_score` sees it at once."""
+        self._put(key, _encode_score(score))
 
     def flush(self) -> None:
         """Return when everything put before is on file."""
@@ -112,6 +120,15 @@ def choice_key(fingerprint: str, messages: Conversation, choices: tuple[str, ...
     """Identity of one question about the next turn of a conversation."""
     parts = [b"choice", _utf8(fingerprint), str(len(choices)).encode()]
     return _digest(parts + [_utf8(choice) for choice in choices], messages)
+
+
+def score_key(fingerprint: str, messages: Conversation) -> bytes:
+    """Identity of one answer to be scored; its own tokens move the score, where it has them."""
+    tokens = messages[-1].tokens
+    parts = [b"score", _utf8(fingerprint)]
+    if tokens is not None:
+        parts += [_utf8(tokens.tokenizer), struct.pack(f"<{len(tokens.ids)}I", *tokens.ids)]
+    return _digest(parts, messages)
 
 
 def _digest(parts: list[bytes], messages: Conversation) -> bytes:
@@ -180,3 +197,15 @@ def _decode_choice(value: bytes) -> Choice:
     if not count or rest:
         raise ValueError("a choice's probabilities are cut off")
     return Choice(struct.unpack_from(f"<{count}d", value, _CHOICE.size), mass, prompt, cached)
+
+
+def _encode_score(score: Score) -> bytes:
+    return struct.pack(f"<I{len(score.logprobs)}d", score.prompt_tokens, *score.logprobs)
+
+
+def _decode_score(value: bytes) -> Score:
+    count, rest = divmod(len(value) - 4, 8)
+    if rest:
+        raise ValueError("a score's log-probabilities are cut off")
+    prompt_tokens, *logprobs = struct.unpack(f"<I{count}d", value)
+    return Score(tuple(logprobs), prompt_tokens)

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from constitution.schema import Constitution
-from engine.completion_cache import CompletionCache, choice_key, completion_key
+from engine.completion_cache import CompletionCache, choice_key, completion_key, score_key
 from engine.critique_revise import critique_and_revise
-from engine.generators.base import Capacity, Choice, Completion, Generator, Request
+from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
 from engine.messages import Conversation
 from engine.prompts import Prompt
 from engine.settings import LoopSettings, Roles
@@ -96,6 +96,11 @@ class _Counting:
             return cached
         self._count(key, messages, 1)
         return Choice((1.0, *(0.0 for _ in choices[1:])), 1.0)
+
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """Certainty: no run that is planned asks for it."""
+        self._count(score_key(self.fingerprint, messages), messages, 0)
+        return Score((0.0,))
 
     def _placeholder(self, seed: int, tokens: int) -> str:
         """Text that no other role or seed shares, and that is accepted as a revision."""

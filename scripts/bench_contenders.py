@@ -12,7 +12,7 @@ from typing import Any
 from constitution.schema import Constitution
 from engine.critique_revise import request_seed
 from engine.generators.background import quiet_descriptors
-from engine.generators.base import Capacity, Choice, Completion, Request, Sampling
+from engine.generators.base import Capacity, Choice, Completion, Request, Sampling, Score
 from engine.generators.scripted import ScriptedGenerator
 from engine.generators.vllm import VllmGenerator
 from engine.generators.vllm_platform import engine_defaults, log_path
@@ -82,6 +82,10 @@ class FixedLengths:
     ) -> Choice:
         """As the model does."""
         return await self.generator.choose(messages, choices, priority=priority)
+
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """As the model does."""
+        return await self.generator.score(messages, priority=priority)
 
 
 def length(row: int, turns: int) -> int:

@@ -18,6 +18,8 @@ __all__ = [
     "GeneratorUnavailable",
     "Request",
     "Sampling",
+    "Score",
+    "split_answer",
 ]
 
 
@@ -33,8 +35,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One completion to generate: `messages` ends with a user turn; lower `priority` goes first.
+    """One completion to generate; lower `priority` goes first.
 
+    `messages` ends with a user turn, which is answered, or with an assistant's that is continued:
+    the completion is then what was added to it.
     `on_text` is told the text so far, as often as it grows, by adapters that can tell.
     """
 
@@ -74,6 +78,18 @@ class Choice:
     mass: float
     prompt_tokens: int = 0
     cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How likely a model finds an answer.
+
+    `logprobs` are natural logarithms of the probability of each of its tokens given all before,
+    without the end of the turn; `prompt_tokens` are the tokens that came before it.
+    """
+
+    logprobs: tuple[float, ...]
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +161,19 @@ class Generator(Protocol):
         """Probability of each choice as the next assistant turn. Raises as `generate` does."""
         ...
 
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """Log-probabilities of the last turn, which is the assistant's, after those before it.
+
+        Its tokens are the message's own where the model knows them, else those of its text.
+        Raises as `generate` does, and ValueError if the last turn is not the assistant's.
+        """
+        ...
+
     async def close(self) -> None: ...
+
+
+def split_answer(messages: Conversation) -> tuple[Conversation, Message]:
+    """What came before the assistant's last turn, and that turn. Raises ValueError without one."""
+    if not messages or messages[-1].role != "assistant":
+        raise ValueError("a conversation to score must end with an assistant's turn")
+    return messages[:-1], messages[-1]

@@ -80,10 +80,22 @@ class ChatEncoder:
         self._neutraliser = Neutraliser.for_tokens(special)
 
     def encode(self, messages: Conversation) -> list[int]:
-        """Prompt tokens up to where the assistant's next turn begins.
+        """Prompt tokens up to where the assistant's next turn begins, or goes on if it has begun.
 
+        Without the begun turn the prompt's tokens would be the same, so that it adds only its own.
         Raises GenerationError if the template refuses the conversation.
         """
+        if messages and messages[-1].role == "assistant":
+            return self._encode_turns(messages[:-1]) + self.encode_answer(messages[-1])
+        return self._encode_turns(messages)
+
+    def encode_answer(self, message: Message) -> list[int]:
+        """Tokens of an assistant's turn, without its end: its own if it knows them."""
+        if message.tokens is not None and self._repeats(message, message.tokens):
+            return list(message.tokens.ids)
+        return self._encode_text(self._neutraliser.neutralise(message.content))
+
+    def _encode_turns(self, messages: Conversation) -> list[int]:
         messages = self._neutraliser.neutralise_messages(messages)
         rendered = self._render(messages)
         ids: list[int] = []
@@ -98,12 +110,15 @@ class ChatEncoder:
                 position = len(before) + len(message.content)
         return ids + self._encode_text(rendered[position:])
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of generated tokens: no special tokens, broken control tokens mended."""
-        text: str = self._tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return self.restore(text)
+    def decode(self, ids: Sequence[int], after: Sequence[int] = ()) -> str:
+        """The text of generated tokens: no special tokens, broken control tokens mended.
+
+        `after` are the tokens that they continue: some tokenizers drop a space that comes first.
+        """
+        begun, text = self._decode(after), self._decode([*after, *ids])
+        if not text.startswith(begun):  # it ended in the midst of a character
+            begun, text = "", self._decode(ids)
+        return self.restore(text[len(begun) :])
 
     def restore(self, text: str) -> str:
         """A model's output with control tokens that it repeated from neutralised text mended."""
@@ -144,6 +159,12 @@ class ChatEncoder:
         if tokens.tokenizer != self._tokenizer_id or not self._special_ids.isdisjoint(tokens.ids):
             return False
         return self.decode(tokens.ids).strip() == self.restore(message.content).strip()
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(
+            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
 
     def _render(self, messages: Conversation) -> str:
         try:

@@ -21,7 +21,7 @@ from typing import Any
 
 from constitution.problems import InputError, Problem
 from engine.generators.background import in_daemon_thread, quiet_descriptors
-from engine.generators.base import Capacity, Choice, Completion, Generator, Request
+from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
 from engine.generators.vllm_platform import cache_directory, log_path
 from engine.messages import Conversation
 
@@ -150,6 +150,10 @@ class EmbeddedGenerator:
     ) -> Choice:
         """As the backend does."""
         return await self.backend_generator.choose(messages, choices, priority=priority)
+
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """As the backend does."""
+        return await self.backend_generator.score(messages, priority=priority)
 
     async def close(self) -> None:
         """Stop the backend."""

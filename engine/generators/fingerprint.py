@@ -3,8 +3,9 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
-__all__ = ["fingerprint_model"]
+__all__ = ["fingerprint_model", "fingerprint_tokenizer"]
 
 _TEXT = frozenset({".jinja", ".json", ".model", ".py", ".txt"})
 """Configuration, tokenizer, chat template and custom code: hashed in full."""
@@ -24,6 +25,19 @@ def fingerprint_model(name_or_path: str | Path, **options: object) -> str:
     content = _local(path) if path.exists() else str(name_or_path)
     canonical = json.dumps([content, options], sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def fingerprint_tokenizer(tokenizer: Any, otherwise: str) -> str:
+    """Hash (16 hex digits) of a fast tokenizer's vocabulary and rules, `otherwise` of a slow one.
+
+    Checkpoints of one model share it, so that one may score the very tokens another sampled.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return otherwise
+    rules = json.loads(backend.to_str())
+    rules["padding"] = rules["truncation"] = None  # settings of the last call, no rules
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _local(path: Path) -> list[list[str]]:

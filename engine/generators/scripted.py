@@ -17,6 +17,7 @@ the last user turn:
 import asyncio
 import hashlib
 import json
+import math
 import random
 import re
 from pathlib import Path
@@ -33,6 +34,8 @@ from engine.generators.base import (
     FailureReason,
     GenerationError,
     Request,
+    Score,
+    split_answer,
 )
 from engine.messages import Conversation
 
@@ -116,6 +119,8 @@ class ScriptedGenerator:
         """The first matching rule's reply, or words from a hash of seed and messages."""
         rule, words = await self._prepare(request.messages)
         text = self._reply(rule, request)
+        if request.messages[-1].role == "assistant":
+            text = text.removeprefix(request.messages[-1].content)
         completion_tokens = len(text.split())
         finish = rule.finish_reason if rule else "stop"
         return Completion(text, finish, words, 0, completion_tokens)
@@ -133,13 +138,22 @@ class ScriptedGenerator:
         probabilities = tuple(weight / total for weight in weights)
         return Choice(probabilities, rule.mass if rule else 1.0, words)
 
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """One log-probability a word: the logarithm of a uniform number in (0, 1], drawn from a
+        hash of the script and the messages."""
+        context, answer = split_answer(messages)
+        _, words = await self._prepare(context)
+        draw = random.Random(self.fingerprint.encode() + _digest(messages, 0))
+        logprobs = tuple(math.log(1 - draw.random()) for _ in answer.content.split())
+        return Score(logprobs, words)
+
     async def _prepare(self, messages: Conversation) -> tuple[ScriptRule | None, int]:
         await asyncio.sleep(self.script.delay)
         words = sum(message.content.count(" ") + 1 for message in messages)
         if self.script.context is not None and words >= self.script.context:
             reason = f"{words} words do not fit a context of {self.script.context}"
             raise GenerationError(FailureReason.CONTEXT_OVERFLOW, reason)
-        last = messages[-1].content
+        last = next((m.content for m in reversed(messages) if m.role == "user"), "")
         rule = next((rule for pattern, rule in self._patterns if pattern.search(last)), None)
         if rule and rule.fail:
             raise GenerationError(rule.fail, f"scripted to fail with {rule.fail}")

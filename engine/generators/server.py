@@ -20,6 +20,8 @@ from engine.generators.base import (
     FailureReason,
     GenerationError,
     Request,
+    Score,
+    split_answer,
 )
 from engine.generators.chat_template import Neutraliser
 from engine.generators.server_pool import ServerPool, TransientError
@@ -93,7 +95,7 @@ class ServerGenerator:
             "seed": request.seed,
         }
         if sampling.min_tokens > 0:  # OpenAI's own API knows no such field
-            body["extra_body"] = {"min_tokens": sampling.min_tokens}
+            body["extra_body"] = body.get("extra_body", {}) | {"min_tokens": sampling.min_tokens}
         return await self._pool.ask(body, _affinity(request.messages), self._completion)
 
     async def choose(
@@ -107,9 +109,34 @@ class ServerGenerator:
         }
         return await self._pool.ask(body, _affinity(messages), lambda text: _choice(text, choices))
 
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """From vLLM's `prompt_logprobs`; REJECTED where the server has no such thing.
+
+        The server's tokens of the text are scored. They begin where the prompt with the answer
+        and the prompt without it part, since a server does not tell where a turn begins.
+        """
+        context, answer = split_answer(messages)
+        before = [token for token, _ in await self._prompt_logprobs(context)]
+        if not answer.content:
+            return Score((), len(before))
+        scored = await self._prompt_logprobs(messages)
+        start = _common_prefix(before, [token for token, _ in scored])
+        return Score(tuple(logprob for _, logprob in scored[start:]), start)
+
+    async def _prompt_logprobs(self, messages: Conversation) -> list[tuple[str, float]]:
+        """Each token of the rendered prompt, by its id, and its log-probability (the first 0)."""
+        body = self._body(messages)
+        body["extra_body"] = body.get("extra_body", {}) | {"prompt_logprobs": 0}
+        body |= {"max_tokens": 1, "temperature": 0.0}
+        return await self._pool.ask(body, _affinity(messages), _scored_prompt)
+
     def _body(self, messages: Conversation) -> dict[str, Any]:
+        """What every request says; a last turn of the assistant's is to be continued."""
         neutral = self._neutraliser.neutralise_messages(messages)
-        return {"model": self._model, "messages": to_dicts(neutral)}
+        body: dict[str, Any] = {"model": self._model, "messages": to_dicts(neutral)}
+        if messages[-1].role == "assistant":
+            body["extra_body"] = {"add_generation_prompt": False, "continue_final_message": True}
+        return body
 
     def _completion(self, text: str) -> Completion:
         response = _parse(text)
@@ -133,6 +160,10 @@ class _Message(BaseModel):
 
 class _Token(BaseModel):
     token: str
+    logprob: Annotated[float, Field(le=1e-3, allow_inf_nan=False)]
+
+
+class _Scored(BaseModel):
     logprob: Annotated[float, Field(le=1e-3, allow_inf_nan=False)]
 
 
@@ -168,6 +199,7 @@ class _Usage(BaseModel):
 class _Response(BaseModel):
     choices: Annotated[list[_Choice], Field(min_length=1)]
     usage: _Usage
+    prompt_logprobs: list[dict[str, _Scored] | None] | None = None
 
 
 def _parse(text: str) -> _Response:
@@ -198,6 +230,21 @@ def _choice(text: str, choices: tuple[str, ...]) -> Choice:
         prompt_tokens=response.usage.prompt_tokens,
         cached_tokens=response.usage.cached_tokens,
     )
+
+
+def _scored_prompt(text: str) -> list[tuple[str, float]]:
+    found = _parse(text).prompt_logprobs
+    if found is None:
+        message = "the server gives no log-probabilities of prompts; score with vLLM's own server"
+        raise GenerationError(FailureReason.REJECTED, message)
+    # vLLM puts the prompt's own token first; nothing predicts the first one.
+    firsts = [next(iter(at.items()), None) if at else None for at in found]
+    return [(first[0], first[1].logprob) if first else ("", 0.0) for first in firsts]
+
+
+def _common_prefix(one: list[str], other: list[str]) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _bad(what: str, text: str) -> TransientError:

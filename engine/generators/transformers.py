@@ -21,10 +21,12 @@ from engine.generators.base import (
     GenerationError,
     Request,
     Sampling,
+    Score,
+    split_answer,
 )
 from engine.generators.chat_template import ChatEncoder
-from engine.generators.fingerprint import fingerprint_model
-from engine.generators.transformers_batch import Row, generate_batch
+from engine.generators.fingerprint import fingerprint_model, fingerprint_tokenizer
+from engine.generators.transformers_batch import Row, answer_logprobs, generate_batch
 from engine.messages import Conversation
 
 __all__ = ["TransformersGenerator"]
@@ -66,7 +68,7 @@ class TransformersGenerator:
         revision: str | None = None,
         dtype: str | None = None,
         device: str | None = None,
-        batch_size: int = 8,
+        batch_size: int = 32,
         gather: float = 0.005,
     ) -> None:
         self._model = str(model)
@@ -121,13 +123,14 @@ class TransformersGenerator:
     async def generate(self, request: Request) -> Completion:
         encoder = self._started.encoder
         prompt = self._encode(request.messages)
+        begun = _begun(encoder, request.messages)
         room = self._started.context - len(prompt)
         sampling = replace(request.sampling, max_tokens=min(request.sampling.max_tokens, room))
         row = Row(prompt, sampling, request.seed)
         await self._run(row, request.priority)
         kept = row.generated[:-1] if row.stopped else row.generated
         return Completion(
-            text=encoder.decode(kept),
+            text=encoder.decode(kept, begun),
             finish_reason="stop" if row.stopped else "length",
             prompt_tokens=len(prompt),
             completion_tokens=len(row.generated),
@@ -146,6 +149,18 @@ class TransformersGenerator:
         probabilities = tuple(part / mass for part in row.masses) if mass else uniform
         return Choice(probabilities, min(mass, 1.0), prompt_tokens=len(prompt))
 
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """One forward pass, not batched with others."""
+        loaded = self._started
+        context, answer = split_answer(messages)
+        prompt, own = loaded.encoder.encode(context), loaded.encoder.encode_answer(answer)
+        self._require_room(prompt + own)
+        loop = asyncio.get_running_loop()
+        logprobs = await loop.run_in_executor(
+            self._thread, answer_logprobs, loaded.model, prompt, own
+        )
+        return Score(logprobs, len(prompt))
+
     @property
     def _started(self) -> _Loaded:
         if self._loaded is None:
@@ -153,11 +168,15 @@ class TransformersGenerator:
         return self._loaded
 
     def _encode(self, messages: Conversation) -> list[int]:
-        prompt, context = self._started.encoder.encode(messages), self._started.context
+        prompt = self._started.encoder.encode(messages)
+        self._require_room(prompt)
+        return prompt
+
+    def _require_room(self, prompt: list[int]) -> None:
+        context = self._started.context
         if len(prompt) >= context:
             message = f"{len(prompt)} prompt tokens do not fit the model's {context}"
             raise GenerationError(FailureReason.CONTEXT_OVERFLOW, message)
-        return prompt
 
     async def _run(self, row: Row, priority: int) -> None:
         """Waits for a batch to take the row, then for the batch."""
@@ -213,8 +232,14 @@ class TransformersGenerator:
             raise InputError(
                 Problem(self._spec, f"the model does not load: {reason}", remedy)
             ) from error
-        encoder = ChatEncoder(tokenizer, self._fingerprint, self._chat_template, self._spec)
+        tokenizer_id = fingerprint_tokenizer(tokenizer, self._fingerprint)
+        encoder = ChatEncoder(tokenizer, tokenizer_id, self._chat_template, self._spec)
         return _adopt(model.to(device).eval(), tokenizer, encoder)
+
+
+def _begun(encoder: ChatEncoder, messages: Conversation) -> list[int]:
+    """Tokens of the turn that is to be continued, if one is."""
+    return encoder.encode_answer(messages[-1]) if messages[-1].role == "assistant" else []
 
 
 def _adopt(model: Any, tokenizer: Any, encoder: ChatEncoder) -> _Loaded:

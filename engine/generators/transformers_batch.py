@@ -13,7 +13,10 @@ from typing import Any
 
 from engine.generators.base import Sampling
 
-__all__ = ["Row", "generate_batch"]
+__all__ = ["Row", "answer_logprobs", "generate_batch"]
+
+_NUCLEUS = 1024
+"""Tokens that are looked at first for a nucleus."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,19 @@ def generate_batch(model: Any, rows: Sequence[Row], eos_ids: frozenset[int], pad
             logits_processor=[draw.process],
             stopping_criteria=[draw.finished],
         )
+
+
+def answer_logprobs(model: Any, prompt: list[int], answer: list[int]) -> tuple[float, ...]:
+    """Natural log-probability of each token of `answer` after `prompt`, in float32."""
+    import torch
+
+    if not answer:
+        return ()
+    ids = torch.tensor([prompt + answer], device=model.device)
+    with torch.inference_mode():
+        logits = model(ids).logits[0, len(prompt) - 1 : -1]
+        logprobs = logits.float().log_softmax(-1).gather(1, ids[0, len(prompt) :, None])
+    return tuple(logprobs.squeeze(1).tolist())
 
 
 class _Draw:
@@ -124,10 +140,21 @@ def _nucleus(probabilities: Any, top_ps: Any) -> Any:
 
     if bool((top_ps >= 1).all()):
         return probabilities
-    ordered, order = probabilities.sort(-1, descending=True)
+    ordered, order = _most_likely(probabilities, top_ps)
     before = ordered.cumsum(-1) - ordered
-    kept = torch.where((before < top_ps) | (before == 0) | (top_ps >= 1), ordered, 0.0)
-    return torch.zeros_like(probabilities).scatter_(1, order, kept)
+    kept = torch.where((before < top_ps) | (before == 0), ordered, 0.0)
+    nucleus = torch.zeros_like(probabilities).scatter_(1, order, kept)
+    return torch.where(top_ps >= 1, probabilities, nucleus)
+
+
+def _most_likely(probabilities: Any, top_ps: Any) -> tuple[Any, Any]:
+    """The most likely tokens, in falling order, and which they are: as many as reach every
+    `top_p` below 1. Sorting a whole vocabulary takes as long as a small model's step."""
+    count = min(_NUCLEUS, probabilities.shape[1])
+    ordered, order = probabilities.topk(count, -1)
+    if bool(((ordered.sum(-1, keepdim=True) < top_ps) & (top_ps < 1)).any()):
+        ordered, order = probabilities.sort(-1, descending=True)
+    return ordered, order
 
 
 def _column(values: list[float], like: Any) -> Any:

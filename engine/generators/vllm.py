@@ -22,9 +22,11 @@ from engine.generators.base import (
     GenerationError,
     GeneratorUnavailable,
     Request,
+    Score,
+    split_answer,
 )
 from engine.generators.chat_template import ChatEncoder
-from engine.generators.fingerprint import fingerprint_model
+from engine.generators.fingerprint import fingerprint_model, fingerprint_tokenizer
 from engine.messages import Conversation
 
 __all__ = ["VllmGenerator"]
@@ -95,7 +97,8 @@ class VllmGenerator:
         """Take tokenizer and limits from the engine just started."""
         config = self._engine.vllm_config
         tokenizer = self._engine.get_tokenizer()
-        self._encoder = ChatEncoder(tokenizer, self.fingerprint, self.chat_template, self.spec)
+        tokenizer_id = fingerprint_tokenizer(tokenizer, self.fingerprint)
+        self._encoder = ChatEncoder(tokenizer, tokenizer_id, self.chat_template, self.spec)
         self.max_model_len = config.model_config.max_model_len
         blocks, size = config.cache_config.num_gpu_blocks, config.cache_config.block_size
         self.capacity = Capacity(
@@ -157,6 +160,21 @@ class VllmGenerator:
         probabilities = tuple(m / mass for m in masses) if mass > 0 else even
         return Choice(probabilities, min(mass, 1.0), len(ids), output.num_cached_tokens or 0)
 
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """One prefill of prompt and answer; nothing of it is read from the prefix cache."""
+        from vllm import SamplingParams
+
+        context, answer = split_answer(messages)
+        prompt, own = self._started.encode(context), self._started.encode_answer(answer)
+        self._require_room(prompt + own)
+        if not own:
+            return Score((), len(prompt))
+        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
+        output = await self._run(prompt + own, params, priority)
+        found = output.prompt_logprobs[len(prompt) :]
+        logprobs = tuple(at[token].logprob for at, token in zip(found, own, strict=True))
+        return Score(logprobs, len(prompt))
+
     @property
     def engine(self) -> Any:
         """The `AsyncLLM`, for whoever wants vLLM itself; None before `start`."""
@@ -170,10 +188,13 @@ class VllmGenerator:
 
     def _encode(self, messages: Conversation) -> list[int]:
         ids = self._started.encode(messages)
+        self._require_room(ids)
+        return ids
+
+    def _require_room(self, ids: list[int]) -> None:
         if len(ids) >= self.max_model_len:
             reason = f"{len(ids)} prompt tokens do not fit the model's {self.max_model_len}"
             raise GenerationError(FailureReason.CONTEXT_OVERFLOW, reason)
-        return ids
 
     async def _run(
         self,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from constitution.schema import Constitution, Principle
-from engine.generators.base import Capacity, Choice, Completion, GenerationError, Request
+from engine.generators.base import Capacity, Choice, Completion, GenerationError, Request, Score
 from engine.messages import Conversation, Message
 from engine.prompts import Prompt
 
@@ -60,6 +60,9 @@ class Replies:
         if isinstance(answer, GenerationError):
             raise answer
         return answer
+
+    async def score(self, messages, *, priority=0) -> Score:
+        return Score((-1.0,) * len(messages[-1].content.split()))
 
 
 def in_turn(*replies: Reply) -> Callable[[Request], Reply]:

@@ -37,6 +37,8 @@ class FakeServer:
     faults: Iterator[Fault] = field(default_factory=lambda: repeat(None))
     reply: Callable[[dict[str, Any]], str] = echo
     logprobs: tuple[tuple[str, float], ...] = (("Yes", -0.5), ("No", -1.5))
+    scores_prompts: bool = True
+    """Whether it knows `prompt_logprobs`, as vLLM does."""
     error: str = "injected"
     alive: Fault = None
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -95,4 +97,14 @@ class FakeServer:
             "completion_tokens": 3,
             "prompt_tokens_details": {"cached_tokens": 2},
         }
-        return {"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage}
+        answer = {"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage}
+        if "prompt_logprobs" in body and self.scores_prompts:
+            answer["prompt_logprobs"] = score_words(body)
+        return answer
+
+
+def score_words(body: dict[str, Any]) -> list[dict[str, dict[str, float]] | None]:
+    """A token for each word and for each turn's beginning; log-probability minus the length."""
+    words = [w for m in body["messages"] for w in (f"<{m['role']}>", *m["content"].split())]
+    words += [] if body.get("continue_final_message") else ["<assistant>"]
+    return [None, *({word: {"logprob": -float(len(word)), "rank": 1}} for word in words[1:])]

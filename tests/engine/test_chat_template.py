@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from constitution.problems import InputError
 from engine.generators.base import FailureReason, GenerationError
 from engine.generators.chat_template import ChatEncoder, Neutraliser
+from engine.generators.fingerprint import fingerprint_tokenizer
 from engine.messages import Conversation, Message, TokenIds
 from tests.engine.tiny_model import SPECIAL_TOKENS, build_tiny_tokenizer
 
@@ -91,6 +92,45 @@ def test_a_generated_turn_is_an_exact_prefix_of_the_next_prompt(
     reply = Message("assistant", encoder().decode(ids), tokens)
     second = encoder().encode((*user(prompt), reply, *user(question)))
     assert second[: len(first) + len(ids)] == first + ids
+
+
+@given(TEXTS, TEXTS)
+def test_a_begun_answer_adds_its_own_tokens_and_no_others(prompt: str, begun: str) -> None:
+    turn = Message("assistant", begun)
+    first, second = encoder().encode(user(prompt)), encoder().encode((*user(prompt), turn))
+    own = encoder().encode_answer(turn)
+    assert second == first + own
+    assert encoder().decode(own) == encoder().restore(begun)
+    assert not encoder()._special_ids & set(own)
+
+
+@given(TEXTS, st.lists(st.integers(3, 383), max_size=12))
+def test_an_answer_that_knows_its_tokens_is_continued_from_them(
+    prompt: str, ids: list[int]
+) -> None:
+    turn = Message("assistant", encoder().decode(ids), TokenIds("tiny", tuple(ids)))
+    assert encoder().encode((*user(prompt), turn)) == encoder().encode(user(prompt)) + ids
+
+
+@given(st.lists(st.integers(3, 383), max_size=8), st.lists(st.integers(3, 383), max_size=8))
+def test_what_was_added_is_decoded_without_what_it_was_added_to(
+    begun: list[int], added: list[int]
+) -> None:
+    whole = encoder().decode([*begun, *added])
+    text = encoder().decode(added, begun)
+    assert whole == encoder().restore(encoder().decode(begun) + text) or "\ufffd" in whole + text
+
+
+def test_checkpoints_with_one_tokenizer_share_tokens(tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    other = PreTrainedTokenizerFast.from_pretrained(build_tiny_tokenizer(tmp_path))
+    assert fingerprint_tokenizer(other, "slow") == fingerprint_tokenizer(tokenizer(), "slow")
+    other(["a", "longer"], padding=True, truncation=True, max_length=3)
+    assert fingerprint_tokenizer(other, "slow") == fingerprint_tokenizer(tokenizer(), "slow")
+    other.add_tokens(["<new>"])
+    assert fingerprint_tokenizer(other, "slow") != fingerprint_tokenizer(tokenizer(), "slow")
+    assert fingerprint_tokenizer(object(), "slow") == "slow"
 
 
 def test_tokens_are_ignored_when_not_ours_or_when_the_text_was_edited() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from constitution.problems import InputError
 from engine import sqlite_store
 from engine.cached_generator import CachedGenerator
-from engine.completion_cache import CompletionCache, choice_key, completion_key
+from engine.completion_cache import CompletionCache, choice_key, completion_key, score_key
 from engine.generators.base import (
     Capacity,
     Choice,
@@ -24,6 +24,7 @@ from engine.generators.base import (
     GenerationError,
     Request,
     Sampling,
+    Score,
 )
 from engine.messages import Message, TokenIds
 from engine.storage import StorageFull
@@ -104,6 +105,22 @@ def test_key_ignores_priority_token_ids_and_number_types():
     assert completion_key("m", same) == completion_key("m", REQUEST)
 
 
+def test_a_score_is_of_the_answers_own_tokens():
+    def key(tokens, model="m"):
+        return score_key(model, (*REQUEST.messages, Message("assistant", "b", tokens)))
+
+    keys = [key(None), key(TokenIds("t", (1,))), key(TokenIds("t", (1, 2))), key(None, "n")]
+    assert len({*keys, score_key("m", REQUEST.messages)}) == 5
+    assert key(TokenIds("t", (1,))) == keys[1]
+
+
+@given(st.builds(Score, st.lists(st.floats(max_value=0)).map(tuple), COUNT))
+def test_scores_come_back_as_they_were_put(score):
+    cache = CompletionCache(None)
+    cache.put_score(b"k", score)
+    assert cache.get_score(b"k") == score
+
+
 @pytest.mark.parametrize("path", [None, "completions.sqlite"])
 def test_put_is_seen_at_once_and_counted(tmp_path, path):
     with CompletionCache(path and tmp_path / path) as cache:
@@ -170,6 +187,7 @@ def test_damaged_entries_are_misses(tmp_path):
     with CompletionCache(tmp_path / "c.sqlite") as cache:
         cache.put_completion(b"completion", Completion("", "stop", tokens=tokens))
         cache.put_choice(b"choice", Choice((0.5, 0.5), 1.0))
+        cache.put_score(b"score", Score((-0.5, -1.0), 3))
     with CompletionCache(tmp_path / "c.sqlite") as cache:
         assert cache.get_completion(b"completion") is not None
         assert cache.get_choice(b"choice") is not None
@@ -182,7 +200,8 @@ def test_damaged_entries_are_misses(tmp_path):
     with CompletionCache(tmp_path / "c.sqlite") as cache:
         assert cache.get_completion(b"completion") is cache.get_completion(b"reason") is None
         assert cache.get_choice(b"choice") is cache.get_choice(b"empty") is None
-        assert (cache.counts.hits, cache.counts.misses) == (0, 4)
+        assert cache.get_score(b"score") is cache.get_score(b"empty") is None
+        assert (cache.counts.hits, cache.counts.misses) == (0, 6)
 
 
 def test_a_file_that_another_process_holds_is_an_input_error(tmp_path, monkeypatch):
@@ -261,6 +280,10 @@ class Model:
         self.asked += 1
         return Choice((0.5, 0.5), 1.0, 3, 1)
 
+    async def score(self, messages, *, priority=0):
+        self.asked += 1
+        return Score((-1.0, -2.5), 4)
+
     async def close(self):
         self.closed = True
 
@@ -284,6 +307,19 @@ def test_second_time_nothing_is_generated_or_even_started():
     assert (generated.prompt_tokens, generated.cached_prompt_tokens) == (8, 3)
     assert generated.completion_tokens == 7
     assert (cached.generated_requests, cached.cached_requests, cached.prompt_tokens) == (0, 2, 0)
+
+
+def test_scores_are_kept_too():
+    model = Model()
+    generator = CachedGenerator(model, CompletionCache(None))
+    messages = (*REQUEST.messages, Message("assistant", "b"))
+
+    async def ask():
+        return [await generator.score(messages) for _ in range(3)]
+
+    assert asyncio.run(ask()) == [Score((-1.0, -2.5), 4)] * 3
+    assert model.asked == 1
+    assert (generator.counts.prompt_tokens, generator.counts.cached_requests) == (6, 2)
 
 
 def test_equal_requests_at_once_are_generated_once_and_start_once():

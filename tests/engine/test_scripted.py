@@ -50,6 +50,31 @@ def test_probabilities_are_normalised(scripted):
     assert choice.probabilities == (0.75, 0.25)
 
 
+def test_scores_follow_from_script_and_messages(scripted):
+    def score(model, *turns):
+        roles = ("user", "assistant")
+        messages = tuple(Message(roles[at % 2], text) for at, text in enumerate(turns))
+        return asyncio.run(model.score(messages))
+
+    first = score(scripted, "a question", "an answer of five words")
+    assert first == score(scripted, "a question", "an answer of five words")
+    assert len(first.logprobs) == 5
+    assert max(first.logprobs) <= 0
+    assert first != score(scripted, "another", "an answer of five words")
+    assert first != score(ScriptedGenerator(), "a question", "an answer of five words")
+    assert score(scripted, "a question", "").logprobs == ()
+    with pytest.raises(GenerationError):
+        score(scripted, "poison", "an answer")
+    with pytest.raises(ValueError, match="assistant's turn"):
+        score(scripted, "a question")
+
+
+def test_a_begun_answer_is_followed_by_the_rest_of_the_reply(scripted):
+    begun = (Message("user", "Identify"), Message("assistant", "Too "))
+    request = Request(begun, Sampling(), 0)
+    assert asyncio.run(scripted.generate(request)).text == "vague."
+
+
 def test_it_fails_on_demand(scripted):
     with pytest.raises(GenerationError) as caught:
         ask(scripted, "poison")

@@ -14,6 +14,7 @@ from engine.generators.base import (
     GeneratorUnavailable,
     Request,
     Sampling,
+    Score,
 )
 from engine.generators.server import ServerGenerator
 from engine.messages import Message
@@ -234,3 +235,40 @@ def test_a_missing_client_library_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(InputError, match=r"pip install 'solon\[server\]'"):
         asyncio.run(ServerGenerator("m", ("http://a/v1",)).start())
+
+
+def score(server: FakeServer, *contents: str) -> Any:
+    roles = ("user", "assistant")
+    messages = tuple(Message(roles[at % 2], text) for at, text in enumerate(contents))
+    return ask([server], lambda generator: generator.score(messages), retries=0)
+
+
+def test_an_answer_is_scored_after_what_came_before_it():
+    server = FakeServer()
+    found = score(server, "how are you", "quite well today")
+    assert found == Score((-5.0, -4.0, -5.0), prompt_tokens=5)
+    before, whole = server.bodies
+    assert "continue_final_message" not in before
+    assert whole["continue_final_message"] is True
+    assert whole["add_generation_prompt"] is False
+    assert whole["prompt_logprobs"] == before["prompt_logprobs"] == 0
+    assert score(server, "how are you", "") == Score((), prompt_tokens=5)
+
+
+def test_a_server_that_cannot_score_is_refused_in_one_line():
+    with pytest.raises(GenerationError, match="score with vLLM's own server") as caught:
+        score(FakeServer(scores_prompts=False), "hi", "hello")
+    assert caught.value.reason is FailureReason.REJECTED
+    assert "\n" not in str(caught.value)
+
+
+def test_an_answer_that_was_begun_is_continued():
+    server = FakeServer()
+    begun = (Message("user", "hi"), Message("assistant", "Well,"))
+    request = Request(begun, Sampling(min_tokens=2), seed=1)
+    ask([server], lambda generator: generator.generate(request))
+    body = server.bodies[0]
+    assert body["continue_final_message"] is True
+    assert body["add_generation_prompt"] is False
+    assert body["min_tokens"] == 2
+    assert body["messages"][-1] == {"role": "assistant", "content": "Well,"}

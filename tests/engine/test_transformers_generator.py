@@ -1,4 +1,5 @@
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from constitution.problems import InputError
 from engine.generators.base import FailureReason, GenerationError, Request, Sampling
 from engine.generators.fingerprint import fingerprint_model
 from engine.generators.transformers import TransformersGenerator
-from engine.messages import Conversation, Message
+from engine.messages import Conversation, Message, TokenIds
 from tests.engine.tiny_model import build_tiny_model, build_tiny_tokenizer
 
 T = TypeVar("T")
@@ -110,6 +111,68 @@ def test_a_choice_is_a_distribution_and_does_not_depend_on_the_batch(model):
     assert 0 < one.mass < 1
     assert one_again.probabilities == pytest.approx(one.probabilities, rel=1e-4)
     assert two_again.probabilities == pytest.approx(two.probabilities, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_an_answer_is_scored_as_the_model_would_have_sampled_it(model):
+    """The first token's score is its probability as a choice; the sampled tokens are scored."""
+
+    async def scores(generator: TransformersGenerator) -> Any:
+        request = Request(user("hi"), Sampling(max_tokens=9, temperature=1.0), seed=3)
+        completion = await generator.generate(request)
+        answered = (*user("hi"), completion.message)
+        yes = await generator.choose(user("hi"), ("Yes", "B"))
+        said = await generator.score((*user("hi"), Message("assistant", "Yes")))
+        empty = await generator.score((*user("hi"), Message("assistant", "")))
+        with pytest.raises(ValueError, match="assistant's turn"):
+            await generator.score(user("hi"))
+        with pytest.raises(GenerationError, match="do not fit"):
+            await generator.score((*user("hi"), Message("assistant", "why " * 300)))
+        return completion, await generator.score(answered), yes, said, empty
+
+    completion, score, yes, said, empty = ask(model, scores)
+    assert len(score.logprobs) == len(completion.tokens.ids)
+    assert score.prompt_tokens == completion.prompt_tokens
+    assert max(score.logprobs) < 0
+    assert said.logprobs[0] < math.log(yes.probabilities[0] * yes.mass) + 1e-4
+    assert empty.logprobs == ()
+
+
+@pytest.mark.slow
+def test_scores_are_the_log_softmax_of_the_models_logits(model):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    reference = AutoModelForCausalLM.from_pretrained(model)
+    prompt = tokenizer.encode("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n")
+    answer = tokenizer.encode("The answer is safe.")
+    with torch.inference_mode():
+        table = reference(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
+    expected = [float(table[len(prompt) + at - 1, token]) for at, token in enumerate(answer)]
+    turn = Message("assistant", "The answer is safe.")
+    score = ask(model, lambda generator: generator.score((*user("hi"), turn)))
+    assert score.logprobs == pytest.approx(expected, abs=1e-5)
+    assert score.prompt_tokens == len(prompt)
+
+
+@pytest.mark.slow
+def test_an_answer_that_was_begun_is_continued(model):
+    """Sampling the whole at temperature 0 and continuing half of it end in the same tokens."""
+
+    async def halves(generator: TransformersGenerator) -> Any:
+        greedy = Sampling(max_tokens=12, min_tokens=12, temperature=0.0)
+        whole = await generator.generate(Request(user("hi"), greedy, seed=0))
+        half = TokenIds(whole.tokens.tokenizer, whole.tokens.ids[:6])
+        text = generator._started.encoder.decode(half.ids)
+        rest = Sampling(max_tokens=6, min_tokens=6, temperature=0.0)
+        begun = (*user("hi"), Message("assistant", text, half))
+        return whole, await generator.generate(Request(begun, rest, seed=0)), text
+
+    whole, rest, text = ask(model, halves)
+    assert whole.tokens.ids[6:] == rest.tokens.ids
+    assert rest.prompt_tokens == whole.prompt_tokens + 6
+    assert whole.text == text + rest.text or "\ufffd" in text
 
 
 @pytest.mark.slow
