@@ -105,9 +105,12 @@ const browse = (carries) => {
   form.addEventListener("reset", () => setTimeout(apply));
   window.addEventListener("hashchange", recall);
 
+  // A few are printed whole; of many only the lines.
+  const few = 100;
   let opened = [];
   window.addEventListener("beforeprint", () => {
-    opened = conversations.filter((one) => !one.hidden && !one.open);
+    const visible = conversations.filter((one) => !one.hidden);
+    opened = visible.length > few ? [] : visible.filter((one) => !one.open);
     for (const one of opened) one.open = true;
   });
   window.addEventListener("afterprint", () => {

@@ -3,9 +3,8 @@
 from random import Random
 
 from constitution.schema import Severity
-from training.compare_figures import wilson_interval
 from training.evaluation.bradley_terry import WinRate
-from training.evaluation.intervals import Estimate
+from training.evaluation.intervals import Estimate, wilson_interval
 from training.evaluation.results import (
     AnswerCounts,
     Attack,

@@ -9,8 +9,8 @@ from training.evaluation.results import ModelResult
 
 __all__ = ["Plane", "Point", "Tick", "capability_mean", "full_scale", "safety_plane"]
 
-WIDTH, HEIGHT = 640.0, 400.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 20.0, 20.0, 52.0
+WIDTH, HEIGHT = 640.0, 420.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68.0, 24.0, 44.0, 62.0
 _LINE = 20.0
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2)
 
@@ -32,6 +32,8 @@ class Point:
 
     name: str
     color: int
+    capability: Estimate
+    kept: Estimate
     x: float
     y: float
     left: float
@@ -135,6 +137,8 @@ def _point(
     return Point(
         name=name,
         color=place,
+        capability=mean,
+        kept=kept,
         x=here_x,
         y=here_y,
         left=x.at(mean.low),

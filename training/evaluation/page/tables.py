@@ -1,11 +1,10 @@
 """Results as rows of figures, one column for each checkpoint."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from training.compare_figures import wilson_interval
-from training.evaluation.intervals import Estimate
+from training.evaluation.intervals import Estimate, wilson_interval
 from training.evaluation.page.charts import capability_mean
 from training.evaluation.page.wording import Figure, SignText, Unit, figure, number, sign_text
 from training.evaluation.results import Attack, ModelResult, Pairing, RefusalRate, Results
@@ -36,6 +35,8 @@ class Row:
     label: str
     cells: tuple[Figure | str | None, ...]
     hint: str = ""
+    relative: bool = False
+    """Whether it compares with the base, which therefore has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +83,15 @@ def checkpoint_groups(results: Results) -> list[Group]:
     groups = {
         "Constitution": _constitution(models),
         f"Preference over {base}": [
-            Row(f"Win rate over {base}", beaten, "higher is better; ties count half"),
+            Row(
+                f"Win rate over {base}", beaten, "higher is better; ties count half", relative=True
+            ),
             _row(models, "Strength", lambda m: m.strength, Unit.SIGNED, "Bradley–Terry, mean 0"),
         ],
         "Refusal": refusals,
         "Capability": [
             _row(models, "Mean accuracy", capability_mean, hint="over tasks, higher is better"),
-            _row(
-                models, "Alignment tax", lambda m: m.tax, Unit.CHANGE, "accuracy lost to the base"
-            ),
+            _change(models, "Alignment tax", lambda m: m.tax, "accuracy lost to the base"),
             _row(models, "Perplexity", lambda m: m.perplexity, Unit.NUMBER, "on helpful answers"),
         ],
         "Independent classifiers": named_rows(
@@ -179,7 +180,7 @@ def _constitution(models: Sequence[ModelResult]) -> list[Row]:
     ]
     return [
         _row(models, "Violations", lambda m: m.violations, hint=lower),
-        _row(models, "Change against the base", lambda m: m.change, Unit.CHANGE, lower),
+        _change(models, "Change against the base", lambda m: m.change, lower),
         _row(models, "Weighted by severity", lambda m: m.weighted_violations, hint=lower),
         *profiles,
     ]
@@ -204,6 +205,10 @@ def _row(
     models: Sequence[ModelResult], label: str, read: _Read, unit: str = Unit.SHARE, hint: str = ""
 ) -> Row:
     return Row(label, tuple(figure(read(model), unit) for model in models), hint)
+
+
+def _change(models: Sequence[ModelResult], label: str, read: _Read, hint: str) -> Row:
+    return replace(_row(models, label, read, Unit.CHANGE, hint), relative=True)
 
 
 def _of(model: ModelResult, kind: str) -> RefusalRate | None:

@@ -42,17 +42,23 @@ class SignText:
     title: str
     meaning: str
     unit: Unit
+    relative: bool = False
+    """Whether it compares with the base, which therefore has none."""
 
 
 SIGNS = {
-    "length_drift": SignText("Length", "Words per answer, over the base's.", Unit.RATIO),
+    "length_drift": SignText("Length", "Words per answer, over the base's.", Unit.RATIO, True),
     "boilerplate": SignText(
         "Boilerplate",
         "Words in phrases that are frequent here and new against the base.",
         Unit.SHARE,
+        True,
     ),
     "distinct_n": SignText(
-        "Variety of wording", "Distinct word pairs, over the base's at equal length.", Unit.RATIO
+        "Variety of wording",
+        "Distinct word pairs, over the base's at equal length.",
+        Unit.RATIO,
+        True,
     ),
     "over_refusal": SignText("Over-refusal", "Harmless requests refused, by rules.", Unit.SHARE),
     "sycophancy": SignText(
@@ -67,7 +73,7 @@ SIGNS = {
     "reward_length": SignText(
         "Reward and length", "Rank correlation of the judge's reward with length.", Unit.SIGNED
     ),
-    "kl_from_base": SignText("KL from the base", "Nats per sampled answer.", Unit.NUMBER),
+    "kl_from_base": SignText("KL from the base", "Nats per sampled answer.", Unit.NUMBER, True),
 }
 SETS = {"held-out": "Held out", "harmful": "Harmful", "benign": "Benign look-alikes"}
 _MINUS = "\N{MINUS SIGN}"
@@ -102,7 +108,7 @@ def number(value: float) -> str:
 def _written(value: float, unit: str) -> str:
     match unit:
         case Unit.SHARE:
-            return percent(value)
+            return _percent(value)
         case Unit.CHANGE:
             return f"{_points(value)} pts"
         case Unit.RATIO:
@@ -117,7 +123,7 @@ def _interval(low: float, high: float, unit: str) -> str:
     """Without the unit where the value before it has one."""
     match unit:
         case Unit.SHARE:
-            return f"{percent(low).removesuffix('%')}–{percent(high)}"
+            return f"{_percent(low).removesuffix('%')}–{_percent(high)}"
         case Unit.CHANGE:
             return f"{_points(low)} to {_points(high)}"
         case Unit.SIGNED:
@@ -125,6 +131,11 @@ def _interval(low: float, high: float, unit: str) -> str:
         case _:
             joint = " to " if low < 0 else "–"
             return f"{number(low)}{joint}{number(high)}"
+
+
+def _percent(share: float) -> str:
+    """With a decimal only where a whole percent would say too little."""
+    return f"{share:.0%}" if 0.0995 <= share <= 0.99 else percent(share)
 
 
 def _points(value: float) -> str:
