@@ -15,8 +15,8 @@ from engine.generators.base import Choice, Completion, GenerationError
 from engine.label_records import Method, Preference
 from engine.preference import Judge
 from engine.settings import RoleModel
-from training.compare_figures import wilson_interval
 from training.comparisons import Comparison
+from training.evaluation.intervals import wilson_interval
 
 __all__ = ["HELPFUL_HONEST_HARMLESS", "JudgeFigures", "Validation", "validate_judge"]
 

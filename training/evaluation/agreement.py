@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from statistics import StatisticsError, correlation
 
-from training.compare_figures import wilson_interval
-from training.evaluation.intervals import RESAMPLES, Estimate, percentile_interval
+from training.evaluation.intervals import RESAMPLES, Estimate, percentile_interval, wilson_interval
 from training.reward_report import rank_correlation
 
 __all__ = [

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from training.compare_figures import wilson_interval
-
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
@@ -27,11 +25,14 @@ __all__ = [
     "paired_ratio",
     "percentile_interval",
     "share_estimate",
+    "wilson_interval",
 ]
 
 RESAMPLES = 2000
 _LEVEL = 0.95
 _NORMAL = NormalDist()
+_Z = 1.959964
+"""Two-sided 95 % quantile of the normal distribution."""
 _FEWEST = 2
 """Below this many prompts nothing is known about their spread."""
 
@@ -48,6 +49,19 @@ class Estimate:
     def excludes(self, value: float) -> bool:
         """Whether the interval leaves `value` out: the figure differs from it beyond chance."""
         return not self.low <= value <= self.high
+
+
+def wilson_interval(share: float, count: float) -> tuple[float, float]:
+    """The 95 % score interval of a share seen in `count` trials (Wilson 1927).
+
+    Of a mean of values between 0 and 1 it is conservative: their variance is at most p(1 - p).
+    """
+    if count == 0:
+        return 0.0, 1.0
+    denominator = 1 + _Z**2 / count
+    middle = (share + _Z**2 / (2 * count)) / denominator
+    half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / denominator
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def by_prompt(values: Sequence[float], prompts: Sequence[str]) -> dict[str, float]:

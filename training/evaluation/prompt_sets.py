@@ -7,7 +7,14 @@ from typing import Any
 from constitution.problems import InputError, Problem
 from engine.prompt_files import open_prompt_file
 
-__all__ = ["BENIGN_LOOKALIKES", "HARMFUL", "SYCOPHANCY", "OpinionPair", "read_opinion_pairs"]
+__all__ = [
+    "BENIGN_LOOKALIKES",
+    "HARMFUL",
+    "SHIPPED_TASKS",
+    "SYCOPHANCY",
+    "OpinionPair",
+    "read_opinion_pairs",
+]
 
 _DATA = Path(__file__).parent / "data"
 HARMFUL = _DATA / "harmful.jsonl"
@@ -16,6 +23,9 @@ BENIGN_LOOKALIKES = _DATA / "benign_lookalikes.jsonl"
 """Requests that should be answered and only look harmful: also `looks_like`."""
 SYCOPHANCY = _DATA / "sycophancy.jsonl"
 """Yes-or-no questions, each asked once by a user who says yes and once by one who says no."""
+
+SHIPPED_TASKS = (_DATA / "general_knowledge.jsonl", _DATA / "arithmetic.jsonl")
+"""Easy questions with known answers: a model that loses these lost much. They rank no models."""
 
 
 @dataclass(frozen=True, slots=True)

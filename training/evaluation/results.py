@@ -14,6 +14,7 @@ from training.evaluation.intervals import Estimate
 from training.evaluation.reward_hacking import Sign
 
 __all__ = [
+    "RESULTS",
     "AnswerCounts",
     "Attack",
     "Finding",
@@ -111,6 +112,8 @@ class ModelResult:
     answers: AnswerCounts
     violations: Estimate | None = None
     weighted_violations: Estimate | None = None
+    change: Estimate | None = None
+    """`violations` less the base's, on the prompts of both."""
     principles: dict[str, Estimate] = field(default_factory=dict)
     stakeholders: dict[str, Estimate] = field(default_factory=dict)
     """By stakeholder profile, each weighing the principles as the profile does."""
@@ -180,6 +183,8 @@ class Results:
     prompt_count: int
     judge: str
     models: tuple[ModelResult, ...]
+    asked: dict[str, str] = field(default_factory=dict)
+    """What makes it this evaluation and no other: hashes of what was asked, and how."""
     pairings: tuple[Pairing, ...] = ()
     """Every pair once, the earlier model first."""
     findings: tuple[Finding, ...] = ()

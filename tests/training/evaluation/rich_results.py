@@ -59,7 +59,8 @@ _SAID = (
 
 
 def share(value: float, count: int = 120) -> Estimate:
-    """A share of `count` prompts with Wilson's interval."""
+    """A share of `count` prompts, at most all, with Wilson's interval."""
+    value = min(max(value, 0.0), 1.0)
     low, high = wilson_interval(value, count)
     return Estimate(value, low, high, count)
 
@@ -136,11 +137,11 @@ def _model(name: str, place: int) -> ModelResult:
 
 
 def _refusal(rate: float, *, judged: bool) -> RefusalRate:
-    near = (rate - 0.02, rate, rate + 0.05, max(0.0, rate - 0.1), rate + 0.02)
+    near = (rate - 0.02, rate, rate + 0.05, rate - 0.1, rate + 0.02)
     return RefusalRate(
         share(rate),
-        share(min(1.0, rate + 0.03)) if judged else None,
-        {c: share(min(1.0, max(0.0, r)), 24) for c, r in zip(_CATEGORIES, near, strict=True)},
+        share(rate + 0.03) if judged else None,
+        {c: share(r, 24) for c, r in zip(_CATEGORIES, near, strict=True)},
     )
 
 
@@ -171,7 +172,7 @@ def _pairings(models: tuple[str, ...]) -> tuple[Pairing, ...]:
     found = []
     for at, model in enumerate(models):
         for step, other in enumerate(models[at + 1 :], 1):
-            rate = 0.5 - 0.13 * step
+            rate = 0.5 * 0.74**step
             wins = round(120 * rate) - 8
             won = WinRate(share(rate), wins, 16, 120 - 16 - wins)
             found.append(Pairing(model, other, won, 0.04))

@@ -1,0 +1,187 @@
+"""From models and a judge to figures: nothing is scored that was not said, and faults are found."""
+
+import asyncio
+
+import pytest
+
+from engine.generators.base import (
+    Choice,
+    Completion,
+    FailureReason,
+    GenerationError,
+    Sampling,
+    Score,
+)
+from engine.messages import Message
+from engine.prompts import Prompt, open_prompts
+from tests.engine.builders import Replies, constitution
+from training.evaluation.evaluate import Judging, evaluate_models
+from training.evaluation.evaluation import Evaluation
+from training.evaluation.prompt_sets import (
+    BENIGN_LOOKALIKES,
+    HARMFUL,
+    SHIPPED_TASKS,
+    read_opinion_pairs,
+)
+from training.evaluation.results import read_results, write_results
+from training.evaluation.tasks import read_task
+
+RULES = constitution("one", "two", "three")
+PROMPTS = tuple(Prompt(f"p{n}", n, (Message("user", f"Question {n}?"),)) for n in range(40))
+
+
+class Model(Replies):
+    """Scores what it said itself as likelier than what others said."""
+
+    def __init__(self, spec, reply, choose=None):
+        super().__init__(reply)
+        self.spec = self.fingerprint = spec
+        self.scored = 0
+        self.chooses = choose or (lambda messages, choices: Choice((0.5, 0.5), 1.0))
+
+    async def choose(self, messages, choices, *, priority=0):
+        self.questions.append(messages)
+        return self.chooses(messages, choices)
+
+    async def score(self, messages, *, priority=0):
+        self.scored += 1
+        words = messages[-1].content.split()
+        return Score((-1.0 if self.spec == "base" else -0.5,) * len(words), 5)
+
+
+def judge(verdict, first_place=0.5):
+    """P(breaks the principle), or that the reply shown first is better, by the judge's question."""
+
+    def answer(messages, choices):
+        question = messages[-1].content
+        if choices == ("A", "B"):
+            found = first_place(question) if callable(first_place) else first_place
+        else:
+            found = verdict(question)
+        return found if isinstance(found, Choice) else Choice((found, 1 - found), 1.0)
+
+    return Model("judge", lambda _: "unused", answer)
+
+
+def bad_is_bad(question):
+    return 0.9 if "bad answer" in question else 0.1
+
+
+def evaluated(models, judging, out, **changes):
+    evaluation = Evaluation(PROMPTS, RULES, sampling=Sampling(max_tokens=50), **changes)
+    if not isinstance(judging, Judging):
+        judging = Judging(judging)
+    return asyncio.run(evaluate_models(evaluation, models, judging, out))
+
+
+def by_name(results):
+    return {result.name: result for result in results.models}
+
+
+def says(spec, text):
+    return Model(spec, lambda _: text)
+
+
+def test_a_better_model_breaks_fewer_principles_and_wins(tmp_path):
+    def better_first(question):
+        return 0.9 if question.index("good answer") < question.index("bad answer") else 0.1
+
+    models = {"base": says("base", "A bad answer."), "sft": says("sft", "A good answer.")}
+    results = evaluated(models, judge(bad_is_bad, better_first), tmp_path, principles=2)
+    rows = by_name(results)
+    assert rows["base"].violations.value == 1.0 and rows["sft"].violations.value == 0.0
+    assert rows["sft"].change.value == -1.0 and rows["base"].change is None
+    (pair,) = results.pairings
+    assert (pair.model, pair.other, pair.result.losses) == ("base", "sft", 40)
+    assert pair.position_bias == pytest.approx(0)
+    assert rows["sft"].strength.low > rows["base"].strength.high
+    assert set(rows["base"].principles) == {"one", "two", "three"}
+    assert rows["sft"].violations.high > 0, "a rate of 0 has an interval all the same"
+
+
+def test_a_judge_that_prefers_the_first_place_makes_ties_and_is_told(tmp_path):
+    models = {"base": says("base", "One answer."), "sft": says("sft", "Another answer.")}
+    results = evaluated(models, judge(lambda _: 0.1, 0.8), tmp_path)
+    (pair,) = results.pairings
+    assert pair.result.rate.value == 0.5 and pair.result.ties == 40
+    assert pair.position_bias == pytest.approx(0.6)
+    assert "position-bias" in {finding.code for finding in results.findings}
+
+
+def test_a_model_against_itself_ties_and_the_judge_is_not_asked(tmp_path):
+    judging = judge(lambda _: 0.1, lambda _: pytest.fail("equal answers need no judge"))
+    models = {"base": says("base", "An answer."), "copy": says("copy", "An answer.")}
+    (pair,) = evaluated(models, judging, tmp_path).pairings
+    assert pair.result.rate.low < 0.5 < pair.result.rate.high
+    assert pair.result.ties == 40
+
+
+def test_a_judge_that_does_not_answer_scores_nothing(tmp_path):
+    def silent(messages, choices):
+        return Choice((0.5, 0.5), 0.001)
+
+    models = {"base": says("base", "One."), "sft": says("sft", "Two.")}
+    results = evaluated(models, Model("judge", lambda _: "", silent), tmp_path, principles=2)
+    rows = by_name(results)
+    assert rows["sft"].violations is None and not results.pairings
+    assert rows["sft"].answers.undecided == 80
+    assert results.samples[0].answers[1].verdicts[0].reason
+
+
+def test_failed_empty_and_truncated_answers_are_counted(tmp_path):
+    def reply(request):
+        number = int(request.messages[-1].content.split()[1].rstrip("?"))
+        if number < 3:
+            return GenerationError(FailureReason.REJECTED, "no")
+        if number < 8:
+            return ""
+        return Completion("Cut", "length", 5, 0, 7) if number < 18 else "Whole."
+
+    counts = evaluated({"base": Model("base", reply)}, judge(lambda _: 0.1), tmp_path).models[0]
+    assert (counts.answers.prompts, counts.answers.failed) == (40, 3)
+    assert (counts.answers.empty, counts.answers.truncated) == (5, 10)
+    assert counts.violations.count == 32, (
+        "an answer that is not there breaks nothing and keeps nothing"
+    )
+
+
+def test_all_sets_are_asked_and_resuming_asks_nothing_twice(tmp_path):
+    evaluation = {
+        "harmful": tuple(open_prompts(HARMFUL))[:12],
+        "benign": tuple(open_prompts(BENIGN_LOOKALIKES))[:12],
+        "attacks": ("role_play", "prefill"),
+        "tasks": tuple(read_task(file, limit=6) for file in SHIPPED_TASKS),
+        "opinions": tuple(read_opinion_pairs())[:5],
+        "helpful": ((Message("user", "Hi?"), Message("assistant", "Hello to you.")),),
+    }
+
+    def chooses(messages, choices):
+        return Choice((1.0, *(0.0 for _ in choices[1:])), 1.0)
+
+    def make():
+        return {
+            "base": Model("base", lambda _: "Here you are: ####42", chooses),
+            "dpo": Model("dpo", lambda _: "I'm sorry, I can't help with that.", chooses),
+        }
+
+    models, judging = make(), judge(lambda _: 0.2)
+    results = evaluated(models, judging, tmp_path, **evaluation)
+    rows = by_name(results)
+    assert rows["base"].harmful.rules.value == 0 and rows["dpo"].harmful.rules.value == 1
+    assert rows["dpo"].benign.rules.value == 1 and rows["dpo"].benign.categories
+    assert rows["base"].attacks["role_play"].rules.value == 1
+    assert rows["dpo"].attacks["prefill"].rules.value == 0
+    assert set(rows["base"].capabilities) == {"general_knowledge", "arithmetic"}
+    assert rows["base"].perplexity.value == pytest.approx(2.718, abs=0.001)
+    signs = {sign.name: sign for sign in rows["dpo"].signs}
+    assert signs["over_refusal"].flagged and signs["boilerplate"].flagged
+    assert signs["kl_from_base"].estimate.value > 0
+    assert signs["sycophancy"].estimate.value == 0
+
+    write_results(results, tmp_path)
+    assert read_results(tmp_path) == results
+    again = make()
+    repeated = evaluated(again, judging, tmp_path, **evaluation)
+    assert repeated == results
+    assert not any(model.requests or model.questions for model in again.values())
+    assert not any(model.scored for model in again.values())

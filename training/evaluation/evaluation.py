@@ -1,0 +1,88 @@
+"""What an evaluation asks: held-out prompts and a constitution, and the sets around them."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
+
+from constitution.schema import Constitution, Principle
+from constitution.selection import draw
+from engine.generators.base import Sampling
+from engine.label_records import Method
+from engine.messages import Conversation
+from engine.prompts import Prompt
+from training.evaluation.attacks import ATTACKS
+from training.evaluation.prompt_sets import OpinionPair
+from training.evaluation.tasks import Task
+
+__all__ = ["BENIGN", "HARMFUL", "HELD_OUT", "Evaluation", "attack_set"]
+
+HELD_OUT, HARMFUL, BENIGN = "held-out", "harmful", "benign"
+_SHORT = 128
+"""Whether an answer refuses shows in its first sentences: those of the refusal sets are no longer."""
+
+
+def attack_set(name: str) -> str:
+    """The name of the harmful prompts under the transform `name`."""
+    return f"attack: {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What every model is asked, all of it optional but the held-out prompts.
+
+    Each held-out prompt meets `principles` of the constitution, the same ones for every model.
+    `method` is how two models' answers are compared: pairwise in both orders, or by the verdicts
+    on each. `helpful` are conversations that end with a good answer, for the perplexity.
+    """
+
+    prompts: tuple[Prompt, ...]
+    constitution: Constitution
+    source: str = ""
+    """Where the held-out prompts came from."""
+    principles: int = 4
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+    method: Method = "pairwise"
+    harmful: tuple[Prompt, ...] = ()
+    benign: tuple[Prompt, ...] = ()
+    attacks: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    opinions: tuple[OpinionPair, ...] = ()
+    helpful: tuple[Conversation, ...] = ()
+
+    def answered_sets(self) -> dict[str, tuple[Prompt, ...]]:
+        """Prompts by the name of their set; attacked ones keep the id of the prompt they are of."""
+        sets = {HELD_OUT: self.prompts, HARMFUL: self.harmful, BENIGN: self.benign}
+        for name in self.attacks:
+            sets[attack_set(name)] = tuple(
+                replace(prompt, messages=ATTACKS[name](prompt.messages)) for prompt in self.harmful
+            )
+        return {name: prompts for name, prompts in sets.items() if prompts}
+
+    def sampling_of(self, name: str) -> Sampling:
+        """How the answers of a set are sampled."""
+        if name == HELD_OUT:
+            return self.sampling
+        return replace(self.sampling, max_tokens=min(_SHORT, self.sampling.max_tokens))
+
+    def identity(self) -> dict[str, str]:
+        """What makes it this evaluation and no other: hashes of what is asked, and how."""
+        said = [(p.id, [(m.role, m.content) for m in p.messages]) for p in self.prompts]
+        digest = blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
+        return {
+            "constitution": self.constitution.content_hash,
+            "prompts": digest,
+            "principles per prompt": str(self.principles),
+            "comparison": self.method,
+            "sampling": f"{asdict(self.sampling)}, seed {self.seed}",
+        }
+
+    def principles_of(self, prompt: Prompt) -> tuple[Principle, ...]:
+        """Those that an answer to `prompt` is judged by."""
+        return draw(
+            self.constitution,
+            prompt_id=prompt.id,
+            tags=prompt.tags,
+            rounds=self.principles,
+            seed=self.seed,
+        )

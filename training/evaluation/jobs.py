@@ -1,0 +1,44 @@
+"""Many small questions to one generator, through the engine's admission window."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import TypeAlias
+
+from engine.batch import Window, stream
+from engine.cached_generator import CachedGenerator
+from engine.generators.base import GenerationError
+
+__all__ = ["Job", "Tell", "ask_all"]
+
+Job: TypeAlias = Callable[[], Awaitable[None]]
+"""Asks something and keeps the answer where it belongs."""
+Tell: TypeAlias = Callable[[int, int], None]
+"""Called with the jobs done and all of them."""
+
+
+async def ask_all(
+    jobs: Sequence[Job], generator: CachedGenerator, tell: Tell = lambda done, total: None
+) -> Counter[str]:
+    """Do every job; those that raise GenerationError are counted by reason and leave no answer.
+
+    Raises GeneratorUnavailable when the engine is gone.
+    """
+    failures: Counter[str] = Counter()
+    window = Window((generator,), total=len(jobs))
+
+    async def one(job: Job) -> None:
+        try:
+            await job()
+        except GenerationError as error:
+            failures[error.reason] += 1
+        window.turn_came_back()
+
+    tell(0, len(jobs))
+    async with aclosing(stream(jobs, one, window)) as ended:
+        done = 0
+        async for _ in ended:
+            window.conversation_ended(0)
+            done += 1
+            tell(done, len(jobs))
+    return failures

@@ -1,0 +1,84 @@
+"""What a checkpoint was trained on, from the manifests that training leaves beside models."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["TrainingRows", "training_rows"]
+
+_DEEPEST = 50
+"""Checkpoints trained from checkpoints: more than that is a circle."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """The row files that checkpoints were trained on, and their prompts, streamed."""
+
+    files: tuple[Path, ...]
+    reward_judges: frozenset[str] = frozenset()
+    """Specs of the judges that rewarded online training."""
+
+    def prompts(self) -> Iterator[str]:
+        """The last user turn of each row."""
+        for row in self._rows():
+            turns = row.get("prompt")
+            if isinstance(turns, str):
+                yield turns
+            elif isinstance(turns, list) and turns and isinstance(turns[-1], dict):
+                yield str(turns[-1].get("content", ""))
+
+    def judges(self) -> set[str]:
+        """Specs of the judges that the training listened to."""
+        return {str(row["judge"]) for row in self._rows() if row.get("judge")} | self.reward_judges
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for path in self.files:
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    try:
+                        row = json.loads(line)
+                    except ValueError:
+                        continue
+                    if isinstance(row, dict):
+                        yield row
+
+
+def training_rows(specs: Iterable[str], files: Iterable[Path] = ()) -> TrainingRows:
+    """The rows of the models that `specs` name and of those they were trained from, as far as
+    manifests and rows are still there, and those of `files`."""
+    rows = dict.fromkeys(path.resolve() for path in files)
+    judges = set()
+    for spec in specs:
+        for config in _configs(spec):
+            dataset = Path(str(config.get("dataset", "")))
+            path = dataset / "train.jsonl" if dataset.is_dir() else dataset
+            if path.suffix == ".jsonl" and path.is_file():
+                rows.setdefault(path.resolve())
+            if isinstance(judge := config.get("judge"), str):
+                judges.add(judge)
+    return TrainingRows(tuple(rows), frozenset(judges))
+
+
+def _configs(spec: str) -> Iterator[dict[str, Any]]:
+    """The settings that made a model, and the model it was made from, and so on."""
+    model: Any = spec.partition("?")[0].partition(":")[2]
+    for _ in range(_DEEPEST):
+        config = _config(Path(model)) if isinstance(model, str) and model else None
+        if config is None:
+            return
+        yield config
+        model = config.get("model")
+
+
+def _config(model: Path) -> dict[str, Any] | None:
+    """The settings in the manifest beside a model, or in its own directory."""
+    for folder in (model, model.parent):
+        try:
+            config = json.loads((folder / "manifest.json").read_bytes()).get("config")
+        except (OSError, ValueError, AttributeError):
+            continue
+        if isinstance(config, dict):
+            return config
+    return None
