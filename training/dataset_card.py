@@ -99,6 +99,7 @@ def _body(card: Card) -> str:
         "## Split",
         "",
         _split(card),
+        *_reviewed(result),
         *_left_out(result),
         *_mixed(result),
         "",
@@ -118,6 +119,13 @@ def _split(card: Card) -> str:
         f"A hash of the prompt decides: {card.test_share:.0%} of the prompts are held out in "
         "`test.jsonl`, and no prompt is on both sides."
     )
+
+
+def _reviewed(result: "ExportResult") -> list[str]:
+    if not result.overridden:
+        return []
+    told = f"{result.overridden:,} rows have people's verdict in place of the judge's"
+    return ["", "## Reviewed", "", f"{told} (`method` is `review`)."]
 
 
 def _left_out(result: "ExportResult") -> list[str]:

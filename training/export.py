@@ -4,8 +4,6 @@ Rows are streamed, so that a run of a million records is exported in the memory 
 """
 
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +30,9 @@ from training.datasets import (
 )
 from training.mix import Mixture, mix_rows
 from training.preferences import label_preference_rows
+from training.review.overrides import Overrides
 from training.split import is_held_out
+from training.whole_directory import check_place, written_whole
 
 __all__ = ["ExportFormat", "ExportOptions", "ExportResult", "export_run", "run_constitution"]
 
@@ -74,13 +74,16 @@ class ExportOptions:
     test_share: float = 0.0
     mix: str | None = None
     mix_ratio: float = 0.2
+    reviews: Path | None = None
+    """What `solon import-reviews` wrote: people's verdicts, which outweigh the judge's."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
     """What was written; `skipped` counts the records that gave no row, by reason.
 
-    `mixed` rows came from other data, and `mix_missing` more were wanted than it had.
+    `mixed` rows came from other data, and `mix_missing` more were wanted than it had; `overridden`
+    rows are as people decided.
     """
 
     path: Path
@@ -89,6 +92,7 @@ class ExportResult:
     skipped: Mapping[str, int]
     mixed: int = 0
     mix_missing: int = 0
+    overridden: int = 0
 
 
 def export_run(
@@ -108,17 +112,15 @@ def export_run(
     options = options or ExportOptions()
     manifest = read_manifest(run_dir)
     out = out or run_dir / "exports" / format
-    _check_place(out, overwrite)
+    check_place(out, _FILES, overwrite)
     if not 0 <= options.test_share < 1:
         remedy = "give a number from 0 up to but not including 1"
         raise InputError(Problem("test share", f"is {options.test_share}", remedy))
     skipped: Counter[str] = Counter()
-    rows = _run_rows(run_dir, manifest, format, options, skipped)
+    overrides = Overrides.read(options.reviews, run_dir)
+    rows = _run_rows(run_dir, manifest, format, options, overrides, skipped)
     mixture = _mixture(format, options)
-    counted: Counter[str] = Counter()
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        unfinished.mkdir(parents=True)
+    with written_whole(out) as unfinished:
         mixed_rows = mixture.into(rows) if mixture else rows
         counted = _write_rows(unfinished, mixed_rows, options.test_share)
         if not counted["train"]:
@@ -130,13 +132,9 @@ def export_run(
             skipped=dict(skipped),
             mixed=mixture.drawn if mixture else 0,
             mix_missing=mixture.missing if mixture else 0,
+            overridden=overrides.rows,
         )
         write_card(unfinished, Card.of(run_dir, manifest, format, options.test_share, result))
-        if out.exists():
-            shutil.rmtree(out)
-        unfinished.replace(out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return result
 
 
@@ -152,22 +150,6 @@ def run_constitution(run_dir: Path) -> Constitution:
     except (yaml.YAMLError, ValidationError, TypeError) as error:
         told = str(error).splitlines()[0]
         raise InputError(Problem(str(path), f"is not a constitution ({told})", remedy)) from error
-
-
-def _check_place(out: Path, overwrite: bool) -> None:
-    """Only a dataset that was exported before is ever replaced."""
-    if out.suffix in (".jsonl", ".json"):
-        remedy = f"name a directory, such as {out.with_suffix('')}: it gets train.jsonl and a card"
-        raise InputError(Problem(str(out), "is the name of a file", remedy))
-    if not out.exists():
-        return
-    if not overwrite:
-        remedy = "name another directory, or allow overwriting with --overwrite"
-        raise InputError(Problem(str(out), "exists already", remedy))
-    strange = [] if not out.is_dir() else [p.name for p in out.iterdir() if p.name not in _FILES]
-    if not out.is_dir() or strange:
-        what = f"is not a dataset: it holds {strange[0]}" if strange else "is a file"
-        raise InputError(Problem(str(out), what, "name another directory"))
 
 
 def _mixture(format: ExportFormat, options: ExportOptions) -> Mixture | None:
@@ -210,24 +192,28 @@ def _run_rows(
     manifest: Mapping[str, Any],
     format: ExportFormat,
     options: ExportOptions,
+    overrides: Overrides,
     skipped: Counter[str],
 ) -> Iterator[Row]:
     """Every row of the run, with its `source`; records that give none are counted in `skipped`."""
     if manifest.get("kind") == "label":
-        yield from _label_rows(run_dir, format, skipped)
+        yield from _label_rows(run_dir, format, overrides, skipped)
         return
     constitution = run_constitution(run_dir) if format is ExportFormat.LLM_SWARM else None
     for record in read_records(run_dir):
-        reason = _reason_to_skip(record, format, options)
+        reason = _reason_to_skip(record, format, options, overrides)
         if constitution and not reason and not _same_principles(record, constitution):
             reason = "principle_changed"
         if reason:
             skipped[reason] += 1
         else:
-            yield from _rows(record, format, constitution, options.every_revision)
+            rows = _rows(record, format, constitution, options.every_revision)
+            yield from overrides.applied(rows, skipped)
 
 
-def _label_rows(run_dir: Path, format: ExportFormat, skipped: Counter[str]) -> Iterator[Row]:
+def _label_rows(
+    run_dir: Path, format: ExportFormat, overrides: Overrides, skipped: Counter[str]
+) -> Iterator[Row]:
     if format not in (ExportFormat.TRL_PREFERENCE, ExportFormat.TRL_PROMPT):
         remedy = "export trl-preference or trl-prompt, or name a run of `solon revise`"
         raise InputError(Problem(str(run_dir), f"is a label run: it gives no {format}", remedy))
@@ -236,7 +222,7 @@ def _label_rows(run_dir: Path, format: ExportFormat, skipped: Counter[str]) -> I
             yield prompt_row(record.id, record.prompt)
             continue
         rows = list(label_preference_rows(record))
-        yield from rows
+        yield from overrides.applied(rows, skipped)
         if not rows:
             skipped[record.drop_reason or "no_labelled_pair"] += 1
 
@@ -254,14 +240,19 @@ def _rows(
         yield row
 
 
-def _reason_to_skip(record: Record, format: ExportFormat, options: ExportOptions) -> str | None:
+def _reason_to_skip(
+    record: Record, format: ExportFormat, options: ExportOptions, overrides: Overrides
+) -> str | None:
     if format is ExportFormat.TRL_PROMPT:
         return None
     if record.outcome is Outcome.DROPPED:
         return record.drop_reason or "dropped"
-    if record.escalate and not options.include_escalated:
-        return "escalated"
+    withheld = overrides.reason_to_withhold(record) if record.escalate else None
+    if withheld and not (withheld == "escalated" and options.include_escalated):
+        return withheld
     for_sft = format is ExportFormat.TRL_SFT
+    if format is not ExportFormat.TRL_PREFERENCE and overrides.prefers_first(record):
+        return "review_prefers_the_first_answer"
     if record.outcome is Outcome.COMPLIANT:
         return None if for_sft and options.include_compliant else "compliant"
     if format is ExportFormat.TRL_PREFERENCE and record.final == record.answer:

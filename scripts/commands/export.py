@@ -1,12 +1,18 @@
-"""`solon export`: a run's records as a dataset to train on."""
+"""`solon export`: a run's records as a dataset to train on, or as questions to reviewers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from constitution.problems import InputError, Problem
+
 if TYPE_CHECKING:
     from training.export import ExportResult
+
+Tool = Literal["label-studio", "argilla"]
+Queue = Literal["pairs", "escalated"]
 
 __all__ = ["export"]
 
@@ -14,8 +20,8 @@ __all__ = ["export"]
 def export(
     run: Annotated[Path, typer.Argument(help="Directory that a run was written to.")],
     format: Annotated[
-        Literal["trl-sft", "trl-preference", "trl-prompt", "llm-swarm"],
-        typer.Option("--format", "-f", help="Shape of the rows."),
+        Literal["trl-sft", "trl-preference", "trl-prompt", "llm-swarm", "label-studio", "argilla"],
+        typer.Option("--format", "-f", help="Shape of the rows, or the tool to review them in."),
     ],
     out: Annotated[
         Path | None,
@@ -38,18 +44,62 @@ def export(
     escalated: Annotated[
         bool, typer.Option("--escalated", help="Also records that wait for a person to look.")
     ] = False,
+    reviews: Annotated[
+        Path | None,
+        typer.Option(help="What import-reviews wrote: people's verdicts outweigh the judge's."),
+    ] = None,
+    queue: Annotated[
+        Queue | None,
+        typer.Option(help="To review: pairs of replies (as by default), or escalated answers."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="To review: at most so many, drawn at random.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset.")] = False,
 ) -> None:
-    """Export a run as training data with a card, saying what was left out and why."""
+    """Export a run as training data with a card, saying what was left out and why; or its replies
+    for people to review, blind to what the judge chose."""
+    if format in ("label-studio", "argilla"):
+        not_for_review = {
+            "--test-share": test_share,
+            "--mix": mix,
+            "--every-revision": every_revision,
+            "--escalated": escalated,
+            "--reviews": reviews,
+        }
+        _refuse(not_for_review, f"is not for --format {format}")
+        _export_review(run, format, queue or "pairs", out, limit, overwrite)
+        return
+    _refuse({"--queue": queue, "--limit": limit}, "is for --format label-studio or argilla")
     from training.export import ExportFormat, ExportOptions, export_run
 
-    options = ExportOptions(every_revision, compliant, escalated, test_share, mix, mix_ratio)
+    options = ExportOptions(
+        every_revision, compliant, escalated, test_share, mix, mix_ratio, reviews
+    )
     _tell(export_run(run, ExportFormat(format), out, options, overwrite=overwrite))
+
+
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    """Raise InputError naming each of `options` that was given."""
+    if problems := [Problem(name, why, "leave it out") for name, value in options.items() if value]:
+        raise InputError(problems)
+
+
+def _export_review(
+    run: Path, tool: Tool, queue: Queue, out: Path | None, limit: int | None, overwrite: bool
+) -> None:
+    from training.review.export import export_review
+
+    result = export_review(run, tool, queue, out, limit=limit, overwrite=overwrite)
+    typer.echo(f"{result.path}: {result.items:,} of {result.available:,} questions to reviewers")
+    typer.echo("  README.md says how to import them; key.jsonl is not for reviewers")
 
 
 def _tell(result: "ExportResult") -> None:
     held_out = f", {result.test_rows:,} held out" if result.test_rows else ""
     typer.echo(f"{result.path}: {result.rows:,} rows to train on{held_out}")
+    if result.overridden:
+        typer.echo(f"  {result.overridden:,} rows as people decided")
     if result.mixed:
         typer.echo(f"  {result.mixed:,} rows mixed in")
     if result.mix_missing:

@@ -5,7 +5,7 @@ reviewers cannot tell which one the judge chose, and the verdicts find their way
 key.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -26,7 +26,16 @@ from engine.report.run_files import (
 from training.datasets import Row, preference_row
 from training.preferences import label_preference_rows
 
-__all__ = ["VERDICTS", "Queue", "ReviewItem", "escalation_id", "pair_item", "review_items"]
+__all__ = [
+    "VERDICTS",
+    "Queue",
+    "ReviewItem",
+    "critical_principles",
+    "escalated_for",
+    "escalation_id",
+    "pair_item",
+    "review_items",
+]
 
 Queue = Literal["pairs", "escalated"]
 """Pairs of replies, or final answers that still break a critical principle."""
@@ -66,8 +75,7 @@ def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
         for labelled in read_label_records(run):
             yield from _labelled_items(labelled)
         return
-    texts = read_principle_texts(run)
-    critical = {name for name, text in texts.items() if text.severity == Severity.CRITICAL}
+    critical = critical_principles(run)
     for record in read_records(run):
         if queue == "escalated":
             yield from _escalated_items(record, critical)
@@ -96,6 +104,18 @@ def pair_item(row: Row, prompt: Conversation = ()) -> ReviewItem:
     )
 
 
+def critical_principles(run: Path) -> frozenset[str]:
+    """The ids of those that are critical in the run's copy of the constitution."""
+    texts = read_principle_texts(run)
+    return frozenset(name for name, text in texts.items() if text.severity == Severity.CRITICAL)
+
+
+def escalated_for(record: Record, critical: Collection[str]) -> tuple[str, ...]:
+    """The principles that a person must look at, of a record that is escalated."""
+    asked = tuple(name for name in record.unresolved if name in critical)
+    return asked or record.unresolved
+
+
 def escalation_id(record: str, reply: str, principle: str) -> str:
     """The id of the question whether `reply` breaks `principle`."""
     return _hashed("escalated", record, reply, principle)
@@ -121,11 +141,11 @@ def _judged(pair: LabelledPair, first_is_a: bool) -> dict[str, str | None]:
     return found
 
 
-def _escalated_items(record: Record, critical: set[str]) -> Iterator[ReviewItem]:
+def _escalated_items(record: Record, critical: Collection[str]) -> Iterator[ReviewItem]:
     if not record.escalate:
         return
     verdicts = {verdict.principle: verdict for verdict in record.final_verdicts}
-    for principle in [p for p in record.unresolved if p in critical] or record.unresolved:
+    for principle in escalated_for(record, critical):
         verdict = verdicts.get(principle)
         broken = verdict is not None and verdict.violates
         label = "breaks" if broken else None

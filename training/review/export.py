@@ -1,0 +1,112 @@
+"""A run's replies as a directory that Label Studio or Argilla imports."""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jsonlines
+
+from constitution.problems import InputError, Problem
+from engine.report.run_files import read_principle_texts
+from training.review import argilla, label_studio
+from training.review.items import Queue, ReviewItem, review_items
+from training.review.shown import shown_item
+from training.whole_directory import check_place, written_whole
+
+__all__ = ["ReviewExport", "Tool", "export_review"]
+
+Tool = Literal["label-studio", "argilla"]
+KEY, CARD = "key.jsonl", "README.md"
+_FILES = {*label_studio.FILES, *argilla.FILES, KEY, CARD}
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewExport:
+    """What was written: `items` of the `available` ones."""
+
+    path: Path
+    items: int
+    available: int
+
+
+def export_review(
+    run: Path,
+    tool: Tool,
+    queue: Queue = "pairs",
+    out: Path | None = None,
+    *,
+    limit: int | None = None,
+    overwrite: bool = False,
+) -> ReviewExport:
+    """Write the items of a run's queue in the order of their hashes, at most `limit` of them.
+
+    The lowest hashes are a random sample, and a larger `limit` later holds it whole. By default
+    `out` is `exports/TOOL-QUEUE` in the run. Raises InputError if there is nothing to review.
+    """
+    out = out or run / "exports" / f"{tool}-{queue}"
+    check_place(out, _FILES, overwrite, "an export for review")
+    items, available = _first(run, queue, limit)
+    if not items:
+        why = "no record was escalated" if queue == "escalated" else "no record gives a pair"
+        raise InputError(Problem(str(run), f"has nothing to review: {why}"))
+    texts = read_principle_texts(run)
+    shown = [shown_item(item, texts) for item in items]
+    with written_whole(out) as directory:
+        if tool == "label-studio":
+            label_studio.write_label_studio(directory, queue, shown)
+        else:
+            argilla.write_argilla(directory, queue, shown, f"{run.resolve().name}-{queue}")
+        with jsonlines.open(directory / KEY, "w", compact=True) as key:
+            key.write_all({"item": i.id, "record": i.record, "label": i.label} for i in items)
+        (directory / CARD).write_text(_card(run, tool, queue, len(items), available), "utf-8")
+    return ReviewExport(out, len(items), available)
+
+
+def _first(run: Path, queue: Queue, limit: int | None) -> tuple[list[ReviewItem], int]:
+    """The items with the lowest ids, each once, and how many there are."""
+    seen: set[str] = set()
+
+    def each_once() -> Iterator[ReviewItem]:
+        for item in review_items(run, queue):
+            if item.id not in seen:
+                seen.add(item.id)
+                yield item
+
+    if limit is None:
+        items = sorted(each_once(), key=lambda item: item.id)
+    else:
+        items = heapq.nsmallest(limit, each_once(), key=lambda item: item.id)
+    return items, len(seen)
+
+
+_IMPORT = {
+    "label-studio": """\
+1. Make a project; under Settings, Labeling Interface, Code, paste `labeling_config.xml`.
+2. Import `tasks.json`.
+3. When it is reviewed, export as JSON or JSON-MIN.""",
+    "argilla": """\
+1. `rg.Dataset.from_disk("THIS DIRECTORY", workspace="YOURS")` makes the dataset.
+2. When it is reviewed, `dataset.to_disk("reviewed")`.""",
+}
+
+
+def _card(run: Path, tool: Tool, queue: Queue, items: int, available: int) -> str:
+    asked = (
+        "which of two replies is better"
+        if queue == "pairs"
+        else "whether a reply breaks a principle"
+    )
+    return f"""\
+# {run.resolve().name}: {queue} to review in {tool}
+
+{items:,} of {available:,} questions, {asked}, exported from a run of Solon.
+
+{_IMPORT[tool]}
+
+`solon import-reviews FILE --run {run}` then brings the verdicts back.
+
+`key.jsonl` holds the order of the questions and the present label of each: keep it from reviewers.
+What models wrote may be harmful; tell reviewers before they begin.
+"""

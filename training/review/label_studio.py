@@ -1,0 +1,146 @@
+"""Label Studio: tasks and the labeling configuration to import, and verdicts from its exports.
+
+Of its exports JSON and JSON-MIN can be read. Tasks hold plain text: nothing in a reply is markup.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from constitution.problems import InputError, Problem
+from engine.jsonl_store import write_json_atomic
+from training.review.items import Queue
+from training.review.shown import ShownItem
+from training.review.votes import Vote
+
+__all__ = ["CONFIGS", "FILES", "is_label_studio", "read_label_studio", "write_label_studio"]
+
+TASKS, CONFIG = "tasks.json", "labeling_config.xml"
+FILES = (TASKS, CONFIG)
+
+_PAIRS = """\
+<View>
+  <Header value="Conversation"/>
+  <Text name="prompt" value="$prompt"/>
+  <Header value="Which reply keeps these principles better? Click on it."/>
+  <Text name="principles" value="$principles"/>
+  <Pairwise name="better" toName="response_a,response_b" leftClass="A" rightClass="B"/>
+  <View style="display: flex; gap: 1em">
+    <View style="flex: 1">
+      <Header value="A"/>
+      <Text name="response_a" value="$response_a"/>
+    </View>
+    <View style="flex: 1">
+      <Header value="B"/>
+      <Text name="response_b" value="$response_b"/>
+    </View>
+  </View>
+  <Choices name="equal" toName="prompt" choice="single">
+    <Choice value="equal" alias="equal"/>
+  </Choices>
+  <TextArea name="comment" toName="prompt" placeholder="Why (if you like)" maxSubmissions="1"/>
+</View>
+"""
+_ESCALATED = """\
+<View>
+  <Header value="Conversation"/>
+  <Text name="prompt" value="$prompt"/>
+  <Header value="Reply"/>
+  <Text name="response" value="$response"/>
+  <Header value="Does the reply break this principle?"/>
+  <Text name="principles" value="$principles"/>
+  <Choices name="verdict" toName="response" choice="single" required="true">
+    <Choice value="breaks"/>
+    <Choice value="keeps"/>
+    <Choice value="unclear"/>
+  </Choices>
+  <TextArea name="comment" toName="response" placeholder="Why (if you like)" maxSubmissions="1"/>
+</View>
+"""
+CONFIGS: Mapping[Queue, str] = {"pairs": _PAIRS, "escalated": _ESCALATED}
+_SIDES = {"left": "A", "right": "B"}
+
+
+def write_label_studio(directory: Path, queue: Queue, items: Sequence[ShownItem]) -> None:
+    """Write `tasks.json`, and `labeling_config.xml` for the project's labeling interface."""
+    write_json_atomic(directory / TASKS, [{"data": _data(item)} for item in items])
+    (directory / CONFIG).write_text(CONFIGS[queue], encoding="utf-8")
+
+
+def is_label_studio(row: Mapping[str, Any]) -> bool:
+    """Whether `row` is a task of a JSON export or a line of a JSON-MIN one."""
+    return "annotations" in row or "annotation_id" in row
+
+
+def read_label_studio(path: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Vote]:
+    """A vote for each annotation; one that was skipped or says nothing has no verdict.
+
+    Raises InputError for tasks that were not exported by Solon, and for other labels than ours.
+    """
+    for number, row in enumerate(rows, start=1):
+        where = f"{path}:task {number}"
+        if "annotation_id" in row:
+            yield _vote(where, row.get("item"), row.get("annotator"), row)
+            continue
+        item = (row.get("data") or {}).get("item")
+        for annotation in row["annotations"] or ():
+            given = {} if annotation.get("was_cancelled") else _by_control(annotation)
+            yield _vote(where, item, annotation.get("completed_by"), given)
+
+
+def _data(item: ShownItem) -> dict[str, str]:
+    """The names that the configuration's `$variables` have. JSON-MIN overwrites an `id`."""
+    shown = {"item": item.id, "prompt": item.prompt, "principles": item.principles}
+    names = ("response",) if len(item.replies) == 1 else ("response_a", "response_b")
+    return shown | dict(zip(names, item.replies, strict=True))
+
+
+def _by_control(annotation: Mapping[str, Any]) -> dict[str, Any]:
+    """The results of an annotation as JSON-MIN tells them, by the control they come from."""
+    found: dict[str, Any] = {}
+    for result in annotation.get("result") or ():
+        value = result.get("value") or {}
+        name = result.get("from_name")
+        if name == "better":
+            found[name] = [value]
+        elif name in ("equal", "verdict"):
+            found[name] = value.get("choices")
+        elif name == "comment":
+            found[name] = value.get("text")
+    return found
+
+
+def _vote(where: str, item: object, reviewer: object, given: Mapping[str, Any]) -> Vote:
+    if not isinstance(item, str):
+        remedy = "import verdicts on tasks that `solon export --format label-studio` wrote"
+        raise InputError(Problem(where, "has no 'item' in its data", remedy))
+    return Vote(item, _reviewer(reviewer), _verdict(where, given), _text(given.get("comment")))
+
+
+def _verdict(where: str, given: Mapping[str, Any]) -> str | None:
+    """A choice of "equal" outweighs a side that was clicked before."""
+    if choice := _text(given.get("verdict") or given.get("equal")):
+        return choice
+    regions = given.get("better")
+    if not regions:
+        return None
+    selected = regions[0].get("selected") if isinstance(regions[0], Mapping) else regions[0]
+    if selected not in _SIDES:
+        remedy = "use the labeling configuration that was exported with the tasks"
+        raise InputError(Problem(where, f"'better' is {selected!r}, not left or right", remedy))
+    return _SIDES[selected]
+
+
+def _reviewer(value: object) -> str:
+    """A user's number, or the e-mail address where the export gives users whole."""
+    if isinstance(value, Mapping):
+        value = value.get("email") or value.get("id")
+    return "" if value is None else str(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        value = value.get("text") or value.get("choices")
+    if isinstance(value, list):
+        return "\n".join(map(str, value))
+    return value if isinstance(value, str) else ""

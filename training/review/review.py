@@ -1,0 +1,49 @@
+"""What all reviewers of one item said."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from training.review.items import VERDICTS, ReviewItem
+from training.review.votes import Vote
+
+__all__ = ["Review"]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """An item and one vote of each reviewer who decided on it."""
+
+    item: ReviewItem
+    votes: tuple[Vote, ...]
+
+    @property
+    def share(self) -> float:
+        """Of the reviewers who say A, or that the principle is broken; who is undecided counts as
+        half a vote for either."""
+        yes, no, _ = VERDICTS[self.item.queue]
+        worth = {yes: 1.0, no: 0.0}
+        return sum(worth.get(vote.verdict or "", 0.5) for vote in self.votes) / len(self.votes)
+
+    @property
+    def verdict(self) -> str | None:
+        """What more of them say than not; None where they are split evenly."""
+        yes, no, _ = VERDICTS[self.item.queue]
+        return None if self.share == 0.5 else yes if self.share > 0.5 else no
+
+    def row(self) -> dict[str, Any]:
+        """As a line of `reviews.jsonl`."""
+        item = self.item
+        return {
+            "item": item.id,
+            "queue": item.queue,
+            "record": item.record,
+            "principles": list(item.principles),
+            "verdict": self.verdict,
+            "share": self.share,
+            "label": item.label,
+            "labels": dict(item.labels),
+            "votes": [
+                {"reviewer": v.reviewer, "verdict": v.verdict, "comment": v.comment}
+                for v in self.votes
+            ],
+        }

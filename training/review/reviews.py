@@ -1,0 +1,108 @@
+"""Verdicts of people, from a file that a review tool exported, joined to what they are about."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jsonlines
+
+from constitution.problems import InputError, Problem
+from engine.jsonl_store import write_json_atomic
+from engine.report.run_files import read_manifest, run_kind
+from training.review.agreement import Agreement, agreement
+from training.review.argilla import RECORDS, is_argilla, read_argilla
+from training.review.items import VERDICTS, Queue, ReviewItem, review_items
+from training.review.label_studio import is_label_studio, read_label_studio
+from training.review.overrides import REVIEWS
+from training.review.review import Review
+from training.review.votes import Vote
+from training.whole_directory import check_place, written_whole
+
+__all__ = ["ImportedReviews", "import_reviews", "read_votes"]
+
+FIGURES = "agreement.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedReviews:
+    """`reviews` in the order of their items' ids, and by reason the votes that were not used."""
+
+    path: Path
+    reviews: tuple[Review, ...]
+    agreement: Agreement
+    unused: Mapping[str, int]
+
+
+def import_reviews(file: Path, run: Path, out: Path, *, overwrite: bool = False) -> ImportedReviews:
+    """Write `reviews.jsonl`, a line for each item that was decided, and `agreement.json` to `out`.
+
+    Raises InputError if `file` is no export that can be read, holds other verdicts than were asked
+    for, or none about this run.
+    """
+    check_place(out, {REVIEWS, FIGURES}, overwrite, "a directory of reviews")
+    items = _items(run)
+    unused: Counter[str] = Counter()
+    votes = _usable(file, items, unused)
+    if not votes:
+        told = ", ".join(f"{reason} {count:,}" for reason, count in unused.items())
+        remedy = "name the run that the tasks were exported from, and a file with submitted reviews"
+        what = f"holds no verdict on {run} ({told or 'it is empty'})"
+        raise InputError(Problem(str(file), what, remedy))
+    reviews = tuple(Review(items[id], tuple(votes[id].values())) for id in sorted(votes))
+    figures = agreement(reviews)
+    with written_whole(out) as directory:
+        with jsonlines.open(directory / REVIEWS, "w", compact=True) as lines:
+            lines.write_all(review.row() for review in reviews)
+        write_json_atomic(directory / FIGURES, asdict(figures))
+    return ImportedReviews(out, reviews, figures, dict(unused))
+
+
+def read_votes(file: Path) -> list[Vote]:
+    """The votes in a Label Studio JSON or JSON-MIN export, or in an Argilla dump (a file, or the
+    directory of `dataset.to_disk`). Raises InputError if it is none of these."""
+    path = file / RECORDS if file.is_dir() else file
+    try:
+        rows = json.loads(path.read_bytes())
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}"
+        raise InputError(Problem(str(path), what, "name the exported file")) from None
+    except ValueError as error:
+        remedy = "export as JSON or JSON-MIN from Label Studio, or with Argilla's to_disk"
+        raise InputError(Problem(str(path), f"is not JSON ({error})", remedy)) from None
+    if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
+        if all(map(is_label_studio, rows)):
+            return list(read_label_studio(path, rows))
+        if all(map(is_argilla, rows)):
+            return list(read_argilla(path, rows))
+    remedy = "export as JSON or JSON-MIN from Label Studio, or with Argilla's to_disk"
+    raise InputError(Problem(str(path), "is no export of Label Studio or Argilla", remedy))
+
+
+def _items(run: Path) -> dict[str, ReviewItem]:
+    label_run = run_kind(read_manifest(run)) == "label"
+    queues: Iterable[Queue] = ("pairs",) if label_run else ("pairs", "escalated")
+    return {item.id: item for queue in queues for item in review_items(run, queue)}
+
+
+def _usable(
+    file: Path, items: Mapping[str, ReviewItem], unused: Counter[str]
+) -> dict[str, dict[str, Vote]]:
+    """Votes by item and reviewer: a reviewer's last word on an item counts."""
+    found: dict[str, dict[str, Vote]] = {}
+    for vote in read_votes(file):
+        item = items.get(vote.item)
+        if item is None:
+            unused["not of this run"] += 1
+        elif vote.verdict is None:
+            unused["passed over"] += 1
+        elif vote.verdict not in VERDICTS[item.queue]:
+            allowed = ", ".join(VERDICTS[item.queue])
+            what = f"item {vote.item}: the verdict {vote.verdict!r} is none of {allowed}"
+            raise InputError(Problem(str(file), what, "use the settings that were exported"))
+        else:
+            of_item = found.setdefault(vote.item, {})
+            unused["replaced by a later one"] += vote.reviewer in of_item
+            of_item[vote.reviewer] = vote
+    return found

@@ -1,0 +1,15 @@
+"""What one reviewer said of one item, whichever tool it was said in."""
+
+from dataclasses import dataclass
+
+__all__ = ["Vote"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """`verdict` is one of the item's queue, or None where the reviewer passed over it."""
+
+    item: str
+    reviewer: str
+    verdict: str | None
+    comment: str = ""
