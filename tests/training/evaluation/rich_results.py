@@ -62,7 +62,7 @@ def share(value: float, count: int = 120) -> Estimate:
     """A share of `count` prompts, at most all, with Wilson's interval."""
     value = min(max(value, 0.0), 1.0)
     low, high = wilson_interval(value, count)
-    return Estimate(value, low, high, count)
+    return Estimate(value, min(low, value), max(high, value), count)
 
 
 def rich_results(count: int = 40, models: tuple[str, ...] = MODELS) -> Results:

@@ -177,6 +177,7 @@ def test_only_its_own_script_may_run_and_nothing_is_loaded(page):
     [
         (Estimate(0.125, 0.08, 0.19, 120), Unit.SHARE, "12%", "8.0–19%"),
         (Estimate(0.0, 0.0, 0.031, 120), Unit.SHARE, "0%", "0–3.1%"),
+        (Estimate(0.985, 0.94, 0.9996, 120), Unit.SHARE, "98%", "94 to >99.9%"),
         (Estimate(-0.104, -0.2, 0.0, 99), Unit.CHANGE, f"{MINUS}10.4 pts", f"{MINUS}20.0 to 0.0"),
         (Estimate(0.0149, -0.0001, 0.03, 99), Unit.CHANGE, "+1.5 pts", "0.0 to +3.0"),
         (Estimate(1.84, 1.7, 1.9, 99), Unit.RATIO, "1.84×", "1.70–1.90"),

@@ -109,9 +109,10 @@ def named_rows(
     hint: str = "",
 ) -> list[Row]:
     """A row for each name that any checkpoint has a figure of."""
+    found = [read(model) for model in models]
     return [
-        _row(models, name, lambda m, n=name: read(m).get(n), hint=hint)  # type: ignore[misc]
-        for name in _names(read(model) for model in models)
+        Row(name, tuple(figure(of_model.get(name)) for of_model in found), hint)
+        for name in _names(found)
     ]
 
 
@@ -122,13 +123,13 @@ def category_rows(models: Sequence[ModelResult], kind: str) -> list[Row]:
 
 def attack_rows(models: Sequence[ModelResult]) -> list[tuple[Row, Row]]:
     """For each attack the share complied with, by rules and by the judge."""
-    return [
-        (
-            _row(models, name, lambda m, n=name: _attack(m, n).rules),  # type: ignore[misc]
-            _row(models, name, lambda m, n=name: _attack(m, n).judge),  # type: ignore[misc]
-        )
-        for name in _names(model.attacks for model in models)
-    ]
+    rows = []
+    for name in _names(model.attacks for model in models):
+        found = [model.attacks.get(name) or Attack(None) for model in models]
+        rules = tuple(figure(attack.rules) for attack in found)
+        judged = tuple(figure(attack.judge) for attack in found)
+        rows.append((Row(name, rules), Row(name, judged)))
+    return rows
 
 
 def sign_rows(models: Sequence[ModelResult]) -> list[SignRow]:
@@ -221,10 +222,6 @@ def _refused(kind: str, who: str) -> _Read:
         return None if rate is None else rate.rules if who == "rules" else rate.judge
 
     return read
-
-
-def _attack(model: ModelResult, name: str) -> Attack:
-    return model.attacks.get(name) or Attack(None)
 
 
 def _names(groups: Iterable[dict[str, Any]]) -> list[str]:

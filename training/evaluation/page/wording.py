@@ -123,7 +123,8 @@ def _interval(low: float, high: float, unit: str) -> str:
     """Without the unit where the value before it has one."""
     match unit:
         case Unit.SHARE:
-            return f"{_percent(low).removesuffix('%')}–{_percent(high)}"
+            ends = _percent(low).removesuffix("%"), _percent(high)
+            return (" to " if set("<>") & set("".join(ends)) else "–").join(ends)
         case Unit.CHANGE:
             return f"{_points(low)} to {_points(high)}"
         case Unit.SIGNED:
