@@ -37,6 +37,7 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
 
     from engine.report.wording import percent
     from scripts.commands.terminal import output_console
+    from training.evaluation.intervals import share_estimate
 
     table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False, header_style="bold")
     for name in ("probe", "detector", "model"):

@@ -91,7 +91,7 @@ def _settings(queue: Queue) -> dict[str, Any]:
         for name, title in _FIELDS[queue].items()
     ]
     options = [{"value": verdict, "text": verdict} for verdict in VERDICTS[queue]]
-    terms = {"type": "terms", "visible_for_annotators": False, "values": None}
+    terms = {"type": "terms", "values": None}
     principle = {"name": "principle", "title": "principle", "settings": terms}
     return {
         "guidelines": f"{_TITLES[queue]} Judge by the principles alone, not by length or style.",
