@@ -12,6 +12,8 @@ from scripts.commands.answer import answer
 from scripts.commands.compare import compare
 from scripts.commands.constitution import app as constitution_app
 from scripts.commands.export import export
+from scripts.commands.import_garak import import_garak
+from scripts.commands.import_reviews import import_reviews
 from scripts.commands.judge import app as judge_app
 from scripts.commands.label import label
 from scripts.commands.report import report
@@ -38,6 +40,8 @@ app.command()(revise)
 app.command()(label)
 app.command()(report)
 app.command()(export)
+app.command("import-reviews")(import_reviews)
+app.command("import-garak")(import_garak)
 app.command()(split)
 app.command()(answer)
 app.command()(compare)
