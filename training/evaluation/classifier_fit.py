@@ -32,6 +32,8 @@ _CUTS: dict[str, tuple[int, int]] = {"word": (1, 2), "char_wb": (3, 5)}
 """Words and pairs of them, and pieces of 3 to 5 characters within words."""
 _RARE = 2
 """A term in fewer answers than this is left out."""
+_LIKENESS = 5.0
+"""What the cosine is multiplied by: one figure among thousands of terms, it is penalised less."""
 _FOLDS = 5
 _FEWEST = 10
 """Prompts with an answer of either label, below which nothing can be said of a fit."""
@@ -66,7 +68,7 @@ class _Saved(BaseModel):
     word: _Terms
     char_wb: _Terms
     likeness: float
-    """Weight of the cosine of prompt and answer, as words."""
+    """Weight of the cosine of prompt and answer, as words, times `_LIKENESS`."""
     intercept: float
     report: dict[str, Any] = Field(default_factory=dict)
     """What the fit found about itself."""
@@ -170,11 +172,19 @@ def read_classifier(path: Path) -> FittedClassifier:
 
 
 def _fit(name: str, counts: _Counts, labels: Sequence[bool]) -> FittedClassifier:
+    """On one thread: the sums are short, and threads that wait for each other cost far more."""
+    import numpy
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     idf = {"word": _idf(counts.word), "char_wb": _idf(counts.char_wb)}
-    regression = LogisticRegression(C=10.0, max_iter=1000).fit(_features(counts, idf), labels)
-    return FittedClassifier(name, idf, regression.coef_[0], float(regression.intercept_[0]))
+    there = numpy.concatenate([idf["word"], idf["char_wb"], [1.0]]).nonzero()[0]
+    regression = LogisticRegression(C=10.0, max_iter=1000)
+    with threadpool_limits(1):
+        regression.fit(_features(counts, idf)[:, there], labels)
+    weights = numpy.zeros(2 * _BUCKETS + 1)
+    weights[there] = regression.coef_[0]
+    return FittedClassifier(name, idf, weights, float(regression.intercept_[0]))
 
 
 def _counts(prompts: Sequence[str], answers: Sequence[str]) -> _Counts:
@@ -206,7 +216,7 @@ def _features(counts: _Counts, idf: "dict[str, NDArray[float64]]") -> Any:
 
     word = _tfidf(counts.word, idf["word"])
     likeness = word.multiply(_tfidf(counts.prompt, idf["word"])).sum(axis=1)
-    column = csr_array(likeness.reshape(-1, 1))
+    column = csr_array(_LIKENESS * likeness.reshape(-1, 1))
     return hstack([word, _tfidf(counts.char_wb, idf["char_wb"]), column]).tocsr()
 
 

@@ -4,7 +4,7 @@ As in `intervals`, the prompt is what the bootstrap draws anew: answers to one p
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,12 +37,10 @@ def kappa_over_prompts(
     kappa = cohen_kappa(said, labels)
     if kappa is None:
         return None
-    drawn = _draws(prompts, seed)
-    cells = numpy.stack(
-        [[s and y, s and not y, y and not s] for s, y in zip(said, labels, strict=True)], 1
-    )
-    both, only_said, only_label = (drawn @ cells[row] for row in range(3))
-    return _estimate(kappa, _kappas(both, only_said, only_label, drawn.sum(axis=1)), prompts)
+    one, other = numpy.asarray(said, bool), numpy.asarray(labels, bool)
+    cells = numpy.stack([one & other, one & ~other, ~one & other, one | True]).astype(float)
+    tables = numpy.stack([cells @ weights for weights in _draws(prompts, seed)], axis=1)
+    return _estimate(kappa, _kappas(*tables), prompts)
 
 
 def auc_over_prompts(
@@ -71,8 +69,11 @@ def auc_over_prompts(
 
 
 def best_threshold(scores: Sequence[float], labels: Sequence[bool]) -> Threshold | None:
-    """The threshold of the highest kappa, the lowest such; None where no kappa is defined."""
+    """The threshold of the highest kappa, the lowest such; None without both labels."""
     import numpy
+
+    if len(set(labels)) < 2:
+        return None
 
     values, place = numpy.unique(scores, return_inverse=True)
     true = numpy.asarray(labels, float)
@@ -82,22 +83,21 @@ def best_threshold(scores: Sequence[float], labels: Sequence[bool]) -> Threshold
     said = everything[::-1].cumsum()[::-1]
     count = numpy.full(len(values), float(len(true)))
     kappas = _kappas(both, said - both, true.sum() - both, count)
-    if not len(values) or not numpy.isfinite(kappas).any():
-        return None
     best = int(numpy.nanargmax(kappas))
     wrong = said[best] + true.sum() - 2 * both[best]
     return Threshold(float(values[best]), float(1 - wrong / len(true)), float(kappas[best]))
 
 
-def _draws(prompts: Sequence[str], seed: int) -> "NDArray[float64]":
-    """How often each answer is in each resample, [resamples, answers]: as often as its prompt."""
+def _draws(prompts: Sequence[str], seed: int) -> "Iterator[NDArray[float64]]":
+    """How often each answer is in a resample, as often as its prompt is drawn; one array each."""
     import numpy
 
     _, place = numpy.unique(prompts, return_inverse=True)
     count = int(place.max()) + 1
     random = numpy.random.default_rng(seed)
-    drawn = random.multinomial(count, numpy.full(count, 1 / count), RESAMPLES)
-    return drawn[:, place].astype(float)
+    for _ in range(RESAMPLES):
+        drawn = numpy.bincount(random.integers(0, count, count), minlength=count)
+        yield drawn[place].astype(float)
 
 
 def _kappas(
