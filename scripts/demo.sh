@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The whole pipeline with the embedded model, on this CPU: revise, SFT, preferences, DPO, and a table
-# of before and after. Run it again and it finds everything done; edit a principle first and only
+# The whole pipeline with the embedded model, on this CPU: revise, SFT, preferences, DPO, and what
+# it did. Run it again and it finds everything done; edit a principle first and only
 # what that principle touched, and what is trained on it, is done again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -9,4 +9,5 @@ out=runs/quickstart-cpu
 
 "$solon" constitution check constitution/library/harmlessness.yaml
 "$solon" run quickstart-cpu --out "$out"
-echo "Open $out/revise/report.html to read what was criticised and revised."
+echo "Open $out/revise/report.html to read what was criticised and revised,"
+echo "and $out/evaluate/evaluation.html to see what training did."

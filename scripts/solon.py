@@ -9,8 +9,8 @@ import typer
 
 from constitution.problems import InputError, Stopped
 from scripts.commands.answer import answer
-from scripts.commands.compare import compare
 from scripts.commands.constitution import app as constitution_app
+from scripts.commands.evaluate import evaluate
 from scripts.commands.export import export
 from scripts.commands.import_garak import import_garak
 from scripts.commands.import_reviews import import_reviews
@@ -26,7 +26,7 @@ from scripts.commands.try_one import try_one
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Hold a model to a written constitution: critique, revise, train, compare.",
+    help="Hold a model to a written constitution: critique, revise, train, evaluate.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -44,7 +44,7 @@ app.command("import-reviews")(import_reviews)
 app.command("import-garak")(import_garak)
 app.command()(split)
 app.command()(answer)
-app.command()(compare)
+app.command()(evaluate)
 app.command("run")(run_recipe)
 
 

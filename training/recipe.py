@@ -89,10 +89,21 @@ class Label(_Model):
     chain_of_thought: bool = False
 
 
-class Compare(_Model):
-    """The table of before and after."""
+class Evaluate(_Model):
+    """The table of before and after; see `solon evaluate --help`."""
 
     principles: int = Field(default=4, ge=1, description="That each held-out prompt meets.")
+    judge: str | None = Field(
+        default=None, description="A model spec; the judge of the training if not given."
+    )
+    method: Literal["pairwise", "pointwise"] = "pairwise"
+    per_set: int | None = Field(
+        default=None, ge=1, description="At most so many harmful prompts, look-alikes, questions."
+    )
+    attacks: list[str] = Field(default_factory=list, description="Transforms, or [all].")
+    tasks: list[str] = Field(
+        default_factory=list, description="Files of questions with known answers, not the shipped."
+    )
 
 
 def _as_file(value: Any) -> Any:
@@ -143,7 +154,7 @@ class Recipe(_Model):
     grpo: dict[str, Any] = Field(
         default_factory=dict, description="Settings of `solon train grpo`."
     )
-    compare: Compare = Compare()
+    evaluate: Evaluate = Evaluate()
 
 
 def shipped_recipes() -> tuple[str, ...]:

@@ -9,9 +9,14 @@ from constitution.problems import InputError, Problem
 from engine.generators.spec import open_generator
 from training.recipe import Prompts, Recipe
 
-__all__ = ["Places"]
+__all__ = ["Places", "fingerprint_of"]
 
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd")
+
+
+def fingerprint_of(spec: str) -> str:
+    """The identity of what a spec names."""
+    return open_generator(spec).fingerprint
 
 
 class Places:
@@ -56,6 +61,11 @@ class Places:
         spec = "embedded" if model == "embedded" else f"{engine}:{model}"
         return f"{spec}?{query}" if query else spec
 
+    def evaluated(self, model: str) -> str:
+        """The generator of a model to evaluate: one engine serves them all, so vLLM's is worth its
+        start."""
+        return self.spec(model, revising=True)
+
     @property
     def judge(self) -> str:
         """The judge's spec."""
@@ -64,12 +74,12 @@ class Places:
     @property
     def base_identity(self) -> dict[str, str]:
         """What a stage that reads the base model depends on."""
-        return {"model": open_generator(self.spec(self.base)).fingerprint}
+        return {"model": fingerprint_of(self.spec(self.base))}
 
     @property
     def judge_identity(self) -> dict[str, str]:
         """What a stage that asks the judge depends on."""
-        return {"judge": open_generator(self.judge).fingerprint}
+        return {"judge": fingerprint_of(self.judge)}
 
     def _check_files(self, file: Path) -> None:
         recipe = self._recipe

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from training.recipe import Prompts, Recipe
-from training.recipe_places import Places
+from training.recipe_places import Places, fingerprint_of
 from training.stage import Stage
 
 __all__ = ["stages_of"]
@@ -28,7 +28,7 @@ class _Plan:
         self.held_out = out / "prompts" / "held_out.jsonl"
 
     def stages(self) -> Iterator[Stage]:
-        """Split, revise, SFT, rounds of preferences and DPO (or GRPO), compare."""
+        """Split, revise, SFT, rounds of preferences and DPO (or GRPO), evaluate."""
         yield self._split()
         yield self._revise()
         yield self._report()
@@ -45,7 +45,7 @@ class _Plan:
             start = str(self.out / "sft" / "model")
             yield self._train("grpo", "grpo", "grpo-data", start, self.recipe.grpo)
             trained["grpo"] = self.out / "grpo"
-        yield self._compare(trained)
+        yield self._evaluate(trained)
 
     # Prompts and revisions ----------------------------------------------------------------------
 
@@ -196,28 +196,36 @@ class _Plan:
             accelerate=Path(self.places.path(accelerate)) if accelerate else None,
         )  # fmt: skip
 
-    def _compare(self, trained: Mapping[str, Path]) -> Stage:
-        specs = {"base": self.places.spec(self.places.base)}
+    def _evaluate(self, trained: Mapping[str, Path]) -> Stage:
+        evaluate = self.recipe.evaluate
+        specs = {"base": self.places.evaluated(self.places.base)}
         specs |= {
-            name.replace("-", "_"): self.places.spec(str(directory / "model"))
+            name: self.places.evaluated(str(directory / "model"))
             for name, directory in trained.items()
         }
         named = [part for name, spec in specs.items() for part in ("--model", f"{name}={spec}")]
+        judge = evaluate.judge or self.recipe.judge or specs["base"]
+        tasks = [self.places.content(file) for file in evaluate.tasks]
         command = [
-            "compare", "--constitution", self.places.constitution, "--prompts", str(self.held_out),
-            *named, "--judge", self.places.judge, "--seed", str(self.recipe.seed),
-            "--principles", str(self.recipe.compare.principles), *self._sampling(),
+            "evaluate", "--constitution", self.places.constitution, "--prompts", str(self.held_out),
+            *named, "--judge", judge, "--seed", str(self.recipe.seed),
+            "--principles", str(evaluate.principles), "--method", evaluate.method,
+            *_option("--per-set", evaluate.per_set),
+            *(part for name in evaluate.attacks for part in ("--attack", name)),
+            *(part for file in tasks for part in ("--task", str(file))),
+            *self._sampling(), "--overwrite",
         ]  # fmt: skip
-        reads = {
+        reads: dict[str, Path | str] = {
             "constitution": self.places.rules,
             "held-out prompts": self.held_out,
-            **self.places.base_identity,
-            **self.places.judge_identity,
+            "model": fingerprint_of(specs["base"]),
+            "judge": fingerprint_of(judge),
+            **{f"questions of {file}": file for file in tasks},
             **{name: directory / "manifest.json" for name, directory in trained.items()},
         }
         return self._stage(
-            "compare", "compare on held-out prompts", command, "compare", ["table.json"],
-            reads=reads,
+            "evaluate", "evaluate on held-out prompts", command, "evaluate",
+            ["results.json", "evaluation.html"], reads=reads,
         )  # fmt: skip
 
     # Parts --------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """`solon run`: a whole recipe, stage by stage."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +22,13 @@ def run_recipe(
         bool, typer.Option("--plan", help="Say which stages would run and why, and stop.")
     ] = False,
 ) -> None:
-    """Revise, train, label, train on the labels, compare; what has not changed is skipped."""
+    """Revise, train, label, train on the labels, evaluate; what has not changed is skipped."""
     from rich.console import Console
 
-    from scripts.commands.compare_table import print_comparison
+    from scripts.commands.evaluate_table import print_results
     from scripts.commands.progress_display import duration
     from scripts.commands.stage_process import run_stage
+    from training.evaluation.results import read_results
     from training.pipeline import run_stages
     from training.recipe import load_recipe
     from training.stages import stages_of
@@ -55,8 +55,8 @@ def run_recipe(
     except KeyboardInterrupt:
         console.print("interrupted: the same command resumes")
         raise typer.Exit(130) from None
-    if "compare" not in ran:  # it shows its table itself
-        print_comparison(json.loads((out / "compare" / "table.json").read_bytes()), Console())
+    if "evaluate" not in ran:  # it shows its table itself
+        print_results(read_results(out / "evaluate"), Console())
     raise typer.Exit(code)
 
 

@@ -25,7 +25,8 @@ def test_readme_commands_run_in_order(tmp_path):
     assert len(commands) >= 6
     for command in commands:
         command = command.replace("embedded", "scripted").replace("runs/", f"{tmp_path}/")
-        command = command.replace("prompts.jsonl", str(prompts))
+        command = re.sub(r"(prompts|held_out)\.jsonl", str(prompts), command)
+        command = re.sub(r"vllm:\S+", "scripted", command)
         result = subprocess.run(
             [sys.executable, "-m", "scripts.solon", *shlex.split(command)[1:]],
             cwd=ROOT,

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from scripts.commands.stage_process import run_stage
+from training.evaluation.intervals import Estimate
+from training.evaluation.results import AnswerCounts, ModelResult, Results, write_results
 from training.pipeline import run_stages
 from training.recipe import load_recipe
 from training.stages import stages_of
@@ -93,7 +95,9 @@ def finished(tmp_path) -> Path:
     def leave(stage, _command):
         for file in stage.product:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(TABLE if file.name == "table.json" else '{"complete": true}', "utf-8")
+            file.write_text('{"complete": true}', "utf-8")
+            if file.name == "results.json":
+                write_results(RESULTS, file.parent)
         return 0
 
     recipe, file = load_recipe("quickstart-cpu")
@@ -103,10 +107,19 @@ def finished(tmp_path) -> Path:
     return out
 
 
-TABLE = """{"prompts": {"count": 12}, "principles_per_prompt": 3, "judge": "embedded", "models": [
-  {"name": "base", "violation_rate": 0.5, "violation_interval": [0.2, 0.8], "win_rate": null,
-   "win_interval": null, "mean_tokens": 40, "truncated": 0.1, "empty": 0, "failed": 0,
-   "undecided": 2}]}"""
+RESULTS = Results(
+    constitution="harmlessness",
+    constitution_hash="",
+    principles=(),
+    prompts="held_out.jsonl",
+    prompt_count=12,
+    judge="embedded",
+    models=(
+        ModelResult(
+            "base", "embedded", AnswerCounts(12, 0, 0, 1, 40.0, 2), Estimate(0.5, 0.2, 0.8, 12)
+        ),
+    ),
+)
 
 
 def test_a_finished_recipe_says_so_in_seconds_and_shows_its_table(finished, monkeypatch):
@@ -116,7 +129,7 @@ def test_a_finished_recipe_says_so_in_seconds_and_shows_its_table(finished, monk
     assert result.returncode == 0, result.stderr
     assert time.monotonic() - began < 10
     assert "nothing to do: every stage is unchanged" in result.stderr
-    assert "50% [20%, 80%]" in result.stdout and "base: 2 verdicts not given" in result.stdout
+    assert "50% [20%, 80%]" in result.stdout and "verdicts not given" in result.stdout
 
 
 def test_planning_says_what_would_run_and_runs_nothing(tmp_path):

@@ -30,7 +30,7 @@ rounds: 2
 sft: {epochs: 1}
 """
 NAMES = (
-    "split revise report sft-data sft label-1 dpo-data-1 dpo-1 label-2 dpo-data-2 dpo-2 compare"
+    "split revise report sft-data sft label-1 dpo-data-1 dpo-1 label-2 dpo-data-2 dpo-2 evaluate"
 ).split()
 
 
@@ -263,9 +263,9 @@ def _after(command, option):
 def test_engines_are_as_the_recipe_says(kitchen):
     kitchen.edit("recipe.yaml", "rounds: 2", "engine: vllm\nengine_options: {max_model_len: 512}")
     _, stages = kitchen.stages()
-    compare = stages[-1].command
-    assert "base=embedded?max_model_len=512" in compare
-    assert f"sft=vllm:{kitchen.out}/sft/model?max_model_len=512" in compare
+    evaluate = stages[-1].command
+    assert "base=embedded?max_model_len=512" in evaluate
+    assert f"sft=vllm:{kitchen.out}/sft/model?max_model_len=512" in evaluate
 
 
 # What is wrong ----------------------------------------------------------------------------------
@@ -329,7 +329,7 @@ def test_shipped_recipes_become_stages(name, tmp_path):
     recipe, file = load_recipe(name)
     assert recipe.name == name
     stages = stages_of(recipe, file, tmp_path)
-    assert stages[0].name == "split" and stages[-1].name == "compare"
+    assert stages[0].name == "split" and stages[-1].name == "evaluate"
     assert load_constitution(recipe.constitution)
     for stage in stages:
         assert stage.accelerate is None or stage.accelerate.is_file()

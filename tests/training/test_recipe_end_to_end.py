@@ -28,7 +28,7 @@ revise: {rounds: 1}
 sft: {epochs: 1, batch_size: 8, max_length: 2048, learning_rate: 1.0e-6}
 label: {samples: 2}
 dpo: {epochs: 1, batch_size: 8, max_length: 2048}
-compare: {principles: 1}
+evaluate: {principles: 1, per_set: 2}
 """
 RULES = """
 name: rules
@@ -69,7 +69,7 @@ def test_a_recipe_runs_to_its_table_and_then_only_what_is_missing(folder):
     for trained in ("sft", "dpo"):
         assert json.loads((out / trained / "manifest.json").read_bytes())["complete"]
         assert (out / trained / "model" / "config.json").is_file()
-    table = json.loads((out / "compare" / "table.json").read_bytes())
+    table = json.loads((out / "evaluate" / "results.json").read_bytes())
     assert [row["name"] for row in table["models"]] == ["base", "sft", "dpo"]
     assert "breaks a principle" in first.stdout
 

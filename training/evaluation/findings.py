@@ -1,17 +1,22 @@
-"""Reasons to doubt an evaluation's figures, found in the figures themselves."""
+"""Reasons to doubt an evaluation's figures, found in what was said and judged."""
 
 from collections.abc import Sequence
 
 from training.evaluation.figures import Evidence
 from training.evaluation.judge_signs import position_bias
 from training.evaluation.results import Finding, ModelResult
+from training.evaluation.sanity import check_after
 
 __all__ = ["findings_of"]
 
 
 def findings_of(evidence: Evidence, models: Sequence[ModelResult]) -> list[Finding]:
     """What the answers and verdicts show about the evaluation itself."""
-    return [*_position_bias(evidence)]
+    asked = {
+        name: sum(map(len, verdicts.values()))
+        for name, verdicts in evidence.judged.verdicts.items()
+    }
+    return [*check_after(models, asked), *_position_bias(evidence), *_failures(evidence)]
 
 
 def _position_bias(evidence: Evidence) -> list[Finding]:
@@ -21,3 +26,15 @@ def _position_bias(evidence: Evidence) -> list[Finding]:
         return []
     remedy = "both orders were asked, so it cancels out; --method pointwise has none"
     return [Finding("position-bias", "warning", sign.told, remedy)]
+
+
+def _failures(evidence: Evidence) -> list[Finding]:
+    """Questions that ended in an error: they are in no figure."""
+    found = []
+    asked = {name: said.failures for name, said in evidence.said.items()}
+    for name, failures in {**asked, "the judge": evidence.judged.failures}.items():
+        if failures:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
+            message = f"{failures.total():,} requests to {name} failed: {reasons}"
+            found.append(Finding("failures", "warning", message, "see what the engine says"))
+    return found

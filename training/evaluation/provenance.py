@@ -48,7 +48,9 @@ class TrainingRows:
 def training_rows(specs: Iterable[str], files: Iterable[Path] = ()) -> TrainingRows:
     """The rows of the models that `specs` name and of those they were trained from, as far as
     manifests and rows are still there, and those of `files`."""
-    rows = dict.fromkeys(path.resolve() for path in files)
+    rows = dict.fromkeys(
+        (path / "train.jsonl" if path.is_dir() else path).resolve() for path in files
+    )
     judges = set()
     for spec in specs:
         for config in _configs(spec):
