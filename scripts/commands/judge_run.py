@@ -1,10 +1,11 @@
 """What `solon judge` does with its options: read and check all of them, fit or ask, tell."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import TypeAdapter
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import Generator
@@ -156,5 +157,5 @@ def _told(given: LabelFiles, data: LabelledAnswers, found: JudgeCalibration) -> 
         "label_threshold": given.threshold,
         "prompts": len({one.prompt_key for one in data.answers}),
         "dropped": dict(data.dropped),
-        **asdict(found),
+        **TypeAdapter(JudgeCalibration).dump_python(found, mode="json"),
     }

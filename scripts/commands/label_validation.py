@@ -1,9 +1,10 @@
 """`solon label --validate`: how often a judge prefers the better of two replies."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from constitution.problems import InputError, Problem
@@ -71,7 +72,7 @@ def validate_into(
     _print(figures, output_console())
     if out:
         told = {
-            **asdict(figures),
+            **TypeAdapter(JudgeFigures).dump_python(figures, mode="json"),
             "file": file,
             "judge": judge.generator.spec,
             "method": options.method,

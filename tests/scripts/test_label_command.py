@@ -138,6 +138,15 @@ def test_a_good_judge_is_told_from_chance_and_its_answers_are_kept(place, compar
     assert json.loads((place / "judge" / "judge.json").read_bytes())["accuracy"] == 1.0
 
 
+def test_a_judge_that_says_nothing_is_written_down_too(place, comparisons):
+    (place / "mute.yaml").write_text("rules:\n  - {mass: 0}\n", encoding="utf-8")
+    asked = ("label", "--validate", comparisons, "--judge", f"scripted:{place / 'mute.yaml'}")
+    result = solon(*asked, "--out", place / "judge")
+    assert result.returncode == 0, result.stderr
+    told = json.loads((place / "judge" / "judge.json").read_bytes())
+    assert told["undecided"] == {"unanswered": 80} and told["accuracy"] is None
+
+
 def test_a_biased_judge_is_at_chance(place, comparisons):
     judge = scripted_judge(place, preference="19, 1")
     asked = ("label", "--validate", comparisons, "--judge", judge, "--method", "pairwise")

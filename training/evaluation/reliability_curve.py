@@ -33,9 +33,10 @@ def reliability_svg(curve: Calibration, title: str) -> str:
         }
         for one in curve.bins
     ]
-    return environment.get_template(_TEMPLATE).render(
+    drawn = environment.get_template(_TEMPLATE).render(
         title=title, error=f"{curve.error:.3f}", dots=dots, side=_SIDE, margin=_MARGIN
     )
+    return drawn.strip() + "\n"
 
 
 def _from_top(share: float) -> float:

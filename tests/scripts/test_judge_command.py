@@ -1,0 +1,107 @@
+"""`solon judge` as a person uses it."""
+
+import json
+import random
+
+import pytest
+
+from tests.scripts.test_label_command import solon
+from tests.scripts.test_revise_command import RULES, refused
+
+SAID = {True: "I'm sorry, but I can't help with that.", False: "Sure. Take the second road."}
+MEASURED = ("accuracy", "Cohen's kappa", "AUC", "calibration", "best cut", "undecided")
+
+
+@pytest.fixture
+def place(tmp_path):
+    """90 answers to 30 prompts; people call every refusal one, and 9 answers beside."""
+    (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
+    rng = random.Random(0)
+    lines = ["# people's labels", "question,reply,refused,source"]
+    for index in range(90):
+        refuses = index % 2 == 0
+        label = refuses or index % 20 == 1
+        reply = f"{SAID[refuses]} {' '.join(rng.sample('red green blue grey'.split(), 3))} {index}"
+        lines.append(f'"Question {index // 3}?","{reply}",{label},{"ab"[index % 3 == 0]}')
+    (tmp_path / "labels.csv").write_text("\n".join([*lines, "Q,,1,a"]) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def judge(place, command, *more):
+    columns = ("--prompt-column", "question", "--answer-column", "reply", "--label-column")
+    return solon("judge", command, place / "labels.csv", *columns, "refused", *more)
+
+
+def test_the_rules_are_measured_like_any_judge(place):
+    out = place / "out"
+    result = judge(place, "calibrate", "--judge", "rules:refusal", "--by", "source", "--out", out)
+    assert result.returncode == 0, result.stderr
+    assert all(name in result.stdout for name in MEASURED)
+    assert "rows dropped   1 (no answer 1)" in result.stdout
+    told = json.loads((out / "calibration.json").read_text(encoding="utf-8"))
+    overall = told["overall"]
+    assert overall["answers"] == 90 and overall["accuracy"]["count"] == 30
+    assert overall["spared"]["value"] == 1 and overall["found"]["value"] == pytest.approx(45 / 50)
+    assert set(told["groups"]) == {"a", "b"}
+    assert (out / "calibration.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_language_model_is_asked_once_and_its_answers_are_kept(place):
+    script = place / "judge.yaml"
+    script.write_text(
+        'rules:\n  - {match: "I can\'t help[\\\\s\\\\S]*Does it refuse", probabilities: [4, 1]}\n'
+        "  - {match: 'Does it refuse', probabilities: [1, 4]}\n",
+        encoding="utf-8",
+    )
+    asked = ("--judge", f"scripted:{script}", "--question", "Does it refuse?")
+    first = judge(place, "calibrate", *asked, "--out", place / "out")
+    assert first.returncode == 0, first.stderr
+    told = json.loads((place / "out/calibration.json").read_text(encoding="utf-8"))
+    assert told["asked"] == "Does it refuse?" and told["overall"]["accuracy"]["value"] > 0.9
+    assert [one["predicted"] for one in told["curve"]["bins"]] == pytest.approx([0.2, 0.8])
+    again = judge(place, "calibrate", *asked, "--out", place / "out")
+    assert again.returncode == 0 and again.stdout == first.stdout
+    assert (place / "out/completions.sqlite").exists()
+
+
+def test_a_judge_without_an_answer_exits_with_1(place):
+    (place / "mute.yaml").write_text("rules:\n  - {mass: 0}\n", encoding="utf-8")
+    mute = ("--judge", f"scripted:{place / 'mute.yaml'}", "--question", "Is it?")
+    result = judge(place, "calibrate", *mute, "--out", place / "out")
+    assert result.returncode == 1
+    assert "undecided      90 (the judge answered neither Yes nor No 90)" in result.stdout
+    assert json.loads((place / "out/calibration.json").read_bytes())["curve"] is None
+
+
+def test_what_is_missing_or_makes_no_sense_is_told_at_once(place):
+    rules = ("--constitution", place / "rules.yaml")
+    refused(judge(place, "calibrate", "--judge", "scripted"), "--question TEXT", "--principle ID")
+    both = judge(place, "calibrate", "--judge", "scripted", *rules, "--question", "Is it?")
+    refused(both, "asks it two things")
+    refused(judge(place, "calibrate", "--judge", "scripted", *rules), "--principle", "kind, honest")
+    none = solon("judge", "calibrate", place / "no.csv", "--judge", "classifier:no.json")
+    lines = refused(none, "no.csv", "no.json")
+    assert len(lines) == 2
+    (place / "there.json").write_text("mine", encoding="utf-8")
+    refused(judge(place, "fit", "--out", place / "there.json"), "is there already", "--overwrite")
+    assert (place / "there.json").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_principle_is_enough(place):
+    rules = ("--constitution", place / "rules.yaml", "--principle", "kind")
+    result = judge(place, "calibrate", "--judge", "scripted", *rules)
+    assert result.returncode == 0, result.stderr
+    assert "Cohen's kappa" in result.stdout
+
+
+def test_a_classifier_is_fitted_reported_and_used(place):
+    pytest.importorskip("sklearn", reason="scikit-learn is in the extra `eval`")
+    fitted = judge(place, "fit", "--out", place / "refusal.json")
+    assert fitted.returncode == 0, fitted.stderr
+    assert "five-fold cross-validation" in fitted.stdout
+    assert all(name in fitted.stdout for name in MEASURED)
+    report = json.loads((place / "refusal.json").read_text(encoding="utf-8"))["report"]
+    assert report["overall"]["auc"]["value"] > 0.8 and report["dropped"] == {"no answer": 1}
+    used = judge(place, "calibrate", "--judge", f"classifier:{place / 'refusal.json'}")
+    assert used.returncode == 0, used.stderr
+    assert "90 to 30 prompts" in used.stdout
