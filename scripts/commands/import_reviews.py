@@ -39,5 +39,4 @@ def _tell(result: "ImportedReviews") -> None:
         f"{result.agreement.reviewers:,} reviewers"
     )
     for reason, count in sorted(result.unused.items(), key=lambda item: -item[1]):
-        if count:
-            typer.echo(f"  {count:,} verdicts not used: {reason}")
+        typer.echo(f"  {count:,} verdicts not used: {reason}")

@@ -21,7 +21,7 @@ class Compared:
     """Verdicts of people against labels: on how many items, how often the same, and Cohen's kappa.
 
     `undecided` more items had no label, or reviewers who were split. No figure without any item;
-    no kappa where both always say the same one thing, as of replies that were all escalated.
+    no kappa where one side always says the same, as the label of every escalated reply does.
     """
 
     items: int
@@ -102,9 +102,10 @@ def _raters(reviews: Sequence[Review]) -> tuple[Raters, ...]:
 def _compared(both: Sequence[tuple[str | None, str | None, str]], undecided: int) -> Compared:
     left, right = [one for one, _, _ in both], [other for _, other, _ in both]
     hits = [float(one == other) for one, other, _ in both]
+    varied = len(set(left)) > 1 and len(set(right)) > 1
     return Compared(
         items=len(both),
         undecided=undecided,
         same=share_estimate(hits, [record for _, _, record in both]),
-        kappa=kappa_estimate(left, right),
+        kappa=kappa_estimate(left, right) if varied else None,
     )

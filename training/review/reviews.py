@@ -23,6 +23,7 @@ from training.whole_directory import check_place, written_whole
 __all__ = ["ImportedReviews", "import_reviews", "read_votes"]
 
 FIGURES = "agreement.json"
+_HOW = "export as JSON or JSON-MIN from Label Studio, or with Argilla's to_disk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +70,15 @@ def read_votes(file: Path) -> list[Vote]:
         what = f"cannot be read: {error.strerror}"
         raise InputError(Problem(str(path), what, "name the exported file")) from None
     except ValueError as error:
-        remedy = "export as JSON or JSON-MIN from Label Studio, or with Argilla's to_disk"
-        raise InputError(Problem(str(path), f"is not JSON ({error})", remedy)) from None
-    if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
+        raise InputError(Problem(str(path), f"is not JSON ({error})", _HOW)) from None
+    try:
         if all(map(is_label_studio, rows)):
             return list(read_label_studio(path, rows))
         if all(map(is_argilla, rows)):
             return list(read_argilla(path, rows))
-    remedy = "export as JSON or JSON-MIN from Label Studio, or with Argilla's to_disk"
-    raise InputError(Problem(str(path), "is no export of Label Studio or Argilla", remedy))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass  # shaped as neither tool shapes its exports
+    raise InputError(Problem(str(path), "is no export of Label Studio or Argilla", _HOW))
 
 
 def _items(run: Path) -> dict[str, ReviewItem]:
@@ -103,6 +104,7 @@ def _usable(
             raise InputError(Problem(str(file), what, "use the settings that were exported"))
         else:
             of_item = found.setdefault(vote.item, {})
-            unused["replaced by a later one"] += vote.reviewer in of_item
+            if vote.reviewer in of_item:
+                unused["replaced by a later one"] += 1
             of_item[vote.reviewer] = vote
     return found
