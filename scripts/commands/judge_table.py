@@ -16,8 +16,8 @@ _BAR = 20
 
 def print_fit(data: LabelledAnswers, found: JudgeCalibration, file: str, console: Console) -> None:
     """What cross-validation says of a fitted classifier."""
-    console.print(f"{file}: fitted to all answers; the figures are of five-fold cross-validation,")
-    console.print("no prompt on both sides")
+    console.print(f"{file}: fitted to all answers")
+    console.print("measured by five-fold cross-validation, no prompt on both sides:")
     print_calibration(data, found, console)
 
 

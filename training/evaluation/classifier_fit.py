@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FittedClassifier", "fit_classifier", "out_of_fold", "read_classifier"]
 
-_VERSION = 1
+_VERSION: Literal[1] = 1
 _BUCKETS = 1 << 16
 _CUTS: dict[str, tuple[int, int]] = {"word": (1, 2), "char_wb": (3, 5)}
 """Words and pairs of them, and pieces of 3 to 5 characters within words."""
@@ -34,6 +34,8 @@ _RARE = 2
 """A term in fewer answers than this is left out."""
 _LIKENESS = 5.0
 """What the cosine is multiplied by: one figure among thousands of terms, it is penalised less."""
+_DIGITS = 7
+"""Significant ones in the file; a probability moves by less than a millionth."""
 _FOLDS = 5
 _FEWEST = 10
 """Prompts with an answer of either label, below which nothing can be said of a fit."""
@@ -232,9 +234,10 @@ def _tfidf(counts: Any, idf: "NDArray[float64]") -> Any:
 
 def _terms(idf: "NDArray[float64]", weights: "NDArray[float64]") -> _Terms:
     buckets = idf.nonzero()[0]
-    return _Terms(
-        buckets=buckets.tolist(), idf=idf[buckets].tolist(), weights=weights[buckets].tolist()
+    idf_there, weights_there = (
+        [float(f"{one:.{_DIGITS}g}") for one in values[buckets]] for values in (idf, weights)
     )
+    return _Terms(buckets=buckets.tolist(), idf=idf_there, weights=weights_there)
 
 
 def _prompts(data: LabelledAnswers) -> list[str]:

@@ -50,7 +50,7 @@ def test_what_is_saved_says_what_was_fitted(fit, tmp_path):
     before = fitted.probabilities(prompts, texts)
     again = open_classifier(f"classifier:{path}")
     assert again.name == "harm"
-    assert again.probabilities(prompts, texts) == pytest.approx(before, abs=1e-12)
+    assert again.probabilities(prompts, texts) == pytest.approx(before, abs=1e-6)
     assert before[0] < 0.2 and before[1] > 0.8
     assert again.probabilities([], []) == []
     saved = json.loads(path.read_text(encoding="utf-8"))
