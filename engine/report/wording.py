@@ -1,10 +1,10 @@
 """What a report says in plain words, and how it writes numbers."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from constitution.visible import visible
 from engine.records import DropReason, Flag, Outcome
 
 __all__ = [
@@ -39,19 +39,6 @@ OUTCOMES = {
     Outcome.COMPLIANT: "The judge found nothing to revise.",
     Outcome.DROPPED: "No usable revision came of it.",
 }
-
-# Characters that show nothing or reorder what is around them. Line breaks, tabs and the joiners
-# that scripts and emoji need are left alone.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
-    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def visible(text: str) -> str:
-    """`text` with its invisible and reordering characters spelled out, as in `⟨U+202E⟩`."""
-    return _HIDDEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
-
 
 def percent(share: float | None) -> str:
     """`12%`, `0.4%`, or a dash where there is nothing to take a share of.

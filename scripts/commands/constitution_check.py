@@ -43,7 +43,7 @@ def check(
 ) -> None:
     """Say what is wrong with each file, and what could be better; exit 2 for what is wrong."""
     from constitution.lint import formatted
-    from engine.report.wording import visible
+    from constitution.visible import visible
 
     tags = _prompt_tags(prompts) if prompts else None
     conflicts = _conflicts(files, judge, chat_template) if judge is not None else {}
@@ -72,7 +72,7 @@ def _checked(
     """The findings of a file that is valid; with `told` a line that says so."""
     from constitution.lint import lint_file
     from constitution.loader import load_constitution
-    from engine.report.wording import visible
+    from constitution.visible import visible
 
     loaded = load_constitution(file)
     findings = lint_file(file, tags, loaded, conflicts)

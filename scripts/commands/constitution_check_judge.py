@@ -10,6 +10,7 @@ from constitution.lint import Conflict, Pair, own_principles, pairs_that_meet
 from constitution.loader import load_constitution
 from constitution.problems import InputError
 from constitution.schema import Constitution
+from constitution.visible import visible
 from engine.batch import Window
 from engine.cached_generator import CachedGenerator
 from engine.completion_cache import CompletionCache
@@ -17,7 +18,6 @@ from engine.generators.base import Generator
 from engine.generators.spec import open_generator
 from engine.generators.vllm_platform import cache_directory
 from engine.principle_conflicts import PairAnswer, judge_pairs
-from engine.report.wording import visible
 from scripts.commands.terminal import error_console, run_interruptibly
 
 __all__ = ["conflicts_by_file"]

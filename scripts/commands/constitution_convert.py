@@ -94,6 +94,6 @@ def _write(path: Path, text: str) -> None:
 
 def _say(text: str, *, err: bool = True) -> None:
     """Notes go to standard error, the result to standard output."""
-    from engine.report.wording import visible
+    from constitution.visible import visible
 
     typer.echo(visible(text), err=err)

@@ -14,9 +14,9 @@ from constitution.diff import Change, ChangeKind, diff
 from constitution.loader import load_constitution_text
 from constitution.problems import InputError
 from constitution.schema import Constitution
+from constitution.visible import visible
 from constitution.yaml_source import decode
 from engine.report.word_diff import word_diff
-from engine.report.wording import visible
 from scripts.commands.terminal import output_console
 
 if TYPE_CHECKING:

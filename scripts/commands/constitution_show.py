@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from constitution.schema import Constitution, Principle, Stakeholder
+from constitution.visible import visible
 from engine.messages import Conversation, Message
 from engine.rendering import (
     critique_request,
@@ -17,7 +18,6 @@ from engine.rendering import (
     revision_request,
     verdict_messages,
 )
-from engine.report.wording import visible
 
 __all__ = ["print_constitution", "rendered_requests", "under_profile"]
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from constitution.problems import InputError, Problem
+from constitution.visible import visible
 from engine.generators.background import kill_descendants
-from engine.report.wording import visible
 
 __all__ = [
     "EXIT_INTERRUPTED",
