@@ -173,7 +173,7 @@ def _pairings(models: tuple[str, ...]) -> tuple[Pairing, ...]:
     for at, model in enumerate(models):
         for step, other in enumerate(models[at + 1 :], 1):
             rate = 0.5 * 0.74**step
-            wins = round(120 * rate) - 8
+            wins = max(0, round(120 * rate) - 8)
             won = WinRate(share(rate), wins, 16, 120 - 16 - wins)
             found.append(Pairing(model, other, won, 0.04))
     return tuple(found)

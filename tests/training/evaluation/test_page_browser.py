@@ -177,14 +177,26 @@ def test_nothing_sticks_out_sideways(visit, width, scheme):
     visit(check)
 
 
-def test_a_printed_page_cuts_nothing_off(visit):
+@pytest.mark.parametrize("count", [3, 8])
+def test_a_printed_page_cuts_nothing_off(tmp_path, count):
+    names = tuple(f"checkpoint-{at}-of-a-long-run" for at in range(count))
+    path = tmp_path / "evaluation.html"
+    path.write_text(evaluation_page(rich_results(4, names)), encoding="utf-8")
+
     async def check(page):
+        await page.load(path)
         await page.call("Emulation.setEmulatedMedia", media="print")
         size = {"width": 700, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         await page.call("Emulation.setDeviceMetricsOverride", **size)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 700
+        inside = "[...document.querySelectorAll('.scroll')].map((box) => box.scrollWidth)"
+        assert max(await page.evaluate(inside)) <= 700
 
-    visit(check)
+    async def printing():
+        async with open_page(tmp_path / "profile") as page:
+            await check(page)
+
+    asyncio.run(printing())
 
 
 def test_tables_and_answers_are_there_without_javascript(path, tmp_path):
