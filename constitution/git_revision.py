@@ -65,7 +65,7 @@ def _git(*arguments: str, source: str) -> bytes:
         raise InputError(Problem(source, f"git cannot be asked ({error})", remedy)) from error
     if finished.returncode:
         said = finished.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
-        told = said[0].removeprefix("fatal: ")
+        told = said[0].removeprefix("fatal: ").removesuffix(".")
         raise InputError(Problem(source, f"git says: {told}", remedy))
     return finished.stdout
 

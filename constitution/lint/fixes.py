@@ -1,11 +1,10 @@
 """Mending what can be mended without changing what a model reads; all else in the file stays."""
 
-import os
 import re
 from pathlib import Path
 
-from constitution.json_schema import SCHEMA_FILE
 from constitution.yaml_source import read_yaml
+from constitution.yaml_writer import schema_comment
 
 __all__ = ["fix_text"]
 
@@ -14,12 +13,13 @@ _SCHEMA_LINE = "# yaml-language-server:"
 
 def fix_text(text: str, path: Path) -> str:
     """The text of the file `path` with trailing white space, repeated tags and a missing schema
-    line mended. Comments, quoting and order survive. Raises InputError for text that is no YAML."""
+    line mended. Comments, quoting, order and line ends survive. Raises InputError for text that is
+    no YAML."""
     fixed = _without_trailing_space(text, str(path))
     fixed = _without_repeated_tags(fixed, str(path))
     if _SCHEMA_LINE not in fixed:
-        schema = os.path.relpath(SCHEMA_FILE, path.resolve().parent)
-        fixed = f"{_SCHEMA_LINE} $schema={schema}\n{fixed}"
+        line = schema_comment(path)
+        fixed = (line.replace("\n", "\r\n") if "\r\n" in fixed else line) + fixed
     return fixed
 
 

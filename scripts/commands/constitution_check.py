@@ -93,14 +93,19 @@ def _mend(file: str) -> None:
     from constitution.loader import constitution_path
     from constitution.yaml_source import decode
 
-    path = constitution_path(file)
+    path = constitution_path(file).resolve()
     if not path.is_file():
         return  # told by the check
     text = decode(path.read_bytes(), file)
     fixed = fix_text(text, path)
     if fixed != text:
+        mode = path.stat().st_mode
+        if not mode & 0o222:
+            remedy = "make it writable, or leave out --fix"
+            raise InputError(Problem(file, "is read-only, and there is something to mend", remedy))
         draft = path.with_name(f".{path.name}.part")
         draft.write_text(fixed, encoding="utf-8", newline="")
+        draft.chmod(mode)
         draft.replace(path)
         typer.echo(f"{file}: mended")
 

@@ -42,7 +42,11 @@ def import_from(
     from constitution.yaml_writer import constitution_yaml, schema_comment
 
     for path in filter(None, (out, prompts)):
-        _check_free(path, overwrite)
+        _check_free(path, overwrite, file, few_shot)
+    if prompts is not None and _same(prompts, out):
+        raise InputError(
+            Problem("--prompts", f"{out} is where the constitution goes", "name another")
+        )
     imported = import_constitution(
         file, format=Format(format) if format else None, name=name, few_shot=few_shot
     )
@@ -68,7 +72,7 @@ def export_to(
     from constitution.interchange import Format, export_constitution
     from constitution.loader import load_constitution
 
-    _check_free(out, overwrite)
+    _check_free(out, overwrite, Path(file))
     loaded = load_constitution(file)
     exported = export_constitution(loaded, Format(format))
     _write(out, exported.text)
@@ -77,11 +81,18 @@ def export_to(
         _say(f"  {note}")
 
 
-def _check_free(path: Path, overwrite: bool) -> None:
+def _check_free(path: Path, overwrite: bool, *read: Path | None) -> None:
+    """That `path` can be written, and is none of the files that are `read`."""
     if path.is_dir():
         raise InputError(Problem(str(path), "is a folder", "name a file"))
     if path.exists() and not overwrite:
         raise InputError(Problem(str(path), "is there already", "name another, or --overwrite"))
+    if any(source is not None and _same(path, source) for source in read):
+        raise InputError(Problem(str(path), "is what is read", "name another file to write"))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def _write(path: Path, text: str) -> None:

@@ -45,6 +45,10 @@ def diff(
     from engine.prompt_rows import Columns
     from scripts.commands import constitution_difference as difference
 
+    columns = (prompt_column, id_column, tags_column)
+    if run is None and any((prompts, *columns)):
+        what, remedy = "prompts are named, and no run", "add --run, or leave them out"
+        raise InputError(Problem("--prompts", what, remedy))
     if len(files) in _GIT_ARGUMENTS and run is None:
         difference.show_for_git(files[0], files[1], files[4])
         return
@@ -54,9 +58,8 @@ def diff(
     sides = _both(files)
     cost = None
     if run is not None:
-        given = (prompt_column, id_column, tags_column)
-        columns = Columns(*given) if any(given) else None
-        cost = difference.cost_on(run, *sides, prompts=prompts, columns=columns)
+        named = Columns(*columns) if any(columns) else None
+        cost = difference.cost_on(run, *sides, prompts=prompts, columns=named)
     changes = difference.show(*sides, cost, as_json=format == "json")
     raise typer.Exit(1 if changes else 0)
 

@@ -48,6 +48,8 @@ def test_principles(
         lambda: open_generator(judge, chat_template=chat_template),
     )
     chosen = _chosen(loaded, only)
+    if junit is not None:
+        _check_writable(junit)
     results = run_interruptibly(_ask(loaded, chosen, generator), lambda: None)
     reports = report_of(chosen, results)
     _print(reports, judge)
@@ -55,6 +57,13 @@ def test_principles(
         junit.write_text(junit_xml(loaded.name, reports), encoding="utf-8")
     if any(result.outcome is not TestOutcome.PASSED for result in results):
         raise typer.Exit(1)
+
+
+def _check_writable(path: Path) -> None:
+    """Before a judge is asked anything."""
+    if path.is_dir():
+        raise InputError(Problem(str(path), "is a folder", "name a file"))
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _chosen(loaded: Constitution, only: Sequence[str]) -> list[Principle]:

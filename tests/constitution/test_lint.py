@@ -299,6 +299,13 @@ def test_fixing_keeps_comments_quotes_order_and_meaning(tmp_path):
     assert fix_text(fixed, file) == fixed
 
 
+def test_fixing_keeps_line_ends(tmp_path):
+    text = MESSY.replace("\n", "\r\n")
+    fixed = fix_text(text, tmp_path / "desk.yaml")
+    assert "$schema=" in fixed
+    assert fixed.count("\n") == fixed.count("\r\n") == len(fixed.splitlines())
+
+
 @pytest.mark.parametrize("name", shipped_constitutions())
 def test_fixing_leaves_clean_files_alone(name):
     path = Path(__file__).parents[2] / "constitution" / "library" / f"{name}.yaml"

@@ -109,6 +109,24 @@ def test_check_mends_in_place_what_changes_nothing(rules):
     assert rules.read_text(encoding="utf-8") == "name: ["
 
 
+def test_check_mends_what_a_link_names_and_keeps_its_mode(rules, tmp_path):
+    link = tmp_path / "link.yaml"
+    link.symlink_to(rules.name)
+    rules.chmod(0o640)
+    assert f"{link}: mended" in output("check", link, "--fix")
+    assert link.is_symlink() and rules.stat().st_mode & 0o777 == 0o640
+    assert rules.read_text(encoding="utf-8").startswith("# yaml-language-server")
+
+
+def test_check_leaves_a_read_only_file_alone(rules):
+    rules.chmod(0o444)
+    assert told("check", rules, "--fix") == [
+        f"{rules}: is read-only, and there is something to mend; "
+        "make it writable, or leave out --fix"
+    ]
+    assert rules.read_text(encoding="utf-8") == GOOD
+
+
 def test_check_accepts_every_shipped_constitution():
     lines = output("check", *shipped_constitutions()).splitlines()
     assert [line.split(":")[0] for line in lines] == list(shipped_constitutions())

@@ -88,6 +88,20 @@ def test_nothing_is_overwritten_unasked(folder):
     assert "is a folder" in told("import", "chain.json", "-o", folder)
 
 
+def test_what_is_read_is_not_written_over(folder):
+    text = Path("traits.json").read_text(encoding="utf-8")
+    for command in (
+        ("import", "traits.json", "-o", "traits.json"),
+        ("import", "traits.json", "-o", "x.yaml", "--prompts", "./traits.json"),
+        ("import", "chain.json", "-o", "traits.json", "--few-shot", "traits.json"),
+        ("export", "traits.json", "--to", "icai", "-o", folder / "traits.json"),
+    ):
+        assert "is what is read; name another" in told(*command, "--overwrite")
+    assert Path("traits.json").read_text(encoding="utf-8") == text
+    same = told("import", "traits.json", "-o", "x.yaml", "--prompts", "x.yaml")
+    assert "--prompts: x.yaml is where the constitution goes" in same
+
+
 def test_a_wrong_file_leaves_nothing_behind(folder):
     Path("chain.json").write_text('{"x": {"critique_request": "y"}}', encoding="utf-8")
     assert "x.revision_request: is missing" in told("import", "chain.json", "-o", "x.yaml")

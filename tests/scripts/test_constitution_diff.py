@@ -173,3 +173,9 @@ def test_git_diff_shows_it(repository):
     assert "added: {+The assistant is quiet.+}" in shown
     Path("rules/rules.yaml").write_text("name: 5\n", encoding="utf-8")
     assert "rules/rules.yaml:1:7: name: 5 is a number" in git("diff", "rules/rules.yaml")
+
+
+def test_prompts_without_a_run_are_refused(folder):
+    error = diff("old.yaml", "new.yaml", "--prompts", "p.jsonl").exception
+    assert isinstance(error, InputError)
+    assert "prompts are named, and no run; add --run" in str(error)

@@ -101,6 +101,15 @@ def test_junit_has_a_case_for_each_test(put, tmp_path):
     assert all("which is better" in case[0].get("message", "") for case in suite)
 
 
+def test_a_place_for_junit_is_looked_at_before_the_judge_is_asked(put, tmp_path):
+    result = put(VERDICTS, "--junit", tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"{tmp_path}: is a folder; name a file\n"
+    junit = tmp_path / "new" / "results.xml"
+    put(VERDICTS, "--junit", junit)
+    assert junit.is_file()
+
+
 def test_a_principle_or_tests_that_are_not_there_are_named(put):
     assert "did you mean" in put(VERDICTS, "--principle", "knd").stderr
     assert "has no tests" in put(VERDICTS, "--principle", "untested").stderr
