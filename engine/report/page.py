@@ -9,12 +9,12 @@ from typing import Any
 
 from jinja2 import Environment
 
+from constitution.word_diff import Change, word_diff
 from engine.records import Record, Verdict
 from engine.report.assets import PARTS, asset, page_environment
 from engine.report.coverage import CoverageTally
 from engine.report.sample import ConversationSample
 from engine.report.summary import RunSummary, summarize
-from engine.report.word_diff import Change, word_diff
 from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES
 from engine.storage import full_disk_explained
 

@@ -37,11 +37,7 @@ def show(
 ) -> None:
     """Print a constitution with its parents merged in, or what it makes the models read."""
     from constitution.loader import load_constitution
-    from scripts.commands.constitution_show import (
-        print_constitution,
-        rendered_requests,
-        under_profile,
-    )
+    from scripts.commands.constitution_show import print_constitution, under_profile
 
     loaded = load_constitution(file)
     if stakeholder is not None:
@@ -51,6 +47,8 @@ def show(
         _check_named("--principle", principle, [p.id for p in loaded.principles])
     chosen = [p for p in loaded.principles if principle in (None, p.id)]
     if rendered:
+        from scripts.commands.constitution_rendered import rendered_requests
+
         typer.echo(rendered_requests(loaded, chosen))
     else:
         print_constitution(loaded, chosen)

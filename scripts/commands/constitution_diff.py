@@ -42,7 +42,6 @@ def diff(
 
     git takes it for `git diff` too: see the documentation of the format.
     """
-    from engine.prompt_rows import Columns
     from scripts.commands import constitution_difference as difference
 
     columns = (prompt_column, id_column, tags_column)
@@ -58,6 +57,8 @@ def diff(
     sides = _both(files)
     cost = None
     if run is not None:
+        from engine.prompt_rows import Columns
+
         named = Columns(*columns) if any(columns) else None
         cost = difference.cost_on(run, *sides, prompts=prompts, columns=named)
     changes = difference.show(*sides, cost, as_json=format == "json")

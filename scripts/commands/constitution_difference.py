@@ -15,8 +15,8 @@ from constitution.loader import load_constitution_text
 from constitution.problems import InputError
 from constitution.schema import Constitution
 from constitution.visible import visible
+from constitution.word_diff import word_diff
 from constitution.yaml_source import decode
-from engine.report.word_diff import word_diff
 from scripts.commands.terminal import output_console
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A constitution for people to read, and the requests it becomes."""
+"""A constitution for people to read."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,16 +10,8 @@ from rich.text import Text
 
 from constitution.schema import Constitution, Principle, Stakeholder
 from constitution.visible import visible
-from engine.messages import Conversation, Message
-from engine.rendering import (
-    critique_request,
-    few_shot_messages,
-    preference_messages,
-    revision_request,
-    verdict_messages,
-)
 
-__all__ = ["print_constitution", "rendered_requests", "under_profile"]
+__all__ = ["print_constitution", "under_profile"]
 
 _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "green"}
 
@@ -96,44 +88,3 @@ def _fields(facts: Iterator[tuple[str, str]]) -> Table:
         if text:
             table.add_row(Text(visible(name)), Text(visible(text)))
     return table
-
-
-def rendered_requests(constitution: Constitution, principles: Sequence[Principle]) -> str:
-    """What critic, reviser and judge read about each principle, word for word.
-
-    The conversation is the principle's first test with its violating answer; without tests, and
-    for what a model is yet to write, parentheses stand in. Invisible characters are spelled out.
-    """
-    parts = []
-    few_shot = few_shot_messages(constitution)
-    if few_shot:
-        parts += ["=== examples, before every critique and revision", _turns(few_shot)]
-    for principle in principles:
-        conversation = _example(principle)
-        critique = Message("user", critique_request(constitution, principle))
-        revision = Message("user", revision_request(constitution, principle))
-        verdict = verdict_messages(constitution, principle, conversation)
-        parts += [f"=== {principle.id}: critic", _turns((*conversation, critique))]
-        written = Message("assistant", "(the critique)")
-        parts += [f"=== {principle.id}: reviser, after the critic's turns"]
-        parts += [_turns((written, revision))]
-        parts += [f"=== {principle.id}: judge", _turns(verdict)]
-        replies = (conversation[-1].content, _other_reply(principle))
-        compared = preference_messages(constitution, principle, conversation[:-1], replies)
-        parts += [f"=== {principle.id}: judge, of two replies", _turns(compared)]
-    return visible("\n\n".join(parts))
-
-
-def _example(principle: Principle) -> Conversation:
-    prompt, answer = "(the prompt)", "(the reply)"
-    if principle.tests:
-        prompt, answer = principle.tests[0].prompt, principle.tests[0].violating
-    return (Message("user", prompt), Message("assistant", answer))
-
-
-def _other_reply(principle: Principle) -> str:
-    return principle.tests[0].compliant if principle.tests else "(the other reply)"
-
-
-def _turns(messages: Conversation) -> str:
-    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in messages)

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from constitution.problems import InputError, Problem
 from constitution.visible import visible
-from engine.generators.background import kill_descendants
 
 __all__ = [
     "EXIT_INTERRUPTED",
@@ -99,5 +98,7 @@ def run_interruptibly(
 
 
 def _abandon() -> None:
+    from engine.generators.background import kill_descendants
+
     kill_descendants()
     os._exit(EXIT_INTERRUPTED)

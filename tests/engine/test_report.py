@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constitution.problems import InputError
+from constitution.word_diff import word_diff
 from engine.records import DropReason, Failure, Flag, Outcome, Record
 from engine.report import FailureKind, build_report, summarize
 from engine.report.run_files import read_failures, read_records
 from engine.report.sample import ConversationSample
-from engine.report.word_diff import word_diff
 from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES, percent, visible
 from engine.storage import StorageFull
 from tests.engine.run_fixture import NASTY, PRINCIPLES, write_run

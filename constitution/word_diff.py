@@ -1,4 +1,4 @@
-"""Which words of an answer a revision changed, at a bounded cost."""
+"""Which words of a text its next wording changed, at a bounded cost."""
 
 import re
 from collections import Counter
