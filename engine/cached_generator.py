@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from engine.completion_cache import CompletionCache, choice_key, completion_key, score_key
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
+from engine.generators.succession import succeed
 from engine.messages import Conversation
 
 __all__ = ["CachedGenerator", "CallCounts"]
@@ -42,6 +43,7 @@ class CachedGenerator:
         self._generator = generator
         self._cache = cache
         self._in_flight: dict[bytes, asyncio.Future[None]] = {}
+        self._predecessor: CachedGenerator | None = None
         self._starting = asyncio.Lock()
         self.started = False
 
@@ -58,10 +60,27 @@ class CachedGenerator:
     async def start(self) -> None:
         """Nothing: the wrapped generator starts at the first request the cache cannot answer."""
 
+    def succeed(self, old: "CachedGenerator") -> None:
+        """Take the place of `old`, which will not be asked again, instead of closing it.
+
+        Its model keeps running until this one's must start, which may take over its engine (see
+        engine.generators.succession), or until this one is closed.
+        """
+        self._predecessor = old
+
     async def close(self) -> None:
         """Close the wrapped generator if it was started; the cache stays open."""
+        running = self._give_up()
+        if running is not None:
+            await running.close()
+
+    def _give_up(self) -> Generator | None:
+        """What is running: the wrapped generator, or one that it was to succeed."""
         if self.started:
-            await self._generator.close()
+            self.started = False
+            return self._generator
+        old, self._predecessor = self._predecessor, None
+        return old._give_up() if old is not None else None
 
     async def generate(self, request: Request) -> Completion:
         """The completion, from the cache if it is there."""
@@ -141,5 +160,9 @@ class CachedGenerator:
             return
         async with self._starting:
             if not self.started:
-                await self._generator.start()
+                old = self._give_up()
+                if old is None:
+                    await self._generator.start()
+                else:
+                    await succeed(old, self._generator)
                 self.started = True

@@ -22,6 +22,7 @@ from typing import Any
 from constitution.problems import InputError, Problem
 from engine.generators.background import in_daemon_thread, quiet_descriptors
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
+from engine.generators.vllm import VllmGenerator
 from engine.generators.vllm_platform import cache_directory, log_path
 from engine.messages import Conversation
 
@@ -123,10 +124,18 @@ class EmbeddedGenerator:
                 await inner.start()
                 self._inner = inner
 
+    async def take_over(self, old: VllmGenerator) -> bool:
+        """Serve this model with the engine of `old`, as `VllmGenerator.take_over` does."""
+        async with self._starting:
+            if self._inner is not None:
+                return False
+            inner = self._open(await in_daemon_thread(embedded_model))
+            if isinstance(inner, VllmGenerator) and await inner.take_over(old):
+                self._inner = inner
+            return self._inner is not None
+
     def _open(self, directory: Path) -> Generator:
         if self.backend == "vllm":
-            from engine.generators.vllm import VllmGenerator
-
             return VllmGenerator(
                 directory, options=self.options, spec=self.spec, fingerprint=self.fingerprint
             )

@@ -6,6 +6,7 @@ Options after `?` in the spec go to vLLM's engine arguments by their own names
 
 import asyncio
 import itertools
+import logging
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -27,9 +28,12 @@ from engine.generators.base import (
 )
 from engine.generators.chat_template import ChatEncoder
 from engine.generators.fingerprint import fingerprint_model, fingerprint_tokenizer
+from engine.generators.warm_swap import SWAP_WORKER, swap_weights, swappable
 from engine.messages import Conversation
 
 __all__ = ["VllmGenerator"]
+
+_log = logging.getLogger(__name__)
 
 _RESOURCE_OPTIONS = frozenset(
     "tensor_parallel_size pipeline_parallel_size data_parallel_size gpu_memory_utilization "
@@ -78,12 +82,58 @@ class VllmGenerator:
         async with self._starting:
             if self._engine is None:
                 self._engine = await in_daemon_thread(self._load)
-                self._adopt()
+                self._adopt(self._engine.get_tokenizer())
+
+    async def take_over(self, old: "VllmGenerator") -> bool:
+        """Serve this model with the engine of `old` and the weights exchanged, in seconds.
+
+        False, with the engine left to `old` or stopped, where that could alter an answer or failed:
+        then this one has to `start`. Afterwards `old` is as if closed.
+        """
+        async with self._starting:
+            if self._engine is not None or not await in_daemon_thread(lambda: self._fits(old)):
+                return False
+            engine, old._engine, old._encoder = old._engine, None, None
+            swapped = False
+            try:
+                swapped = await swap_weights(engine, self.model)
+            except Exception as error:  # noqa: BLE001  vLLM raises this very class
+                _log.info("%s: weights not exchanged: %s", self.spec, error)
+            finally:
+                self._engine = engine
+                if not swapped:
+                    await self.close()
+            if swapped:
+                self._adopt(await in_daemon_thread(self._read_tokenizer))
+            return swapped
+
+    def _fits(self, old: "VllmGenerator") -> bool:
+        """Whether only weights differ; a checkpoint may bring another chat template."""
+        engine = old._engine
+        if engine is None or self.lora or old.lora or engine.get_num_unfinished_requests():
+            return False
+        try:
+            if not swappable(old.model, self.model, old.options, self.options):
+                return False
+            before, after = engine.get_tokenizer(), self._read_tokenizer()
+        except Exception:  # noqa: BLE001  tokenizers raises this very class; `start` explains
+            return False
+        return before.eos_token_id == after.eos_token_id and (
+            fingerprint_tokenizer(before, "of the engine") == fingerprint_tokenizer(after, "other")
+        )
+
+    def _read_tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.model)
 
     def _load(self) -> Any:
         vllm_platform.require_vllm()
+        sizes = ("tensor_parallel_size", "pipeline_parallel_size")
+        parallel = any(self.options.get(size, 1) != 1 for size in sizes)
         arguments = {
-            **vllm_platform.engine_defaults(),
+            **vllm_platform.engine_defaults(parallel=parallel),
+            "worker_extension_cls": SWAP_WORKER,
             "model": self.model,
             "enable_prefix_caching": True,
             "scheduling_policy": "priority",
@@ -93,10 +143,9 @@ class VllmGenerator:
         }
         return vllm_platform.start_engine(self.spec, arguments)
 
-    def _adopt(self) -> None:
-        """Take tokenizer and limits from the engine just started."""
+    def _adopt(self, tokenizer: Any) -> None:
+        """Take limits from the engine, and the tokenizer that encodes for it."""
         config = self._engine.vllm_config
-        tokenizer = self._engine.get_tokenizer()
         tokenizer_id = fingerprint_tokenizer(tokenizer, self.fingerprint)
         self._encoder = ChatEncoder(tokenizer, tokenizer_id, self.chat_template, self.spec)
         self.max_model_len = config.model_config.max_model_len

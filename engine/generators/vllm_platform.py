@@ -25,6 +25,9 @@ _UNGUARDED = (
     "vLLM's engine process imports the script again, which then opens the model once more",
     'put what the script does under `if __name__ == "__main__":`',
 )
+_FEW_CORES = 4
+_IN_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
+"""By its full name: what vLLM calls `uni` it refuses on a CPU, since it would not set the threads."""
 _CPU_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
@@ -55,14 +58,17 @@ def require_vllm() -> None:
         raise InputError(Problem("vllm", "is not installed", remedy))
 
 
-def engine_defaults() -> dict[str, Any]:
+def engine_defaults(*, parallel: bool = False) -> dict[str, Any]:
     """Engine arguments that suit this machine; on a GPU vLLM's own defaults do.
+
+    `parallel` engines have several workers.
 
     On a CPU without bf16 instructions float32 is five times faster than emulated bf16, and with
     few cores all of them compute (vLLM would keep one aside). Prompts are prefilled whole there: a
     seeded request whose prefill is cut in two kills vLLM's CPU worker, which rewinds a random
     generator that cannot be rewound (seen with 0.31). Prefixes are re-used by whole blocks, and a
-    CPU's default of 128 tokens loses half a turn each time.
+    CPU's default of 128 tokens loses half a turn each time. On few cores the worker lives in the
+    engine's process: one process less to start, and none that polls while the others compute.
     """
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -73,8 +79,11 @@ def engine_defaults() -> dict[str, Any]:
     if torch.version.cuda or torch.version.hip:
         return {}
     cores = sorted(os.sched_getaffinity(0))
-    if len(cores) <= 4:
+    few: dict[str, str] = {}
+    if len(cores) <= _FEW_CORES:
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", ",".join(map(str, cores)))
+        os.environ.setdefault("OMP_NUM_THREADS", str(len(cores)))
+        few = {} if parallel else {"distributed_executor_backend": _IN_PROCESS}
     available, total = _memory_kib()
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(max(1, min(16, available // 2**22))))
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].split()
@@ -84,6 +93,7 @@ def engine_defaults() -> dict[str, Any]:
         "block_size": 32,
         "dtype": "auto" if any(flag in flags for flag in _CPU_BF16_FLAGS) else "float32",
         "gpu_memory_utilization": round(0.8 * available / total, 2),
+        **few,
     }
 
 

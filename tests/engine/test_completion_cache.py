@@ -322,6 +322,41 @@ def test_scores_are_kept_too():
     assert (generator.counts.prompt_tokens, generator.counts.cached_requests) == (6, 2)
 
 
+def test_a_successor_closes_the_last_model_when_its_own_starts():
+    cache, models = CompletionCache(None), [Model() for _ in range(3)]
+    models[1].fingerprint, models[2].fingerprint = "second", "third"
+    first, second, third = (CachedGenerator(model, cache) for model in models)
+
+    async def ask():
+        await first.generate(REQUEST)
+        second.succeed(first)
+        third.succeed(second)
+        assert not models[0].closed
+        await third.generate(REQUEST)
+        assert (models[0].closed, models[1].starts, models[2].starts) == (True, 0, 1)
+        await third.close()
+
+    asyncio.run(ask())
+    assert models[2].closed
+    assert not models[1].closed
+
+
+def test_a_successor_that_never_starts_closes_the_last_model():
+    cache, model = CompletionCache(None), Model()
+    first, second = CachedGenerator(model, cache), CachedGenerator(Model(), cache)
+
+    async def ask():
+        await first.generate(REQUEST)
+        second.succeed(first)
+        await second.generate(REQUEST)
+        await second.close()
+        await second.close()
+
+    asyncio.run(ask())
+    assert model.closed
+    assert model.starts == 1
+
+
 def test_equal_requests_at_once_are_generated_once_and_start_once():
     model = Model()
     generator = CachedGenerator(model, CompletionCache(None))

@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib.util
+import json
+import shutil
 
 import pytest
 
@@ -9,7 +11,10 @@ from constitution import load_constitution
 from constitution.problems import InputError
 from engine.generators import vllm_platform
 from engine.generators.base import FailureReason, GenerationError, Request, Sampling
+from engine.generators.embedded import embedded_model
 from engine.generators.spec import open_generator
+from engine.generators.transformers import TransformersGenerator
+from engine.generators.vllm import VllmGenerator
 from engine.messages import Message
 from engine.prompts import open_prompts
 from engine.records import Outcome, Record
@@ -110,6 +115,108 @@ def test_the_same_request_gets_the_same_answer(runner, model):
     assert first == second
 
 
+ANSWER = Message("assistant", "A sail is a wing: the wind that passes it pulls the boat ahead.")
+
+
+def tolerance(generator):
+    """In nats a token: transformers computes in float32, vLLM maybe in bfloat16."""
+    exact = "float32" in str(generator.engine.vllm_config.model_config.dtype)
+    return 1e-3 if exact else 0.2
+
+
+def reference(runner, directory):
+    """What transformers says of the answer's tokens."""
+
+    async def score():
+        generator = TransformersGenerator(directory)
+        await generator.start()
+        try:
+            return await generator.score((user(QUESTION), ANSWER))
+        finally:
+            await generator.close()
+
+    return runner.run(score())
+
+
+@vllm
+def test_scores_are_those_of_transformers(runner, model):
+    asked = (user(QUESTION), ANSWER)
+    expected = reference(runner, embedded_model())
+    for _ in range(2):  # the second time the prefix is cached
+        score = runner.run(model.score(asked))
+        assert score.logprobs == pytest.approx(
+            expected.logprobs, abs=tolerance(model.backend_generator)
+        )
+        assert score.prompt_tokens == expected.prompt_tokens
+    assert runner.run(model.score((user(QUESTION), Message("assistant", "")))).logprobs == ()
+    with pytest.raises(GenerationError, match="do not fit"):
+        runner.run(model.score((user(QUESTION), Message("assistant", "word " * 5000))))
+
+
+@vllm
+def test_an_answer_that_was_begun_is_continued(runner, model):
+    def complete(messages, tokens):
+        greedy = Sampling(max_tokens=tokens, min_tokens=tokens, temperature=0.0)
+        return runner.run(model.generate(Request(messages, greedy, 0)))
+
+    whole, half = complete((user(QUESTION),), 20), complete((user(QUESTION),), 8)
+    rest = complete((user(QUESTION), half.message), 12)
+    assert rest.tokens.ids == whole.tokens.ids[8:]
+    assert half.text + rest.text == whole.text
+    assert rest.prompt_tokens == whole.prompt_tokens + 8
+
+
+@vllm
+def test_another_checkpoint_takes_over_the_engine_and_answers_as_itself(runner, model, tmp_path):
+    """Its scores are those of its own weights, and the first ones come back to the last bit."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    trained = tmp_path / "trained"
+    shutil.copytree(embedded_model(), trained)
+    weights = load_file(trained / "model.safetensors")
+    torch.manual_seed(1)
+    for weight in weights.values():
+        weight.add_((torch.randn(weight.shape) * 0.08 * weight.float().std()).to(weight.dtype))
+    save_file(weights, trained / "model.safetensors", {"format": "pt"})
+
+    first = model.backend_generator
+    second = VllmGenerator(trained, options=first.options)
+    assert second.fingerprint != first.fingerprint
+    asked = (user(QUESTION), ANSWER)
+    before = runner.run(model.score(asked))
+    assert runner.run(second.take_over(first))
+    assert first.engine is None
+    after = runner.run(second.score(asked))
+    expected = reference(runner, trained).logprobs
+    assert after.logprobs == pytest.approx(expected, abs=tolerance(second))
+    assert after.logprobs != pytest.approx(before.logprobs, abs=0.5)
+    assert runner.run(first.take_over(second))
+    assert runner.run(model.score(asked)) == before
+
+
+@vllm
+def test_what_differs_in_more_than_weights_leaves_the_engine_alone(runner, model, tmp_path):
+    first = model.backend_generator
+    other = tmp_path / "other"
+    shutil.copytree(embedded_model(), other)
+    tokenizer = json.loads((other / "tokenizer.json").read_text(encoding="utf-8"))
+    ids = tokenizer["model"]["vocab"]
+    ids["Ġsail"], ids["Ġboat"] = ids["Ġboat"], ids["Ġsail"]
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    broken = tmp_path / "broken"
+    shutil.copytree(embedded_model(), broken)
+    (broken / "tokenizer.json").write_text("{", encoding="utf-8")
+    successors = [
+        VllmGenerator(other, options=first.options),
+        VllmGenerator(broken, options=first.options),
+        VllmGenerator(embedded_model(), options={"max_model_len": 128}),
+    ]
+    for successor in successors:
+        assert not runner.run(successor.take_over(first))
+        assert first.engine is not None
+
+
 @vllm
 def test_real_prompts_go_through_the_loop_into_a_run(runner, model, tmp_path):
     path = tmp_path / "prompts.jsonl"
@@ -147,6 +254,7 @@ class Open:
         self.fingerprint = model.fingerprint
         self.generate = model.generate
         self.choose = model.choose
+        self.score = model.score
         self.capacity = model.capacity
 
     async def start(self): ...
@@ -166,7 +274,7 @@ def test_engine_arguments_are_passed_through(monkeypatch, tmp_path):
 
     monkeypatch.setattr(vllm_platform, "start_engine", start)
     monkeypatch.setattr(vllm_platform, "require_vllm", lambda: None)
-    monkeypatch.setattr(vllm_platform, "engine_defaults", lambda: {"dtype": "float32"})
+    monkeypatch.setattr(vllm_platform, "engine_defaults", lambda **_: {"dtype": "float32"})
     options = "tensor_parallel_size=2&dtype=bfloat16&quantization=fp8&gpu_memory_utilization=0.5"
     spec = f"vllm:{tmp_path}?{options}&max_model_len=2048&lora={tmp_path / 'lora'}"
     with pytest.raises(InputError):
