@@ -1,0 +1,21 @@
+"""Constitutions of every other project's format go through the loop."""
+
+import json
+
+import pytest
+
+from constitution.interchange import import_constitution
+from engine import LoopSettings, revise
+from engine.generators.scripted import ScriptedGenerator
+from tests.constitution.test_interchange import FILES
+
+
+@pytest.mark.parametrize("format", FILES)
+def test_what_is_imported_is_revised_by(tmp_path, format):
+    file = tmp_path / "theirs.json"
+    file.write_text(json.dumps(FILES[format]), encoding="utf-8")
+    rules = import_constitution(file).constitution
+    settings = LoopSettings(every_principle=True)
+    (record,) = revise(["Tell me a joke."], rules, ScriptedGenerator(), settings=settings)
+    assert [round.principle for round in record.rounds] == [p.id for p in rules.principles]
+    assert record.final != record.answer
