@@ -66,7 +66,7 @@ async def evaluate_models(
         try:
             async with _one_engine(cache) as engine:
                 said, scores = await _questioned(evaluation, models, engine, on_progress)
-                judge = await engine.of(judging.judge)
+                judge = engine.of(judging.judge)
                 tell = partial(on_progress, "the judge reads the answers")
                 judged = await judge_models(evaluation, said, judge, tell)
                 second = await _second_verdicts(evaluation, said, judging, engine, on_progress)
@@ -84,19 +84,19 @@ async def evaluate_models(
 
 
 class _OneEngine:
-    """The model that is loaded now; asking for another one closes it."""
+    """The model that is loaded now; the next one takes its place, or its engine."""
 
     def __init__(self, cache: CompletionCache) -> None:
         self._cache = cache
         self._open: CachedGenerator | None = None
 
-    async def of(self, generator: Generator) -> CachedGenerator:
+    def of(self, generator: Generator) -> CachedGenerator:
         """`generator` behind the cache, loaded at its first miss."""
-        if self._open is not None:
-            if self._open.fingerprint == generator.fingerprint:
-                return self._open
-            await self._open.close()
-        self._open = CachedGenerator(generator, self._cache)
+        if self._open is not None and self._open.fingerprint == generator.fingerprint:
+            return self._open
+        before, self._open = self._open, CachedGenerator(generator, self._cache)
+        if before is not None:
+            self._open.succeed(before)
         return self._open
 
     async def close(self) -> None:
@@ -127,9 +127,9 @@ async def _questioned(
     base, *others = models
     said: dict[str, Said] = {}
     for name in (*others, base):
-        model = await engine.of(models[name])
+        model = engine.of(models[name])
         said[name] = await question_model(evaluation, model, partial(on_progress, name))
-    model = await engine.of(models[base])
+    model = engine.of(models[base])
     scores = {
         name: await score_answers(said[name].answers.get(HELD_OUT, {}), model) for name in others
     }
@@ -148,7 +148,7 @@ async def _second_verdicts(
     if second is None or second.fingerprint == judging.judge.fingerprint:
         return None
     on_progress("the judge of the training reads them", 0, 1)
-    return await judge_verdicts(evaluation, said, await engine.of(second))
+    return await judge_verdicts(evaluation, said, engine.of(second))
 
 
 def _with_signs(
