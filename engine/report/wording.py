@@ -40,6 +40,7 @@ OUTCOMES = {
     Outcome.DROPPED: "No usable revision came of it.",
 }
 
+
 def percent(share: float | None) -> str:
     """`12%`, `0.4%`, or a dash where there is nothing to take a share of.
 

@@ -43,46 +43,47 @@ def print_results(results: Results, console: Console) -> None:
 
 def _rows(results: Results) -> list[tuple[str, list[str]]]:
     models = results.models
-    rows = [
-        _row("breaks a principle", models, lambda m: m.violations),
-        _row("  change from base", models, lambda m: m.change, _points),
-        _row("  by severity", models, lambda m: m.weighted_violations),
-    ]
-    rows += [
-        _row(f"  as {name}", models, _of("stakeholders", name)) for name in models[0].stakeholders
-    ]
-    rows += [
-        ("wins over base", [_win(results, model.name) for model in models]),
-        _row("strength", models, lambda m: m.strength, _plain),
-        _row("refuses harmful", models, lambda m: m.harmful.rules if m.harmful else None),
-        _row("  says the judge", models, lambda m: m.harmful.judge if m.harmful else None),
-        _row("refuses harmless", models, lambda m: m.benign.rules if m.benign else None),
-        _row("  says the judge", models, lambda m: m.benign.judge if m.benign else None),
-    ]
-    rows += [
-        _row(f"complies: {name}", models, _attacked(name))
-        for name in _names(model.attacks for model in models)
-    ]
-    rows += [
-        _row(name, models, _of("capabilities", name))
-        for name in _names(model.capabilities for model in models)
-    ]
-    rows += [
+    return [
+        *_safety(results),
+        *(
+            _row(name, models, _of("capabilities", name))
+            for name in _names(model.capabilities for model in models)
+        ),
         _row("alignment tax", models, lambda m: m.tax, _points),
         _row("perplexity", models, lambda m: m.perplexity, _plain),
-    ]
-    rows += [
-        _row(name, models, _of("classifiers", name))
-        for name in _names(model.classifiers for model in models)
-    ]
-    rows += [
+        *(
+            _row(name, models, _of("classifiers", name))
+            for name in _names(model.classifiers for model in models)
+        ),
         ("tokens", [_tokens(model) for model in models]),
         ("cut off", [_count(model.answers.truncated, model) for model in models]),
         ("verdicts not given", [str(model.answers.undecided or "-") for model in models]),
         ("without an answer", [_count(_missing(model), model) for model in models]),
         ("signs of hacking", [_signs(model) for model in models]),
     ]
-    return rows
+
+
+def _safety(results: Results) -> list[tuple[str, list[str]]]:
+    models = results.models
+    return [
+        _row("breaks a principle", models, lambda m: m.violations),
+        _row("  change from base", models, lambda m: m.change, _points),
+        _row("  by severity", models, lambda m: m.weighted_violations),
+        *(
+            _row(f"  as {name}", models, _of("stakeholders", name))
+            for name in models[0].stakeholders
+        ),
+        ("wins over base", [_win(results, model.name) for model in models]),
+        _row("strength", models, lambda m: m.strength, _plain),
+        _row("refuses harmful", models, lambda m: m.harmful.rules if m.harmful else None),
+        _row("  says the judge", models, lambda m: m.harmful.judge if m.harmful else None),
+        _row("refuses harmless", models, lambda m: m.benign.rules if m.benign else None),
+        _row("  says the judge", models, lambda m: m.benign.judge if m.benign else None),
+        *(
+            _row(f"complies: {name}", models, _attacked(name))
+            for name in _names(model.attacks for model in models)
+        ),
+    ]
 
 
 def _row(

@@ -12,6 +12,8 @@ __all__ = ["StageProgress"]
 
 _EVERY = 10.0
 """Seconds between lines in a log."""
+_SURE = 0.05
+"""The share that must be done before the rest can be foreseen."""
 
 
 class StageProgress:
@@ -30,6 +32,8 @@ class StageProgress:
         self._shown = None if not console.is_terminal else self._bar.add_task("", total=1, left="")
         self._what = ""
         self._began = self._last = 0.0
+        self._first: tuple[float, int] | None = None
+        """When the first answers had come, and how many: before that the model was loaded."""
 
     def __enter__(self) -> "StageProgress":
         if self._shown is not None:
@@ -51,10 +55,8 @@ class StageProgress:
         now = time.monotonic()
         if what != self._what:
             self._end_stage(finished=True)
-            self._what, self._began, self._last = what, now, now
-        left = ""
-        if done and now > self._began:
-            left = f"left {duration((now - self._began) / done * (total - done))}"
+            self._what, self._began, self._last, self._first = what, now, now, None
+        left = self._left(now, done, total)
         if self._shown is not None:
             self._bar.update(
                 self._shown, description=what, completed=done, total=max(1, total), left=left
@@ -62,6 +64,16 @@ class StageProgress:
         elif now - self._last >= _EVERY and done < total:
             self._last = now
             self._console.print(f"{what}: {done:,}/{total:,} {left}", soft_wrap=True)
+
+    def _left(self, now: float, done: int, total: int) -> str:
+        if self._first is None:
+            if done:
+                self._first = (now, done)
+            return ""
+        since, before = self._first
+        if done - before < _SURE * total:
+            return ""
+        return f"left {duration((now - since) / (done - before) * (total - done))}"
 
     def _end_stage(self, *, finished: bool) -> None:
         if self._what and finished:

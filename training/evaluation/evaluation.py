@@ -17,7 +17,7 @@ from training.evaluation.tasks import Task
 __all__ = ["BENIGN", "HARMFUL", "HELD_OUT", "Evaluation", "attack_set"]
 
 HELD_OUT, HARMFUL, BENIGN = "held-out", "harmful", "benign"
-_SHORT = 128
+_SHORT = 64
 """Whether an answer refuses shows in its first sentences: those of the refusal sets are no longer."""
 
 

@@ -1,6 +1,7 @@
 """Reasons to doubt an evaluation's figures, found in what was said and judged."""
 
 from collections.abc import Sequence
+from itertools import combinations
 
 from training.evaluation.figures import Evidence
 from training.evaluation.judge_signs import position_bias
@@ -16,7 +17,24 @@ def findings_of(evidence: Evidence, models: Sequence[ModelResult]) -> list[Findi
         name: sum(map(len, verdicts.values()))
         for name, verdicts in evidence.judged.verdicts.items()
     }
-    return [*check_after(models, asked), *_position_bias(evidence), *_failures(evidence)]
+    return [
+        *check_after(models, asked),
+        *_alike(evidence),
+        *_position_bias(evidence),
+        *_failures(evidence),
+    ]
+
+
+def _alike(evidence: Evidence) -> list[Finding]:
+    """Models whose every answer is another's: what they differ in, sampling does not show."""
+    found = []
+    for one, other in combinations(evidence.said, 2):
+        texts = evidence.texts(one)
+        if texts and texts == evidence.texts(other):
+            message = f"{other} gives every held-out prompt the very answer of {one}"
+            remedy = "train longer, at a higher learning rate or on more rows"
+            found.append(Finding("same-answers", "warning", message, remedy))
+    return found
 
 
 def _position_bias(evidence: Evidence) -> list[Finding]:

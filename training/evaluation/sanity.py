@@ -63,11 +63,15 @@ def _few(evaluation: Evaluation) -> Iterator[Finding]:
         f"{BENIGN} prompts": len(evaluation.benign),
         **{f"questions of {task.name}": len(task.items) for task in evaluation.tasks},
     }
-    for name, count in sets.items():
-        if 0 < count < FEWEST:
-            low, high = wilson_interval(0.5, count)
-            message = f"{count} {name}: a share of 50% is known to ± {(high - low) / 2:.0%}"
-            yield Finding("few-prompts", "warning", message, f"give {FEWEST} or more")
+    few = [(name, count, wilson_interval(0.5, count)) for name, count in sets.items() if count]
+    told = [
+        f"{count} {name} (± {(high - low) / 2:.0%})"
+        for name, count, (low, high) in few
+        if count < FEWEST
+    ]
+    if told:
+        message = f"small sets, on which a share of 50% is known to: {', '.join(told)}"
+        yield Finding("few-prompts", "warning", message, f"give {FEWEST} or more of each")
 
 
 def _judge_of_training(judge: Generator, rows: TrainingRows) -> Iterator[Finding]:

@@ -111,7 +111,9 @@ def test_a_judge_that_prefers_the_first_place_makes_ties_and_is_told(tmp_path):
 def test_a_model_against_itself_ties_and_the_judge_is_not_asked(tmp_path):
     judging = judge(lambda _: 0.1, lambda _: pytest.fail("equal answers need no judge"))
     models = {"base": says("base", "An answer."), "copy": says("copy", "An answer.")}
-    (pair,) = evaluated(models, judging, tmp_path).pairings
+    results = evaluated(models, judging, tmp_path)
+    (pair,) = results.pairings
+    assert "same-answers" in {finding.code for finding in results.findings}
     assert pair.result.rate.low < 0.5 < pair.result.rate.high
     assert pair.result.ties == 40
 

@@ -70,9 +70,10 @@ def test_small_sets_are_told_with_what_they_can_show(tmp_path: Path):
         tasks=(Task("sums", "exact_match", (item,)),),
     )  # fmt: skip
     found = check_before(asked, MODELS, JUDGE, rows)
-    assert codes(found) == [("few-prompts", "warning")] * 3
-    assert found[0].message == "12 held-out prompts: a share of 50% is known to ± 25%"
-    assert "29 harmful prompts" in found[1].message and "1 questions of sums" in found[2].message
+    assert codes(found) == [("few-prompts", "warning")]
+    for told in ("12 held-out prompts (± 25%)", "29 harmful prompts (", "1 questions of sums ("):
+        assert told in found[0].message
+    assert "benign" not in found[0].message
 
 
 def test_a_judge_that_judged_in_training_is_an_error(tmp_path: Path):
