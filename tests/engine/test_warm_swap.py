@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from engine.generators import embedded
+from engine.generators.succession import succeed
+from engine.generators.vllm import VllmGenerator
 from engine.generators.warm_swap import SwapWorker, swap_weights, swappable
 
 CONFIG = {"model_type": "llama", "hidden_size": 8, "dtype": "float32", "eos_token_id": 2}
@@ -125,3 +128,25 @@ def test_a_model_in_doubt_is_not_taken_over(left, emptied, swapped):
             return emptied
 
     assert asyncio.run(swap_weights(Engine(), "there")) is swapped
+
+
+def test_the_embedded_model_takes_over_an_engine_too(tmp_path, monkeypatch):
+    """A base that is the embedded model comes last in an evaluation."""
+    monkeypatch.setattr(embedded, "embedded_model", lambda: tmp_path)
+    taken: list[VllmGenerator] = []
+
+    async def take_over(self: VllmGenerator, old: VllmGenerator) -> bool:
+        taken.append(old)
+        return True
+
+    async def nothing(self: VllmGenerator) -> None:
+        return None
+
+    monkeypatch.setattr(VllmGenerator, "take_over", take_over)
+    monkeypatch.setattr(VllmGenerator, "start", nothing)
+    monkeypatch.setattr(VllmGenerator, "close", nothing)
+    old = VllmGenerator(tmp_path, fingerprint="old")
+    new = embedded.EmbeddedGenerator({"backend": "vllm"})
+    asyncio.run(succeed(old, new))
+    assert taken == [old]
+    assert isinstance(new.backend_generator, VllmGenerator)
