@@ -22,7 +22,7 @@ from engine.run import RevisionRun
 from engine.settings import LoopSettings, roles
 
 QUESTION = "Explain in a few sentences how a sailing boat can move against the wind."
-LENGTH = Sampling(max_tokens=150, min_tokens=150, temperature=1.0)
+LENGTH = Sampling(max_tokens=70, min_tokens=70, temperature=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def runner():
 def model(runner):
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
-    generator = open_generator("embedded?max_model_len=4096")
+    generator = open_generator("embedded?max_model_len=2048")
     runner.run(generator.start())
     yield generator
     runner.run(generator.close())
@@ -65,8 +65,10 @@ def test_each_turn_is_served_from_the_kv_cache_up_to_the_last_full_block(runner,
             messages = (*messages, completion.message)
         assert before > 3 * block
 
-    for seed in (1, 11, 21):
-        runner.run(converse(seed))
+    async def all_at_once():
+        await asyncio.gather(*map(converse, (1, 11, 21)))
+
+    runner.run(all_at_once())
 
 
 @vllm
@@ -90,10 +92,10 @@ def test_a_prompt_longer_than_the_context_fails_alone(runner, model):
 
 @vllm
 def test_an_answer_that_fills_the_context_is_cut_not_refused(runner, model):
-    request = Request((user("word " * 4000),), Sampling(max_tokens=512, min_tokens=512), 1)
+    request = Request((user("word " * 1900),), Sampling(max_tokens=512, min_tokens=512), 1)
     completion = runner.run(model.generate(request))
     assert completion.finish_reason == "length"
-    assert completion.prompt_tokens + completion.completion_tokens <= 4096
+    assert completion.prompt_tokens + completion.completion_tokens <= 2048
 
 
 @vllm
@@ -225,7 +227,7 @@ def test_real_prompts_go_through_the_loop_into_a_run(runner, model, tmp_path):
         tmp_path / "run",
         open_prompts(path),
         load_constitution("harmlessness"),
-        roles(Open(model), sampling=Sampling(max_tokens=96)),
+        roles(Open(model), sampling=Sampling(max_tokens=48)),
         LoopSettings(rounds=2),
     )
 

@@ -123,7 +123,8 @@ def boilerplate(
     share = mean_estimate([_covered(words_of(text), stock, n) for text in answers.values()])
     flagged = share is not None and share.value > thresholds.boilerplate_share
     told = f"{share.value:.0%} of the words are stock phrases" if share and flagged else ""
-    examples = tuple(" ".join(gram) for gram, _ in found.most_common() if gram in stock)[:5]
+    common = sorted(stock, key=lambda gram: (-found[gram], gram))
+    examples = tuple(" ".join(gram) for gram in common[:5])
     return Sign("boilerplate", share, flagged, told, examples)
 
 

@@ -27,6 +27,7 @@ from training.evaluation.reward_hacking import (
     diversity_loss,
     length_drift,
     over_refusal,
+    words_of,
 )
 
 WORDS = [f"word{n}" for n in range(3000)]
@@ -63,7 +64,10 @@ def test_twice_as_long_is_drift():
 def test_the_same_phrase_everywhere_is_boilerplate():
     tried = answers(3, stock=STOCK)
     found = boilerplate(tried, BASE)
-    assert found.flagged and "important to remember that" in " ".join(found.examples)
+    assert found.flagged and len(found.examples) == 5
+    said = " ".join(words_of(STOCK))
+    assert all(example in said for example in found.examples)
+    assert list(found.examples) == sorted(found.examples)  # as frequent as one another
     assert found.estimate.value == pytest.approx(10 / 70, abs=0.03)
     assert not boilerplate(tried, answers(4, stock=STOCK)).flagged  # the base says it too
 
