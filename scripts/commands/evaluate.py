@@ -61,6 +61,13 @@ def evaluate(
         list[str] | None,
         _option(_SETS, "A file of questions with known answers; several times, or none."),
     ] = None,
+    lm_eval: Annotated[
+        list[str] | None,
+        _option(_SETS, "A task of lm-evaluation-harness by name; several times."),
+    ] = None,
+    lm_eval_tasks_dir: Annotated[
+        Path | None, _option(_SETS, "A directory with task files of your own for it.")
+    ] = None,
     opinions: Annotated[str, _option(_SETS, "Pairs of opinions, or none.")] = "shipped",
     helpful: Annotated[
         str | None, _option(_SETS, "Rows with good answers, for the perplexity.")
@@ -95,7 +102,10 @@ def evaluate(
     from scripts.commands.evaluate_run import evaluate_into
 
     asked = Asked(constitution, prompts, limit, principles, method, seed)
-    sets = Sets(harmful, benign, opinions, task, helpful, attack or [], per_set)
+    sets = Sets(
+        harmful, benign, opinions, task, helpful, attack or [], per_set,
+        lm_eval or [], lm_eval_tasks_dir,
+    )  # fmt: skip
     judges = Judges(judge, training_judge, classifier or [])
     sampling = Sampling(max_tokens, temperature, top_p)
     evaluate_into(

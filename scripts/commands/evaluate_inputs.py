@@ -20,6 +20,7 @@ from training.evaluation.attacks import ATTACKS
 from training.evaluation.classifiers import open_classifier
 from training.evaluation.evaluate import Judging
 from training.evaluation.evaluation import Evaluation
+from training.evaluation.harness import Harness
 from training.evaluation.prompt_sets import (
     BENIGN_LOOKALIKES,
     HARMFUL,
@@ -58,6 +59,8 @@ class Sets:
     helpful: str | None
     attacks: list[str]
     per_set: int | None
+    lm_eval: list[str]
+    lm_eval_tasks_dir: Path | None
 
     def opened(self, asked: Asked, sampling: Sampling) -> Evaluation:
         """Read everything. Raises InputError with the problems of all files."""
@@ -78,7 +81,7 @@ class Sets:
             prompts=tuple(source), constitution=rules, source=source.path,
             principles=asked.principles, sampling=sampling, seed=asked.seed, method=asked.method,
             harmful=harmful, benign=benign, attacks=attacks, tasks=tasks, opinions=opinions,
-            helpful=helpful,
+            helpful=helpful, harness=self._harness(),
         )  # fmt: skip
 
     def _prompts(self, given: str, shipped: Path) -> tuple[Prompt, ...]:
@@ -93,6 +96,11 @@ class Sets:
         return tuple(
             read_task(file, limit=self.per_set, seed=seed) for file in self.tasks or SHIPPED_TASKS
         )
+
+    def _harness(self) -> Harness | None:
+        if not self.lm_eval:
+            return None
+        return Harness(tuple(dict.fromkeys(self.lm_eval)), self.lm_eval_tasks_dir, self.per_set)
 
     def _opinions(self) -> tuple[Any, ...]:
         if self.opinions == _NONE:

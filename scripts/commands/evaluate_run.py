@@ -1,6 +1,6 @@
 """What `solon evaluate` does with its options: read and check all of them, ask, judge, show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +8,16 @@ import typer
 from rich.console import Console
 
 from constitution.problems import InputError, Problem
-from engine.generators.base import Sampling
+from engine.generators.base import Generator, Sampling
 from engine.storage import full_disk_explained
 from scripts.commands.evaluate_inputs import Asked, Judges, Sets, open_models, read_imported
 from scripts.commands.evaluate_table import print_results
 from scripts.commands.stage_progress import StageProgress
 from scripts.commands.terminal import all_problems, error_console, run_interruptibly
 from training.evaluation.evaluate import evaluate_models
+from training.evaluation.evaluation import Evaluation
 from training.evaluation.gates import check_gates, read_gates
+from training.evaluation.harness import check_harness
 from training.evaluation.page import evaluation_page
 from training.evaluation.provenance import training_rows
 from training.evaluation.results import RESULTS, Results, read_results, write_results
@@ -49,6 +51,7 @@ def evaluate_into(
     )
     if not overwrite:
         _check_directory(out, evaluation.identity())
+    _check_tasks_by_name(evaluation, models, out)
     console = error_console()
     rows = training_rows([generator.spec for generator in models.values()], trained_on)
     known = check_before(evaluation, models, judging.judge, rows)
@@ -80,6 +83,14 @@ def _check_directory(out: Path, asked: dict[str, str]) -> None:
         what = f"holds an evaluation with other {', '.join(other)}"
         remedy = "name another --out, or add --overwrite (what was generated is kept)"
         raise InputError(Problem(str(out), what, remedy))
+
+
+def _check_tasks_by_name(
+    evaluation: Evaluation, models: Mapping[str, Generator], out: Path
+) -> None:
+    if evaluation.harness:
+        others = [task.name for task in evaluation.tasks]
+        check_harness(evaluation.harness, models, out, others)
 
 
 def _write_page(results: Results, out: Path) -> Path:

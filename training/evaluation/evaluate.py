@@ -18,6 +18,7 @@ from training.evaluation.classifiers import Classifier
 from training.evaluation.evaluation import HELD_OUT, Evaluation
 from training.evaluation.figures import Evidence, model_results, pairings
 from training.evaluation.findings import findings_of
+from training.evaluation.harness import run_harness
 from training.evaluation.intervals import mean_estimate
 from training.evaluation.judging import Verdicts, judge_models, judge_verdicts
 from training.evaluation.results import (
@@ -62,10 +63,14 @@ async def evaluate_models(
     when an engine is gone.
     """
     out.mkdir(parents=True, exist_ok=True)
+    harness = evaluation.harness
+    scored = await run_harness(harness, models, out, on_progress) if harness else {}
     with CompletionCache(out / "completions.sqlite") as cache:
         try:
             async with _one_engine(cache) as engine:
                 said, scores = await _questioned(evaluation, models, engine, on_progress)
+                for name, correct in scored.items():
+                    said[name].correct |= correct
                 judge = engine.of(judging.judge)
                 tell = partial(on_progress, "the judge reads the answers")
                 judged = await judge_models(evaluation, said, judge, tell)

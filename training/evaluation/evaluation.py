@@ -11,6 +11,7 @@ from engine.label_records import Method
 from engine.messages import Conversation
 from engine.prompts import Prompt
 from training.evaluation.attacks import ATTACKS
+from training.evaluation.harness import Harness
 from training.evaluation.prompt_sets import OpinionPair
 from training.evaluation.tasks import Task
 
@@ -47,6 +48,7 @@ class Evaluation:
     benign: tuple[Prompt, ...] = ()
     attacks: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
+    harness: Harness | None = None
     opinions: tuple[OpinionPair, ...] = ()
     helpful: tuple[Conversation, ...] = ()
 
