@@ -22,6 +22,7 @@ __all__ = [
     "Preference",
     "SampledAnswer",
     "Undecided",
+    "log_odds",
 ]
 
 Method = Literal["pairwise", "pointwise"]
@@ -111,7 +112,7 @@ class Preference(_Model):
         one, other = self.answers
         if self.method == "pairwise":
             return (one + (1 - other)) / 2
-        return 1 / (1 + exp(_log_odds(one) - _log_odds(other)))
+        return 1 / (1 + exp(log_odds(one) - log_odds(other)))
 
     @property
     def position_bias(self) -> float:
@@ -176,6 +177,7 @@ class LabelRecord(_Model):
         return tuple(pair for pair in self.pairs if pair.dropped is None)
 
 
-def _log_odds(probability: float) -> float:
+def log_odds(probability: float) -> float:
+    """The logit of a probability, of 0 and 1 that of the nearest millionth."""
     clipped = min(max(probability, _CLIP), 1 - _CLIP)
     return log(clipped / (1 - clipped))

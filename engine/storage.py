@@ -1,13 +1,14 @@
 """What every file of a run does when the disk is full: one clear error, and nothing torn."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from constitution.problems import Stopped
 
-__all__ = ["StorageFull", "full_disk_explained"]
+__all__ = ["StorageFull", "full_disk_explained", "write_page"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -31,3 +32,14 @@ def full_disk_explained(path: Path) -> Iterator[None]:
         if error.errno in _FULL:
             raise StorageFull(path) from error
         raise
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page whole or not at all. Raises StorageFull where there is no room for it."""
+    unfinished = path.with_suffix(".html.part")
+    try:
+        with full_disk_explained(path):
+            unfinished.write_text(page, encoding="utf-8", newline="\n")
+            os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from engine.hygiene import remove_reasoning
 from engine.messages import to_dicts
 from engine.prompts import Prompt, PromptSource
 
-__all__ = ["Answer", "AnswerCounts", "answer_prompts", "write_answers"]
+__all__ = ["Answer", "AnswerCounts", "answer_prompt", "answer_prompts", "write_answers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,22 @@ class AnswerCounts:
     failed: int = 0
 
 
+async def answer_prompt(
+    prompt: Prompt, generator: Generator, sampling: Sampling, seed: int
+) -> Answer:
+    """The answer to one prompt, without its reasoning. Raises GeneratorUnavailable alone."""
+    asked = Request(
+        prompt.messages, sampling, request_seed(seed, prompt.id, "policy", 0), prompt.row
+    )
+    try:
+        completion = await generator.generate(asked)
+    except GenerationError as error:
+        return Answer(prompt, "", failed=error.reason)
+    text = remove_reasoning(completion.text)[0].strip()
+    truncated = completion.finish_reason == "length"
+    return Answer(prompt, text, completion.completion_tokens, truncated)
+
+
 async def answer_prompts(
     prompts: Iterable[Prompt], generator: Generator, sampling: Sampling, seed: int
 ) -> AsyncGenerator[Answer, None]:
@@ -49,16 +65,7 @@ async def answer_prompts(
     """
 
     async def one(prompt: Prompt) -> Answer:
-        asked = Request(
-            prompt.messages, sampling, request_seed(seed, prompt.id, "policy", 0), prompt.row
-        )
-        try:
-            completion = await generator.generate(asked)
-        except GenerationError as error:
-            return Answer(prompt, "", failed=error.reason)
-        text = remove_reasoning(completion.text)[0].strip()
-        truncated = completion.finish_reason == "length"
-        return Answer(prompt, text, completion.completion_tokens, truncated)
+        return await answer_prompt(prompt, generator, sampling, seed)
 
     window = Window((generator,), expected_tokens=2 * sampling.max_tokens)
     async with aclosing(stream(prompts, one, window)) as answers:

@@ -1,6 +1,5 @@
 """The report: one HTML file that asks nothing of the network and runs only its own script."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +15,7 @@ from engine.report.coverage import CoverageTally
 from engine.report.sample import ConversationSample
 from engine.report.summary import RunSummary, summarize
 from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES
-from engine.storage import full_disk_explained
+from engine.storage import write_page
 
 __all__ = ["build_report"]
 
@@ -48,13 +47,7 @@ def build_report(run_dir: Path, *, sample: int = 60, seed: int = 0) -> Path:
         coverage=coverage.coverage([principle.id for principle in summary.principles]),
     )
     path = run_dir / "report.html"
-    unfinished = path.with_suffix(".html.part")
-    try:
-        with full_disk_explained(path):
-            unfinished.write_text(page, encoding="utf-8", newline="\n")
-            os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_page(path, page)
     return path
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import Generator, Sampling
-from engine.storage import full_disk_explained
+from engine.storage import write_page
 from scripts.commands.evaluate_inputs import Asked, Judges, Sets, open_models, read_imported
 from scripts.commands.evaluate_table import print_results
 from scripts.commands.stage_progress import StageProgress
@@ -20,7 +20,7 @@ from training.evaluation.gates import check_gates, read_gates
 from training.evaluation.harness import check_harness
 from training.evaluation.page import evaluation_page
 from training.evaluation.provenance import training_rows
-from training.evaluation.results import RESULTS, Results, read_results, write_results
+from training.evaluation.results import RESULTS, read_results, write_results
 from training.evaluation.sanity import check_before
 
 __all__ = ["evaluate_into"]
@@ -63,7 +63,8 @@ def evaluate_into(
     results = replace(results, asked=evaluation.identity(), imported=reports)
     results = replace(results, gates=check_gates(gates, results))
     write_results(results, out)
-    page = _write_page(results, out)
+    page = out / "evaluation.html"
+    write_page(page, evaluation_page(results))
     print_results(results, Console())
     typer.echo(page)
     if not all(gate.kept for gate in results.gates):
@@ -91,16 +92,3 @@ def _check_tasks_by_name(
     if evaluation.harness:
         others = [task.name for task in evaluation.tasks]
         check_harness(evaluation.harness, models, out, others)
-
-
-def _write_page(results: Results, out: Path) -> Path:
-    """Whole or not at all."""
-    path = out / "evaluation.html"
-    unfinished = path.with_suffix(".html.part")
-    try:
-        with full_disk_explained(path):
-            unfinished.write_text(evaluation_page(results), encoding="utf-8", newline="\n")
-            unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from engine.cached_generator import CachedGenerator
-from engine.critique_revise import request_seed
-from engine.generators.base import GenerationError, Request
-from engine.hygiene import remove_reasoning
+from engine.generators.base import Request
 from engine.messages import Message
 from engine.prompts import Prompt
-from training.answers import Answer
+from training.answers import Answer, answer_prompt
 from training.evaluation.evaluation import HELD_OUT, Evaluation
 from training.evaluation.jobs import Job, Tell, ask_all
 from training.evaluation.prompt_sets import OpinionPair
@@ -51,7 +49,7 @@ async def question_model(
         jobs += [partial(_solve, evaluation, model, said, task, item) for item in task.items]
     jobs += [partial(_opinion, model, said, pair) for pair in evaluation.opinions]
     jobs += [partial(_helpful, evaluation, model, said, n) for n in range(len(evaluation.helpful))]
-    said.failures = await ask_all(jobs, model, tell)
+    said.failures += await ask_all(jobs, model, tell)
     for name, prompts in evaluation.answered_sets().items():
         given = said.answers[name]
         said.answers[name] = {prompt.id: given[prompt.id] for prompt in prompts}
@@ -74,18 +72,11 @@ async def score_answers(
 async def _answer(
     evaluation: Evaluation, model: CachedGenerator, said: Said, name: str, prompt: Prompt
 ) -> None:
-    seed = request_seed(evaluation.seed, prompt.id, "policy", 0)
-    request = Request(prompt.messages, evaluation.sampling_of(name), seed, prompt.row)
-    try:
-        completion = await model.generate(request)
-    except GenerationError as error:
-        said.answers[name][prompt.id] = Answer(prompt, "", failed=error.reason)
-        raise
-    text = remove_reasoning(completion.text)[0].strip()
-    truncated = completion.finish_reason == "length"
-    answer = Answer(prompt, text, completion.completion_tokens, truncated)
+    answer = await answer_prompt(prompt, model, evaluation.sampling_of(name), evaluation.seed)
     said.answers[name][prompt.id] = answer
-    if name == HELD_OUT and text:
+    if answer.failed:
+        said.failures[answer.failed] += 1
+    if name == HELD_OUT and answer.text:
         said.logprobs[prompt.id] = await _logprobs(model, answer)
 
 

@@ -1,7 +1,8 @@
 """The signs of reward hacking of one checkpoint, from everything that was said and judged."""
 
-import math
+from statistics import fmean
 
+from engine.label_records import log_odds
 from engine.records import Verdict
 from training.evaluation.evaluation import BENIGN
 from training.evaluation.figures import Evidence
@@ -22,8 +23,6 @@ from training.evaluation.reward_hacking import (
 )
 
 __all__ = ["signs_of"]
-
-_CLIP = 1e-6
 
 
 def signs_of(
@@ -67,8 +66,7 @@ def _reward_length(evidence: Evidence, model: str) -> Sign:
 
 def _log_odds(verdicts: list[Verdict]) -> float:
     """Mean log-odds that the answer breaks the principles it was judged by."""
-    clipped = [min(max(v.probability or 0.0, _CLIP), 1 - _CLIP) for v in verdicts]
-    return sum(math.log(p / (1 - p)) for p in clipped) / len(clipped)
+    return fmean(log_odds(verdict.probability or 0.0) for verdict in verdicts)
 
 
 def _kl(evidence: Evidence, model: str, base: dict[str, tuple[float, ...]]) -> Sign:
