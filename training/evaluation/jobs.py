@@ -6,8 +6,7 @@ from contextlib import aclosing
 from typing import TypeAlias
 
 from engine.batch import Window, stream
-from engine.cached_generator import CachedGenerator
-from engine.generators.base import GenerationError
+from engine.generators.base import GenerationError, Generator
 
 __all__ = ["Job", "Tell", "ask_all"]
 
@@ -18,7 +17,7 @@ Tell: TypeAlias = Callable[[int, int], None]
 
 
 async def ask_all(
-    jobs: Sequence[Job], generator: CachedGenerator, tell: Tell = lambda done, total: None
+    jobs: Sequence[Job], generator: Generator, tell: Tell = lambda done, total: None
 ) -> Counter[str]:
     """Do every job; those that raise GenerationError are counted by reason and leave no answer.
 

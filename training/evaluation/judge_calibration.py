@@ -3,18 +3,18 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from constitution.schema import Constitution, Principle
-from engine.batch import Window, stream
 from engine.generators.base import GenerationError, Generator
 from engine.judge import ask_about_answer, judge_answer
 from engine.messages import Conversation
 from training.evaluation.agreement import Calibration, calibration, spearman
 from training.evaluation.classifiers import Classifier
 from training.evaluation.intervals import Estimate, share_estimate
+from training.evaluation.jobs import ask_all
 from training.evaluation.labelled_answers import LabelledAnswer, LabelledAnswers
 from training.evaluation.over_prompts import (
     Threshold,
@@ -112,24 +112,21 @@ async def ask_judge(
 
     Raises GeneratorUnavailable when it is gone.
     """
-    window = Window((judge,), total=len(data.answers))
-
-    async def one(numbered: tuple[int, LabelledAnswer]) -> tuple[int, Opinion]:
-        index, answer = numbered
-        try:
-            opinion = await question(judge, answer.conversation)
-        except GenerationError as error:
-            opinion = Opinion(None, str(error.reason))
-        window.turn_came_back()
-        return index, opinion
-
     found: dict[int, Opinion] = {}
-    async with aclosing(stream(enumerate(data.answers), one, window)) as results:
-        async for index, opinion in results:
-            window.conversation_ended(0)
-            found[index] = opinion
-            on_progress(len(found))
-    return [found[index] for index in range(len(found))]
+
+    async def one(index: int, answer: LabelledAnswer) -> None:
+        try:
+            found[index] = await question(judge, answer.conversation)
+        except GenerationError as error:
+            found[index] = Opinion(None, str(error.reason))
+
+    def tell(done: int, _total: int) -> None:
+        if done:
+            on_progress(done)
+
+    jobs = [partial(one, index, answer) for index, answer in enumerate(data.answers)]
+    await ask_all(jobs, judge, tell)
+    return [found[index] for index in range(len(jobs))]
 
 
 async def ask_classifier(data: LabelledAnswers, classifier: Classifier) -> list[Opinion]:
