@@ -1,6 +1,7 @@
 # Every target finds its tools in .venv, which `setup` makes and keeps in step with the lock.
 BIN := .venv/bin
 CODE := constitution engine training scripts tests
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check format lock clean
@@ -15,10 +16,10 @@ demo: setup  ## the whole pipeline on this CPU: revise, SFT, DPO, a table of bef
 	@bash scripts/demo.sh
 
 test: setup  ## every test but those that need a GPU or the network
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-fast: setup  ## the tests that take seconds
-	@$(BIN)/python -m pytest -m "not vllm and not slow and not browser"
+	@$(PYTEST) -m "not vllm and not slow and not browser"
 
 check: setup  ## lint, format, types and layers, as CI does
 	@$(BIN)/ruff check --quiet $(CODE)
