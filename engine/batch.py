@@ -63,6 +63,7 @@ class Window:
         self._tokens = float(expected_tokens)
         self._conversations = 1
         self._ended = self._grown = 0
+        self._turns = self._turns_of_ended = 0
         self._wake: Callable[[], None] = lambda: None
 
     def on_growth(self, wake: Callable[[], None]) -> None:
@@ -71,16 +72,25 @@ class Window:
 
     def turn_came_back(self) -> None:
         """Admission may grow: the engine has finished a request."""
+        self._turns += 1
         if self._fixed is None and self._ended and self._grown < self._capacity():
             self._grown += 2
             self._wake()
 
-    def conversation_ended(self, footprint: int) -> None:
-        """Learn from a conversation: the tokens of its longest request, 0 if it had none."""
+    def conversation_ended(self, footprint: int, turns: int = 1) -> None:
+        """Learn from a conversation: the tokens of its longest request, 0 if it had none, and how
+        many turns came back."""
         self._ended += 1
+        self._turns_of_ended += turns
         if footprint:
             self._tokens += footprint
             self._conversations += 1
+
+    @property
+    def half_done(self) -> float:
+        """How many whole conversations the finished turns of those under way add up to."""
+        unended = max(0, self._turns - self._turns_of_ended)
+        return unended * self._ended / self._turns_of_ended if self._turns_of_ended else 0.0
 
     @property
     def size(self) -> int:
@@ -152,11 +162,12 @@ async def each_prompt(
     """
 
     async def one(prompt: Prompt) -> Result | Failure:
-        footprint = 0
+        footprint = turns = 0
 
         def came_back(tokens: int) -> None:
-            nonlocal footprint
+            nonlocal footprint, turns
             footprint = max(footprint, tokens)
+            turns += 1
             window.turn_came_back()
 
         try:
@@ -171,7 +182,7 @@ async def each_prompt(
                 retryable=failed.error.retryable,
             )
         finally:
-            window.conversation_ended(footprint)
+            window.conversation_ended(footprint, turns)
 
     async with aclosing(stream(prompts, one, window)) as results:
         async for result in results:

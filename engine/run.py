@@ -37,6 +37,8 @@ class Progress:
 
     total: int
     done: int
+    half_done: float
+    """Whole conversations that the finished turns of those under way add up to."""
     resumed: int
     totals: Mapping[str, int]
     seconds: float
@@ -51,11 +53,12 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated from this process's pace; None before it has one."""
-        fresh = self.done - self.resumed
-        if fresh < _FEWEST_FOR_AN_ESTIMATE:
+        """Estimated from this process's pace, turns under way included: a window may hold most of
+        a run, and finish nothing for half of it. None before it has a pace."""
+        if self.done - self.resumed < _FEWEST_FOR_AN_ESTIMATE:
             return None
-        return self.seconds / fresh * (self.total - self.done)
+        pace = self.seconds / (self.done - self.resumed + self.half_done)
+        return pace * max(0.0, self.total - self.done - self.half_done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,7 @@ class Run(Generic[Result]):
         return Progress(
             total=self.prompts.count,
             done=self._done,
+            half_done=self._window.half_done,
             resumed=self._resumed,
             totals=dict(self.directory.totals),
             seconds=now - ready,

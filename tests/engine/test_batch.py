@@ -162,6 +162,32 @@ def test_admission_starts_with_a_few_and_grows_once_the_first_has_ended():
     assert woken == list(range(first + 2, first + 22, 2))
 
 
+def test_turns_under_way_add_up_to_conversations_of_the_usual_length():
+    window = Window([Holds()])
+    for _ in range(6):
+        window.turn_came_back()
+    assert window.half_done == 0
+    window.conversation_ended(100, turns=4)
+    assert window.half_done == 0.5
+    window.conversation_ended(100, turns=2)
+    assert window.half_done == 0
+    window.turn_came_back()
+    window.conversation_ended(0, turns=0)
+    assert window.half_done == pytest.approx(0.5)
+
+
+def test_a_batch_that_has_ended_has_nothing_half_done():
+    window = Window([Holds()])
+
+    async def run():
+        cast, rules = roles(ScriptedGenerator()), constitution("one", "two")
+        results = revise_all(prompts(30), rules, cast, LoopSettings(), window=window)
+        return [result async for result in results]
+
+    assert len(asyncio.run(run())) == 30
+    assert window.half_done == 0
+
+
 def test_the_window_has_a_floor_and_can_be_fixed():
     assert Window([Holds(kv_tokens=10)]).size == 4
     fixed = Window([Holds(kv_tokens=10)], size=3)

@@ -6,11 +6,12 @@ from engine.run import Progress
 from engine.throughput import expected_seconds, remember_throughput
 
 
-def progress(tokens, seconds=10.0):
+def progress(tokens, seconds=10.0, total=1, done=1, half_done=0.0, resumed=0):
     return Progress(
-        total=1,
-        done=1,
-        resumed=0,
+        total=total,
+        done=done,
+        half_done=half_done,
+        resumed=resumed,
         totals={},
         seconds=seconds,
         starting=0.0,
@@ -50,3 +51,11 @@ def test_a_cache_that_cannot_be_written_is_no_error(cache):
     cache.write_text("a file where the folder should be", encoding="utf-8")
     remember_throughput("m", progress(1000))
     assert expected_seconds("m", 500) is None
+
+
+def test_the_time_left_counts_what_is_half_done():
+    assert progress(1, total=100, done=4).seconds_left is None
+    assert progress(1, total=100, done=10).seconds_left == 90
+    assert progress(1, total=100, done=10, half_done=40.0).seconds_left == 10
+    assert progress(1, total=100, done=60, resumed=50, half_done=10.0).seconds_left == 15
+    assert progress(1, total=100, done=95, half_done=6.0).seconds_left == 0
