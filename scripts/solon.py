@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -26,26 +26,43 @@ from scripts.commands.try_one import try_one
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Hold a model to a written constitution: critique, revise, train, evaluate.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.add_typer(constitution_app, name="constitution")
-app.add_typer(train_app, name="train")
-app.add_typer(judge_app, name="judge")
-app.command("try")(try_one)
-app.command()(revise)
-app.command()(label)
-app.command()(report)
-app.command()(export)
-app.command("import-reviews")(import_reviews)
-app.command("import-garak")(import_garak)
-app.command()(split)
-app.command()(answer)
-app.command()(evaluate)
-app.command("run")(run_recipe)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"solon {version('solon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Hold a model to a written constitution: critique, revise, train, evaluate."""
+
+
+app.command("run", rich_help_panel="Everything")(run_recipe)
+app.add_typer(constitution_app, name="constitution", rich_help_panel="The constitution")
+app.command("try", rich_help_panel="The constitution")(try_one)
+for command in (revise, label, answer, split, report, export, import_reviews):
+    name = command.__name__.replace("_", "-")
+    app.command(name, rich_help_panel="Data")(command)
+app.add_typer(train_app, name="train", rich_help_panel="Training and evaluation")
+app.command(rich_help_panel="Training and evaluation")(evaluate)
+app.add_typer(judge_app, name="judge", rich_help_panel="Training and evaluation")
+app.command("import-garak", rich_help_panel="Training and evaluation")(import_garak)
 
 
 _LONGEST_REASON = 300

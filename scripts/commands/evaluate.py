@@ -95,8 +95,10 @@ def evaluate(
     temperature: o.Temperature = 0.7,
     top_p: o.TopP = 1.0,
 ) -> None:
-    """Ask several checkpoints the same held-out prompts and let a judge read the answers; print a
-    table and write a page. The same command resumes."""
+    """Compare checkpoints on held-out prompts: a table, and a page.
+
+    Each answers the same prompts, and a judge reads the answers. The same command resumes.
+    """
     from engine.generators.base import Sampling
     from scripts.commands.evaluate_inputs import Asked, Judges, Sets
     from scripts.commands.evaluate_run import evaluate_into

@@ -57,8 +57,11 @@ def export(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset.")] = False,
 ) -> None:
-    """Export a run as training data with a card, saying what was left out and why; or its replies
-    for people to review, blind to what the judge chose."""
+    """Export a run as training data, or its replies for people to review.
+
+    Training data comes with a card, and what was left out is said with the reason. Reviewers do not
+    see what the judge chose.
+    """
     if format in ("label-studio", "argilla"):
         not_for_review = {
             "--test-share": test_share,

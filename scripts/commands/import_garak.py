@@ -16,8 +16,10 @@ def import_garak(
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON file to write.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Read garak's reports, print how often each probe hit, and write the rows that
-    `solon evaluate --import FILE` shows on its page."""
+    """Read garak's reports, and print how often each probe hit.
+
+    `solon evaluate --import FILE` shows the rows that this writes on its page.
+    """
     from engine.jsonl_store import write_json_atomic
     from training.evaluation.garak import read_garak
 

@@ -23,8 +23,11 @@ def import_reviews(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the reviews.")] = False,
 ) -> None:
-    """Bring reviewers' verdicts back: how far they agree with the judge and with one another, and
-    reviews.jsonl for `solon export --reviews`."""
+    """Bring reviewers' verdicts back, and tell how far they agree.
+
+    With the judge, and with one another. `solon export --reviews` takes the reviews.jsonl that this
+    writes.
+    """
     from scripts.commands.review_table import print_agreement
     from training.review.reviews import import_reviews as read_and_write
 

@@ -14,8 +14,10 @@ def report(
     seed: Annotated[int, typer.Option(help="Which conversations are shown.")] = 0,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page.")] = False,
 ) -> None:
-    """Write a run's report, one self-contained HTML page, and print its path; of a label run, which
-    has no page, print the numbers."""
+    """Write a run's report as one HTML page, and print its path.
+
+    A label run has no page: its numbers are printed.
+    """
     import webbrowser
 
     from engine.report import build_report
