@@ -4,7 +4,7 @@
 import difflib
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from constitution.problems import InputError, Problem
 from engine.generators.base import Generator
 
-__all__ = ["open_generator"]
+__all__ = ["SpecParts", "open_generator", "read_spec"]
 
 _KINDS = ("embedded", "vllm", "server", "transformers", "scripted")
 _Count = Annotated[int, Field(ge=1)]
@@ -47,6 +47,25 @@ _OPTIONS: dict[str, type[_Options]] = {
 checked by vLLM when it starts."""
 
 
+class SpecParts(NamedTuple):
+    """What a spec string says: `name` is empty where it names no model."""
+
+    kind: str
+    name: str
+    options: dict[str, Any]
+
+
+def read_spec(spec: str) -> SpecParts:
+    """The parts of a spec string, not checked against what generators there are.
+
+    Values of options are read as JSON where they are JSON, else as text (`dtype=bfloat16`). Raises
+    InputError for an option without a value.
+    """
+    head, _, query = spec.partition("?")
+    kind, _, name = head.partition(":")
+    return SpecParts(kind, name, _options(spec, query))
+
+
 def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Generator:
     """The generator a spec names. Nothing is loaded until its first request.
 
@@ -54,9 +73,8 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
     unknown kind, an option that cannot be read or a missing file.
     """
     _check_text(spec)
-    head, _, query = spec.partition("?")
-    kind, colon, name = head.partition(":")
-    options = _options(spec, query)
+    kind, name, options = read_spec(spec)
+    colon = ":" in spec.partition("?")[0]
     if kind not in _KINDS:
         raise InputError(_unknown(spec, kind))
     if (colon and not name) or (not colon and kind in ("vllm", "server", "transformers")):
@@ -116,7 +134,6 @@ def _unknown(spec: str, kind: str) -> Problem:
 
 
 def _options(spec: str, query: str) -> dict[str, Any]:
-    """Values are read as JSON where they are JSON, else as text (`dtype=bfloat16`)."""
     options: dict[str, Any] = {}
     for part in filter(None, query.split("&")):
         if "=" not in part:

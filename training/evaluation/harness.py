@@ -20,10 +20,10 @@ from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
 
 from constitution.problems import InputError, Problem, Stopped
 from engine.generators.base import Generator
+from engine.generators.spec import read_spec
 from engine.jsonl_store import write_json_atomic
 
 __all__ = ["Harness", "HarnessFailed", "check_harness", "run_harness"]
@@ -85,7 +85,7 @@ def check_harness(
     problems = [
         Problem(model.spec, "lm-eval needs weights", f"name vllm:PATH, or leave out {_OPTION}")
         for model in models.values()
-        if _kind(model.spec) not in _WITH_WEIGHTS
+        if read_spec(model.spec).kind not in _WITH_WEIGHTS
     ]
     for name in set(harness.tasks) & set(others):
         what = "is also the name of a task of your own"
@@ -222,20 +222,10 @@ def _request(harness: Harness, tasks: Sequence[str]) -> dict[str, Any]:
     return {"tasks": list(tasks), "directory": directory, "limit": harness.limit}
 
 
-def _kind(spec: str) -> str:
-    return spec.partition("?")[0].partition(":")[0]
-
-
 def _weights(spec: str) -> dict[str, Any]:
     """The model that a spec names, and its options."""
-    head, _, query = spec.partition("?")
-    options: dict[str, Any] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        try:
-            options[key] = json.loads(value)
-        except json.JSONDecodeError:
-            options[key] = value
-    return {"name": head.partition(":")[2] or "embedded", "options": options}
+    _, name, options = read_spec(spec)
+    return {"name": name or "embedded", "options": options}
 
 
 def _digest(directory: Path) -> str:

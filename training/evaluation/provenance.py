@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.generators.spec import read_spec
+
 __all__ = ["TrainingRows", "training_rows"]
 
 _DEEPEST = 50
@@ -65,7 +67,7 @@ def training_rows(specs: Iterable[str], files: Iterable[Path] = ()) -> TrainingR
 
 def _configs(spec: str) -> Iterator[dict[str, Any]]:
     """The settings that made a model, and the model it was made from, and so on."""
-    model: Any = spec.partition("?")[0].partition(":")[2]
+    model: Any = read_spec(spec).name
     for _ in range(_DEEPEST):
         config = _config(Path(model)) if isinstance(model, str) and model else None
         if config is None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from engine.generators.base import Generator
+from engine.generators.spec import read_spec
 from training.evaluation.evaluation import BENIGN, HARMFUL, HELD_OUT, Evaluation
 from training.evaluation.intervals import Estimate, wilson_interval
 from training.evaluation.overlap import Overlap, overlap
@@ -97,7 +98,7 @@ def _no_chat_template(models: Mapping[str, Generator]) -> Iterator[Finding]:
 
 def _lacks_template(spec: str) -> bool:
     """Whether a local model directory holds a tokenizer and no template for it."""
-    model = Path(spec.partition("?")[0].partition(":")[2])
+    model = Path(read_spec(spec).name)
     settings = model / "tokenizer_config.json"
     if not settings.is_file() or any(model.glob("chat_template.*")):
         return False
