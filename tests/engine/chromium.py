@@ -4,16 +4,28 @@ import asyncio
 import contextlib
 import itertools
 import json
+import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
-__all__ = ["CHROMIUM", "Page", "open_page"]
+__all__ = ["IN_CHROMIUM", "Page", "open_page", "visit_page"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+IN_CHROMIUM = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+]
+"""Marks of tests that open a page."""
+_CHOOSE = """(() => {{
+  const field = document.querySelector('.filters').elements[{name}];
+  field.value = {value};
+  field.dispatchEvent(new Event('input', {{bubbles: true}}));
+}})()"""
 _QUIET = """--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run
     --disable-background-networking --disable-component-update --disable-sync --disable-extensions
     --disable-dev-shm-usage --no-proxy-server --remote-debugging-port=0""".split()
@@ -43,6 +55,11 @@ class Page:
         answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    async def choose(self, **values: str) -> None:
+        """Set filters of the page by the names of their fields."""
+        for name, value in values.items():
+            await self.evaluate(_CHOOSE.format(name=json.dumps(name), value=json.dumps(value)))
 
     async def press(self, key: str) -> None:
         """A key, typed."""
@@ -97,3 +114,17 @@ async def _port(path: Path) -> int:
         while not (path.exists() and path.read_text(encoding="utf-8").strip()):
             await asyncio.sleep(0.1)
     return int(path.read_text(encoding="utf-8").split()[0])
+
+
+def visit_page(path: Path, profile: Path, check: Callable[[Page], Awaitable[None]]) -> None:
+    """Run `check` against the loaded page, which must ask for nothing but itself and not complain."""
+
+    async def visiting() -> None:
+        async with open_page(profile) as page:
+            await page.load(path)
+            await check(page)
+            asked = {re.sub("#.*", "", url) for url in page.requests}
+            assert asked == {path.resolve().as_uri()}
+            assert page.complaints == []
+
+    asyncio.run(visiting())

@@ -1,28 +1,18 @@
 """The report in a real browser: it filters, searches, runs nothing planted and asks for nothing."""
 
 import asyncio
-import json
-import re
-from collections.abc import Awaitable, Callable
+import functools
 
 import pytest
 
 from engine.report import build_report
 from engine.report.run_files import read_records
-from tests.engine.chromium import CHROMIUM, Page, open_page
+from tests.engine.chromium import IN_CHROMIUM, Page, open_page, visit_page
 from tests.engine.run_fixture import write_run
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
-]
+pytestmark = IN_CHROMIUM
 
 SHOWN = "[...document.querySelectorAll('.conversation:not([hidden])')]"
-CHOOSE = """(() => {{
-  const field = document.querySelector('.filters').elements[{name}];
-  field.value = {value};
-  field.dispatchEvent(new Event('input', {{bubbles: true}}));
-}})()"""
 
 
 @pytest.fixture(scope="module")
@@ -33,24 +23,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture
 def visit(report, tmp_path):
-    """Run an async check against the loaded report; nothing but the report was asked for."""
-
-    def run(check: Callable[[Page], Awaitable[None]]) -> None:
-        async def visiting() -> None:
-            async with open_page(tmp_path / "profile") as page:
-                await page.load(report)
-                await check(page)
-                asked = {re.sub("#.*", "", url) for url in page.requests}
-                assert asked == {report.resolve().as_uri()}
-                assert page.complaints == []
-
-        asyncio.run(visiting())
-
-    return run
-
-
-async def choose(page: Page, name: str, value: str) -> None:
-    await page.evaluate(CHOOSE.format(name=json.dumps(name), value=json.dumps(value)))
+    return functools.partial(visit_page, report, tmp_path / "profile")
 
 
 async def shown(page: Page, what: str) -> list[str]:
@@ -77,11 +50,11 @@ def test_filters_narrow_the_conversations(visit, report):
     async def check(page):
         everything = await shown(page, "one.querySelector('.id').textContent")
         assert len(everything) == 120
-        await choose(page, "principle", "no-preaching")
+        await page.choose(principle="no-preaching")
         some = await shown(page, "one.querySelector('.id').textContent")
         assert some == [id for id in everything if "no-preaching" in principles[id]]
         assert 0 < len(some) < 120
-        await choose(page, "outcome", "dropped")
+        await page.choose(outcome="dropped")
         outcomes = await shown(page, "one.querySelector('.badge').textContent")
         assert set(outcomes) == {"dropped"}
         assert await page.evaluate("document.querySelector('output').value") == (
@@ -97,7 +70,7 @@ def test_filters_narrow_the_conversations(visit, report):
 
 def test_a_tag_of_markup_is_a_tag_like_any_other(visit):
     async def check(page):
-        await choose(page, "tag", "<b>odd</b>")
+        await page.choose(tag="<b>odd</b>")
         tags = await shown(page, "one.querySelector('.tags').textContent")
         assert tags and all("<b>odd</b>" in text for text in tags)
 

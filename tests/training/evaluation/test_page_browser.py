@@ -1,30 +1,20 @@
 """The evaluation's page in a real browser: it filters and searches, and runs nothing planted."""
 
 import asyncio
-import json
-import re
-from collections.abc import Awaitable, Callable
+import functools
 
 import pytest
 
-from tests.engine.chromium import CHROMIUM, Page, open_page
+from tests.engine.chromium import IN_CHROMIUM, Page, open_page, visit_page
 from tests.training.evaluation.rich_results import rich_results
 from training.evaluation.page import evaluation_page
 from training.evaluation.page.samples import samples_shown
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
-]
+pytestmark = IN_CHROMIUM
 
 RESULTS = rich_results()
 SHOWN = "[...document.querySelectorAll('.sample:not([hidden])')]"
 IDS = f"{SHOWN}.map((one) => one.querySelector('.provenance').textContent)"
-CHOOSE = """(() => {{
-  const field = document.querySelector('.filters').elements[{name}];
-  field.value = {value};
-  field.dispatchEvent(new Event('input', {{bubbles: true}}));
-}})()"""
 
 
 @pytest.fixture(scope="module")
@@ -36,26 +26,12 @@ def path(tmp_path_factory):
 
 @pytest.fixture
 def visit(path, tmp_path):
-    """Run an async check against the loaded page; nothing but the page was asked for."""
-
-    def run(check: Callable[[Page], Awaitable[None]]) -> None:
-        async def visiting() -> None:
-            async with open_page(tmp_path / "profile") as page:
-                await page.load(path)
-                await check(page)
-                asked = {re.sub("#.*", "", url) for url in page.requests}
-                assert asked == {path.resolve().as_uri()}
-                assert page.complaints == []
-
-        asyncio.run(visiting())
-
-    return run
+    return functools.partial(visit_page, path, tmp_path / "profile")
 
 
 async def choose(page: Page, **values: str) -> list[str]:
     """Set filters; the ids of the samples that are then shown."""
-    for name, value in values.items():
-        await page.evaluate(CHOOSE.format(name=json.dumps(name), value=json.dumps(value)))
+    await page.choose(**values)
     return await page.evaluate(IDS)
 
 

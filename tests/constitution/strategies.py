@@ -1,0 +1,60 @@
+"""Constitutions of every shape, for property tests."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from constitution import (
+    AppliesTo,
+    Constitution,
+    FewShotExample,
+    Principle,
+    PrincipleTest,
+    Severity,
+    Stakeholder,
+)
+
+__all__ = ["constitutions"]
+
+
+@st.composite
+def constitutions(
+    draw: st.DrawFn, text: st.SearchStrategy[str], slugs: Sequence[str]
+) -> Constitution:
+    """Every field filled or left out; ids, tags and names are among `slugs`."""
+    slug = st.sampled_from(slugs)
+    ids = draw(st.lists(slug, min_size=1, max_size=4, unique=True))
+    maybe = st.none() | text
+
+    def weights(*values: float) -> st.SearchStrategy[dict[str, float]]:
+        return st.dictionaries(st.sampled_from(ids), st.sampled_from(values), max_size=2)
+
+    def some(one: st.SearchStrategy[Any], most: int) -> tuple[Any, ...]:
+        return tuple(draw(st.lists(one, max_size=most)))
+
+    tests = st.builds(PrincipleTest, prompt=text, compliant=text, violating=text)
+    parts = dict.fromkeys(("prompt", "answer", "critique", "revision"), text)
+    examples = st.builds(FewShotExample, principle=st.sampled_from(ids), **parts)
+    stakeholder = st.builds(Stakeholder, description=maybe, weights=weights(0.5, 2.0))
+    return Constitution(
+        name=draw(slug),
+        version=draw(text),
+        description=draw(maybe),
+        preamble=draw(maybe),
+        principles=tuple(
+            Principle(
+                id=id,
+                statement=draw(text),
+                critique=draw(maybe),
+                weight=draw(st.sampled_from([1.0, 2.0, 0.5, 1e-7])),
+                severity=draw(st.sampled_from([*Severity])),
+                tags=some(slug, 2),
+                applies_to=AppliesTo(tags=some(slug, 2)),
+                tests=some(tests, 2),
+            )
+            for id in ids
+        ),
+        stakeholders=draw(st.dictionaries(slug, stakeholder, max_size=2)),
+        few_shot=tuple(dict.fromkeys(some(examples, 3))),
+    )
