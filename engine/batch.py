@@ -16,7 +16,7 @@ from engine.prompts import Prompt
 from engine.records import Failure, Record
 from engine.settings import LoopSettings, Roles
 
-__all__ = ["Window", "Work", "each_prompt", "revise_all", "revising", "stream"]
+__all__ = ["Window", "Work", "ask_each", "each_prompt", "revise_all", "revising", "stream"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -151,6 +151,32 @@ async def stream(
 
 async def _result(work: Callable[[Item], Awaitable[Result]], item: Item) -> Result:
     return await work(item)
+
+
+async def ask_each(
+    items: Iterable[Item],
+    work: Callable[[Item], Awaitable[Result]],
+    generator: Generator,
+    *,
+    expected_tokens: int = 1024,
+    total: int | None = None,
+) -> AsyncGenerator[Result, None]:
+    """`stream` for items that are a question or two each, put to one generator.
+
+    `total` is how many there are, where that is known, `expected_tokens` the length of a request.
+    """
+    window = Window((generator,), expected_tokens=expected_tokens, total=total)
+
+    async def one(item: Item) -> Result:
+        try:
+            return await work(item)
+        finally:
+            window.turn_came_back()
+            window.conversation_ended(0)
+
+    async with aclosing(stream(items, one, window)) as results:
+        async for result in results:
+            yield result
 
 
 async def each_prompt(

@@ -193,6 +193,7 @@ class _Loop:
             answer=self.answer,
             critique=text,
             longest=self.settings.longest_revision,
+            keep_truncated=self.settings.keep_truncated,
         )
         if critique.finish_reason == "length":
             flags = (Flag.TRUNCATED_CRITIQUE, *reply.flags)

@@ -66,28 +66,38 @@ def remove_reasoning(text: str) -> tuple[str, bool]:
 
 
 def clean_revision(
-    completion: Completion, *, answer: str, critique: str, longest: float
+    completion: Completion,
+    *,
+    answer: str,
+    critique: str,
+    longest: float,
+    keep_truncated: bool = False,
 ) -> CleanedReply:
     """Judge a revision fit to replace `answer`, or name the reason why not.
 
     `longest` bounds its length, in multiples of the answer's (at least 2,000 characters are always
-    allowed, since a refusal rewritten as help is rightly longer).
+    allowed, since a refusal rewritten as help is rightly longer). `keep_truncated` only flags one
+    that ran into its token limit.
     """
     text, reasoned = remove_reasoning(completion.text)
     flags = [Flag.REASONING_REMOVED] if reasoned else []
     stripped = _LABEL.sub("", _PREAMBLE.sub("", text, count=1), count=1).strip()
     if stripped != text.strip():
         flags.append(Flag.PREAMBLE_REMOVED)
-    dropped = _unfit(stripped, completion, answer, critique, longest)
+    truncated = completion.finish_reason == "length"
+    if truncated and keep_truncated:
+        flags.append(Flag.TRUNCATED_REVISION)
+    unfit_end = truncated and not keep_truncated
+    dropped = _unfit(stripped, answer, critique, longest, truncated=unfit_end)
     return CleanedReply(stripped, dropped, tuple(flags))
 
 
 def _unfit(
-    text: str, completion: Completion, answer: str, critique: str, longest: float
+    text: str, answer: str, critique: str, longest: float, *, truncated: bool
 ) -> DropReason | None:
     if not text:
         return DropReason.EMPTY_REVISION
-    if completion.finish_reason == "length":
+    if truncated:
         return DropReason.TRUNCATED_REVISION
     if _same(text, answer):
         return DropReason.UNCHANGED_REVISION

@@ -90,7 +90,7 @@ class _Labelling:
         if not self._principles("any"):
             return self._concluded((), (), LabelDropReason.NO_PRINCIPLE_APPLIES)
         completions = await _gathered(self._sample(i) for i in range(self.settings.samples))
-        samples = _usable_once(completions)
+        samples = _usable_once(completions, self.settings.keep_truncated)
         kept = [place for place, sample in enumerate(samples) if sample.dropped is None]
         pairs = [
             _Pair(first, second, self._principles(f"{first}-{second}"))
@@ -245,25 +245,30 @@ class _Labelling:
         )
 
 
-def _usable_once(completions: Iterable[Completion]) -> tuple[SampledAnswer, ...]:
+def _usable_once(
+    completions: Iterable[Completion], keep_truncated: bool
+) -> tuple[SampledAnswer, ...]:
     """The answers, each with why it cannot be compared, if it cannot."""
     seen: set[str] = set()
     samples = []
     for completion in completions:
         text = remove_reasoning(without_surrogates(completion.text))[0].strip()
         said = " ".join(text.split())
+        truncated = completion.finish_reason == "length"
         dropped = (
             AnswerDrop.EMPTY
             if not text
             else AnswerDrop.TRUNCATED
-            if completion.finish_reason == "length"
+            if truncated and not keep_truncated
             else AnswerDrop.DUPLICATE
             if said in seen
             else None
         )
         if dropped is None:
             seen.add(said)
-        samples.append(SampledAnswer(text=text, dropped=dropped))
+        samples.append(
+            SampledAnswer(text=text, dropped=dropped, truncated=truncated and not dropped)
+        )
     return tuple(samples)
 
 

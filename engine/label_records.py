@@ -78,6 +78,8 @@ class SampledAnswer(_Model):
 
     text: str
     dropped: AnswerDrop | None = None
+    truncated: bool = False
+    """It ran into its token limit and is compared all the same."""
 
 
 class Preference(_Model):

@@ -4,13 +4,12 @@ Each pair is asked about twice, with the principles and the answers to choose fr
 so that a judge that prefers a place, or a letter, says yes only once.
 """
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from constitution.lint.conflicts import Conflict, Pair
 from constitution.schema import Constitution
-from engine.batch import Window, stream
+from engine.batch import ask_each
 from engine.generators.base import GenerationError, Generator
 from engine.preference import answered
 from engine.rendering import conflict_messages
@@ -37,11 +36,10 @@ class PairAnswer:
         return Conflict(one.id, other.id, sum(self.probabilities) / 2)
 
 
-async def judge_pairs(
+def judge_pairs(
     constitution: Constitution,
-    pairs: Iterable[Pair],
+    pairs: Sequence[Pair],
     judge: Generator,
-    window: Window,
     *,
     smallest_mass: float = 0.05,
 ) -> AsyncGenerator[PairAnswer, None]:
@@ -62,12 +60,7 @@ async def judge_pairs(
             first, second = await asked(pair, swapped=False), await asked(pair, swapped=True)
         except GenerationError:
             return PairAnswer(pair, None)
-        finally:
-            window.turn_came_back()
-            window.conversation_ended(0)
         both = None if first is None or second is None else (first, second)
         return PairAnswer(pair, both)
 
-    async with aclosing(stream(pairs, one, window)) as answers:
-        async for answer in answers:
-            yield answer
+    return ask_each(pairs, one, judge, total=len(pairs))

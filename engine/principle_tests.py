@@ -2,12 +2,11 @@
 keeps it, asked of each alone and asked which of the two is better?"""
 
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 
 from constitution.schema import Constitution, Principle, PrincipleTest
-from engine.batch import Window, stream
+from engine.batch import ask_each
 from engine.generators.base import GenerationError
 from engine.label_records import Preference, Undecided
 from engine.messages import Message
@@ -130,30 +129,24 @@ class PrincipleReport:
         return None
 
 
-async def judge_tests(
-    constitution: Constitution, principles: Iterable[Principle], judge: RoleModel, window: Window
+def judge_tests(
+    constitution: Constitution, principles: Iterable[Principle], judge: RoleModel
 ) -> AsyncGenerator[TestResult, None]:
     """Put every test of `principles` to the judge; results come as they finish.
 
     Raises GeneratorUnavailable when the judge is gone.
     """
     asking = Judge(judge, constitution)
-    tests = (
+    tests = [
         (principle, number, test)
         for principle in principles
         for number, test in enumerate(principle.tests, 1)
-    )
+    ]
 
     async def one(item: tuple[Principle, int, PrincipleTest]) -> TestResult:
-        try:
-            return await _asked(asking, *item)
-        finally:
-            window.turn_came_back()
-            window.conversation_ended(0)
+        return await _asked(asking, *item)
 
-    async with aclosing(stream(tests, one, window)) as results:
-        async for result in results:
-            yield result
+    return ask_each(tests, one, judge.generator, total=len(tests))
 
 
 async def _asked(

@@ -48,6 +48,8 @@ class Flag(StrEnum):
 
     TRUNCATED_ANSWER = "truncated_answer"
     TRUNCATED_CRITIQUE = "truncated_critique"
+    TRUNCATED_REVISION = "truncated_revision"
+    """Kept because the run keeps what is truncated."""
     PREAMBLE_REMOVED = "preamble_removed"
     REASONING_REMOVED = "reasoning_removed"
 

@@ -21,6 +21,7 @@ class LoopSettings:
     every principle met, once the last revision stands. `threshold` is the probability from which
     a verdict counts as a violation. `stakeholder` is a profile of the constitution, or shares of
     several, from which each prompt draws its own. `longest_revision` is in multiples of the answer's length.
+    `keep_truncated` accepts revisions that ran into their token limit, flagged; else they are dropped.
     """
 
     rounds: int = 1
@@ -30,6 +31,7 @@ class LoopSettings:
     threshold: float = 0.5
     smallest_mass: float = 0.05
     longest_revision: float = 4.0
+    keep_truncated: bool = False
     stakeholder: str | Mapping[str, float] | None = None
     seed: int = 0
 
@@ -43,6 +45,7 @@ class LabelSettings:
     their probabilities; one nearer to a half than `tie_margin` is a tie. `chain_of_thought`,
     `smallest_mass` and `method` are the judge's, as in `engine.preference`. `stakeholder` is a
     profile of the constitution, or shares of several, from which each prompt draws its own.
+    `keep_truncated` compares answers that ran into their token limit too; else they are dropped.
     """
 
     samples: int = 4
@@ -52,6 +55,7 @@ class LabelSettings:
     chain_of_thought: bool = False
     tie_margin: float = 0.02
     smallest_mass: float = 0.05
+    keep_truncated: bool = False
     stakeholder: str | Mapping[str, float] | None = None
     seed: int = 0
 

@@ -1,13 +1,12 @@
 """A model's own answers to prompts: data for the helpfulness mix, and what models are compared by."""
 
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
 import jsonlines
 
-from engine.batch import Window, stream
+from engine.batch import ask_each
 from engine.cached_generator import CachedGenerator
 from engine.completion_cache import CompletionCache
 from engine.critique_revise import request_seed
@@ -37,6 +36,7 @@ class AnswerCounts:
     written: int = 0
     empty: int = 0
     truncated: int = 0
+    """Of those written, if they are kept; else left out."""
     failed: int = 0
 
 
@@ -56,7 +56,7 @@ async def answer_prompt(
     return Answer(prompt, text, completion.completion_tokens, truncated)
 
 
-async def answer_prompts(
+def answer_prompts(
     prompts: Iterable[Prompt], generator: Generator, sampling: Sampling, seed: int
 ) -> AsyncGenerator[Answer, None]:
     """Each prompt's answer as it finishes. Raises GeneratorUnavailable when the engine is gone.
@@ -67,21 +67,23 @@ async def answer_prompts(
     async def one(prompt: Prompt) -> Answer:
         return await answer_prompt(prompt, generator, sampling, seed)
 
-    window = Window((generator,), expected_tokens=2 * sampling.max_tokens)
-    async with aclosing(stream(prompts, one, window)) as answers:
-        async for answer in answers:
-            window.turn_came_back()
-            window.conversation_ended(0)
-            yield answer
+    return ask_each(prompts, one, generator, expected_tokens=2 * sampling.max_tokens)
 
 
 async def write_answers(
-    prompts: PromptSource, generator: Generator, sampling: Sampling, seed: int, out: Path
+    prompts: PromptSource,
+    generator: Generator,
+    sampling: Sampling,
+    seed: int,
+    out: Path,
+    *,
+    keep_truncated: bool = False,
 ) -> AnswerCounts:
     """Write `prompt` and `completion` rows into `out/answers.jsonl`, whole or not at all.
 
     Completions are kept in `out/completions.sqlite`, so that the same call after an interruption
-    generates what is missing. Empty and truncated answers teach nothing and are left out, counted.
+    generates what is missing. Empty answers teach nothing and are left out, counted, and truncated
+    ones are unless `keep_truncated`.
     """
     out.mkdir(parents=True, exist_ok=True)
     unfinished, counts = out / "answers.jsonl.part", AnswerCounts()
@@ -90,7 +92,7 @@ async def write_answers(
         try:
             with jsonlines.open(unfinished, "w", compact=True) as rows:
                 async for answer in answer_prompts(prompts, cached, sampling, seed):
-                    if _is_usable(answer, counts):
+                    if _is_usable(answer, counts, keep_truncated):
                         rows.write(_row(answer))
         finally:
             await cached.close()
@@ -99,16 +101,16 @@ async def write_answers(
     return counts
 
 
-def _is_usable(answer: Answer, counts: AnswerCounts) -> bool:
+def _is_usable(answer: Answer, counts: AnswerCounts, keep_truncated: bool) -> bool:
     if answer.failed:
         counts.failed += 1
     elif not answer.text:
         counts.empty += 1
-    elif answer.truncated:
-        counts.truncated += 1
     else:
-        counts.written += 1
-        return True
+        counts.truncated += answer.truncated
+        usable = keep_truncated or not answer.truncated
+        counts.written += usable
+        return usable
     return False
 
 
@@ -117,4 +119,5 @@ def _row(answer: Answer) -> dict[str, object]:
         "id": answer.prompt.id,
         "prompt": to_dicts(answer.prompt.messages),
         "completion": [{"role": "assistant", "content": answer.text}],
+        "truncated": answer.truncated,
     }

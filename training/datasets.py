@@ -2,7 +2,8 @@
 
 Rows have TRL's conversational shapes: `prompt` and `completion` for SFT, `prompt`, `chosen` and
 `rejected` for preferences, `prompt` alone for sampling, each a list of messages, and columns that
-say where a row comes from. Every column has one type and is never null, as loading JSON in blocks
+say where a row comes from. `truncated` says that an answer ran into its token limit: our trainers
+then leave the end of the turn unlearned. Every column has one type and is never null, as loading JSON in blocks
 demands.
 """
 
@@ -11,7 +12,7 @@ from typing import Any
 
 from constitution.schema import Constitution
 from engine.messages import Conversation, to_dicts
-from engine.records import Outcome, Record, Round
+from engine.records import Flag, Outcome, Record, Round
 from engine.rendering import critique_request, revision_request
 
 __all__ = [
@@ -62,6 +63,7 @@ def preference_row(record: Record) -> Row | None:
         "method": "revision",
         **_provenance(record, accepted_rounds(record)),
         "judge": "",
+        "truncated": _first_truncated(record) or _last_truncated(accepted_rounds(record)),
     }
 
 
@@ -99,6 +101,7 @@ def _sft_row(record: Record, answer: str, rounds: tuple[Round, ...], revisions: 
         **_provenance(record, rounds),
         "unresolved": len(record.unresolved),
         "revisions": revisions,
+        "truncated": _last_truncated(rounds) if revisions else _first_truncated(record),
     }
 
 
@@ -132,6 +135,14 @@ def _provenance(record: Record, rounds: tuple[Round, ...]) -> Row:
         "principle_hashes": [round.principle_hash for round in rounds],
         "model": record.models.get("policy", ""),
     }
+
+
+def _first_truncated(record: Record) -> bool:
+    return Flag.TRUNCATED_ANSWER in record.answer_flags
+
+
+def _last_truncated(rounds: tuple[Round, ...]) -> bool:
+    return Flag.TRUNCATED_REVISION in rounds[-1].flags
 
 
 def _assistant(content: str) -> dict[str, str]:

@@ -129,7 +129,7 @@ def _make_inert(rows: Rows, tokenizer: Any) -> None:
 
 def _columns(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
     """`prompt`, `id` and `tags`, as the sampling and the rewards want them."""
-    asked = chat.ids([row["prompt"] for row in rows], generation_prompt=True)
+    asked = chat.prompts(rows)
     for row, ids in zip(rows, asked, strict=True):
         columns = {"prompt": row["prompt"], "id": str(row["id"]), "tags": row.get("tags") or []}
         yield (None, 0) if ids is None else (columns, len(ids))

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -10,8 +10,8 @@ from typing import Literal
 
 from constitution.schema import Constitution, Principle
 from constitution.selection import draw
-from engine.batch import Window, stream
-from engine.generators.base import Choice, Completion, GenerationError
+from engine.batch import ask_each
+from engine.generators.base import GenerationError
 from engine.label_records import Method, Preference
 from engine.preference import Judge
 from engine.settings import RoleModel
@@ -124,26 +124,15 @@ async def validate_judge(
     Which reply is put first is decided by a hash, so that a judge that always takes the first one
     does no better than chance. Raises GeneratorUnavailable when the judge is gone.
     """
-    window = Window((judge.generator,))
-
-    def came_back(_: Completion | Choice, __: int) -> None:
-        window.turn_came_back()
-
-    asked = Judge(
-        judge,
-        validation.constitution,
-        chain_of_thought=validation.chain_of_thought,
-        on_answer=came_back,
-    )
+    asked = Judge(judge, validation.constitution, chain_of_thought=validation.chain_of_thought)
 
     async def one(comparison: Comparison) -> _Judged:
         return await _judged(comparison, asked, validation)
 
     found: list[_Judged] = []
-    results: AsyncGenerator[_Judged, None] = stream(comparisons, one, window)
-    async with aclosing(results):
-        async for judged in results:
-            window.conversation_ended(0)
+    asking = ask_each(comparisons, one, judge.generator, total=len(comparisons))
+    async with aclosing(asking):
+        async for judged in asking:
             found.append(judged)
             on_progress(len(found))
     return _figures(found, validation.method)

@@ -86,7 +86,8 @@ def _mixed_row(value: Mapping[str, Any], shape: Shape, name: str) -> Row:
         _take_last_turn(columns)
     draft = parse_prompt(columns, Columns())
     row: Row = {"prompt": to_dicts(draft.messages), **answers}
-    return {**row, **_provenance(draft, shape, name)}
+    row |= _provenance(draft, shape, name)
+    return row if shape == "prompt" else {**row, "truncated": value.get("truncated") is True}
 
 
 def _take_last_turn(columns: dict[str, Any]) -> None:

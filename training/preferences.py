@@ -38,4 +38,5 @@ def _row(record: LabelRecord, pair: LabelledPair, probability: float) -> Row:
         "principle_hashes": [preference.principle_hash for preference in decided],
         "model": record.models.get("policy", ""),
         "judge": record.models.get("judge", ""),
+        "truncated": any(record.samples[place].truncated for place in (better, worse)),
     }

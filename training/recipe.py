@@ -129,6 +129,10 @@ class Recipe(_Model):
     judge: str | None = Field(
         default=None, description="A model spec; the base model if not given."
     )
+    keep_truncated: bool = Field(
+        default=True,
+        description="Learn what ran into max_tokens as far as it goes; false drops it.",
+    )
     engine: Literal["auto", "vllm", "transformers"] = Field(
         default="auto",
         description="What answers: auto is vLLM on a GPU; on a CPU vLLM for the revisions and "

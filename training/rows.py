@@ -92,6 +92,7 @@ def _read(source: str, shape: Shape, dropped: Counter[str]) -> Iterator[dict[str
         elif shape == "preference" and row["chosen"] == row["rejected"]:
             dropped["chosen and rejected are the same"] += 1
         else:
+            row["truncated"] = _truncated(line.value, where)
             row["probability"] = _probability(line.value, where) if shape == "preference" else 1.0
             yield row
 
@@ -128,6 +129,14 @@ def _probability(row: Mapping[str, Any], where: str) -> float:
     return float(value)
 
 
+def _truncated(row: Mapping[str, Any], where: str) -> bool:
+    """Whether an answer ran into its token limit, so that its end is none to learn."""
+    value = row.get("truncated", False)
+    if not isinstance(value, bool):
+        raise InputError(Problem(where, f"'truncated' is {value!r}", "give true or false"))
+    return value
+
+
 def _columns(row: Mapping[str, Any]) -> str:
     return ", ".join(map(repr, row)) or "none"
 
@@ -142,7 +151,8 @@ def _digest(*parts: Sequence[Mapping[str, Any]]) -> str:
     for part in parts:
         for row in part:
             seen = [row.get(name) for name in ("prompt", "completion", "chosen", "rejected")]
-            text = json.dumps([*seen, row["probability"], row.get("id"), row.get("tags")])
+            told = (row["truncated"], row["probability"], row.get("id"), row.get("tags"))
+            text = json.dumps([*seen, *told])
             digest.update(text.encode() + b"\n")
         digest.update(b"\0")
     return digest.hexdigest()

@@ -73,7 +73,7 @@ class _Plan:
             "--seed", str(self.recipe.seed), *self._sampling(),
             *(["--every-principle"] if revise.every_principle else []),
             *(["--stop-when-compliant"] if revise.stop_when_compliant else []),
-            *_option("--stakeholder", revise.stakeholder),
+            *_option("--stakeholder", revise.stakeholder), *self._keeping(),
         ]  # fmt: skip
         reads = {
             "constitution": self.places.rules,
@@ -105,7 +105,7 @@ class _Plan:
         )
         command = [
             "answer", *self._prompts_options(prompts), "--model", self.places.spec(self.places.base),
-            "--seed", str(self.recipe.seed), *self._sampling(),
+            "--seed", str(self.recipe.seed), *self._sampling(), *self._keeping(),
         ]  # fmt: skip
         reads = {"helpful prompts": self.places.content(file), **self.places.base_identity}
         return self._stage(
@@ -154,7 +154,7 @@ class _Plan:
             "--ensemble", str(label.ensemble), "--pairs", label.pairs,
             *(["--chain-of-thought"] if label.chain_of_thought else []),
             "--temperature", str(label.temperature), "--top-p", str(sampling.top_p),
-            "--max-tokens", str(sampling.max_tokens), "--seed", str(seed),
+            "--max-tokens", str(sampling.max_tokens), "--seed", str(seed), *self._keeping(),
         ]  # fmt: skip
         reads = {
             "constitution": self.places.rules,
@@ -244,6 +244,9 @@ class _Plan:
             "--max-tokens", str(s.max_tokens), "--temperature", str(s.temperature),
             "--top-p", str(s.top_p),
         ]  # fmt: skip
+
+    def _keeping(self) -> list[str]:
+        return ["--keep-truncated"] if self.recipe.keep_truncated else []
 
     def _prompts_options(self, prompts: Prompts) -> list[str]:
         return [

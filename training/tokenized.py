@@ -1,6 +1,8 @@
 """Rows as tokens, in the columns that TRL's trainers take as they are.
 
-Rows too long to be learned from whole are left out and counted; nothing is cut. Rows are sorted by
+Rows too long to be learned from whole are left out and counted; nothing is cut. Of a row that is
+`truncated`, whose answer ran into a token limit when it was sampled, the tokens that end the turn
+are left out: it is learned as far as it goes, and not that it stops there. Rows are sorted by
 length, so that whatever reads them in order pads little; training draws its own order.
 """
 
@@ -57,23 +59,29 @@ class ChatTokens:
         special = (t.content for t in tokenizer.added_tokens_decoder.values() if t.special)
         self._neutralise = Neutraliser.for_tokens(special).neutralise
 
-    def ids(
-        self, conversations: Sequence[list[dict[str, str]]], generation_prompt: bool = False
-    ) -> list[list[int] | None]:
-        """Token ids of each; None where the template refuses the conversation."""
-        texts = [self._rendered(messages, generation_prompt) for messages in conversations]
+    def prompts(self, rows: Sequence[dict[str, Any]]) -> list[list[int] | None]:
+        """Token ids of each prompt, up to where the answer begins."""
+        return self._ids([self._rendered(r["prompt"], add_generation_prompt=True) for r in rows])
+
+    def answered(self, rows: Sequence[dict[str, Any]], column: str) -> list[list[int] | None]:
+        """Token ids of each prompt and the answer in `column`, without its end if `truncated`."""
+        return self._ids([
+            self._rendered(row["prompt"] + row[column], continue_final_message=row["truncated"])
+            for row in rows
+        ])
+
+    def _ids(self, texts: list[str | None]) -> list[list[int] | None]:
+        """Token ids of each; None where the template refused the conversation."""
         given = [text for text in texts if text is not None]
         if not given:
             return [None] * len(texts)
         encoded = iter(self._tokenizer(given, add_special_tokens=False)["input_ids"])
         return [None if text is None else next(encoded) for text in texts]
 
-    def _rendered(self, messages: list[dict[str, str]], generation_prompt: bool) -> str | None:
+    def _rendered(self, messages: list[dict[str, str]], **how: bool) -> str | None:
         safe = [{**turn, "content": self._neutralise(turn["content"])} for turn in messages]
         try:
-            text: str = self._tokenizer.apply_chat_template(
-                safe, tokenize=False, add_generation_prompt=generation_prompt
-            )
+            text: str = self._tokenizer.apply_chat_template(safe, tokenize=False, **how)
         except (jinja2.TemplateError, ValueError):
             return None
         return text
@@ -81,9 +89,8 @@ class ChatTokens:
 
 def sft_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
     """`input_ids`, and `labels` that are -100 on the prompt: only the answer is learned."""
-    prompts = chat.ids([row["prompt"] for row in rows], generation_prompt=True)
-    wholes = chat.ids([row["prompt"] + row["completion"] for row in rows])
-    for prompt, whole in zip(prompts, wholes, strict=True):
+    wholes = chat.answered(rows, "completion")
+    for prompt, whole in zip(chat.prompts(rows), wholes, strict=True):
         if prompt is None or whole is None:
             yield None, 0
             continue
@@ -93,9 +100,8 @@ def sft_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
 
 def preference_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
     """`prompt_ids`, `chosen_ids` and `rejected_ids`, as DPO takes them, and `probability`."""
-    prompts = chat.ids([row["prompt"] for row in rows], generation_prompt=True)
     both = _chosen_and_rejected(rows, chat)
-    for row, prompt, (chosen, rejected) in zip(rows, prompts, both, strict=True):
+    for row, prompt, (chosen, rejected) in zip(rows, chat.prompts(rows), both, strict=True):
         if prompt is None or chosen is None or rejected is None:
             yield None, 0
             continue
@@ -129,9 +135,7 @@ def reward_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
 def _chosen_and_rejected(
     rows: list[dict[str, Any]], chat: ChatTokens
 ) -> Iterator[tuple[list[int] | None, list[int] | None]]:
-    chosen = chat.ids([row["prompt"] + row["chosen"] for row in rows])
-    rejected = chat.ids([row["prompt"] + row["rejected"] for row in rows])
-    return zip(chosen, rejected, strict=True)
+    return zip(chat.answered(rows, "chosen"), chat.answered(rows, "rejected"), strict=True)
 
 
 def _common_prefix(first: list[int], second: list[int]) -> int:

@@ -31,6 +31,7 @@ DROPPED_BECAUSE = {
 FLAGGED_BECAUSE = {
     Flag.TRUNCATED_ANSWER: "The first answer ran into its token limit.",
     Flag.TRUNCATED_CRITIQUE: "The critique ran into its token limit.",
+    Flag.TRUNCATED_REVISION: "The revision ran into its token limit.",
     Flag.PREAMBLE_REMOVED: "An introduction such as “Sure, here is …” was cut from the revision.",
     Flag.REASONING_REMOVED: "The model's thinking was cut from its output.",
 }

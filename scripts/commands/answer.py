@@ -15,11 +15,12 @@ def answer(
     max_tokens: o.MaxTokens = 512,
     temperature: o.Temperature = 0.7,
     top_p: o.TopP = 1.0,
+    keep_truncated: o.KeepTruncated = False,
     prompt_column: o.PromptColumn = None,
     id_column: o.IdColumn = None,
     limit: o.Limit = None,
 ) -> None:
-    """Answer prompts; empty and truncated answers are counted and left out."""
+    """Answer prompts; empty and truncated answers are counted, and left out."""
     from engine.generators.base import Sampling
     from engine.generators.spec import open_generator
     from engine.prompts import open_prompts
@@ -34,10 +35,12 @@ def answer(
     )
     console = error_console()
     console.print(f"{generator.spec} answers {source.count:,} prompts")
-    work = write_answers(source, generator, Sampling(max_tokens, temperature, top_p), seed, out)
+    sampling = Sampling(max_tokens, temperature, top_p)
+    work = write_answers(source, generator, sampling, seed, out, keep_truncated=keep_truncated)
     counts = run_interruptibly(work, lambda: console.print("stopping: answers are kept"))
     typer.echo(f"{out / 'answers.jsonl'}: {counts.written:,} answers")
     for name in ("truncated", "empty", "failed"):
         if count := getattr(counts, name):
-            typer.echo(f"  {count:,} left out: {name}")
+            kept = keep_truncated and name == "truncated"
+            typer.echo(f"  {count:,} {'of them' if kept else 'left out'}: {name}")
     raise typer.Exit(1 if counts.failed else 0)

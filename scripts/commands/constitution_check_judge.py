@@ -11,7 +11,6 @@ from constitution.loader import load_constitution
 from constitution.problems import InputError
 from constitution.schema import Constitution
 from constitution.visible import visible
-from engine.batch import Window
 from engine.cached_generator import CachedGenerator
 from engine.completion_cache import CompletionCache
 from engine.generators.base import Generator
@@ -75,7 +74,7 @@ async def _ask(questions: Sequence[_Question], generator: Generator) -> dict[str
             with error_console().status(f"asking {visible(generator.spec)}") as status:
                 for file, loaded, pairs in questions:
                     found = answers.setdefault(file, [])
-                    asking = judge_pairs(loaded, pairs, judge, Window([judge], total=len(pairs)))
+                    asking = judge_pairs(loaded, pairs, judge)
                     async with aclosing(asking):
                         async for answer in asking:
                             found.append(answer)

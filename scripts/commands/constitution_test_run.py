@@ -15,7 +15,6 @@ from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution, Principle
 from constitution.validation import nearest
-from engine.batch import Window
 from engine.cached_generator import CachedGenerator
 from engine.completion_cache import CompletionCache
 from engine.generators.base import Generator
@@ -90,8 +89,7 @@ async def _ask(
         judge = CachedGenerator(generator, cache)
         try:
             with console.status(f"asking {visible(generator.spec)}") as status:
-                window = Window([judge])
-                asking = judge_tests(loaded, chosen, RoleModel(judge), window)
+                asking = judge_tests(loaded, chosen, RoleModel(judge))
                 async with aclosing(asking):
                     async for result in asking:
                         results.append(result)

@@ -108,6 +108,7 @@ def label(
     max_tokens: o.MaxTokens = 512,
     temperature: o.Temperature = 1.0,
     top_p: o.TopP = 1.0,
+    keep_truncated: o.KeepTruncated = False,
     prompt_column: o.PromptColumn = None,
     id_column: o.IdColumn = None,
     tags_column: o.TagsColumn = None,
@@ -136,6 +137,7 @@ def label(
         chain_of_thought=chain_of_thought,
         stakeholder=profile_shares(stakeholder),
         seed=seed,
+        keep_truncated=keep_truncated,
     )
     columns = Columns(prompt_column, id_column, tags_column, limit)
     cast = run.LabelCast(given.policy, judge, chat_template, max_tokens, temperature, top_p)

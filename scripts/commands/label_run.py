@@ -10,7 +10,7 @@ from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem
 from engine.generators.base import Sampling
 from engine.generators.spec import open_generator
-from engine.label_records import Method
+from engine.label_records import AnswerDrop, Method
 from engine.label_run import LabelRun
 from engine.report import LabelSummary, summarize_labels
 from engine.run_directory import Mode
@@ -161,10 +161,12 @@ def label_into(
 
 def _no_labels(out: Path, summary: LabelSummary) -> Problem:
     if not summary.pairs:
-        remedy = (
-            "raise --samples, --temperature or --max-tokens, or see whether a principle applies"
-        )
-        return Problem(str(out), "has no pair of answers to compare", remedy)
+        remedy = "raise --samples or --temperature, or see whether a principle applies"
+        told = ""
+        if cut := summary.answer_drops[AnswerDrop.TRUNCATED]:
+            told = f": {cut:,} of {summary.answers:,} answers ran into the token limit"
+            remedy = "raise --max-tokens, or add --keep-truncated"
+        return Problem(str(out), f"has no pair of answers to compare{told}", remedy)
     reasons = ", ".join(
         f"{reason.replace('_', ' ')} {count:,}" for reason, count in summary.undecided.most_common()
     )

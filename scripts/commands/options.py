@@ -13,6 +13,7 @@ __all__ = [
     "FinalCheck",
     "IdColumn",
     "Judge",
+    "KeepTruncated",
     "Limit",
     "MaxTokens",
     "Model",
@@ -91,6 +92,14 @@ ChatTemplate = Annotated[
 Rounds = Annotated[int, _option(_LOOP, "Principles drawn per conversation.", min=1)]
 EveryPrinciple = Annotated[
     bool, _option(_LOOP, "Use every principle that applies.", "--every-principle")
+]
+KeepTruncated = Annotated[
+    bool,
+    _option(
+        _SAMPLING,
+        "Keep what runs into --max-tokens, flagged; `solon train` then learns no end from it.",
+        "--keep-truncated",
+    ),
 ]
 StopWhenCompliant = Annotated[
     bool, _option(_LOOP, "Judge first; leave compliant answers alone.", "--stop-when-compliant")

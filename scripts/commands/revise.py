@@ -24,6 +24,7 @@ def revise(
     max_tokens: o.MaxTokens = 512,
     temperature: o.Temperature = 0.7,
     top_p: o.TopP = 1.0,
+    keep_truncated: o.KeepTruncated = False,
     prompt_column: o.PromptColumn = None,
     id_column: o.IdColumn = None,
     tags_column: o.TagsColumn = None,
@@ -37,7 +38,13 @@ def revise(
     from scripts.commands.run_command import Columns, run_mode
 
     settings = run.loop_settings(
-        rounds, every_principle, stop_when_compliant, final_check, stakeholder, seed
+        rounds,
+        every_principle,
+        stop_when_compliant,
+        final_check,
+        stakeholder,
+        seed,
+        keep_truncated=keep_truncated,
     )
     columns = Columns(prompt_column, id_column, tags_column, limit)
     cast = run.Cast(model, critic, reviser, judge, chat_template, max_tokens, temperature, top_p)

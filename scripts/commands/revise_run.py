@@ -62,6 +62,8 @@ def loop_settings(
     final_check: bool,
     stakeholder: str | None,
     seed: int,
+    *,
+    keep_truncated: bool = False,
 ) -> LoopSettings:
     """The loop's settings as the command line gives them."""
     return LoopSettings(
@@ -71,6 +73,7 @@ def loop_settings(
         final_check=final_check,
         stakeholder=profile_shares(stakeholder),
         seed=seed,
+        keep_truncated=keep_truncated,
     )
 
 

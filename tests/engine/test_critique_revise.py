@@ -12,6 +12,7 @@ from engine.records import DropReason, Flag, Outcome
 from engine.rendering import critique_request, revision_request
 from engine.settings import LoopSettings, RoleModel, Roles, roles
 from tests.engine.builders import Replies, constitution, in_turn, principle, prompt
+from training.datasets import preference_row, sft_rows
 
 KEPT = Choice((0.1, 0.9), 1.0)
 BROKEN = Choice((0.9, 0.1), 1.0)
@@ -88,6 +89,39 @@ def test_an_unfit_revision_is_dropped_with_its_reason(revision, reason):
     assert record.outcome is Outcome.DROPPED
     assert record.drop_reason is reason
     assert record.final == "First."
+
+
+def test_a_truncated_revision_can_be_kept_and_says_so():
+    keep = LoopSettings(rounds=2, keep_truncated=True)
+    model = Replies(
+        in_turn("First.", "Critique.", Completion("Second ha", "length"), "Critique.", "")
+    )
+    record = run(model, constitution("one", "two"), keep)
+    assert (record.outcome, record.final) == (Outcome.REVISED, "Second ha")
+    assert record.rounds[0].flags == (Flag.TRUNCATED_REVISION,)
+    assert record.rounds[1].dropped is DropReason.EMPTY_REVISION
+    (row,) = sft_rows(record)
+    assert row["truncated"] is preference_row(record)["truncated"] is True
+
+
+def test_a_truncated_revision_is_kept_for_nothing_but_its_end():
+    leaked = Completion("The reply fails to help, and mor", "length")
+    keep = LoopSettings(keep_truncated=True)
+    record = run(Replies(in_turn("First.", "Critique.", leaked)), settings=keep)
+    assert record.drop_reason is DropReason.CRITIQUE_LEAK
+
+
+def test_only_an_answer_that_ended_is_a_row_that_ends():
+    cut = Completion("First ha", "length")
+    record = run(Replies(in_turn(cut, "Critique.", "Second.")))
+    (row,) = sft_rows(record)
+    assert row["truncated"] is False
+    assert preference_row(record)["truncated"] is True
+    record = run(
+        Replies(in_turn(cut), lambda _: KEPT), settings=LoopSettings(stop_when_compliant=True)
+    )
+    (row,) = sft_rows(record)
+    assert row["truncated"] is True
 
 
 def test_a_round_after_a_dropped_one_starts_from_the_answer_that_stands():

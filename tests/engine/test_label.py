@@ -86,6 +86,21 @@ def test_empty_truncated_and_repeated_answers_leave_with_their_reason():
     assert record.pairs == ()
 
 
+def test_truncated_answers_can_be_compared_and_their_rows_say_so():
+    record, _ = label(
+        answers("a", cut("bad half"), "b", "bad c", cut(" "), cut("a")),
+        breaks("bad"),
+        samples=6,
+        keep_truncated=True,
+    )
+    assert [sample.truncated for sample in record.samples] == [False, True, *[False] * 4]
+    assert [sample.dropped for sample in record.samples[4:]] == [
+        AnswerDrop.EMPTY,
+        AnswerDrop.DUPLICATE,
+    ]
+    assert [row["truncated"] for row in label_preference_rows(record)] == [True, False]
+
+
 def test_reasoning_is_no_part_of_an_answer():
     record, _ = label(answers("<think>Hm.</think>a", "b"), breaks("b"), samples=2)
     assert record.samples[0].text == "a"
@@ -114,7 +129,7 @@ def test_the_better_answer_is_chosen_wherever_it_stands(method, verdict):
     assert rows[0]["constitution"] == RULES.content_hash
     assert list(rows[0]) == [
         "prompt", "chosen", "rejected", "probability", "position_bias", "method", "id",
-        "constitution", "principles", "principle_hashes", "model", "judge",
+        "constitution", "principles", "principle_hashes", "model", "judge", "truncated",
     ]  # fmt: skip
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from constitution.lint import pairs_that_meet
 from constitution.schema import AppliesTo, Stakeholder
-from engine.batch import Window
 from engine.generators.base import Choice, FailureReason, GenerationError, GeneratorUnavailable
 from engine.generators.scripted import Script, ScriptedGenerator, ScriptRule
 from engine.principle_conflicts import judge_pairs
@@ -32,7 +31,7 @@ PLANTED = Script(
 def asked(rules, judge):
     async def work():
         pairs = pairs_that_meet(rules, [p.id for p in rules.principles])
-        return [a async for a in judge_pairs(rules, pairs, judge, Window([judge]))]
+        return [a async for a in judge_pairs(rules, pairs, judge)]
 
     answers = asyncio.run(work())
     return {frozenset(p.id for p in answer.pair): answer for answer in answers}

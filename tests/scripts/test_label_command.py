@@ -85,6 +85,14 @@ def test_answers_that_are_all_the_same_are_no_pair(place):
     assert "without 12: too few answers" in result.stdout
 
 
+def test_answers_that_are_all_cut_off_are_told_with_what_to_do(place):
+    (place / "policy.yaml").write_text("rules:\n  - {finish_reason: length}\n", encoding="utf-8")
+    policy = f"scripted:{place / 'policy.yaml'}"
+    refused(label(place, policy=policy), "48 of 48 answers ran into", "--keep-truncated")
+    kept = label(place, "--keep-truncated", "--overwrite", policy=policy)
+    assert kept.returncode == 0, kept.stderr
+
+
 def test_failures_are_counted_and_exit_with_1(place):
     (place / "policy.yaml").write_text(
         "rules:\n  - {match: 'Question 7', fail: context_overflow}\n", encoding="utf-8"

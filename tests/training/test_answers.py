@@ -8,6 +8,7 @@ from engine.generators.base import Completion, Sampling
 from engine.prompts import open_prompts
 from tests.engine.builders import Replies
 from training.answers import write_answers
+from training.mix import mix_rows
 
 
 def test_answers_become_rows_to_mix_in(tmp_path):
@@ -24,3 +25,10 @@ def test_answers_become_rows_to_mix_in(tmp_path):
         rows = list(lines)
     assert len(rows) == 7
     assert all(row["completion"][0]["content"] == "An answer." for row in rows)
+
+    kept = asyncio.run(
+        write_answers(prompts, Replies(reply), Sampling(), 0, out, keep_truncated=True)
+    )
+    assert (kept.written, kept.truncated) == (8, 1)
+    mixed = list(mix_rows(str(out / "answers.jsonl"), "sft"))
+    assert sorted(row["truncated"] for row in mixed) == [False] * 7 + [True]

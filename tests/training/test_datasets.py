@@ -111,7 +111,7 @@ def test_a_revision_pair_carries_the_columns_of_labelled_pairs(records):
     row = preference_row(first(records, Outcome.REVISED))
     assert list(row) == [
         "prompt", "chosen", "rejected", "probability", "position_bias", "method", "id",
-        "constitution", "principles", "principle_hashes", "model", "judge",
+        "constitution", "principles", "principle_hashes", "model", "judge", "truncated",
     ]  # fmt: skip
     assert (row["probability"], row["position_bias"], row["method"]) == (1.0, 0.0, "revision")
 

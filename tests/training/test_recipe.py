@@ -268,6 +268,15 @@ def test_engines_are_as_the_recipe_says(kitchen):
     assert f"sft=vllm:{kitchen.out}/sft/model?max_model_len=512" in evaluate
 
 
+def test_what_is_truncated_is_learned_as_far_as_it_goes_unless_told_otherwise(kitchen):
+    sampling = {"revise", "label-1", "label-2"}
+    for added, keep in (("", True), ("keep_truncated: false", False)):
+        kitchen.edit("recipe.yaml", "rounds: 2", f"rounds: 2\n{added}")
+        _, stages = kitchen.stages()
+        keeping = {stage.name for stage in stages if "--keep-truncated" in stage.command}
+        assert keeping & sampling == (sampling if keep else set())
+
+
 # What is wrong ----------------------------------------------------------------------------------
 
 

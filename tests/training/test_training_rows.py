@@ -34,6 +34,11 @@ def test_a_probability_that_is_none_is_refused(tmp_path, probability):
     assert found.startswith(f"rows.jsonl:1: 'probability' is {probability!r}")
 
 
+def test_truncated_is_a_yes_or_no(tmp_path):
+    found = refusal(tmp_path, preference_rows(2, truncated="no"))
+    assert found == "rows.jsonl:1: 'truncated' is 'no'; give true or false"
+
+
 def test_an_empty_dataset_is_refused(tmp_path):
     found = refusal(tmp_path, [], "sft")
     assert "rows.jsonl" in found and "no row" in found

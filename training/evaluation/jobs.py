@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import TypeAlias
 
-from engine.batch import Window, stream
+from engine.batch import ask_each
 from engine.generators.base import GenerationError, Generator
 
 __all__ = ["Job", "Tell", "ask_all"]
@@ -24,20 +24,17 @@ async def ask_all(
     Raises GeneratorUnavailable when the engine is gone.
     """
     failures: Counter[str] = Counter()
-    window = Window((generator,), total=len(jobs))
 
     async def one(job: Job) -> None:
         try:
             await job()
         except GenerationError as error:
             failures[error.reason] += 1
-        window.turn_came_back()
 
     tell(0, len(jobs))
-    async with aclosing(stream(jobs, one, window)) as ended:
+    async with aclosing(ask_each(jobs, one, generator, total=len(jobs))) as ended:
         done = 0
         async for _ in ended:
-            window.conversation_ended(0)
             done += 1
             tell(done, len(jobs))
     return failures
