@@ -100,6 +100,7 @@ def _body(card: Card) -> str:
         "",
         _split(card),
         *_reviewed(result),
+        *_truncated(result),
         *_left_out(result),
         *_mixed(result),
         "",
@@ -126,6 +127,17 @@ def _reviewed(result: "ExportResult") -> list[str]:
         return []
     told = f"{result.overridden:,} rows have people's verdict in place of the judge's"
     return ["", "## Reviewed", "", f"{told} (`method` is `review`)."]
+
+
+def _truncated(result: "ExportResult") -> list[str]:
+    if not result.truncated:
+        return []
+    told = (
+        f"An answer of {result.truncated:,} rows ran into its token limit (`truncated`). `solon "
+        "train` does not learn that the turn ends there; leave these rows out for a trainer that "
+        "appends the end of the turn."
+    )
+    return ["", "## Cut off", "", told]
 
 
 def _left_out(result: "ExportResult") -> list[str]:

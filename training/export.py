@@ -83,7 +83,7 @@ class ExportResult:
     """What was written; `skipped` counts the records that gave no row, by reason.
 
     `mixed` rows came from other data, and `mix_missing` more were wanted than it had; `overridden`
-    rows are as people decided.
+    rows are as people decided; answers of `truncated` rows ran into their token limit.
     """
 
     path: Path
@@ -93,6 +93,7 @@ class ExportResult:
     mixed: int = 0
     mix_missing: int = 0
     overridden: int = 0
+    truncated: int = 0
 
 
 def export_run(
@@ -133,6 +134,7 @@ def export_run(
             mixed=mixture.drawn if mixture else 0,
             mix_missing=mixture.missing if mixture else 0,
             overridden=overrides.rows,
+            truncated=counted["truncated"],
         )
         write_card(unfinished, Card.of(run_dir, manifest, format, options.test_share, result))
     return result
@@ -162,7 +164,7 @@ def _mixture(format: ExportFormat, options: ExportOptions) -> Mixture | None:
 
 
 def _write_rows(directory: Path, rows: Iterator[Row], test_share: float) -> Counter[str]:
-    """Rows by split; a split without rows has no file."""
+    """Rows by split, and how many are truncated; a split without rows has no file."""
     counted: Counter[str] = Counter()
     writers: dict[str, jsonlines.Writer] = {}
     try:
@@ -172,6 +174,7 @@ def _write_rows(directory: Path, rows: Iterator[Row], test_share: float) -> Coun
                 writers[split] = jsonlines.open(directory / f"{split}.jsonl", "w", compact=True)
             writers[split].write(row)
             counted[split] += 1
+            counted["truncated"] += row.get("truncated", False)
     finally:
         for writer in writers.values():
             writer.close()

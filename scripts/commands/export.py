@@ -105,6 +105,8 @@ def _tell(result: "ExportResult") -> None:
         typer.echo(f"  {result.overridden:,} rows as people decided")
     if result.mixed:
         typer.echo(f"  {result.mixed:,} rows mixed in")
+    if result.truncated:
+        typer.echo(f"  {result.truncated:,} rows cut off at the token limit")
     if result.mix_missing:
         typer.echo(f"  {result.mix_missing:,} more to mix in were wanted than there are")
     for reason, count in sorted(result.skipped.items(), key=lambda item: -item[1]):

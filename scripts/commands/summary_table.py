@@ -5,12 +5,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from engine.records import Outcome
+from engine.records import DropReason, Outcome
 from engine.report import PrincipleSummary, RunSummary
 from engine.report.wording import decimal, percent, visible
 
 __all__ = ["print_summary"]
 
+_REMEDIES = {DropReason.TRUNCATED_REVISION: " (raise --max-tokens, or add --keep-truncated)"}
 _NUMBERS = ("drawn", "kept", "revised", "yield", "dropped", "broken")
 _UNSURE = "unsure"
 """A column of its own only where the judge left something undecided."""
@@ -37,7 +38,8 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     console.print(table)
     console.print(_totals(summary), highlight=False)
     for reason, count in sorted(summary.drop_reasons.items(), key=lambda item: -item[1]):
-        console.print(f"  dropped {count:,}: {reason.replace('_', ' ')}", highlight=False)
+        told = f"  dropped {count:,}: {reason.replace('_', ' ')}{_REMEDIES.get(reason, '')}"
+        console.print(told, highlight=False, soft_wrap=True)
     for kind, count in sorted(summary.failure_kinds.items(), key=lambda item: -item[1]):
         told = f"  failed {count:,}: {kind.reason.replace('_', ' ')} ({kind.stage})"
         console.print(escape(visible(told)), highlight=False)

@@ -20,7 +20,7 @@ from engine.label_records import (
     Undecided,
 )
 from engine.messages import Message
-from engine.records import Outcome, Record
+from engine.records import Flag, Outcome, Record
 from engine.report.run_files import read_records
 from tests.engine.run_fixture import write_run
 from training.export import ExportFormat, ExportOptions, export_run
@@ -265,6 +265,16 @@ def test_mixed_rows_have_the_columns_of_the_others(run, tmp_path):
         "Seven minutes in boiling water.", "4",
     ]  # fmt: skip
     assert result.mixed == 2 and "Mixed in" in (result.path / "README.md").read_text("utf-8")
+
+
+def test_rows_cut_off_are_counted_and_told(run, records, tmp_path):
+    result = export_run(run, ExportFormat.TRL_PREFERENCE, tmp_path / "rows")
+    rows = lines(result.path / "train.jsonl")
+    cut = {record.id for record in records if Flag.TRUNCATED_ANSWER in record.answer_flags}
+    told = [row["truncated"] for row in rows]
+    assert told == [row["id"] in cut for row in rows]
+    assert result.truncated == sum(told) > 0
+    assert f"{result.truncated:,} rows ran into" in (result.path / "README.md").read_text("utf-8")
 
 
 def test_preferences_and_prompts_can_be_mixed_too(run, tmp_path):
