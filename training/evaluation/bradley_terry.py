@@ -1,8 +1,10 @@
 """Who beats whom: the win matrix of several models, and one strength for each."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 
 from training.evaluation.intervals import Estimate, percentile_interval, share_estimate
@@ -71,18 +73,20 @@ def bradley_terry(
     """Each model's log-strength over that of the first, which is 0 (Bradley and Terry 1952).
 
     P(i beats j) = 1 / (1 + exp(s_j - s_i)); 400 / ln 10 times it is an Elo difference. Intervals
-    are the percentile bootstrap's over prompts: all duels of a prompt are drawn together.
+    are the percentile bootstrap's over prompts: all duels of a prompt are drawn together, and a tie
+    as a win of either, so that a judge that only ties leaves strengths open instead of proving them
+    equal.
     """
     prompts: dict[str, list[Duel]] = {}
     for duel in duels:
         prompts.setdefault(duel.prompt, []).append(duel)
-    groups = [_wins(group) for group in prompts.values()]
-    strengths = _fitted(_summed(groups), models)
+    groups = list(prompts.values())
+    strengths = _fitted(_wins(chain.from_iterable(groups)), models)
     random = Random(seed)
     draws: dict[str, list[float]] = {model: [] for model in models}
     for _ in range(resamples if groups else 0):
-        drawn = _summed(random.choices(groups, k=len(groups)))
-        for model, strength in _fitted(drawn, models).items():
+        drawn = chain.from_iterable(random.choices(groups, k=len(groups)))
+        for model, strength in _fitted(_wins(drawn, random), models).items():
             draws[model].append(strength)
     found = {}
     for model, strength in strengths.items():
@@ -91,24 +95,16 @@ def bradley_terry(
     return found
 
 
-def _wins(duels: Sequence[Duel]) -> dict[tuple[str, str], float]:
-    """Wins by (winner, loser), a tie half a win for each."""
-    found: dict[tuple[str, str], float] = {}
+def _wins(duels: Iterable[Duel], random: Random | None = None) -> dict[tuple[str, str], float]:
+    """Wins by (winner, loser); a tie is half a win for each, or with `random` a win of either."""
+    found: defaultdict[tuple[str, str], float] = defaultdict(float)
     for duel in duels:
-        for winner, loser, won in (
-            (duel.first, duel.second, duel.score),
-            (duel.second, duel.first, 1 - duel.score),
-        ):
-            found[winner, loser] = found.get((winner, loser), 0.0) + won
+        score = duel.score
+        if random and 0 < score < 1:
+            score = float(random.random() < score)
+        found[duel.first, duel.second] += score
+        found[duel.second, duel.first] += 1 - score
     return found
-
-
-def _summed(groups: Sequence[Mapping[tuple[str, str], float]]) -> dict[tuple[str, str], float]:
-    total: dict[tuple[str, str], float] = {}
-    for group in groups:
-        for pair, wins in group.items():
-            total[pair] = total.get(pair, 0.0) + wins
-    return total
 
 
 def _fitted(wins: Mapping[tuple[str, str], float], models: Sequence[str]) -> dict[str, float]:

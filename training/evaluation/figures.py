@@ -66,7 +66,9 @@ class Evidence:
 
 def model_results(evidence: Evidence, specs: Mapping[str, str]) -> list[ModelResult]:
     """One result for each model, without the signs and the classifiers."""
-    strengths = bradley_terry(evidence.judged.duels, list(specs)) if len(specs) > 1 else {}
+    others = [name for name in specs if name != evidence.base]
+    fitted = bradley_terry(evidence.judged.duels, [evidence.base, *others])
+    strengths = {name: fitted[name] for name in others}
     found = [
         replace(_result(evidence, name, spec), strength=strengths.get(name))
         for name, spec in specs.items()

@@ -104,7 +104,7 @@ class ModelResult:
     `violations` is the mean over prompts of the share of their principles that the answer breaks;
     `weighted_violations` weighs each principle by its severity. `tax` is how much mean capability
     was lost against the base, as a difference of shares (positive is worse). `strength` is its
-    Bradley-Terry log-strength over all checkpoints, whose mean is 0.
+    Bradley-Terry log-strength over that of the base, which has none.
     """
 
     name: str

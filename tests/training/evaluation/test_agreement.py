@@ -104,6 +104,12 @@ def test_ties_draw_strengths_together():
     assert 0 < tied["sft"].value < sure["sft"].value
 
 
+def test_nothing_but_ties_leaves_the_strength_open():
+    found = bradley_terry([Duel(str(n), "base", "sft", 0.5) for n in range(12)], MODELS[:2])["sft"]
+    assert found.value == 0
+    assert -1.5 < found.low < -0.5 and 0.5 < found.high < 1.5
+
+
 def test_a_model_that_never_lost_has_a_finite_strength():
     duels = [Duel(str(n), "base", "sft", 0.0) for n in range(20)]
     found = bradley_terry(duels, ("base", "sft"))["sft"]

@@ -86,7 +86,9 @@ def checkpoint_groups(results: Results) -> list[Group]:
             Row(
                 f"Win rate over {base}", beaten, "higher is better; ties count half", relative=True
             ),
-            _row(models, "Strength", lambda m: m.strength, Unit.SIGNED, "Bradley–Terry, mean 0"),
+            _row(
+                models, "Strength", lambda m: m.strength, Unit.SIGNED, f"Bradley–Terry, {base} is 0"
+            ),
         ],
         "Refusal": refusals,
         "Capability": [
