@@ -15,7 +15,7 @@ from training.evaluation.evaluation import BENIGN, HARMFUL, HELD_OUT, Evaluation
 from training.evaluation.intervals import Estimate, wilson_interval
 from training.evaluation.overlap import Overlap, overlap
 from training.evaluation.provenance import TrainingRows
-from training.evaluation.results import Finding, ModelResult
+from training.evaluation.results import Finding, ModelResult, RefusalRate
 
 __all__ = ["FEWEST", "check_after", "check_before"]
 
@@ -51,6 +51,7 @@ def check_after(models: Sequence[ModelResult], verdicts: Mapping[str, int]) -> l
     found = [
         *(finding for model in models for finding in _truncated(model)),
         *(finding for model in models for finding in _undecided(model, verdicts)),
+        *_disputed_refusals(models),
         *_ceilings(models),
         *_same_principles(models),
     ]
@@ -203,6 +204,25 @@ def _ceilings(models: Sequence[ModelResult]) -> Iterator[Finding]:
                 yield Finding(
                     "ceiling", "warning", message, "add prompts that are harder, or easier"
                 )
+
+
+def _disputed_refusals(models: Sequence[ModelResult]) -> Iterator[Finding]:
+    """Judge and rules whose intervals of one rate do not meet: one of the two is wrong."""
+    rates: dict[str, Callable[[ModelResult], RefusalRate | None]] = {
+        HARMFUL: lambda model: model.harmful,
+        BENIGN: lambda model: model.benign,
+    }
+    for name, read in rates.items():
+        told = [
+            f"{model.name} {rate.judge.value:.0%} against {rate.rules.value:.0%}"
+            for model in models
+            if (rate := read(model)) and rate.judge and rate.rules
+            if rate.judge.low > rate.rules.high or rate.judge.high < rate.rules.low
+        ]
+        if told:
+            message = f"refusals of {name} prompts, by the judge against by rules: {_listed(told)}"
+            remedy = "read some answers; `solon judge calibrate` tells how far a judge is right"
+            yield Finding("refusals-disputed", "warning", message, remedy)
 
 
 def _same_principles(models: Sequence[ModelResult]) -> Iterator[Finding]:

@@ -167,6 +167,18 @@ def test_rates_at_an_end_are_told_with_what_they_may_be():
     assert sums.startswith("right answers to sums: 0% for base, dpo")
 
 
+def test_a_judge_and_rules_that_cannot_both_be_right_about_refusals_are_told():
+    none, all_, some = (share_estimate(s) for s in ([0.0] * 40, [1.0] * 40, [0.0, 0.0, 1.0] * 10))
+    models = [
+        model("base", harmful=RefusalRate(none, all_), benign=RefusalRate(some, some)),
+        model("dpo", harmful=RefusalRate(some, some), benign=RefusalRate(some, None)),
+    ]
+    found = [f for f in check_after(models, {}) if f.code == "refusals-disputed"]
+    assert [f.message for f in found] == [
+        "refusals of harmful prompts, by the judge against by rules: base 100% against 0%"
+    ]
+
+
 def test_principles_that_tell_no_model_from_another_are_told_together():
     half, never = share_estimate([0.0, 1.0] * 20), share_estimate([0.0] * 40)
     models = [
