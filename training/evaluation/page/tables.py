@@ -86,9 +86,7 @@ def checkpoint_groups(results: Results) -> list[Group]:
             Row(
                 f"Win rate over {base}", beaten, "higher is better; ties count half", relative=True
             ),
-            _row(
-                models, "Strength", lambda m: m.strength, Unit.SIGNED, f"Bradley–Terry, {base} is 0"
-            ),
+            _change(models, "Strength", lambda m: m.strength, "Bradley–Terry, log", Unit.SIGNED),
         ],
         "Refusal": refusals,
         "Capability": [
@@ -210,8 +208,10 @@ def _row(
     return Row(label, tuple(figure(read(model), unit) for model in models), hint)
 
 
-def _change(models: Sequence[ModelResult], label: str, read: _Read, hint: str) -> Row:
-    return replace(_row(models, label, read, Unit.CHANGE, hint), relative=True)
+def _change(
+    models: Sequence[ModelResult], label: str, read: _Read, hint: str, unit: str = Unit.CHANGE
+) -> Row:
+    return replace(_row(models, label, read, unit, hint), relative=True)
 
 
 def _of(model: ModelResult, kind: str) -> RefusalRate | None:
