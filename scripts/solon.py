@@ -53,16 +53,21 @@ def options(
     """Hold a model to a written constitution: critique, revise, train, evaluate."""
 
 
+_RULES, _DATA, _MODELS = "The constitution", "Data", "Training and evaluation"
 app.command("run", rich_help_panel="Everything")(run_recipe)
-app.add_typer(constitution_app, name="constitution", rich_help_panel="The constitution")
-app.command("try", rich_help_panel="The constitution")(try_one)
-for command in (revise, label, answer, split, report, export, import_reviews):
-    name = command.__name__.replace("_", "-")
-    app.command(name, rich_help_panel="Data")(command)
-app.add_typer(train_app, name="train", rich_help_panel="Training and evaluation")
-app.command(rich_help_panel="Training and evaluation")(evaluate)
-app.add_typer(judge_app, name="judge", rich_help_panel="Training and evaluation")
-app.command("import-garak", rich_help_panel="Training and evaluation")(import_garak)
+app.add_typer(constitution_app, name="constitution", rich_help_panel=_RULES)
+app.command("try", rich_help_panel=_RULES)(try_one)
+app.command(rich_help_panel=_DATA)(revise)
+app.command(rich_help_panel=_DATA)(label)
+app.command(rich_help_panel=_DATA)(answer)
+app.command(rich_help_panel=_DATA)(split)
+app.command(rich_help_panel=_DATA)(report)
+app.command(rich_help_panel=_DATA)(export)
+app.command("import-reviews", rich_help_panel=_DATA)(import_reviews)
+app.add_typer(train_app, name="train", rich_help_panel=_MODELS)
+app.command(rich_help_panel=_MODELS)(evaluate)
+app.add_typer(judge_app, name="judge", rich_help_panel=_MODELS)
+app.command("import-garak", rich_help_panel=_MODELS)(import_garak)
 
 
 _LONGEST_REASON = 300

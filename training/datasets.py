@@ -3,8 +3,8 @@
 Rows have TRL's conversational shapes: `prompt` and `completion` for SFT, `prompt`, `chosen` and
 `rejected` for preferences, `prompt` alone for sampling, each a list of messages, and columns that
 say where a row comes from. `truncated` says that an answer ran into its token limit: our trainers
-then leave the end of the turn unlearned. Every column has one type and is never null, as loading JSON in blocks
-demands.
+then leave the end of the turn unlearned. Every column has one type and is never null, as loading
+JSON in blocks demands.
 """
 
 from collections.abc import Iterator
@@ -54,6 +54,7 @@ def preference_row(record: Record) -> Row | None:
     """
     if record.outcome is not Outcome.REVISED or record.final == record.answer:
         return None
+    accepted = accepted_rounds(record)
     return {
         "prompt": to_dicts(record.prompt),
         "chosen": [_assistant(record.final)],
@@ -61,9 +62,9 @@ def preference_row(record: Record) -> Row | None:
         "probability": 1.0,
         "position_bias": 0.0,
         "method": "revision",
-        **_provenance(record, accepted_rounds(record)),
+        **_provenance(record, accepted),
         "judge": "",
-        "truncated": _first_truncated(record) or _last_truncated(accepted_rounds(record)),
+        "truncated": _first_truncated(record) or _last_truncated(accepted),
     }
 
 

@@ -93,14 +93,6 @@ Rounds = Annotated[int, _option(_LOOP, "Principles drawn per conversation.", min
 EveryPrinciple = Annotated[
     bool, _option(_LOOP, "Use every principle that applies.", "--every-principle")
 ]
-KeepTruncated = Annotated[
-    bool,
-    _option(
-        _SAMPLING,
-        "Keep what runs into --max-tokens, flagged; `solon train` then learns no end from it.",
-        "--keep-truncated",
-    ),
-]
 StopWhenCompliant = Annotated[
     bool, _option(_LOOP, "Judge first; leave compliant answers alone.", "--stop-when-compliant")
 ]
@@ -120,3 +112,11 @@ WindowSize = Annotated[
 MaxTokens = Annotated[int, _option(_SAMPLING, "Longest completion, in tokens.", min=1)]
 Temperature = Annotated[float, _option(_SAMPLING, "0 is greedy.", min=0.0)]
 TopP = Annotated[float, _option(_SAMPLING, "Nucleus sampling.", min=0.0, max=1.0)]
+KeepTruncated = Annotated[
+    bool,
+    _option(
+        _SAMPLING,
+        "Keep what runs into --max-tokens, flagged; `solon train` then learns no end from it.",
+        "--keep-truncated",
+    ),
+]

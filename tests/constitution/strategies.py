@@ -27,16 +27,16 @@ def constitutions(
     ids = draw(st.lists(slug, min_size=1, max_size=4, unique=True))
     maybe = st.none() | text
 
-    def weights(*values: float) -> st.SearchStrategy[dict[str, float]]:
-        return st.dictionaries(st.sampled_from(ids), st.sampled_from(values), max_size=2)
-
     def some(one: st.SearchStrategy[Any], most: int) -> tuple[Any, ...]:
         return tuple(draw(st.lists(one, max_size=most)))
 
     tests = st.builds(PrincipleTest, prompt=text, compliant=text, violating=text)
     parts = dict.fromkeys(("prompt", "answer", "critique", "revision"), text)
     examples = st.builds(FewShotExample, principle=st.sampled_from(ids), **parts)
-    stakeholder = st.builds(Stakeholder, description=maybe, weights=weights(0.5, 2.0))
+    weights = st.dictionaries(
+        st.sampled_from(ids), st.sampled_from([0.0, 1.0, 2.0]), max_size=2
+    ).filter(lambda given: len(given) < len(ids) or any(given.values()))  # not all of them 0
+    stakeholder = st.builds(Stakeholder, description=maybe, weights=weights)
     return Constitution(
         name=draw(slug),
         version=draw(text),
