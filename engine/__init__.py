@@ -2,9 +2,6 @@
 from Python."""
 
 from engine.api import revise, revise_async
-from engine.batch import Window, revise_all, stream
-from engine.completion_cache import CompletionCache
-from engine.critique_revise import ConversationFailed, critique_and_revise
 from engine.generators.base import (
     Choice,
     Completion,
@@ -15,18 +12,21 @@ from engine.generators.base import (
     Sampling,
 )
 from engine.generators.spec import open_generator
-from engine.judge import judge_answer
-from engine.label import label_prompt
-from engine.label_records import LabelledPair, LabelRecord, Preference, SampledAnswer
-from engine.label_run import LabelRun
+from engine.judging.judge import judge_answer
+from engine.judging.label import label_prompt
+from engine.judging.preference import Judge
+from engine.judging.records import LabelledPair, LabelRecord, Preference, SampledAnswer
+from engine.loop.critique_revise import ConversationFailed, critique_and_revise
 from engine.messages import Conversation, Message
-from engine.plan import Plan, plan_run
-from engine.preference import Judge
-from engine.prompts import Prompt, PromptSource, open_prompts, prompts_from
+from engine.prompts.sources import Prompt, PromptSource, open_prompts, prompts_from
 from engine.records import DropReason, Failure, Flag, Outcome, Record, Round, Verdict
-from engine.run import Progress, RevisionRun, RunResult
+from engine.runs.label_run import LabelRun
+from engine.runs.plan import Plan, plan_run
+from engine.runs.run import Progress, RevisionRun, RunResult
+from engine.runs.scheduler import Window, revise_all, stream
 from engine.settings import LabelSettings, LoopSettings, RoleModel, Roles, roles
-from engine.storage import StorageFull
+from engine.storage.completion_cache import CompletionCache
+from engine.storage.disk import StorageFull
 
 __all__ = [  # noqa: RUF022  grouped by purpose
     # run

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from constitution.loader import load_constitution
 from constitution.schema import Constitution
-from engine.batch import revise_all
 from engine.generators.base import Generator, Sampling
 from engine.generators.spec import open_generator
-from engine.prompts import Prompt, PromptSource, open_prompts, prompts_from
+from engine.prompts.sources import Prompt, PromptSource, open_prompts, prompts_from
 from engine.records import Failure, Record
-from engine.run import RevisionRun
-from engine.run_directory import Mode
+from engine.runs.directory import Mode
+from engine.runs.run import RevisionRun
+from engine.runs.scheduler import revise_all
 from engine.settings import LoopSettings, Roles, roles
 
 __all__ = ["revise", "revise_async"]

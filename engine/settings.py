@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from engine.generators.base import Generator, Sampling
-from engine.label_records import Method
+from engine.judging.records import Method
 
-__all__ = ["Cast", "LabelSettings", "LoopSettings", "RoleModel", "Roles", "roles"]
+__all__ = ["LabelSettings", "LoopSettings", "RoleModel", "RoleModels", "Roles", "roles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class LabelSettings:
     `samples` answers are drawn for each prompt. `disjoint` pairs put each answer in one pair, `all`
     compares every two. `ensemble` principles are drawn for each pair, whose label is the mean of
     their probabilities; one nearer to a half than `tie_margin` is a tie. `chain_of_thought`,
-    `smallest_mass` and `method` are the judge's, as in `engine.preference`. `stakeholder` is a
+    `smallest_mass` and `method` are the judge's, as in `engine.judging.preference`. `stakeholder` is a
     profile of the constitution, or shares of several, from which each prompt draws its own.
     `keep_truncated` compares answers that ran into their token limit too; else they are dropped.
     """
@@ -68,7 +68,7 @@ class RoleModel:
     sampling: Sampling = field(default_factory=Sampling)
 
 
-Cast = Mapping[str, RoleModel]
+RoleModels = Mapping[str, RoleModel]
 """Role to the model that plays it."""
 
 

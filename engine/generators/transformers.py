@@ -26,7 +26,7 @@ from engine.generators.base import (
 )
 from engine.generators.chat_template import ChatEncoder
 from engine.generators.fingerprint import fingerprint_model, fingerprint_tokenizer
-from engine.generators.transformers_batch import Row, answer_logprobs, generate_batch
+from engine.generators.transformers_batch import BatchRow, answer_logprobs, generate_batch
 from engine.messages import Conversation
 
 __all__ = ["TransformersGenerator"]
@@ -36,7 +36,7 @@ __all__ = ["TransformersGenerator"]
 class _Job:
     priority: int
     arrival: int
-    row: Row = field(compare=False)
+    row: BatchRow = field(compare=False)
     batch: asyncio.Future[asyncio.Future[None]] = field(compare=False)
     """The run of the batch that took this job, once one has."""
 
@@ -126,7 +126,7 @@ class TransformersGenerator:
         begun = _begun(encoder, request.messages)
         room = self._started.context - len(prompt)
         sampling = replace(request.sampling, max_tokens=min(request.sampling.max_tokens, room))
-        row = Row(prompt, sampling, request.seed)
+        row = BatchRow(prompt, sampling, request.seed)
         await self._run(row, request.priority)
         kept = row.generated[:-1] if row.stopped else row.generated
         return Completion(
@@ -142,7 +142,7 @@ class TransformersGenerator:
     ) -> Choice:
         candidates = self._started.encoder.choice_token_ids(choices)
         prompt = self._encode(messages)
-        row = Row(prompt, Sampling(max_tokens=1, temperature=0.0), candidates=candidates)
+        row = BatchRow(prompt, Sampling(max_tokens=1, temperature=0.0), candidates=candidates)
         await self._run(row, priority)
         mass = sum(row.masses)
         uniform = (1 / len(choices),) * len(choices)
@@ -178,7 +178,7 @@ class TransformersGenerator:
             message = f"{len(prompt)} prompt tokens do not fit the model's {context}"
             raise GenerationError(FailureReason.CONTEXT_OVERFLOW, message)
 
-    async def _run(self, row: Row, priority: int) -> None:
+    async def _run(self, row: BatchRow, priority: int) -> None:
         """Waits for a batch to take the row, then for the batch."""
         taken = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Job(priority, next(self._arrivals), row, taken))

@@ -13,14 +13,14 @@ from typing import Any
 
 from engine.generators.base import Sampling
 
-__all__ = ["Row", "answer_logprobs", "generate_batch"]
+__all__ = ["BatchRow", "answer_logprobs", "generate_batch"]
 
 _NUCLEUS = 1024
 """Tokens that are looked at first for a nucleus."""
 
 
 @dataclass(slots=True)
-class Row:
+class BatchRow:
     """One prompt of a batch, and what came of it."""
 
     prompt: list[int]
@@ -39,7 +39,9 @@ class Row:
         return self.stopped or len(self.generated) >= self.sampling.max_tokens
 
 
-def generate_batch(model: Any, rows: Sequence[Row], eos_ids: frozenset[int], pad_id: int) -> None:
+def generate_batch(
+    model: Any, rows: Sequence[BatchRow], eos_ids: frozenset[int], pad_id: int
+) -> None:
     """Fills in `generated`, `stopped` and `masses` of every row."""
     import torch
 
@@ -76,7 +78,7 @@ def answer_logprobs(model: Any, prompt: list[int], answer: list[int]) -> tuple[f
 class _Draw:
     """Draws the next token of each row, as logits processor and as stopping criterion."""
 
-    def __init__(self, rows: Sequence[Row], eos_ids: frozenset[int]) -> None:
+    def __init__(self, rows: Sequence[BatchRow], eos_ids: frozenset[int]) -> None:
         self._rows = rows
         self._eos_ids = eos_ids
         self._randoms = [random.Random(row.seed) for row in rows]

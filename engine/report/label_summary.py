@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engine.label_records import (
+from engine.judging.records import (
     AnswerDrop,
     LabelDropReason,
     LabelledPair,

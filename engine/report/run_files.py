@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from constitution.problems import InputError, Problem
-from engine.jsonl_store import numbered_jsonl
-from engine.label_records import LabelRecord
+from engine.judging.records import LabelRecord
 from engine.records import Failure, Record
+from engine.storage.jsonl import numbered_jsonl
 
 __all__ = [
     "PrincipleText",

@@ -23,9 +23,9 @@ def answer(
     """Answer prompts; empty and truncated answers are counted, and left out."""
     from engine.generators.base import Sampling
     from engine.generators.spec import open_generator
-    from engine.prompts import open_prompts
+    from engine.loop.answer import write_answers
+    from engine.prompts.sources import open_prompts
     from scripts.commands.terminal import all_problems, error_console, run_interruptibly
-    from training.answers import write_answers
 
     source, generator = all_problems(
         lambda: open_prompts(

@@ -111,7 +111,7 @@ def _mend(file: str) -> None:
 
 
 def _prompt_tags(prompts: str) -> frozenset[str]:
-    from engine.prompts import open_prompts
+    from engine.prompts.sources import open_prompts
 
     return frozenset(tag for prompt in open_prompts(Path(prompts)) for tag in prompt.tags)
 

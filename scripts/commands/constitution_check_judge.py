@@ -11,12 +11,12 @@ from constitution.loader import load_constitution
 from constitution.problems import InputError
 from constitution.schema import Constitution
 from constitution.visible import visible
-from engine.cached_generator import CachedGenerator
-from engine.completion_cache import CompletionCache
 from engine.generators.base import Generator
 from engine.generators.spec import open_generator
 from engine.generators.vllm_platform import cache_directory
-from engine.principle_conflicts import PairAnswer, judge_pairs
+from engine.judging.principle_conflicts import PairAnswer, judge_pairs
+from engine.storage.cached_generator import CachedGenerator
+from engine.storage.completion_cache import CompletionCache
 from scripts.commands.terminal import error_console, run_interruptibly
 
 __all__ = ["conflicts_by_file"]

@@ -57,7 +57,7 @@ def diff(
     sides = _both(files)
     cost = None
     if run is not None:
-        from engine.prompt_rows import Columns
+        from engine.prompts.rows import Columns
 
         named = Columns(*columns) if any(columns) else None
         cost = difference.cost_on(run, *sides, prompts=prompts, columns=named)

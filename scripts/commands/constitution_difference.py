@@ -20,8 +20,8 @@ from constitution.yaml_source import decode
 from scripts.commands.terminal import output_console
 
 if TYPE_CHECKING:
-    from engine.edit_cost import EditCost
-    from engine.prompt_rows import Columns
+    from engine.prompts.rows import Columns
+    from engine.runs.edit_cost import EditCost
 
 __all__ = ["Cost", "cost_on", "show", "show_for_git"]
 
@@ -60,7 +60,7 @@ class Cost:
     @property
     def seconds(self) -> float | None:
         """Expected, at the pace of the model's last run on this machine."""
-        from engine.throughput import expected_seconds
+        from engine.runs.throughput import expected_seconds
 
         return expected_seconds(self.edit.fingerprint, self.edit.plan.completion_tokens)
 
@@ -74,7 +74,7 @@ def cost_on(
     columns: "Columns | None",
 ) -> Cost:
     """What going on with `new` will generate on that run. Raises InputError as `edit_cost` does."""
-    from engine.edit_cost import edit_cost
+    from engine.runs.edit_cost import edit_cost
 
     edit = edit_cost(run, new, prompts=prompts, columns=columns)
     return Cost(run, edit, edit.made_with == old.content_hash)

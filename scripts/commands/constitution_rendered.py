@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from constitution.schema import Constitution, Principle
 from constitution.visible import visible
-from engine.messages import Conversation, Message
-from engine.rendering import (
+from engine.loop.rendering import (
     critique_request,
     few_shot_messages,
     preference_messages,
     revision_request,
     verdict_messages,
 )
+from engine.messages import Conversation, Message
 
 __all__ = ["rendered_requests"]
 

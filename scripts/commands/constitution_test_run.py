@@ -15,12 +15,10 @@ from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution, Principle
 from constitution.validation import nearest
-from engine.cached_generator import CachedGenerator
-from engine.completion_cache import CompletionCache
 from engine.generators.base import Generator
 from engine.generators.spec import open_generator
 from engine.generators.vllm_platform import cache_directory
-from engine.principle_tests import (
+from engine.judging.principle_tests import (
     PrincipleReport,
     TestOutcome,
     TestResult,
@@ -29,6 +27,8 @@ from engine.principle_tests import (
 )
 from engine.report.wording import decimal, percent, visible
 from engine.settings import RoleModel
+from engine.storage.cached_generator import CachedGenerator
+from engine.storage.completion_cache import CompletionCache
 from scripts.commands.terminal import all_problems, error_console, run_interruptibly
 
 __all__ = ["junit_xml", "test_principles"]

@@ -12,24 +12,24 @@ from constitution.problems import InputError, Problem
 from constitution.validation import nearest
 from engine.generators.base import Generator, Sampling
 from engine.generators.spec import open_generator
-from engine.label_records import Method
+from engine.judging.records import Method
 from engine.messages import Conversation, Message
-from engine.prompts import Prompt, open_prompts
+from engine.prompts.sources import Prompt, open_prompts
 from scripts.commands.terminal import all_problems
-from training.evaluation.attacks import ATTACKS
-from training.evaluation.classifiers import open_classifier
+from training.data.mix import mix_rows
 from training.evaluation.evaluate import Judging
 from training.evaluation.evaluation import Evaluation
-from training.evaluation.harness import Harness
-from training.evaluation.prompt_sets import (
+from training.evaluation.harness.harness import Harness
+from training.evaluation.judges.classifiers import open_classifier
+from training.evaluation.questions.attacks import ATTACKS
+from training.evaluation.questions.prompt_sets import (
     BENIGN_LOOKALIKES,
     HARMFUL,
     SHIPPED_TASKS,
     SYCOPHANCY,
     read_opinion_pairs,
 )
-from training.evaluation.tasks import Task, read_task
-from training.mix import mix_rows
+from training.evaluation.questions.tasks import Task, read_task
 
 __all__ = ["Asked", "Judges", "Sets", "open_models"]
 

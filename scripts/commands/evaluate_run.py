@@ -9,7 +9,7 @@ from rich.console import Console
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import Generator, Sampling
-from engine.storage import write_page
+from engine.storage.disk import write_page
 from scripts.commands.evaluate_inputs import Asked, Judges, Sets, open_models, read_imported
 from scripts.commands.evaluate_table import print_results
 from scripts.commands.stage_progress import StageProgress
@@ -17,11 +17,11 @@ from scripts.commands.terminal import all_problems, error_console, run_interrupt
 from training.evaluation.evaluate import evaluate_models
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.gates import check_gates, read_gates
-from training.evaluation.harness import check_harness
+from training.evaluation.harness.harness import check_harness
 from training.evaluation.page import evaluation_page
-from training.evaluation.provenance import training_rows
 from training.evaluation.results import RESULTS, read_results, write_results
-from training.evaluation.sanity import check_before
+from training.evaluation.signs.provenance import training_rows
+from training.evaluation.signs.sanity import check_before
 
 __all__ = ["evaluate_into"]
 

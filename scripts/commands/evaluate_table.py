@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.report.wording import visible
-from training.evaluation.intervals import Estimate
 from training.evaluation.results import ModelResult, Results
+from training.stats.intervals import Estimate
 
 __all__ = ["print_results"]
 

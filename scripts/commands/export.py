@@ -9,7 +9,7 @@ import typer
 from constitution.problems import InputError, Problem
 
 if TYPE_CHECKING:
-    from training.export import ExportResult
+    from training.data.export import ExportResult
 
 Tool = Literal["label-studio", "argilla"]
 Queue = Literal["pairs", "escalated"]
@@ -74,7 +74,7 @@ def export(
         _export_review(run, format, queue or "pairs", out, limit, overwrite)
         return
     _refuse({"--queue": queue, "--limit": limit}, "is for --format label-studio or argilla")
-    from training.export import ExportFormat, ExportOptions, export_run
+    from training.data.export import ExportFormat, ExportOptions, export_run
 
     options = ExportOptions(
         every_revision, compliant, escalated, test_share, mix, mix_ratio, reviews

@@ -20,8 +20,8 @@ def import_garak(
 
     `solon evaluate --import FILE` shows the rows that this writes on its page.
     """
-    from engine.jsonl_store import write_json_atomic
-    from training.evaluation.garak import read_garak
+    from engine.storage.jsonl import write_json_atomic
+    from training.evaluation.harness.garak import read_garak
 
     if out.is_dir() or (out.exists() and not overwrite):
         what = "is a directory" if out.is_dir() else "exists already"
@@ -39,7 +39,7 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
 
     from engine.report.wording import percent
     from scripts.commands.terminal import output_console
-    from training.evaluation.intervals import share_estimate
+    from training.stats.intervals import share_estimate
 
     table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False, header_style="bold")
     for name in ("probe", "detector", "model"):

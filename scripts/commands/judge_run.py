@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from constitution.problems import InputError, Problem
 from engine.generators.base import Generator
 from engine.generators.spec import open_generator
-from engine.jsonl_store import write_json_atomic
+from engine.storage.jsonl import write_json_atomic
 from scripts.commands.judge_table import print_calibration, print_fit
 from scripts.commands.kept_judge import only_principle, started_judge
 from scripts.commands.terminal import (
@@ -19,8 +19,7 @@ from scripts.commands.terminal import (
     output_console,
     run_interruptibly,
 )
-from training.evaluation.classifiers import Classifier, is_classifier, open_classifier
-from training.evaluation.judge_calibration import (
+from training.evaluation.judges.calibration import (
     JudgeCalibration,
     Opinion,
     Question,
@@ -30,12 +29,13 @@ from training.evaluation.judge_calibration import (
     whether,
     whether_it_breaks,
 )
-from training.evaluation.labelled_answers import (
+from training.evaluation.judges.classifiers import Classifier, is_classifier, open_classifier
+from training.evaluation.judges.labelled_answers import (
     LabelColumns,
     LabelledAnswers,
     read_labelled_answers,
 )
-from training.evaluation.reliability_curve import reliability_svg
+from training.evaluation.page.reliability_curve import reliability_svg
 
 __all__ = ["AskedOf", "LabelFiles", "calibrate_into", "fit_into"]
 
@@ -102,7 +102,7 @@ class AskedOf:
 
 def fit_into(given: LabelFiles, out: Path, name: str, *, overwrite: bool) -> None:
     """Fit, write the classifier, print what cross-validation found."""
-    from training.evaluation.classifier_fit import fit_classifier, out_of_fold
+    from training.evaluation.judges.classifier_fit import fit_classifier, out_of_fold
 
     if out.exists() and not overwrite:
         raise InputError(Problem(str(out), "is there already", "name another, or add --overwrite"))

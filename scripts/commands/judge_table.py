@@ -5,9 +5,9 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.report.wording import percent
-from training.evaluation.intervals import Estimate
-from training.evaluation.judge_calibration import Agreement, JudgeCalibration
-from training.evaluation.labelled_answers import LabelledAnswers
+from training.evaluation.judges.calibration import JudgeAgreement, JudgeCalibration
+from training.evaluation.judges.labelled_answers import LabelledAnswers
+from training.stats.intervals import Estimate
 
 __all__ = ["print_calibration", "print_fit"]
 
@@ -82,7 +82,7 @@ def _groups(found: JudgeCalibration) -> Table:
     return table
 
 
-def _cells(of: Agreement) -> list[str]:
+def _cells(of: JudgeAgreement) -> list[str]:
     kappa, auc = (f"{one.value:.2f}" if one else "–" for one in (of.kappa, of.auc))
     return [
         f"{of.answers:,}",

@@ -8,9 +8,9 @@ from pathlib import Path
 from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
-from engine.cached_generator import CachedGenerator
-from engine.completion_cache import CompletionCache
 from engine.generators.base import Generator
+from engine.storage.cached_generator import CachedGenerator
+from engine.storage.completion_cache import CompletionCache
 
 __all__ = ["only_principle", "started_judge"]
 

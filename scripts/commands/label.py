@@ -118,7 +118,7 @@ def label(
 ) -> None:
     """Sample answers, pair them, and record which of each pair fits the constitution better."""
     from scripts.commands import label_run as run
-    from scripts.commands.run_command import Columns, profile_shares, run_mode
+    from scripts.commands.run_command import PromptOptions, profile_shares, run_mode
 
     run.check_chain_of_thought(chain_of_thought, method)
     if validate:
@@ -139,7 +139,7 @@ def label(
         seed=seed,
         keep_truncated=keep_truncated,
     )
-    columns = Columns(prompt_column, id_column, tags_column, limit)
+    columns = PromptOptions(prompt_column, id_column, tags_column, limit)
     cast = run.LabelCast(given.policy, judge, chat_template, max_tokens, temperature, top_p)
     mode = run_mode(update=update, overwrite=overwrite)
     run.label_into(given, columns, cast, settings, mode, window)

@@ -10,13 +10,13 @@ from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem
 from engine.generators.base import Sampling
 from engine.generators.spec import open_generator
-from engine.label_records import AnswerDrop, Method
-from engine.label_run import LabelRun
+from engine.judging.records import AnswerDrop, Method
 from engine.report import LabelSummary, summarize_labels
-from engine.run_directory import Mode
+from engine.runs.directory import Mode
+from engine.runs.label_run import LabelRun
 from engine.settings import LabelSettings, RoleModel
 from scripts.commands.label_table import print_labels
-from scripts.commands.run_command import Columns, execute_run, for_stakeholder
+from scripts.commands.run_command import PromptOptions, execute_run, for_stakeholder
 from scripts.commands.terminal import all_problems, error_console
 
 __all__ = [
@@ -126,7 +126,7 @@ def refuse_with_validate(**options: str | None) -> None:
 
 def label_into(
     given: LabelInputs,
-    columns: Columns,
+    columns: PromptOptions,
     cast: LabelCast,
     settings: LabelSettings,
     mode: Mode,

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from engine.label_records import LabelOutcome
+from engine.judging.records import LabelOutcome
 from engine.report import LabelSummary
 from engine.report.label_summary import CONFIDENT
 from engine.report.wording import decimal, percent, visible

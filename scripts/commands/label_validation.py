@@ -9,9 +9,9 @@ from rich.console import Console
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
-from engine.jsonl_store import write_json_atomic
 from engine.report.wording import percent
 from engine.settings import RoleModel
+from engine.storage.jsonl import write_json_atomic
 from scripts.commands.kept_judge import only_principle, started_judge
 from scripts.commands.label_run import JudgeOptions
 from scripts.commands.terminal import (
@@ -20,8 +20,8 @@ from scripts.commands.terminal import (
     output_console,
     run_interruptibly,
 )
-from training.comparisons import Comparison, read_comparisons
-from training.judge_validation import (
+from training.data.comparisons import Comparison, read_comparisons
+from training.evaluation.judges.validation import (
     HELPFUL_HONEST_HARMLESS,
     JudgeFigures,
     Validation,

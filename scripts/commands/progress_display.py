@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from engine.run import Progress
+from engine.runs.run import Progress
 
 __all__ = ["duration", "shown_progress"]
 

@@ -1,4 +1,4 @@
-"""Agreement of reviewers with labels and with one another, in the terminal."""
+"""ReviewerAgreement of reviewers with labels and with one another, in the terminal."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,15 +7,15 @@ from rich.table import Table
 
 from engine.report.wording import percent
 from scripts.commands.terminal import output_console
-from training.evaluation.intervals import Estimate
-from training.review.agreement import Agreement, Compared
+from training.review.agreement import Compared, ReviewerAgreement
+from training.stats.intervals import Estimate
 
 __all__ = ["print_agreement"]
 
 _SECTIONS = {"pairs": "pairs", "escalated": "escalated answers"}
 
 
-def print_agreement(agreement: Agreement) -> None:
+def print_agreement(agreement: ReviewerAgreement) -> None:
     """A line for each queue, principle and two reviewers; in brackets 95 % intervals."""
     table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column("reviewers against", overflow="fold", min_width=24)

@@ -35,7 +35,7 @@ def revise(
 ) -> None:
     """Answer prompts, critique and revise the answers, and record every step."""
     from scripts.commands import revise_run as run
-    from scripts.commands.run_command import Columns, run_mode
+    from scripts.commands.run_command import PromptOptions, run_mode
 
     settings = run.loop_settings(
         rounds,
@@ -46,7 +46,9 @@ def revise(
         seed,
         keep_truncated=keep_truncated,
     )
-    columns = Columns(prompt_column, id_column, tags_column, limit)
-    cast = run.Cast(model, critic, reviser, judge, chat_template, max_tokens, temperature, top_p)
+    columns = PromptOptions(prompt_column, id_column, tags_column, limit)
+    cast = run.RoleOptions(
+        model, critic, reviser, judge, chat_template, max_tokens, temperature, top_p
+    )
     mode = run_mode(update=update, overwrite=overwrite)
     run.revise_into(out, constitution, prompts, columns, cast, settings, mode, window, plan=plan)

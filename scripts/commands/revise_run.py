@@ -9,26 +9,26 @@ from rich.table import Table
 
 from constitution.loader import load_constitution
 from constitution.schema import Constitution
-from engine.completion_cache import CompletionCache
 from engine.generators.base import Generator, Sampling
 from engine.generators.spec import open_generator
-from engine.plan import Plan, plan_run
-from engine.prompts import PromptSource
+from engine.prompts.sources import PromptSource
 from engine.report import summarize
-from engine.run import RevisionRun
-from engine.run_directory import Mode
+from engine.runs.directory import Mode
+from engine.runs.plan import Plan, plan_run
+from engine.runs.run import RevisionRun
+from engine.runs.throughput import expected_seconds
 from engine.settings import LoopSettings, RoleModel, Roles
-from engine.throughput import expected_seconds
+from engine.storage.completion_cache import CompletionCache
 from scripts.commands.progress_display import duration
-from scripts.commands.run_command import Columns, execute_run, for_stakeholder, profile_shares
+from scripts.commands.run_command import PromptOptions, execute_run, for_stakeholder, profile_shares
 from scripts.commands.summary_table import print_summary
 from scripts.commands.terminal import all_problems, error_console, output_console
 
-__all__ = ["Cast", "loop_settings", "revise_into"]
+__all__ = ["RoleOptions", "loop_settings", "revise_into"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class RoleOptions:
     """Which spec plays which role, and how they sample."""
 
     model: str
@@ -81,8 +81,8 @@ def revise_into(
     out: Path,
     constitution: str,
     prompts: str,
-    columns: Columns,
-    cast: Cast,
+    columns: PromptOptions,
+    cast: RoleOptions,
     settings: LoopSettings,
     mode: Mode,
     window: int | None,

@@ -8,18 +8,18 @@ from rich.console import Console
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
-from engine.prompts import PromptSource, open_prompts
-from engine.run import Run
-from engine.run_directory import Mode
-from engine.throughput import remember_throughput
+from engine.prompts.sources import PromptSource, open_prompts
+from engine.runs.directory import Mode
+from engine.runs.run import Run
+from engine.runs.throughput import remember_throughput
 from scripts.commands.progress_display import shown_progress
 from scripts.commands.terminal import EXIT_INTERRUPTED, run_interruptibly
 
-__all__ = ["Columns", "execute_run", "for_stakeholder", "profile_shares", "run_mode"]
+__all__ = ["PromptOptions", "execute_run", "for_stakeholder", "profile_shares", "run_mode"]
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class PromptOptions:
     """Which columns of the prompts file to read, and how many rows."""
 
     prompt: str | None

@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from training.stage import Stage
+    from training.recipe.stage import Stage
 
 __all__ = ["run_recipe"]
 
@@ -29,9 +29,9 @@ def run_recipe(
     from scripts.commands.progress_display import duration
     from scripts.commands.stage_process import run_stage
     from training.evaluation.results import read_results
-    from training.pipeline import run_stages
-    from training.recipe import load_recipe
-    from training.stages import stages_of
+    from training.recipe.pipeline import run_stages
+    from training.recipe.plan import stages_of
+    from training.recipe.schema import load_recipe
 
     loaded, file = load_recipe(recipe)
     out = out or Path("runs") / loaded.name
@@ -47,11 +47,11 @@ def run_recipe(
         ran.append(stage.name)
         console.print(f"{stage.name}: done in {duration(seconds)}")
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         console.print(line, style="bold", markup=False)
 
     try:
-        code = run_stages(loaded, stages, out, run_stage, tell, ended)
+        code = run_stages(loaded, stages, out, run_stage, report, ended)
     except KeyboardInterrupt:
         console.print("interrupted: the same command resumes")
         raise typer.Exit(130) from None
@@ -61,7 +61,7 @@ def run_recipe(
 
 
 def _print_plan(stages: "list[Stage]", out: Path, console: "Console") -> None:
-    from training.stage import decide
+    from training.recipe.stage import decide
 
     certain = True
     for stage in stages:

@@ -26,8 +26,8 @@ def split(
     held_out_limit: o.Limit = None,
 ) -> None:
     """Write train.jsonl and held_out.jsonl; a prompt in both files is only held out."""
-    from engine.prompts import PromptSource, open_prompts
-    from training.split_prompts import split_prompts
+    from engine.prompts.sources import PromptSource, open_prompts
+    from training.data.split_prompts import split_prompts
 
     source = open_prompts(
         prompts,

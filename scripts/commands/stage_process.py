@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from training.stage import Stage
+from training.recipe.stage import Stage
 
 __all__ = ["run_stage"]
 

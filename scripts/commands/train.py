@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from training.config import Config, TrainingConfig
-    from training.outcome import TrainingResult
+    from training.trainers.config import Config, TrainingConfig
+    from training.trainers.output import TrainingResult
 
 __all__ = ["app"]
 
@@ -50,10 +50,10 @@ def sft(
     overwrite: Replace = False,
 ) -> None:
     """Supervised fine-tuning on rows with `prompt` and `completion`."""
-    from training.config import SFTTrainingConfig
+    from training.trainers.config import SFTTrainingConfig
 
     loaded = _load(config, SFTTrainingConfig, set, out, resume, overwrite)
-    from training.sft import run
+    from training.trainers.sft import run
 
     _train(run, loaded, overwrite)
 
@@ -67,10 +67,10 @@ def dpo(
     overwrite: Replace = False,
 ) -> None:
     """Direct preference optimization on rows with `prompt`, `chosen` and `rejected`."""
-    from training.config import DPOTrainingConfig
+    from training.trainers.config import DPOTrainingConfig
 
     loaded = _load(config, DPOTrainingConfig, set, out, resume, overwrite)
-    from training.dpo import run
+    from training.trainers.dpo import run
 
     _train(run, loaded, overwrite)
 
@@ -84,10 +84,10 @@ def reward_model(
     overwrite: Replace = False,
 ) -> None:
     """A reward model on rows with `prompt`, `chosen` and `rejected`."""
-    from training.config import RewardModelConfig
+    from training.trainers.config import RewardModelConfig
 
     loaded = _load(config, RewardModelConfig, set, out, resume, overwrite)
-    from training.reward_model import run
+    from training.trainers.reward_model import run
 
     _train(run, loaded, overwrite)
 
@@ -101,10 +101,10 @@ def grpo(
     overwrite: Replace = False,
 ) -> None:
     """Sample, reward by the constitution's judge or a reward model, and learn, online."""
-    from training.grpo_config import GRPOTrainingConfig
+    from training.trainers.grpo_config import GRPOTrainingConfig
 
     loaded = _load(config, GRPOTrainingConfig, set, out, resume, overwrite)
-    from training.grpo import run
+    from training.trainers.grpo import run
 
     _train(run, loaded, overwrite)
 
@@ -119,7 +119,7 @@ def _load(
 ) -> "Config":
     """The settings. Raises InputError."""
     from constitution.problems import InputError, Problem
-    from training.config import load_config
+    from training.trainers.config import load_config
 
     if resume and overwrite:
         remedy = "an interrupted training is resumed anyway; --overwrite starts anew"
@@ -139,7 +139,7 @@ def _console() -> "Console":
     return error_console()
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     if _is_first():
         _console().print(line, soft_wrap=True)
 
@@ -150,9 +150,9 @@ def _train(run: "Callable[..., TrainingResult]", config: "TrainingConfig", overw
     from scripts.commands.training_table import print_training
 
     try:
-        result = run(config, overwrite=overwrite, tell=_tell)
+        result = run(config, overwrite=overwrite, report=_report)
     except KeyboardInterrupt:
-        _tell("interrupted: the same command goes on from the last checkpoint")
+        _report("interrupted: the same command goes on from the last checkpoint")
         raise typer.Exit(130) from None
     if _is_first():
         print_training(result, output_console())

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.report.wording import decimal, percent
-from training.outcome import TrainingResult
-from training.progress import duration
+from training.trainers.output import TrainingResult
+from training.trainers.progress import duration
 
 __all__ = ["print_training"]
 

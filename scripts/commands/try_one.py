@@ -32,11 +32,11 @@ def try_one(
     ] = False,
 ) -> None:
     """Show one prompt answered, criticised and revised, with the changed words marked."""
-    from scripts.commands.revise_run import Cast, loop_settings
+    from scripts.commands.revise_run import RoleOptions, loop_settings
     from scripts.commands.try_run import try_prompt
 
     settings = loop_settings(
         rounds, every_principle, stop_when_compliant, final_check, stakeholder, seed
     )
-    cast = Cast(model, critic, reviser, judge, chat_template, max_tokens, temperature, top_p)
+    cast = RoleOptions(model, critic, reviser, judge, chat_template, max_tokens, temperature, top_p)
     try_prompt(constitution, prompt, cast, settings, watch=watch)

@@ -5,11 +5,11 @@ from collections.abc import Coroutine
 from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem, Stopped
 from constitution.schema import Constitution
-from engine.critique_revise import ConversationFailed, critique_and_revise
-from engine.prompts import Prompt, prompts_from
+from engine.loop.critique_revise import ConversationFailed, critique_and_revise
+from engine.prompts.sources import Prompt, prompts_from
 from engine.settings import LoopSettings, Roles
 from scripts.commands.conversation_view import Watcher
-from scripts.commands.revise_run import Cast
+from scripts.commands.revise_run import RoleOptions
 from scripts.commands.run_command import for_stakeholder
 from scripts.commands.terminal import (
     all_problems,
@@ -23,7 +23,7 @@ __all__ = ["try_prompt"]
 
 
 def try_prompt(
-    constitution: str, text: str, cast: Cast, settings: LoopSettings, *, watch: bool = False
+    constitution: str, text: str, cast: RoleOptions, settings: LoopSettings, *, watch: bool = False
 ) -> None:
     """Run one conversation and print each step as it comes; with `watch` again after every save.
 

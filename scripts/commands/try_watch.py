@@ -15,13 +15,13 @@ from rich.text import Text
 from constitution.loader import constitution_files, load_constitution
 from constitution.problems import InputError
 from constitution.schema import Constitution
-from engine.cached_generator import CachedGenerator
-from engine.completion_cache import CompletionCache
-from engine.critique_revise import ConversationFailed, Step, critique_and_revise
-from engine.prompts import Prompt
+from engine.loop.critique_revise import ConversationFailed, Step, critique_and_revise
+from engine.prompts.sources import Prompt
 from engine.records import Record, Verdict
 from engine.report.wording import visible
 from engine.settings import LoopSettings, Roles
+from engine.storage.cached_generator import CachedGenerator
+from engine.storage.completion_cache import CompletionCache
 from scripts.commands.conversation_view import Watcher
 from scripts.commands.run_command import for_stakeholder
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from constitution.schema import Constitution, Principle
 from engine.generators.base import Capacity, Choice, Completion, GenerationError, Request, Score
 from engine.messages import Conversation, Message
-from engine.prompts import Prompt
+from engine.prompts.sources import Prompt
 
 Reply = str | Completion | GenerationError
 

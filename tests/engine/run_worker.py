@@ -5,12 +5,12 @@ import os
 import sys
 from pathlib import Path
 
-from engine.completion_cache import completion_key
 from engine.generators.scripted import Script, ScriptedGenerator
-from engine.label_run import LabelRun
-from engine.prompts import open_prompts
-from engine.run import RevisionRun
+from engine.prompts.sources import open_prompts
+from engine.runs.label_run import LabelRun
+from engine.runs.run import RevisionRun
 from engine.settings import LabelSettings, LoopSettings, RoleModel, roles
+from engine.storage.completion_cache import completion_key
 from tests.engine.builders import constitution
 
 

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from constitution import InputError, load_constitution, shipped_constitutions
 from constitution.json_schema import SCHEMA_FILE
 from constitution.selection import draw
-from engine.messages import Message
-from engine.rendering import (
+from engine.loop.rendering import (
     critique_request,
     preference_messages,
     revision_request,
     verdict_messages,
 )
+from engine.messages import Message
 from scripts.commands.constitution import app
 
 ROOT = Path(__file__).parents[2]

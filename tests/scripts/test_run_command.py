@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from scripts.commands.stage_process import run_stage
-from training.evaluation.intervals import Estimate
 from training.evaluation.results import AnswerCounts, ModelResult, Results, write_results
-from training.pipeline import run_stages
-from training.recipe import load_recipe
-from training.stages import stages_of
+from training.recipe.pipeline import run_stages
+from training.recipe.plan import stages_of
+from training.recipe.schema import load_recipe
+from training.stats.intervals import Estimate
 
 ROOT = Path(__file__).parents[2]
 WAITS = """

@@ -80,8 +80,8 @@ def test_a_locked_or_failing_database_is_one_line(solon, monkeypatch):
     def fail(*_, **__):
         raise sqlite3.OperationalError("something\nunforeseen")
 
-    monkeypatch.setattr("engine.run.CompletionCache", fail, raising=False)
-    monkeypatch.setattr("engine.run_directory.CompletionCache", fail, raising=False)
+    monkeypatch.setattr("engine.runs.run.CompletionCache", fail, raising=False)
+    monkeypatch.setattr("engine.runs.directory.CompletionCache", fail, raising=False)
     told_in_one_line(solon(*revise()), "something unforeseen")
 
 

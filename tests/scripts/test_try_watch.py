@@ -11,7 +11,7 @@ from rich.console import Console
 from constitution import load_constitution
 from engine.generators.base import Sampling
 from engine.generators.scripted import ScriptedGenerator
-from engine.prompts import prompts_from
+from engine.prompts.sources import prompts_from
 from engine.settings import LoopSettings, roles
 from scripts.commands.conversation_view import Watcher
 from scripts.commands.try_watch import Session

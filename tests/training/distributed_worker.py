@@ -39,15 +39,15 @@ def settings(folder: Path, name: str, model: str) -> dict:
 
 
 def train_sft(folder: Path) -> int:
-    from training.config import SFTTrainingConfig
-    from training.sft import run
+    from training.trainers.config import SFTTrainingConfig
+    from training.trainers.sft import run
 
     return run(SFTTrainingConfig.model_validate(settings(folder, "sft", "base"))).steps
 
 
 def train_dpo(folder: Path) -> int:
-    from training.config import DPOTrainingConfig
-    from training.dpo import run
+    from training.trainers.config import DPOTrainingConfig
+    from training.trainers.dpo import run
 
     lora = {"lora": {"r": 4}}
     return run(DPOTrainingConfig.model_validate(settings(folder, "dpo", "sft") | lora)).steps

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from training.config import DPOTrainingConfig, SFTTrainingConfig, load_config
+from training.trainers.config import DPOTrainingConfig, SFTTrainingConfig, load_config
 
 KINDS = {"sft": SFTTrainingConfig, "dpo": DPOTrainingConfig}
 
@@ -28,7 +28,7 @@ def kill_in_the_middle(task: str, file: str) -> None:
     config = load_config(Path(file), KINDS[task])
     child = os.fork()
     if child == 0:
-        importlib.import_module(f"training.{task}").run(config)
+        importlib.import_module(f"training.trainers.{task}").run(config)
         os._exit(0)
     checkpoints = Path(config.out) / "checkpoints"
     while not list(checkpoints.glob("checkpoint-*/trainer_state.json")):

@@ -10,17 +10,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from engine.cached_generator import CachedGenerator
-from engine.completion_cache import CompletionCache
 from engine.generators.base import Generator
-from training.evaluation.answering import Said, question_model, score_answers
-from training.evaluation.classifiers import Classifier
+from engine.storage.cached_generator import CachedGenerator
+from engine.storage.completion_cache import CompletionCache
 from training.evaluation.evaluation import HELD_OUT, Evaluation
 from training.evaluation.figures import Evidence, model_results, pairings
-from training.evaluation.findings import findings_of
-from training.evaluation.harness import run_harness
-from training.evaluation.intervals import mean_estimate
-from training.evaluation.judging import Verdicts, judge_models, judge_verdicts
+from training.evaluation.harness.harness import run_harness
+from training.evaluation.judges.classifiers import Classifier
+from training.evaluation.judges.judging import Verdicts, judge_models, judge_verdicts
+from training.evaluation.page.samples_of import samples_of
+from training.evaluation.questions.answering import ModelOutputs, question_model, score_answers
 from training.evaluation.results import (
     Finding,
     ModelResult,
@@ -28,12 +27,13 @@ from training.evaluation.results import (
     Results,
     write_results,
 )
-from training.evaluation.samples import samples_of
-from training.evaluation.signs import signs_of
+from training.evaluation.signs.findings import findings_of
+from training.evaluation.signs.signs import signs_of
+from training.stats.intervals import mean_estimate
 
-__all__ = ["Judging", "Progress", "evaluate_models"]
+__all__ = ["Judging", "OnProgress", "evaluate_models"]
 
-Progress = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and all of it."""
 Logprobs = dict[str, tuple[float, ...]]
 
@@ -55,7 +55,7 @@ async def evaluate_models(
     out: Path,
     *,
     known: Sequence[Finding] = (),
-    on_progress: Progress = lambda what, done, total: None,
+    on_progress: OnProgress = lambda what, done, total: None,
 ) -> Results:
     """Ask, judge, count, and write `out/results.json`. The first model is the base.
 
@@ -122,15 +122,15 @@ async def _questioned(
     evaluation: Evaluation,
     models: Mapping[str, Generator],
     engine: _OneEngine,
-    on_progress: Progress,
-) -> tuple[dict[str, Said], dict[str, Logprobs]]:
+    on_progress: OnProgress,
+) -> tuple[dict[str, ModelOutputs], dict[str, Logprobs]]:
     """What each model said, and how likely the base finds what the others answered.
 
     The base comes last, to score the others' answers while it is loaded, and because it is often
     the judge as well.
     """
     base, *others = models
-    said: dict[str, Said] = {}
+    said: dict[str, ModelOutputs] = {}
     for name in (*others, base):
         model = engine.of(models[name])
         said[name] = await question_model(evaluation, model, partial(on_progress, name))
@@ -143,10 +143,10 @@ async def _questioned(
 
 async def _second_verdicts(
     evaluation: Evaluation,
-    said: Mapping[str, Said],
+    said: Mapping[str, ModelOutputs],
     judging: Judging,
     engine: _OneEngine,
-    on_progress: Progress,
+    on_progress: OnProgress,
 ) -> Verdicts | None:
     """None where there is no other judge to agree with."""
     second = judging.training_judge

@@ -7,13 +7,13 @@ from hashlib import blake2b
 from constitution.schema import Constitution, Principle
 from constitution.selection import draw
 from engine.generators.base import Sampling
-from engine.label_records import Method
+from engine.judging.records import Method
 from engine.messages import Conversation
-from engine.prompts import Prompt
-from training.evaluation.attacks import ATTACKS
-from training.evaluation.harness import Harness
-from training.evaluation.prompt_sets import OpinionPair
-from training.evaluation.tasks import Task
+from engine.prompts.sources import Prompt
+from training.evaluation.harness.harness import Harness
+from training.evaluation.questions.attacks import ATTACKS
+from training.evaluation.questions.prompt_sets import OpinionPair
+from training.evaluation.questions.tasks import Task
 
 __all__ = ["BENIGN", "HARMFUL", "HELD_OUT", "Evaluation", "attack_set"]
 

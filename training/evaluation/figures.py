@@ -7,14 +7,13 @@ from itertools import combinations
 from statistics import fmean
 
 from constitution.schema import Constitution, Severity
+from engine.loop.answer import Answer
 from engine.records import Verdict
-from training.answers import Answer
-from training.evaluation.answering import Said
-from training.evaluation.bradley_terry import bradley_terry, rate_duels
 from training.evaluation.evaluation import BENIGN, HARMFUL, HELD_OUT, Evaluation, attack_set
-from training.evaluation.intervals import Estimate, paired_difference, paired_ratio, share_estimate
-from training.evaluation.judging import Judgements
-from training.evaluation.refusal import RefusalKind, detect_refusal
+from training.evaluation.judges.judging import Judgements
+from training.evaluation.judges.refusal import RefusalKind, detect_refusal
+from training.evaluation.questions.answering import ModelOutputs
+from training.evaluation.questions.tasks import alignment_tax
 from training.evaluation.results import (
     AnswerCounts,
     Attack,
@@ -22,7 +21,8 @@ from training.evaluation.results import (
     Pairing,
     RefusalRate,
 )
-from training.evaluation.tasks import alignment_tax
+from training.stats.bradley_terry import bradley_terry, rate_duels
+from training.stats.intervals import Estimate, paired_difference, paired_ratio, share_estimate
 
 __all__ = ["SEVERITY_WEIGHTS", "Evidence", "model_results", "pairings", "shares_broken"]
 
@@ -40,7 +40,7 @@ class Evidence:
     """Everything that was said and judged; the first model is the base."""
 
     evaluation: Evaluation
-    said: Mapping[str, Said]
+    said: Mapping[str, ModelOutputs]
     judged: Judgements
 
     @property
@@ -224,7 +224,7 @@ def _attack(evidence: Evidence, name: str, attack: str) -> Attack:
     )
 
 
-def _perplexity(said: Said) -> Estimate | None:
+def _perplexity(said: ModelOutputs) -> Estimate | None:
     """exp of the mean negative log-likelihood of a token, over all tokens of the good answers."""
     scored = {str(number): tokens for number, tokens in said.helpful.items() if tokens}
     ratio = paired_ratio(

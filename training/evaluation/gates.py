@@ -18,11 +18,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from constitution.problems import InputError, Problem
+from constitution.typed_yaml import checked, read_yaml_file
 from constitution.validation import closest, nearest
 from constitution.yaml_source import YamlSource, shown
-from training.checked_yaml import checked, read_yaml_file
-from training.evaluation.intervals import Estimate
 from training.evaluation.results import Gate, ModelResult, Results
+from training.stats.intervals import Estimate
 
 __all__ = ["METRICS", "NAMED_METRICS", "Bound", "check_gates", "read_gates"]
 

@@ -8,10 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Severity
-from engine.jsonl_store import write_json_atomic
-from training.evaluation.bradley_terry import WinRate
-from training.evaluation.intervals import Estimate
-from training.evaluation.reward_hacking import Sign
+from engine.storage.jsonl import write_json_atomic
+from training.evaluation.signs.reward_hacking import Sign
+from training.stats.bradley_terry import WinRate
+from training.stats.intervals import Estimate
 
 __all__ = [
     "RESULTS",

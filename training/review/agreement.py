@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from training.evaluation.agreement import kappa_estimate
-from training.evaluation.intervals import Estimate, share_estimate
 from training.review.items import Queue
 from training.review.review import Review
+from training.stats.agreement import kappa_estimate
+from training.stats.intervals import Estimate, share_estimate
 
-__all__ = ["Agreement", "Compared", "Raters", "agreement"]
+__all__ = ["Compared", "Raters", "ReviewerAgreement", "agreement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Raters:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class ReviewerAgreement:
     """With the training data's labels by queue, with the judge's by principle (of pairs and of
     escalated replies), and of every two reviewers that share an item."""
 
@@ -51,7 +51,7 @@ class Agreement:
     raters: tuple[Raters, ...]
 
 
-def agreement(reviews: Sequence[Review]) -> Agreement:
+def agreement(reviews: Sequence[Review]) -> ReviewerAgreement:
     """Every figure, with 95 % intervals: Wilson's over records for shares, the bootstrap's over
     items for kappa."""
     pairs = [review for review in reviews if review.item.queue == "pairs"]
@@ -61,7 +61,7 @@ def agreement(reviews: Sequence[Review]) -> Agreement:
         queues["pairs"] = _with_labels(pairs, [review.item.label for review in pairs])
     if escalated:
         queues["escalated"] = _with_labels(escalated, [review.item.label for review in escalated])
-    return Agreement(
+    return ReviewerAgreement(
         reviewers=len({vote.reviewer for review in reviews for vote in review.votes}),
         queues=queues,
         principles=_by_principle(pairs),

@@ -10,10 +10,10 @@ import jsonlines
 
 from constitution.problems import InputError, Problem
 from engine.report.run_files import read_principle_texts
+from training.data.whole_directory import check_place, written_whole
 from training.review import argilla, label_studio
 from training.review.items import Queue, ReviewItem, review_items
 from training.review.shown import shown_item
-from training.whole_directory import check_place, written_whole
 
 __all__ = ["ReviewExport", "Tool", "export_review"]
 

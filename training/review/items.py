@@ -13,7 +13,7 @@ from typing import Literal
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Severity
-from engine.label_records import LabelledPair, LabelRecord
+from engine.judging.records import LabelledPair, LabelRecord
 from engine.messages import Conversation
 from engine.records import Outcome, Record
 from engine.report.run_files import (
@@ -23,8 +23,8 @@ from engine.report.run_files import (
     read_records,
     run_kind,
 )
-from training.datasets import Row, preference_row
-from training.preferences import label_preference_rows
+from training.data.datasets import Row, preference_row
+from training.data.preferences import label_preference_rows
 
 __all__ = [
     "VERDICTS",

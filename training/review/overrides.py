@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from constitution.problems import InputError, Problem
-from engine.jsonl_store import numbered_jsonl
 from engine.records import Record
-from training.datasets import Row, preference_row
+from engine.storage.jsonl import numbered_jsonl
+from training.data.datasets import Row, preference_row
 from training.review.items import (
     ReviewItem,
     critical_principles,

@@ -9,16 +9,16 @@ from pathlib import Path
 import jsonlines
 
 from constitution.problems import InputError, Problem
-from engine.jsonl_store import write_json_atomic
 from engine.report.run_files import read_manifest, run_kind
-from training.review.agreement import Agreement, agreement
+from engine.storage.jsonl import write_json_atomic
+from training.data.whole_directory import check_place, written_whole
+from training.review.agreement import ReviewerAgreement, agreement
 from training.review.argilla import RECORDS, is_argilla, read_argilla
 from training.review.items import VERDICTS, Queue, ReviewItem, review_items
 from training.review.label_studio import is_label_studio, read_label_studio
 from training.review.overrides import REVIEWS
 from training.review.review import Review
 from training.review.votes import Vote
-from training.whole_directory import check_place, written_whole
 
 __all__ = ["ImportedReviews", "import_reviews", "read_votes"]
 
@@ -32,7 +32,7 @@ class ImportedReviews:
 
     path: Path
     reviews: tuple[Review, ...]
-    agreement: Agreement
+    agreement: ReviewerAgreement
     unused: Mapping[str, int]
 
 

@@ -3,8 +3,6 @@
 from random import Random
 
 from constitution.schema import Severity
-from training.evaluation.bradley_terry import WinRate
-from training.evaluation.intervals import Estimate, wilson_interval
 from training.evaluation.results import (
     AnswerCounts,
     Attack,
@@ -19,7 +17,9 @@ from training.evaluation.results import (
     SampleAnswer,
     SampleVerdict,
 )
-from training.evaluation.reward_hacking import Sign
+from training.evaluation.signs.reward_hacking import Sign
+from training.stats.bradley_terry import WinRate
+from training.stats.intervals import Estimate, wilson_interval
 
 __all__ = ["MODELS", "NASTY", "PRINCIPLES", "rich_results", "samples"]
 

@@ -13,18 +13,18 @@ from engine.generators.base import (
     Score,
 )
 from engine.messages import Message
-from engine.prompts import Prompt, open_prompts
+from engine.prompts.sources import Prompt, open_prompts
 from tests.engine.builders import Replies, constitution
 from training.evaluation.evaluate import Judging, evaluate_models
 from training.evaluation.evaluation import Evaluation
-from training.evaluation.prompt_sets import (
+from training.evaluation.questions.prompt_sets import (
     BENIGN_LOOKALIKES,
     HARMFUL,
     SHIPPED_TASKS,
     read_opinion_pairs,
 )
+from training.evaluation.questions.tasks import read_task
 from training.evaluation.results import read_results, write_results
-from training.evaluation.tasks import read_task
 
 RULES = constitution("one", "two", "three")
 PROMPTS = tuple(Prompt(f"p{n}", n, (Message("user", f"Question {n}?"),)) for n in range(40))

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.evaluation.rich_results import MODELS, NASTY, PRINCIPLES, rich_results, share
-from training.evaluation.intervals import Estimate
 from training.evaluation.page import evaluation_page
 from training.evaluation.page.charts import HEIGHT, WIDTH, capability_mean, full_scale, safety_plane
 from training.evaluation.page.samples import samples_shown
@@ -24,7 +23,8 @@ from training.evaluation.results import (
     SampleAnswer,
     SampleVerdict,
 )
-from training.evaluation.reward_hacking import Sign
+from training.evaluation.signs.reward_hacking import Sign
+from training.stats.intervals import Estimate
 
 SHARES = st.floats(0, 1)
 MINUS = "\N{MINUS SIGN}"

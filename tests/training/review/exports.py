@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.label_records import (
+from engine.judging.records import (
     LabelledPair,
     LabelOutcome,
     LabelRecord,

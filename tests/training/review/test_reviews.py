@@ -16,7 +16,7 @@ from tests.training.review.exports import (
     nobody,
     write_label_run,
 )
-from training.export import ExportFormat, ExportOptions, export_run
+from training.data.export import ExportFormat, ExportOptions, export_run
 from training.review.export import export_review
 from training.review.reviews import import_reviews
 

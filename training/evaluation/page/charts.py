@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.evaluation.intervals import Estimate
 from training.evaluation.results import ModelResult
+from training.stats.intervals import Estimate
 
 __all__ = ["Plane", "Point", "Tick", "capability_mean", "full_scale", "safety_plane"]
 

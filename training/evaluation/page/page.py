@@ -9,7 +9,6 @@ from typing import Any
 from jinja2 import Environment
 
 from engine.report.assets import PARTS, asset, page_environment
-from training.evaluation.intervals import Estimate
 from training.evaluation.page.charts import capability_mean, full_scale, safety_plane
 from training.evaluation.page.samples import OUTCOMES, SampleShown, samples_shown
 from training.evaluation.page.tables import (
@@ -24,6 +23,7 @@ from training.evaluation.page.tables import (
 )
 from training.evaluation.page.wording import SETS, SMALL, Figure, figure, number
 from training.evaluation.results import PrincipleShown, Results
+from training.stats.intervals import Estimate
 
 __all__ = ["evaluation_page"]
 

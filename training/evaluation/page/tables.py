@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from training.evaluation.intervals import Estimate, wilson_interval
 from training.evaluation.page.charts import capability_mean
 from training.evaluation.page.wording import Figure, SignText, Unit, figure, number, sign_text
 from training.evaluation.results import Attack, ModelResult, Pairing, RefusalRate, Results
-from training.evaluation.reward_hacking import Sign
+from training.evaluation.signs.reward_hacking import Sign
+from training.stats.intervals import Estimate, wilson_interval
 
 __all__ = [
     "Group",
-    "Row",
     "SignRow",
+    "TableRow",
     "Win",
     "attack_rows",
     "category_rows",
@@ -29,7 +29,7 @@ _Read = Callable[[ModelResult], Estimate | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One measure of every checkpoint; a cell is None where it was not measured."""
 
     label: str
@@ -44,7 +44,7 @@ class Group:
     """Rows of one kind."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def checkpoint_groups(results: Results) -> list[Group]:
     groups = {
         "Constitution": _constitution(models),
         f"Preference over {base}": [
-            Row(
+            TableRow(
                 f"Win rate over {base}", beaten, "higher is better; ties count half", relative=True
             ),
             _change(models, "Strength", lambda m: m.strength, "Bradley–Terry, log", Unit.SIGNED),
@@ -107,28 +107,28 @@ def named_rows(
     models: Sequence[ModelResult],
     read: Callable[[ModelResult], dict[str, Estimate]],
     hint: str = "",
-) -> list[Row]:
+) -> list[TableRow]:
     """A row for each name that any checkpoint has a figure of."""
     found = [read(model) for model in models]
     return [
-        Row(name, tuple(figure(of_model.get(name)) for of_model in found), hint)
+        TableRow(name, tuple(figure(of_model.get(name)) for of_model in found), hint)
         for name in _names(found)
     ]
 
 
-def category_rows(models: Sequence[ModelResult], kind: str) -> list[Row]:
+def category_rows(models: Sequence[ModelResult], kind: str) -> list[TableRow]:
     """Refusals by rules in each category of the `harmful` or `benign` prompts."""
     return named_rows(models, lambda m: (_of(m, kind) or RefusalRate(None)).categories)
 
 
-def attack_rows(models: Sequence[ModelResult]) -> list[tuple[Row, Row]]:
+def attack_rows(models: Sequence[ModelResult]) -> list[tuple[TableRow, TableRow]]:
     """For each attack the share complied with, by rules and by the judge."""
     rows = []
     for name in _names(model.attacks for model in models):
         found = [model.attacks.get(name) or Attack(None) for model in models]
         rules = tuple(figure(attack.rules) for attack in found)
         judged = tuple(figure(attack.judge) for attack in found)
-        rows.append((Row(name, rules), Row(name, judged)))
+        rows.append((TableRow(name, rules), TableRow(name, judged)))
     return rows
 
 
@@ -173,10 +173,10 @@ def _hit_share(hits: object, attempts: object) -> Figure | None:
     return figure(Estimate(hits / attempts, low, high, attempts))
 
 
-def _constitution(models: Sequence[ModelResult]) -> list[Row]:
+def _constitution(models: Sequence[ModelResult]) -> list[TableRow]:
     lower = "lower is better"
     profiles = [
-        Row(f"Violations for {row.label}", row.cells, row.hint)
+        TableRow(f"Violations for {row.label}", row.cells, row.hint)
         for row in named_rows(models, lambda m: m.stakeholders, "as this stakeholder weighs them")
     ]
     return [
@@ -187,15 +187,17 @@ def _constitution(models: Sequence[ModelResult]) -> list[Row]:
     ]
 
 
-def _answers(models: Sequence[ModelResult]) -> list[Row]:
+def _answers(models: Sequence[ModelResult]) -> list[TableRow]:
     counts = [model.answers for model in models]
     return [
-        Row("Prompts", tuple(f"{c.prompts:,}" for c in counts)),
-        Row("Failed", tuple(f"{c.failed:,}" for c in counts), "no answer came"),
-        Row("Empty", tuple(f"{c.empty:,}" for c in counts)),
-        Row("Cut off", tuple(f"{c.truncated:,}" for c in counts), "ran into the token limit"),
-        Row("Verdicts undecided", tuple(f"{c.undecided:,}" for c in counts), "count neither way"),
-        Row(
+        TableRow("Prompts", tuple(f"{c.prompts:,}" for c in counts)),
+        TableRow("Failed", tuple(f"{c.failed:,}" for c in counts), "no answer came"),
+        TableRow("Empty", tuple(f"{c.empty:,}" for c in counts)),
+        TableRow("Cut off", tuple(f"{c.truncated:,}" for c in counts), "ran into the token limit"),
+        TableRow(
+            "Verdicts undecided", tuple(f"{c.undecided:,}" for c in counts), "count neither way"
+        ),
+        TableRow(
             "Mean tokens",
             tuple(None if c.mean_tokens is None else number(c.mean_tokens) for c in counts),
         ),
@@ -204,13 +206,13 @@ def _answers(models: Sequence[ModelResult]) -> list[Row]:
 
 def _row(
     models: Sequence[ModelResult], label: str, read: _Read, unit: str = Unit.SHARE, hint: str = ""
-) -> Row:
-    return Row(label, tuple(figure(read(model), unit) for model in models), hint)
+) -> TableRow:
+    return TableRow(label, tuple(figure(read(model), unit) for model in models), hint)
 
 
 def _change(
     models: Sequence[ModelResult], label: str, read: _Read, hint: str, unit: str = Unit.CHANGE
-) -> Row:
+) -> TableRow:
     return replace(_row(models, label, read, unit, hint), relative=True)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.report.wording import percent
-from training.evaluation.intervals import Estimate
+from training.stats.intervals import Estimate
 
 __all__ = ["SETS", "SIGNS", "SMALL", "Figure", "SignText", "Unit", "figure", "number", "sign_text"]
 

@@ -1,0 +1,301 @@
+"""Rows of every kind of prompt file, streamed; a row that cannot be read says why."""
+
+import csv
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jsonlines
+
+from constitution.problems import InputError, Problem
+
+__all__ = ["FileRow", "PromptFile", "in_memory", "open_prompt_file"]
+
+FORMATS = ".jsonl, .ndjson, .json, .csv, .tsv, .parquet, a folder saved by datasets, or hf:NAME"
+_BATCH = 256
+_REMEDY_UTF8 = "save the file as UTF-8"
+csv.field_size_limit(2**31 - 1)  # by default a cell of 128 KiB is an error
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One row: its columns, or what makes it unreadable. `number` is the line, or counts from 1."""
+
+    number: int
+    value: Mapping[str, Any] | None
+    what: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFile:
+    """A file that can be read from the start as often as needed."""
+
+    name: str
+    read: Callable[[], Iterator[FileRow]]
+    columns: tuple[str, ...] | None = None
+    """Known where every row has the same."""
+    unit: str = "row "
+
+    def where(self, row: FileRow) -> str:
+        """`file:LINE`, or `file:row N` where rows are not lines."""
+        return f"{self.name}:{self.unit}{row.number}"
+
+
+def open_prompt_file(source: str | Path) -> PromptFile:
+    """The rows of a file, a saved data set or `hf:NAME[:split]`. Raises InputError."""
+    name = str(source)
+    if name.startswith("hf:"):
+        return _hub(name)
+    path = Path(source)
+    if not path.exists():
+        _refuse_missing(path)
+    if path.is_dir():
+        return _saved_dataset(path)
+    match path.suffix.lower():
+        case ".jsonl" | ".ndjson":
+            return PromptFile(name, partial(_jsonl_rows, path), unit="")
+        case ".json":
+            return PromptFile(name, partial(_json_rows, path))
+        case ".csv":
+            return _csv(path, ",")
+        case ".tsv":
+            return _csv(path, "\t")
+        case ".parquet":
+            return _parquet(path)
+    raise InputError(Problem(name, "is no kind of prompt file known here", f"give {FORMATS}"))
+
+
+def in_memory(items: Iterable[Any], name: str = "prompts") -> PromptFile:
+    """Rows from objects, or from texts that are prompts; re-read only if `items` can be."""
+    return PromptFile(name, lambda: map(_row, count(1), items))
+
+
+def _row(number: int, item: Any) -> FileRow:
+    match item:
+        case str():
+            return FileRow(number, {"prompt": item})
+        case Mapping():
+            return FileRow(number, item)
+    return FileRow(number, None, f"is {type(item).__name__}, not an object or a text")
+
+
+def _refuse_missing(path: Path) -> NoReturn:
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(Problem(str(path), "does not exist", f"there is no folder {folder}"))
+    near = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=1)
+    remedy = f"did you mean {folder / near[0]}?" if near else f"{folder} holds nothing of that name"
+    raise InputError(Problem(str(path), "does not exist", remedy))
+
+
+class _Lines:
+    """The lines of a file, remembering the number of the last one given."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self.number = 0
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        for self.number, line in enumerate(self._lines, 1):  # noqa: B020 (the counter is the point)
+            yield line.rstrip(b"\r\n")  # an error at its end is in this line, not the next
+
+
+def _jsonl_rows(path: Path) -> Iterator[FileRow]:
+    with path.open("rb") as file:
+        lines = _Lines(file)
+        reader = jsonlines.Reader(lines, loads=_strict_loads)
+        while True:
+            try:
+                value = reader.read(type=dict, skip_empty=True)
+            except EOFError:
+                return
+            except jsonlines.InvalidLineError as error:
+                yield _broken_line(error)
+            else:
+                yield FileRow(lines.number, value)
+
+
+def _broken_line(error: jsonlines.InvalidLineError) -> FileRow:
+    match error.__cause__:
+        case UnicodeDecodeError() as cause:
+            return FileRow(
+                error.lineno, None, f"is not UTF-8 (byte {cause.start + 1})", _REMEDY_UTF8
+            )
+        case json.JSONDecodeError() as cause:
+            return FileRow(error.lineno, None, f"is not JSON: {cause.msg} (column {cause.colno})")
+        case ValueError() as cause:
+            return FileRow(error.lineno, None, f"is not JSON: {cause}")
+    return FileRow(error.lineno, None, "is not a JSON object", 'write {"prompt": ...}')
+
+
+def _strict_loads(text: str | bytes) -> Any:
+    """JSON without the liberties Python takes: no NaN, and no key twice, one of which is lost."""
+    try:
+        return _STRICT.decode(text if isinstance(text, str) else text.decode())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _json_rows(path: Path) -> Iterator[FileRow]:
+    """A whole .json file is held in memory; JSON lines are not."""
+    try:
+        value = _strict_loads(path.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(str(path), "is not UTF-8", _REMEDY_UTF8)) from error
+    except json.JSONDecodeError as error:
+        where = f"{path}:{error.lineno}:{error.colno}"
+        remedy = "one object on each line is JSON lines: name the file .jsonl"
+        remedy = remedy if error.msg == "Extra data" else ""
+        raise InputError(Problem(where, f"is not JSON: {error.msg}", remedy)) from error
+    except ValueError as error:
+        raise InputError(Problem(str(path), f"is not JSON: {error}")) from error
+    if not isinstance(value, list):
+        what = "is not a list of objects" + (", it is one object" if type(value) is dict else "")
+        raise InputError(Problem(str(path), what, 'write [{"prompt": ...}, ...]'))
+    yield from map(_row, count(1), value)
+
+
+def _csv(path: Path, delimiter: str) -> PromptFile:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        try:
+            header = next(csv.reader(file, delimiter=delimiter), [])
+        except csv.Error as error:
+            raise InputError(Problem(f"{path}:1", f"is no CSV header: {error}")) from error
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        what = f"has the column {twice[0]!r} more than once"
+        raise InputError(Problem(f"{path}:1", what, "rename or drop one"))
+    rows = partial(_csv_rows, path, delimiter)
+    return PromptFile(str(path), rows, columns=tuple(header))
+
+
+def _csv_rows(path: Path, delimiter: str) -> Iterator[FileRow]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        cells = filter(None, csv.reader(file, delimiter=delimiter, strict=True))
+        header = next(cells, [])
+        number = 0
+        try:
+            for number, row in enumerate(cells, 1):
+                yield _csv_row(number, header, row)
+        except csv.Error as error:
+            what = f"cannot be read, nor the rows after it: {error}"
+            yield FileRow(number + 1, None, what, "look for a quote that is not closed")
+
+
+def _csv_row(number: int, header: list[str], cells: list[str]) -> FileRow:
+    if len(cells) != len(header):
+        what = f"has {len(cells)} cells where the header has {len(header)}"
+        return FileRow(number, None, what, "put quotes around cells that hold the separator")
+    try:
+        "".join(cells).encode()
+    except UnicodeEncodeError:
+        return FileRow(number, None, "is not UTF-8", _REMEDY_UTF8)
+    return FileRow(number, dict(zip(header, cells, strict=True)))
+
+
+def _parquet(path: Path) -> PromptFile:
+    try:
+        from pyarrow import ArrowInvalid, parquet
+    except ImportError as error:
+        _refuse_without_extra(str(path), "pyarrow", error)
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = tuple(file.schema_arrow.names)
+    except ArrowInvalid as error:
+        raise InputError(Problem(str(path), f"is no Parquet file ({error})")) from error
+
+    def batches() -> Iterator[Any]:
+        with parquet.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=_BATCH)
+
+    return PromptFile(str(path), lambda: _arrow_rows(str(path), batches()), columns)
+
+
+def _arrow_rows(name: str, batches: Iterator[Any]) -> Iterator[FileRow]:
+    number = 0
+    try:
+        for batch in batches:
+            for row in batch.to_pylist():
+                number += 1
+                yield FileRow(number, {column: _plain(value) for column, value in row.items()})
+    except (ValueError, OSError) as error:  # what Arrow raises is one of these
+        what = f"the rows from {number + 1} on cannot be read ({error})"
+        raise InputError(Problem(name, what, "write the file again")) from error
+
+
+def _plain(value: Any) -> Any:
+    """Dates and decimals as text, NaN (as pandas writes what is missing) as null: records are JSON."""
+    match value:
+        case datetime() | date() | time():
+            return value.isoformat()
+        case Decimal() | timedelta():
+            return str(value)
+        case float() if math.isnan(value):
+            return None
+    return value
+
+
+def _saved_dataset(path: Path) -> PromptFile:
+    if (path / "dataset_dict.json").exists():
+        splits = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+        remedy = "give " + " or ".join(str(path / split) for split in splits)
+        raise InputError(Problem(str(path), "holds several splits", remedy))
+    if not (path / "state.json").exists():
+        what = "is a folder, and not one that datasets' save_to_disk wrote"
+        raise InputError(Problem(str(path), what, f"give {FORMATS}"))
+    try:
+        from datasets import load_from_disk
+    except ImportError as error:
+        _refuse_without_extra(str(path), "datasets", error)
+    return _dataset(str(path), load_from_disk(str(path)))
+
+
+def _hub(source: str) -> PromptFile:
+    _, name, split = [*source.split(":", 2), "train"][:3]
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        _refuse_without_extra(source, "datasets", error)
+    try:
+        dataset = load_dataset(name, split=split)
+    except (ValueError, OSError) as error:  # no such data set, configuration or split; no network
+        what = f"cannot be loaded: {error}"
+        raise InputError(Problem(source, what, "check the name, and the split after it")) from error
+    return _dataset(source, dataset)
+
+
+def _dataset(name: str, dataset: Any) -> PromptFile:
+    def batches() -> Iterator[Any]:
+        return iter(dataset.with_format("arrow").iter(batch_size=_BATCH))
+
+    return PromptFile(name, lambda: _arrow_rows(name, batches()), tuple(dataset.column_names))
+
+
+def _refuse_without_extra(source: str, package: str, error: ImportError) -> NoReturn:
+    remedy = "pip install 'solon[data]'"
+    raise InputError(Problem(source, f"needs {package}, which is missing", remedy)) from error

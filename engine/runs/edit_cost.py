@@ -1,0 +1,156 @@
+"""What an edited constitution would cost on a run that exists, before anything is generated.
+
+The run's own prompts, models, sampling, settings and completion cache are taken from its directory,
+so what is counted is what `solon revise --update` would then ask.
+"""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+from constitution.problems import InputError, Problem
+from constitution.schema import Constitution
+from engine.generators.base import Generator, Sampling
+from engine.prompts.rows import Columns
+from engine.prompts.sources import PromptSource, open_prompts
+from engine.runs.plan import Plan, plan_run
+from engine.runs.takeover import read_own_manifest
+from engine.settings import LoopSettings, RoleModel, Roles
+from engine.storage.completion_cache import CompletionCache
+from engine.storage.jsonl import read_jsonl
+
+__all__ = ["EditCost", "edit_cost"]
+
+_SAMPLED = 500
+"""Records from which the length of completions is learnt."""
+_CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class EditCost:
+    """What is generated when a run goes on with another constitution."""
+
+    plan: Plan
+    made_with: str
+    """Hash of the constitution that the run's records were made with."""
+    fingerprint: str
+    """Of the model that answers."""
+
+
+def edit_cost(
+    run: Path,
+    constitution: Constitution,
+    *,
+    prompts: str | Path | None = None,
+    columns: Columns | None = None,
+) -> EditCost:
+    """Plan the run in `run` anew, with `constitution` in place of its own.
+
+    `prompts` are needed only if the run's file has moved, `columns` if the file that it moved to
+    names them otherwise.
+    Raises InputError when `run` is no revision run, or those are not the run's prompts.
+    """
+    identity = _identity(run)
+    settings = LoopSettings(**identity["settings"])
+    _check_profiles(settings, constitution)
+    source = _the_runs(identity["prompts"], prompts, columns)
+    path = run / "completions.sqlite"
+    with CompletionCache(path) if path.exists() else nullcontext() as cache:
+        plan = plan_run(
+            source,
+            source.count,
+            constitution,
+            _roles(identity["models"]),
+            settings,
+            cache=cache,
+            lengths=_lengths(run),
+        )
+    fingerprint = identity["models"]["policy"]["fingerprint"]
+    return EditCost(plan, identity["constitution"]["hash"], fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A model that is known and not opened: all that a plan asks of it."""
+
+    spec: str
+    fingerprint: str
+
+
+def _identity(run: Path) -> Mapping[str, Any]:
+    manifest = read_own_manifest(run)
+    if manifest is None:
+        what = "is not a run: it has no manifest.json"
+        raise InputError(Problem(str(run), what, "name a directory that a run was written to"))
+    identity: Mapping[str, Any] = manifest["identity"]
+    kind = identity.get("kind", "revise")
+    if kind != "revise":
+        what = f"is a run that does not revise ({kind})"
+        raise InputError(Problem(str(run), what, "name a directory of `solon revise`"))
+    return identity
+
+
+def _roles(models: Mapping[str, Mapping[str, Any]]) -> Roles:
+    return Roles(**{
+        role: RoleModel(
+            cast(Generator, _Named(model["spec"], model["fingerprint"])),
+            Sampling(**model["sampling"]),
+        )
+        for role, model in models.items()
+    })
+
+
+def _check_profiles(settings: LoopSettings, constitution: Constitution) -> None:
+    drawn = settings.stakeholder
+    names = [drawn] if isinstance(drawn, str) else list(drawn or ())
+    for name in names:
+        if name not in constitution.stakeholders:
+            what = f"the run draws for stakeholder {name!r}, which {constitution.name} has not"
+            remedy = f"it has: {', '.join(constitution.stakeholders) or 'none'}"
+            raise InputError(Problem("--run", what, remedy))
+
+
+def _the_runs(
+    made_from: Mapping[str, Any], moved_to: str | Path | None, columns: Columns | None
+) -> PromptSource:
+    """The prompts that the run was made from, checked by their hash."""
+    remedy = "name the run's prompts with --prompts"
+    path = str(moved_to or made_from["path"])
+    columns = columns or Columns(**made_from.get("columns", {}))
+    try:
+        prompts = open_prompts(
+            path,
+            prompt_column=columns.prompt,
+            id_column=columns.id,
+            tags_column=columns.tags,
+            limit=made_from["count"],
+        )
+    except InputError as error:
+        if moved_to is not None:
+            raise
+        what = f"the run's prompts cannot be read from here ({error.problems[0].what})"
+        raise InputError(Problem(path, what, remedy)) from error
+    if prompts.hash != made_from["hash"]:
+        what = "these are not the prompts that the run was made from: their content differs"
+        raise InputError(Problem(path, what, remedy))
+    return prompts
+
+
+def _lengths(run: Path) -> dict[str, int]:
+    """Mean tokens of a completion by role, where the run's first records show any."""
+    said: dict[str, list[int]] = {}
+    path = run / "records.jsonl"
+    for row in islice(read_jsonl(path) if path.exists() else (), _SAMPLED):
+        texts = [("policy", row.get("answer"))]
+        for one in row.get("rounds", ()):
+            texts += [("critic", one.get("critique")), ("reviser", one.get("revision"))]
+        for role, text in texts:
+            if text:
+                said.setdefault(role, []).append(len(text))
+    return {
+        role: max(1, round(sum(sizes) / len(sizes) / _CHARACTERS_PER_TOKEN))
+        for role, sizes in said.items()
+    }

@@ -1,0 +1,173 @@
+"""What a run will ask and cost, before anything is spent.
+
+The real loop is run over generators that answer from the completion cache and otherwise only count
+what they are asked, so draws, rounds, checks and cache hits are exact; the length of what is not
+yet generated is estimated. With `stop_when_compliant` the plan is an upper bound: it assumes that
+no answer complies.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from constitution.schema import Constitution
+from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
+from engine.loop.critique_revise import critique_and_revise
+from engine.messages import Conversation
+from engine.prompts.sources import Prompt
+from engine.settings import LoopSettings, Roles
+from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
+
+__all__ = ["Plan", "plan_run"]
+
+_CHARACTERS_PER_TOKEN = 4
+_FILL = 0.6
+"""Share of `max_tokens` that a completion is taken to use, where nothing is known."""
+_NEVER_OVERLONG = 2000
+"""Characters that a revision may have however short the answer was (`engine.loop.hygiene`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Calls and tokens to expect; `sampled` of `conversations` were walked through and scaled."""
+
+    conversations: int
+    sampled: int
+    conversations_to_generate: int
+    calls: Mapping[str, int]
+    """Role to calls to generate."""
+    cached_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    principles: Mapping[str, int]
+    """Principle to conversations that draw it."""
+
+
+class _Counting:
+    """Stands in for one role's generator: the cache's answer, or a placeholder that is counted."""
+
+    capacity = Capacity()
+
+    def __init__(
+        self,
+        role: str,
+        generator: Generator,
+        cache: CompletionCache | None,
+        asked: set[bytes],
+        length: int | None,
+    ) -> None:
+        self.role = role
+        self.spec = generator.spec
+        self.fingerprint = generator.fingerprint
+        self.cache = cache
+        self.asked = asked
+        """Keys counted already, by any role: the cache would have them by then."""
+        self.length = length
+        """Tokens that a completion is taken to have, if known."""
+        self.calls = self.cached = self.prompt_tokens = self.completion_tokens = 0
+
+    async def start(self) -> None:
+        """Nothing is started by planning."""
+
+    async def close(self) -> None:
+        """Nothing was started by planning."""
+
+    async def generate(self, request: Request) -> Completion:
+        """The cached completion, or a placeholder of the expected length."""
+        key = completion_key(self.fingerprint, request)
+        cached = self.cache.get_completion(key) if self.cache else None
+        if cached is not None:
+            self.cached += 1
+            return cached
+        longest = request.sampling.max_tokens
+        tokens = max(1, int(longest * _FILL) if self.length is None else min(self.length, longest))
+        self._count(key, request.messages, tokens)
+        return Completion(self._placeholder(request.seed, tokens), "stop")
+
+    async def choose(
+        self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
+    ) -> Choice:
+        """The cached choice, or the first one: as if every answer broke its principle."""
+        key = choice_key(self.fingerprint, messages, choices)
+        cached = self.cache.get_choice(key) if self.cache else None
+        if cached is not None:
+            self.cached += 1
+            return cached
+        self._count(key, messages, 1)
+        return Choice((1.0, *(0.0 for _ in choices[1:])), 1.0)
+
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """Certainty: no run that is planned asks for it."""
+        self._count(score_key(self.fingerprint, messages), messages, 0)
+        return Score((0.0,))
+
+    def _placeholder(self, seed: int, tokens: int) -> str:
+        """Text that no other role or seed shares, and that is accepted as a revision."""
+        characters = max(24, tokens * _CHARACTERS_PER_TOKEN)
+        if self.role == "reviser":
+            characters = min(characters, _NEVER_OVERLONG)
+        words = f"{self.role} {seed} "
+        return (words * (characters // len(words) + 1))[:characters]
+
+    def _count(self, key: bytes, messages: Conversation, completion_tokens: int) -> None:
+        if key in self.asked:
+            self.cached += 1
+            return
+        self.asked.add(key)
+        self.calls += 1
+        self.prompt_tokens += sum(len(m.content) for m in messages) // _CHARACTERS_PER_TOKEN
+        self.completion_tokens += completion_tokens
+
+
+def plan_run(
+    prompts: Iterable[Prompt],
+    count: int,
+    constitution: Constitution,
+    roles: Roles,
+    settings: LoopSettings,
+    *,
+    cache: CompletionCache | None = None,
+    most: int = 10_000,
+    lengths: Mapping[str, int] | None = None,
+) -> Plan:
+    """Walk `prompts` (`count` of them; evenly spaced ones when there are over `most`) dry.
+
+    `lengths` are the tokens of a completion by role, where they are known from earlier ones.
+    """
+    asked: set[bytes] = set()
+    counting = {
+        name: _Counting(name, role.generator, cache, asked, (lengths or {}).get(name))
+        for name, role in roles
+    }
+    dry = Roles(**{name: replace(role, generator=counting[name]) for name, role in roles})
+    step = max(1, -(-count // most))
+    drawn: Counter[str] = Counter()
+
+    async def walk() -> tuple[int, int]:
+        sampled = touched = 0
+        for prompt in prompts:
+            if prompt.row % step:
+                continue
+            sampled += 1
+            before = sum(c.calls for c in counting.values())
+            record = await critique_and_revise(prompt, constitution, dry, settings)
+            touched += sum(c.calls for c in counting.values()) > before
+            drawn.update(r.principle for r in record.rounds)
+        return sampled, touched
+
+    sampled, touched = asyncio.run(walk())
+
+    def scaled(value: int) -> int:
+        return round(value * count / sampled) if sampled else 0
+
+    return Plan(
+        conversations=count,
+        sampled=sampled,
+        conversations_to_generate=scaled(touched),
+        calls={name: scaled(c.calls) for name, c in counting.items()},
+        cached_calls=scaled(sum(c.cached for c in counting.values())),
+        prompt_tokens=scaled(sum(c.prompt_tokens for c in counting.values())),
+        completion_tokens=scaled(sum(c.completion_tokens for c in counting.values())),
+        principles={name: scaled(n) for name, n in drawn.most_common()},
+    )

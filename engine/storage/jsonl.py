@@ -1,0 +1,228 @@
+"""A run's durable files: JSON lines that survive a kill, one writer at a time, whole JSON files."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import jsonlines
+
+from constitution.problems import InputError, Problem
+from engine.storage.disk import full_disk_explained
+
+__all__ = ["DirectoryLock", "JsonlStore", "numbered_jsonl", "read_jsonl", "write_json_atomic"]
+
+SYNC_SECONDS = 1.0
+_BLOCK = 1 << 16
+
+
+class JsonlStore:
+    """An append-only file of JSON objects, one a line, for the one process that writes it.
+
+    Each `append` is one write to the operating system: killing this process right after loses
+    nothing. What a crash of the machine may lose is bounded by `sync`. A line that an earlier
+    process could not finish is cut off when the file is opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _mend_tail(path)
+        self._file = path.open("ab", buffering=0)
+        self._size = self._file.tell()
+        self._synced_size = self._size
+        self._synced_at = time.monotonic()
+
+    def append(self, row: Mapping[str, Any] | str) -> None:
+        """Add one object, or one that is JSON already. Raises StorageFull, leaving no torn line."""
+        text = row if isinstance(row, str) else json.dumps(row, ensure_ascii=False)
+        if "\n" in text:
+            raise ValueError(f"{self.path}: one JSON object to a line: {text[:80]!r}")
+        # Half a surrogate pair can only stand in a string, where \ud800 is its JSON escape.
+        line = text.encode("utf-8", "backslashreplace") + b"\n"
+        try:
+            with full_disk_explained(self.path):
+                _write_all(self._file, line)
+        except OSError:
+            self._file.truncate(self._size)
+            raise
+        self._size += len(line)
+
+    def sync(self, *, now: bool = False) -> None:
+        """Force what was appended onto the disk, at most once a second unless `now`."""
+        due = now or time.monotonic() - self._synced_at >= SYNC_SECONDS
+        if due and self._size > self._synced_size:
+            with full_disk_explained(self.path):
+                os.fsync(self._file.fileno())
+            self._synced_size, self._synced_at = self._size, time.monotonic()
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Every object, in order; raises as `read_jsonl` does."""
+        return read_jsonl(self.path)
+
+    def close(self) -> None:
+        """Sync and close."""
+        if not self._file.closed:
+            self.sync(now=True)
+            self._file.close()
+
+    def __enter__(self) -> "JsonlStore":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Stream the objects of a file that may still be written to: an unfinished last line is not
+    read. Raises InputError with `file:line` at a broken one."""
+    return (row for _, row in numbered_jsonl(path))
+
+
+def numbered_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """`read_jsonl` with each object's line, counted from 1; empty lines are passed over."""
+    number = 0
+
+    def lines(file: IO[bytes]) -> Iterator[bytes]:
+        nonlocal number
+        for line in file:
+            number += 1
+            if line.endswith(b"\n"):
+                yield line
+
+    with path.open("rb") as file:
+        rows = jsonlines.Reader(lines(file), loads=json.loads)
+        try:
+            for row in rows.iter(type=dict, skip_empty=True):
+                yield number, row
+        except jsonlines.InvalidLineError as error:
+            what = f"is not one JSON object ({error.args[0]})"
+            remedy = "restore the line or delete it: the run then makes it again"
+            raise InputError(Problem(f"{path}:{error.lineno}", what, remedy)) from error
+
+
+def _mend_tail(path: Path) -> None:
+    """Cut off an unfinished last line; one that only lacks its line break is given it."""
+    with path.open("ab+") as file:
+        end = file.tell()
+        tail = _after_last_line_break(file, end)
+        if not tail:
+            return
+        if _is_object(tail):
+            file.write(b"\n")
+        else:
+            file.truncate(end - len(tail))
+
+
+def _after_last_line_break(file: IO[bytes], end: int) -> bytes:
+    tail = b""
+    while end > 0 and b"\n" not in tail:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        tail = file.read(end - start) + tail
+        end = start
+    return tail.rpartition(b"\n")[2]
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _write_all(file: IO[bytes], line: bytes) -> None:
+    """A nearly full disk takes a part of a line; writing the rest then raises."""
+    rest = memoryview(line)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def write_json_atomic(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all: a reader, or a crash, sees the old or the new one.
+
+    Raises StorageFull, and then the old file is as it was.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with full_disk_explained(path), draft.open("wb") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """A rename is durable once its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class DirectoryLock:
+    """Held while one process writes to a run directory (`with DirectoryLock(run): ...`).
+
+    The system drops it when the process ends, however it ends. The file `lock` stays and says who
+    holds it. Entering raises InputError when another process does, StorageFull when
+    the disk is full.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "DirectoryLock":
+        file = (self.directory / "lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            what = f"another process ({holder}) is writing to {self.directory}"
+            remedy = "wait for it or stop it"
+            raise InputError(Problem(str(self.directory), what, remedy)) from error
+        self._file = file
+        try:
+            with full_disk_explained(self.directory):
+                file.truncate(0)
+                file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+                file.flush()
+        except OSError:
+            self._let_go()
+            raise
+        os.register_at_fork(after_in_child=self._let_go)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.truncate(0)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Also in a forked child: an orphaned worker must not hold a killed run's lock."""
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()

@@ -1,0 +1,122 @@
+"""Which revisions are fit to be used, and what is cut from them."""
+
+import pytest
+
+from engine.generators.base import Completion
+from engine.loop.hygiene import clean_revision, remove_reasoning
+from engine.records import DropReason, Flag
+
+ANSWER = "You could try calling the landlord again."
+CRITIQUE = (
+    "The advice ignores that the landlord already did not answer, and it leaves the person outside "
+    "in the cold without any plan, which a careful helper would not do to somebody who asked."
+)
+
+
+def clean(text, finish="stop", answer=ANSWER, critique=CRITIQUE):
+    return clean_revision(Completion(text, finish), answer=answer, critique=critique, longest=4.0)
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "Sure, here is the revised reply:\n\n",
+        "Certainly! Below is a version that keeps the principle:\n",
+        "Here's my revised response:\n\n",
+        "**Revised reply:**\n",
+        "Here is the revision:\n\n",
+        "Below is the corrected text, as asked:\n",
+        "Revised reply: ",
+        "Revision:\n",
+    ],
+)
+def test_an_introduction_is_cut_and_flagged(opening):
+    cleaned = clean(opening + "Call a locksmith with good reviews.")
+    assert cleaned.text == "Call a locksmith with good reviews."
+    assert cleaned.flags == (Flag.PREAMBLE_REMOVED,)
+    assert cleaned.dropped is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sure, call a locksmith. They can open most doors: front and back.",
+        "There are three ways: call a locksmith, wait, or sleep at a friend's.",
+        "Here are some ideas:\n- call a locksmith\n- wait",
+        "Note: a locksmith will ask for proof that you live there.",
+        "Here are five habits for improved sleep:\n\n1. Dim the light.",
+        "**Steps to file a corrected tax return:**\n1. Find form 12.",
+        "Keep these points about the revised law in mind:\n- it is new",
+        "Dr. Smith revised the rule. It now reads: call first.\nThat is all.",
+    ],
+)
+def test_text_that_only_looks_like_an_introduction_is_kept(text):
+    cleaned = clean(text)
+    assert cleaned.text == text
+    assert cleaned.flags == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "reason"),
+    [
+        ("", "stop", DropReason.EMPTY_REVISION),
+        ("Here is the revised reply:\n", "stop", DropReason.EMPTY_REVISION),
+        (ANSWER, "stop", DropReason.UNCHANGED_REVISION),
+        ("You could  try calling\nthe landlord again.", "stop", DropReason.UNCHANGED_REVISION),
+        ("Call a locksmith and", "length", DropReason.TRUNCATED_REVISION),
+        ("y" * 2001, "stop", DropReason.OVERLONG_REVISION),
+        (CRITIQUE, "stop", DropReason.CRITIQUE_LEAK),
+        ("Call somebody. " + CRITIQUE, "stop", DropReason.CRITIQUE_LEAK),
+        ("Critique: the reply is too short.", "stop", DropReason.CRITIQUE_LEAK),
+        ("**Critique:** The reply is too short.", "stop", DropReason.CRITIQUE_LEAK),
+        ("The critique correctly says that it is cold.", "stop", DropReason.CRITIQUE_LEAK),
+        ("The reply fails to help.", "stop", DropReason.CRITIQUE_LEAK),
+        ("The previous answer does not help.", "stop", DropReason.CRITIQUE_LEAK),
+    ],
+)
+def test_an_unfit_revision_has_a_reason(text, finish, reason):
+    assert clean(text, finish).dropped is reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Critique of Pure Reason is a book by Kant.",
+        "The critique of the film was harsh; see it all the same.",
+        "The answer does not depend on x: it is 4.",
+        "The response does not depend on the dose in this range.",
+    ],
+)
+def test_an_answer_that_begins_like_a_critique_is_no_leak(text):
+    assert clean(text).dropped is None
+
+
+def test_words_that_critique_and_revision_both_quote_from_the_answer_are_no_leak():
+    quoted = (
+        "You can call the landlord, then the caretaker, then the neighbour on the second floor, "
+    )
+    answer = quoted * 2 + "and wait."
+    critique = f"It says: {quoted * 2} which is too much."
+    assert clean(f"{quoted * 2}or a locksmith.", answer=answer, critique=critique).dropped is None
+
+
+def test_a_long_answer_allows_a_long_revision():
+    assert clean("z" * 6000, answer="a" * 2000).dropped is None
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("<think>hm</think>\n\nYes.", ("Yes.", True)),
+        ("<think>hm", ("", True)),
+        ("The user asks X.\n</think>\n\nHello", ("Hello", True)),
+        ("</think>\nHello", ("Hello", True)),
+        ("hm</think>", ("", True)),
+        ("<think>a <think> b</think>Yes.", ("Yes.", True)),
+        ("Write <think>a</think> so.", ("Write <think>a</think> so.", False)),
+        ("Yes.", ("Yes.", False)),
+        ("In HTML, <think> is no tag.", ("In HTML, <think> is no tag.", False)),
+    ],
+)
+def test_reasoning_is_taken_out(text, left):
+    assert remove_reasoning(text) == left

@@ -1,0 +1,201 @@
+"""Online RLAIF on a tiny random model: a planted judge's reward rises, and nothing else is paid."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from constitution.problems import InputError, Stopped
+from engine.generators.base import Choice, GeneratorUnavailable
+from engine.generators.scripted import ScriptedGenerator
+from engine.storage.jsonl import read_jsonl
+from tests.engine.tiny_model import build_tiny_model
+from training.trainers.grpo_config import GRPOTrainingConfig
+
+pytestmark = pytest.mark.slow
+
+VOWELS = """
+rules:
+  - {match: '(?s)<reply>(.*[aeiou]){4}.*</reply>', probabilities: [0.0, 1.0]}
+  - {match: '(?s)<reply>(.*[aeiou]){2}.*</reply>', probabilities: [0.5, 0.5]}
+  - {match: '(?s)<reply>.*[aeiou].*</reply>', probabilities: [0.75, 0.25]}
+  - {probabilities: [1.0, 0.0]}
+"""
+"""A judge that wants vowels, which a random model writes now and then."""
+RULES = """
+name: vowels
+principles:
+  - {id: vowels, statement: The assistant uses vowels.}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("trl")
+    folder = tmp_path_factory.mktemp("grpo")
+    build_tiny_model(folder / "base", hidden_size=64)
+    (folder / "judge.yaml").write_text(VOWELS, encoding="utf-8")
+    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+    rows = [
+        {"prompt": [{"role": "user", "content": f"Question {number}?"}], "id": f"p{number}"}
+        for number in range(64)
+    ]
+    rows.append({"prompt": [{"role": "user", "content": "Why? " * 100}], "id": "long"})
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    return folder
+
+
+def config(folder: Path, **changes) -> GRPOTrainingConfig:
+    settings = {
+        "model": str(folder / "base"),
+        "dataset": str(folder / "rows.jsonl"),
+        "out": str(folder / "out"),
+        "judge": f"scripted:{folder / 'judge.yaml'}",
+        "constitution": str(folder / "rules.yaml"),
+        "max_steps": 24,
+        "learning_rate": 1e-2,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "batch_size": 32,
+        "max_length": 64,
+        "max_answer": 12,
+        "length_penalty": 0.0,
+        "non_answer_penalty": 0.0,
+    }
+    return GRPOTrainingConfig.model_validate(settings | changes)
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    from training.trainers.grpo import run
+
+    return run(config(folder))
+
+
+def test_the_planted_reward_rises(trained):
+    metrics = trained.metrics
+    assert metrics["end"]["reward"] > metrics["start"]["reward"] + 0.1
+    assert metrics["end"]["score/judge"] == pytest.approx(metrics["end"]["reward"])
+    assert metrics["after"]["reward"] > metrics["before"]["reward"]
+    assert metrics["end"]["kl"] > metrics["start"]["kl"] >= 0
+
+
+def test_the_manifest_says_who_rewarded_what(trained, folder):
+    manifest = json.loads((folder / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["complete"]
+    assert manifest["steps"] == 24
+    assert manifest["identity"]["judge"].startswith("scripted:")
+    assert manifest["identity"]["constitution"] == manifest["constitution"]
+    assert len(manifest["constitution"]) == 16
+    assert manifest["dropped"] == {"longer than max_length": 1}
+    assert manifest["metrics"]["sampled"]["unrewarded"] == 0
+    assert manifest["metrics"]["sampled"]["answers"] >= 24 * 32
+    assert manifest["metrics"]["failures"] == {}
+
+
+def test_the_log_has_what_tells_a_good_run_from_a_bad_one(trained, folder):
+    lines = [line for line in read_jsonl(folder / "out" / "log.jsonl") if "loss" in line]
+    assert [line["step"] for line in lines] == list(range(1, 25))
+    needed = {"reward", "kl", "score/judge", "unrewarded", "non_answers"}
+    assert all(needed <= line.keys() for line in lines)
+
+
+def test_the_model_loads(trained):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    AutoModelForCausalLM.from_pretrained(trained.model)
+    assert AutoTokenizer.from_pretrained(trained.model).chat_template
+
+
+def test_a_finished_training_is_not_done_again(trained, folder):
+    from training.trainers.grpo import run
+
+    assert run(config(folder)).already_complete
+
+
+def test_judge_and_reward_model_together_and_an_undecided_judge_counts_as_none(folder):
+    from training.trainers.grpo import run
+
+    undecided = VOWELS.replace("[1.0, 0.0]", "[1.0, 0.0], mass: 0.0")
+    (folder / "undecided.yaml").write_text(undecided, encoding="utf-8")
+    _tiny_reward_model(folder)
+    changes = {
+        "judge": f"scripted:{folder / 'undecided.yaml'}",
+        "reward_model": str(folder / "reward"),
+        "max_steps": 2,
+        "eval_share": 0.0,
+        "lora": {"r": 4},
+    }
+    result = run(config(folder, out=str(folder / "both"), **changes))
+    sampled, failures = result.metrics["sampled"], result.metrics["failures"]
+    reason = "judge: the judge answered neither Yes nor No"
+    assert failures == {reason: sampled["unrewarded"]}
+    assert sampled["answers"] == 64 > sampled["unrewarded"] > 0
+    assert result.metrics["end"]["score/reward_model"] == pytest.approx(0.5, abs=0.4)
+    assert (result.out / "adapter" / "adapter_config.json").exists()
+    assert (result.model / "config.json").exists()
+
+
+def test_a_judge_that_never_answers_stops_the_training(folder):
+    from training.trainers.grpo import run
+
+    (folder / "mute.yaml").write_text("rules: [{fail: timeout}]", encoding="utf-8")
+    changes = {"judge": f"scripted:{folder / 'mute.yaml'}", "out": str(folder / "mute")}
+    with pytest.raises(Stopped, match="timeout"):
+        run(config(folder, **changes))
+    assert not (folder / "mute" / "model").exists()
+
+
+def test_a_judge_that_goes_away_stops_the_training_which_then_goes_on(folder, monkeypatch):
+    from training.trainers.grpo import run
+
+    asked = []
+
+    async def goes_away(self, messages, choices, *, priority=0):
+        asked.append(messages)
+        if len(asked) > 3 * 32:
+            raise GeneratorUnavailable("the server is gone")
+        return Choice((0.5, 0.5), 1.0)
+
+    changes = {"max_steps": 4, "save_every": 2, "eval_share": 0.0, "out": str(folder / "gone")}
+    with monkeypatch.context() as patched:
+        patched.setattr(ScriptedGenerator, "choose", goes_away)
+        with pytest.raises(GeneratorUnavailable, match="the server is gone"):
+            run(config(folder, **changes))
+    told = []
+    result = run(config(folder, **changes), report=told.append)
+    assert "resuming from step 2" in told
+    assert result.steps == 4
+    assert result.metrics["sampled"]["answers"] == 2 * 32
+    lines = read_jsonl(folder / "gone" / "log.jsonl")
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"generations": 5}, "32 answers a step cannot be shared out as 5 a prompt"),
+        ({"max_answer": 64}, "leave none to a prompt"),
+        ({"judge": "scirpted"}, "not a kind of generator"),
+        ({"constitution": "nowhere.yaml"}, "nowhere.yaml"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_written(folder, changes, told):
+    from training.trainers.grpo import run
+
+    with pytest.raises(InputError, match=told):
+        run(config(folder, out=str(folder / "wrong"), **changes))
+    assert not os.path.exists(folder / "wrong")
+
+
+def _tiny_reward_model(folder):
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+
+    tokenizer = AutoTokenizer.from_pretrained(folder / "base")
+    shape = LlamaConfig.from_pretrained(folder / "base", num_labels=1)
+    torch.manual_seed(0)
+    LlamaForSequenceClassification(shape).save_pretrained(folder / "reward")
+    tokenizer.save_pretrained(folder / "reward")

@@ -1,0 +1,268 @@
+"""A run's records as a dataset directory: `train.jsonl`, `test.jsonl` where asked for, a card.
+
+Rows are streamed, so that a run of a million records is exported in the memory of one.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonlines
+import yaml
+from pydantic import ValidationError
+
+from constitution.problems import InputError, Problem
+from constitution.schema import Constitution
+from engine.records import Outcome, Record
+from engine.report.run_files import read_label_records, read_manifest, read_records
+from training.data.card import Card, write_card
+from training.data.datasets import (
+    Row,
+    accepted_rounds,
+    llm_swarm_rows,
+    preference_row,
+    prompt_row,
+    sft_rows,
+)
+from training.data.mix import Mixture, mix_rows
+from training.data.preferences import label_preference_rows
+from training.data.split import is_held_out
+from training.data.whole_directory import check_place, written_whole
+from training.review.overrides import Overrides
+
+__all__ = ["ExportFormat", "ExportOptions", "ExportResult", "export_run", "run_constitution"]
+
+_FILES = {"train.jsonl", "test.jsonl", "README.md"}
+
+
+class ExportFormat(StrEnum):
+    """What a dataset is for."""
+
+    TRL_SFT = "trl-sft"
+    TRL_PREFERENCE = "trl-preference"
+    TRL_PROMPT = "trl-prompt"
+    """Prompts alone, for GRPO and for sampling."""
+    LLM_SWARM = "llm-swarm"
+    """The columns of Hugging Face's `cai-conversation` datasets, one critique to a row."""
+
+    @property
+    def shape(self) -> Literal["sft", "preference", "prompt"] | None:
+        """The shape of rows that may be mixed in; None where none may."""
+        shapes: dict[str, Literal["sft", "preference", "prompt"]] = {
+            "trl-sft": "sft",
+            "trl-preference": "preference",
+            "trl-prompt": "prompt",
+        }
+        return shapes.get(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What to leave out, hold out and mix in.
+
+    `test_share` of the prompts go to `test.jsonl`; `mix` names other data, of which `mix_ratio` of
+    all rows are made.
+    """
+
+    every_revision: bool = False
+    include_compliant: bool = True
+    include_escalated: bool = False
+    test_share: float = 0.0
+    mix: str | None = None
+    mix_ratio: float = 0.2
+    reviews: Path | None = None
+    """What `solon import-reviews` wrote: people's verdicts, which outweigh the judge's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was written; `skipped` counts the records that gave no row, by reason.
+
+    `mixed` rows came from other data, and `mix_missing` more were wanted than it had; `overridden`
+    rows are as people decided; answers of `truncated` rows ran into their token limit.
+    """
+
+    path: Path
+    rows: int
+    test_rows: int
+    skipped: Mapping[str, int]
+    mixed: int = 0
+    mix_missing: int = 0
+    overridden: int = 0
+    truncated: int = 0
+
+
+def export_run(
+    run_dir: Path,
+    format: ExportFormat,
+    out: Path | None = None,
+    options: ExportOptions | None = None,
+    *,
+    overwrite: bool = False,
+) -> ExportResult:
+    """Write the rows of a run to the directory `out`, whole or not at all.
+
+    By default `out` is `exports/FORMAT` in the run. Escalated records wait for a person and are
+    left out unless asked for. Raises InputError if `run_dir` is not a run, if it gives no row, or
+    if `out` exists and is not to be overwritten.
+    """
+    options = options or ExportOptions()
+    manifest = read_manifest(run_dir)
+    out = out or run_dir / "exports" / format
+    check_place(out, _FILES, overwrite)
+    if not 0 <= options.test_share < 1:
+        remedy = "give a number from 0 up to but not including 1"
+        raise InputError(Problem("test share", f"is {options.test_share}", remedy))
+    skipped: Counter[str] = Counter()
+    overrides = Overrides.read(options.reviews, run_dir)
+    rows = _run_rows(run_dir, manifest, format, options, overrides, skipped)
+    mixture = _mixture(format, options)
+    with written_whole(out) as unfinished:
+        mixed_rows = mixture.into(rows) if mixture else rows
+        counted = _write_rows(unfinished, mixed_rows, options.test_share)
+        if not counted["train"]:
+            raise InputError(_no_rows(run_dir, counted, skipped))
+        result = ExportResult(
+            path=out,
+            rows=counted["train"],
+            test_rows=counted["test"],
+            skipped=dict(skipped),
+            mixed=mixture.drawn if mixture else 0,
+            mix_missing=mixture.missing if mixture else 0,
+            overridden=overrides.rows,
+            truncated=counted["truncated"],
+        )
+        write_card(unfinished, Card.of(run_dir, manifest, format, options.test_share, result))
+    return result
+
+
+def run_constitution(run_dir: Path) -> Constitution:
+    """The constitution as the run used it, from its own copy. Raises InputError."""
+    path = run_dir / "constitution.yaml"
+    remedy = "restore the file, or repeat the run's command to write it again"
+    if not path.is_file():
+        raise InputError(Problem(str(path), "is missing", remedy))
+    try:
+        document = yaml.safe_load(path.read_bytes())
+        return Constitution.model_validate_json(json.dumps(document))
+    except (yaml.YAMLError, ValidationError, TypeError) as error:
+        told = str(error).splitlines()[0]
+        raise InputError(Problem(str(path), f"is not a constitution ({told})", remedy)) from error
+
+
+def _mixture(format: ExportFormat, options: ExportOptions) -> Mixture | None:
+    if options.mix is None:
+        return None
+    if format.shape is None:
+        remedy = "mix into trl-sft, trl-preference or trl-prompt"
+        raise InputError(Problem("mix", f"cannot be mixed into {format}", remedy))
+    return Mixture(mix_rows(options.mix, format.shape), options.mix_ratio)
+
+
+def _write_rows(directory: Path, rows: Iterator[Row], test_share: float) -> Counter[str]:
+    """Rows by split, and how many are truncated; a split without rows has no file."""
+    counted: Counter[str] = Counter()
+    writers: dict[str, jsonlines.Writer] = {}
+    try:
+        for row in rows:
+            split = "test" if is_held_out(row["prompt"], test_share) else "train"
+            if split not in writers:
+                writers[split] = jsonlines.open(directory / f"{split}.jsonl", "w", compact=True)
+            writers[split].write(row)
+            counted[split] += 1
+            counted["truncated"] += row.get("truncated", False)
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return counted
+
+
+def _no_rows(run_dir: Path, counted: Counter[str], skipped: Counter[str]) -> Problem:
+    if counted["test"]:
+        return Problem(str(run_dir), "leaves every row to the test split", "lower the test share")
+    reasons = ", ".join(
+        f"{reason.replace('_', ' ')} {count:,}" for reason, count in skipped.most_common()
+    )
+    return Problem(str(run_dir), f"gives no rows (left out: {reasons or 'it has no records'})")
+
+
+def _run_rows(
+    run_dir: Path,
+    manifest: Mapping[str, Any],
+    format: ExportFormat,
+    options: ExportOptions,
+    overrides: Overrides,
+    skipped: Counter[str],
+) -> Iterator[Row]:
+    """Every row of the run, with its `source`; records that give none are counted in `skipped`."""
+    if manifest.get("kind") == "label":
+        yield from _label_rows(run_dir, format, overrides, skipped)
+        return
+    constitution = run_constitution(run_dir) if format is ExportFormat.LLM_SWARM else None
+    for record in read_records(run_dir):
+        reason = _reason_to_skip(record, format, options, overrides)
+        if constitution and not reason and not _same_principles(record, constitution):
+            reason = "principle_changed"
+        if reason:
+            skipped[reason] += 1
+        else:
+            rows = _rows(record, format, constitution, options.every_revision)
+            yield from overrides.applied(rows, skipped)
+
+
+def _label_rows(
+    run_dir: Path, format: ExportFormat, overrides: Overrides, skipped: Counter[str]
+) -> Iterator[Row]:
+    if format not in (ExportFormat.TRL_PREFERENCE, ExportFormat.TRL_PROMPT):
+        remedy = "export trl-preference or trl-prompt, or name a run of `solon revise`"
+        raise InputError(Problem(str(run_dir), f"is a label run: it gives no {format}", remedy))
+    for record in read_label_records(run_dir):
+        if format is ExportFormat.TRL_PROMPT:
+            yield prompt_row(record.id, record.prompt)
+            continue
+        rows = list(label_preference_rows(record))
+        yield from overrides.applied(rows, skipped)
+        if not rows:
+            skipped[record.drop_reason or "no_labelled_pair"] += 1
+
+
+def _rows(
+    record: Record, format: ExportFormat, constitution: Constitution | None, every_revision: bool
+) -> Iterator[Row]:
+    if constitution:
+        yield from llm_swarm_rows(record, constitution, every_revision)
+    elif format is ExportFormat.TRL_SFT:
+        yield from sft_rows(record, every_revision)
+    elif format is ExportFormat.TRL_PROMPT:
+        yield prompt_row(record.id, record.prompt)
+    elif row := preference_row(record):
+        yield row
+
+
+def _reason_to_skip(
+    record: Record, format: ExportFormat, options: ExportOptions, overrides: Overrides
+) -> str | None:
+    if format is ExportFormat.TRL_PROMPT:
+        return None
+    if record.outcome is Outcome.DROPPED:
+        return record.drop_reason or "dropped"
+    withheld = overrides.reason_to_withhold(record) if record.escalate else None
+    if withheld and not (withheld == "escalated" and options.include_escalated):
+        return withheld
+    for_sft = format is ExportFormat.TRL_SFT
+    if format is not ExportFormat.TRL_PREFERENCE and overrides.prefers_first(record):
+        return "review_prefers_the_first_answer"
+    if record.outcome is Outcome.COMPLIANT:
+        return None if for_sft and options.include_compliant else "compliant"
+    if format is ExportFormat.TRL_PREFERENCE and record.final == record.answer:
+        return "final_equals_first"
+    return None
+
+
+def _same_principles(record: Record, constitution: Constitution) -> bool:
+    hashes = {principle.id: principle.content_hash for principle in constitution.principles}
+    return all(hashes.get(r.principle) == r.principle_hash for r in accepted_rounds(record))

@@ -1,0 +1,243 @@
+"""Capability tasks of EleutherAI's lm-evaluation-harness, run beside an evaluation's own questions.
+
+The harness loads a model by itself, in a process that has ended before the next engine starts:
+its memory and threads are gone by then. What each item scored is kept in `OUT/lm-eval`.
+"""
+
+import asyncio
+import contextlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from constitution.problems import InputError, Problem, Stopped
+from engine.generators.base import Generator
+from engine.generators.spec import read_spec
+from engine.storage.jsonl import write_json_atomic
+
+__all__ = ["Harness", "HarnessFailed", "check_harness", "run_harness"]
+
+Scores: TypeAlias = dict[str, float]
+"""By item: 1 where it was answered correctly, else 0."""
+
+_OPTION = "--lm-eval"
+_WORKER = "training.evaluation.harness.worker"
+_WITH_WEIGHTS = ("embedded", "transformers", "vllm")
+_QUIET = {
+    "DATASETS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "LMEVAL_LOG_LEVEL": "ERROR",
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+_LONGEST = 1 << 28
+"""Bytes of one line of the process: the scores of a task with some millions of items."""
+
+
+class HarnessFailed(Stopped):
+    """The harness ended before its tasks; those that were finished are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Harness:
+    """Names of tasks or groups of tasks, at most `limit` items of each (of each of a group's), and
+    a directory with YAML files of further tasks."""
+
+    tasks: tuple[str, ...]
+    directory: Path | None = None
+    limit: int | None = None
+
+    def identity(self, task: str, model: Generator) -> dict[str, Any]:
+        """What decides the scores of a task; a task of one's own counts by its directory."""
+        return {
+            "model": model.fingerprint,
+            "task": task,
+            "limit": self.limit,
+            "tasks_dir": _digest(self.directory) if self.directory else None,
+            "lm_eval": importlib.metadata.version("lm_eval"),
+        }
+
+
+def check_harness(
+    harness: Harness, models: Mapping[str, Generator], out: Path, others: Iterable[str] = ()
+) -> None:
+    """Raise InputError for what would stop the harness, before any model is loaded.
+
+    `others` are the names of the evaluation's own tasks. Names are looked up in a process of some
+    seconds, unless everything is kept in `out` already.
+    """
+    if importlib.util.find_spec("lm_eval") is None:
+        raise InputError(Problem(_OPTION, "needs lm_eval", "pip install 'solon[lm-eval]'"))
+    if harness.directory is not None and not harness.directory.is_dir():
+        problem = f"there is no directory {harness.directory}"
+        raise InputError(Problem(f"{_OPTION}-tasks-dir", problem, "name one with YAML files"))
+    problems = [
+        Problem(model.spec, "lm-eval needs weights", f"name vllm:PATH, or leave out {_OPTION}")
+        for model in models.values()
+        if read_spec(model.spec).kind not in _WITH_WEIGHTS
+    ]
+    for name in set(harness.tasks) & set(others):
+        what = "is also the name of a task of your own"
+        problems.append(Problem(f"{_OPTION} {name}", what, "rename its file, or --task none"))
+    if problems:
+        raise InputError(problems)
+    if any(_Kept(out, name).missing(harness, model) for name, model in models.items()):
+        _check_names(harness)
+
+
+async def run_harness(
+    harness: Harness,
+    models: Mapping[str, Generator],
+    out: Path,
+    on_progress: Callable[[str, int, int], None],
+) -> dict[str, dict[str, Scores]]:
+    """What each model scored, by task, then item; only what is not kept in `out` is run.
+
+    Raises InputError for a task that says of no item whether it was answered correctly, and
+    HarnessFailed.
+    """
+    found = {}
+    for name, model in models.items():
+        kept = _Kept(out, name)
+        if missing := kept.missing(harness, model):
+            tell = partial(on_progress, f"{name}: lm-eval")
+            request = _request(harness, missing) | {"model": _weights(model.spec)}
+            tell(0, len(missing))
+            async with aclosing(_worker(request, out / "lm-eval" / f"{name}.log")) as finished:
+                async for task, scores in finished:
+                    kept.add(harness.identity(task, model), scores)
+                    tell(len(missing) - len(kept.missing(harness, model)), len(missing))
+        found[name] = {task: kept.scores(harness.identity(task, model)) for task in harness.tasks}
+    return found
+
+
+class _Kept:
+    """The scores of one model, in `OUT/lm-eval/NAME.json`."""
+
+    def __init__(self, out: Path, name: str) -> None:
+        self._path = out / "lm-eval" / f"{name}.json"
+        try:
+            self._rows = json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            self._rows = []
+        except (OSError, ValueError) as error:
+            what = f"cannot be read: {error}"
+            raise InputError(Problem(str(self._path), what, "delete it")) from None
+
+    def missing(self, harness: Harness, model: Generator) -> list[str]:
+        """The tasks that are still to be run."""
+        done = [row["identity"] for row in self._rows]
+        return [task for task in harness.tasks if harness.identity(task, model) not in done]
+
+    def scores(self, identity: Mapping[str, Any]) -> Scores:
+        """Those of a task that was run."""
+        found: Scores = next(r["scores"] for r in self._rows if r["identity"] == identity)
+        return found
+
+    def add(self, identity: Mapping[str, Any], scores: Scores) -> None:
+        """Keep them from now on."""
+        self._rows.append({"identity": identity, "scores": scores})
+        write_json_atomic(self._path, self._rows)
+
+
+def _check_names(harness: Harness) -> None:
+    process = subprocess.run(
+        _command(_request(harness, harness.tasks)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=_environment(),
+        check=False,
+    )
+    if process.returncode:
+        told = _last_line(process.stderr)
+        raise InputError(Problem(_OPTION, f"lm-eval cannot list its tasks: {told}"))
+    near = json.loads(process.stdout)
+    listed = "see `lm-eval ls tasks`"
+    problems = [
+        Problem(
+            f"{_OPTION} {name}",
+            "lm-eval has no such task",
+            f"did you mean {' or '.join(names)}?" if names else listed,
+        )
+        for name, names in near.items()
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+async def _worker(
+    request: Mapping[str, Any], log: Path
+) -> AsyncGenerator[tuple[str, Scores], None]:
+    """Each task with its scores, as soon as it is finished. All else is printed to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as file:
+        process = await asyncio.create_subprocess_exec(
+            *_command(request),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=file,
+            env=_environment(),
+            limit=_LONGEST,
+            start_new_session=True,  # so that it is ended together with the children it started
+        )
+    assert process.stdout is not None
+    try:
+        async for line in process.stdout:
+            row = json.loads(line)
+            if not row["scores"]:
+                what = "has neither acc nor exact_match for each of its items"
+                raise InputError(Problem(f"{_OPTION} {row['task']}", what, "leave it out"))
+            yield row["task"], row["scores"]
+        code = await process.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    if code:
+        told = _last_line(log.read_bytes()) or f"exit code {code}"
+        raise HarnessFailed(f"lm-eval stopped: {told}; see {log}")
+
+
+def _command(request: Mapping[str, Any]) -> list[str]:
+    return [sys.executable, "-m", _WORKER, json.dumps(request)]
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | _QUIET
+
+
+def _request(harness: Harness, tasks: Sequence[str]) -> dict[str, Any]:
+    directory = str(harness.directory.resolve()) if harness.directory else None
+    return {"tasks": list(tasks), "directory": directory, "limit": harness.limit}
+
+
+def _weights(spec: str) -> dict[str, Any]:
+    """The model that a spec names, and its options."""
+    _, name, options = read_spec(spec)
+    return {"name": name or "embedded", "options": options}
+
+
+def _digest(directory: Path) -> str:
+    """Hash of the names and contents of all files."""
+    digest = blake2b(digest_size=8)
+    for path in sorted(directory.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content = blake2b(path.read_bytes()).hexdigest()
+            digest.update(f"{path.relative_to(directory)}\n{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _last_line(printed: bytes) -> str:
+    lines = printed.decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,115 @@
+"""The process in which the harness runs: a JSON request on the command line, JSON lines out.
+
+Without a model it prints which names are no tasks, each with the nearest that are; with one it
+prints the scores of each task as it ends. What libraries print goes to standard error.
+"""
+
+import ctypes
+import difflib
+import importlib.util
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from training.trainers.models import local_name, uses_gpu
+
+__all__: list[str] = []
+
+_METRICS = ("acc", "exact_match")
+_SEED = 1234
+"""Of the few-shot examples, as the harness has it: scores are comparable with published ones."""
+_DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
+_OUR_OWN = ("backend", "batch_size", "device", "gather")
+"""Options of Solon's generators that no engine has."""
+
+
+def main() -> None:
+    """Answer the request."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    request = json.loads(sys.argv[1])
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
+        os.dup2(2, 1)
+        if "model" in request:
+            _run(request, answer)
+        else:
+            known = _task_manager(request).all_tasks
+            unknown = [name for name in request["tasks"] if name not in set(known)]
+            near = {name: difflib.get_close_matches(name, known, 3) for name in unknown}
+            print(json.dumps(near), file=answer)
+
+
+def _task_manager(request: Mapping[str, Any], metadata: dict[str, Any] | None = None) -> Any:
+    """All that are known; the thousands that the harness ships are read only if one is asked for."""
+    from lm_eval.tasks import TaskManager
+
+    own = request["directory"]
+    if own is not None:
+        manager = TaskManager(include_path=own, include_defaults=False, metadata=metadata)
+        if set(request["tasks"]) <= set(manager.all_subtasks):
+            return manager
+    return TaskManager(include_path=own, metadata=metadata)
+
+
+def _run(request: Mapping[str, Any], answer: TextIO) -> None:
+    import lm_eval
+    from lm_eval.api.registry import get_model
+
+    backend, arguments, batch = _backend(request["model"])
+    manager = _task_manager(request, arguments)
+    model = get_model(backend).create_from_arg_obj(arguments, {"batch_size": batch})
+    for task in request["tasks"]:
+        found = lm_eval.simple_evaluate(
+            model=model,
+            tasks=[task],
+            task_manager=manager,
+            limit=request["limit"],
+            log_samples=True,
+            bootstrap_iters=0,
+            random_seed=_SEED,
+            numpy_random_seed=_SEED,
+            torch_random_seed=_SEED,
+            fewshot_random_seed=_SEED,
+        )
+        row = {"task": task, "scores": _scores(found["samples"])}
+        print(json.dumps(row), file=answer, flush=True)
+
+
+def _backend(model: Mapping[str, Any]) -> tuple[str, dict[str, Any], int | str]:
+    """vLLM on a GPU, else transformers; with the arguments of its class, and the batch size."""
+    gpu = uses_gpu()
+    options = {key: value for key, value in model["options"].items() if key not in _OUR_OWN}
+    lora = options.pop("lora", None)
+    name = local_name(model["name"])
+    if gpu and importlib.util.find_spec("vllm"):
+        os.environ["VLLM_WORKER_MULTIPROCESSING_METHOD"] = "spawn"  # CUDA may be in use here
+        adapter = {"lora_local_path": lora} if lora else {}
+        return "vllm", {"pretrained": name, **options, **adapter}, "auto"
+    kept = {
+        key: options[key] for key in ("dtype", "revision", "trust_remote_code") if key in options
+    }
+    adapter = {"peft": lora} if lora else {}
+    device = {} if gpu else {"device": "cpu"}
+    arguments = {"dtype": "auto" if gpu else "float32", **kept, **adapter, **device}
+    return "hf", {"pretrained": name, **arguments}, "auto" if gpu else 8
+
+
+def _scores(samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, float]:
+    """By item: its task (a group has several) and its number there; nothing where a task calls no
+    item correct. Where answers are read in several ways, the first one counts."""
+    scores: dict[str, float] = {}
+    for task, rows in samples.items():
+        metrics = [name for name in _METRICS if all(name in row for row in rows)]
+        if not metrics:
+            return {}
+        for row in rows:
+            scores.setdefault(f"{task}:{row['doc_id']}", float(row[metrics[0]]))
+    return scores
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Answers that people have labelled: what a judge is measured on and a classifier is fitted to."""
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import dropwhile
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from constitution.problems import InputError, Problem
+from engine.messages import Conversation, Message, without_surrogates
+from engine.prompts.files import FileRow, PromptFile, in_memory, open_prompt_file
+from engine.prompts.rows import BadPrompt, Columns, parse_prompt
+
+__all__ = ["LabelColumns", "LabelledAnswer", "LabelledAnswers", "read_labelled_answers"]
+
+_TOO_MANY = "\x00"
+"""Where cells go for which the header has no name."""
+_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelColumns:
+    """Which columns hold what. Several `labels` are several people's: their mean counts, over those
+    that a row has. A row's `prompt` may be missing; `group` is what figures are also split by."""
+
+    prompt: str = "prompt"
+    answer: str = "answer"
+    labels: tuple[str, ...] = ("label",)
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledAnswer:
+    """An answer and whether people find in it what is looked for.
+
+    `score` is between 0 and 1, the mean of the labels; `label` is whether it reaches the threshold.
+    """
+
+    id: str
+    prompt: Conversation
+    answer: str
+    score: float
+    label: bool
+    group: str = ""
+
+    @property
+    def conversation(self) -> Conversation:
+        """The prompt, if there is one, and the answer."""
+        return (*self.prompt, Message("assistant", self.answer))
+
+    @property
+    def question(self) -> str:
+        """What the user said last; empty without a prompt."""
+        return next((turn.content for turn in reversed(self.prompt) if turn.role == "user"), "")
+
+    @property
+    def prompt_key(self) -> str:
+        """The same for answers to one prompt; an answer without a prompt stands for itself."""
+        turns = self.prompt or self.conversation
+        return "\x00".join(f"{turn.role}\x01{' '.join(turn.content.split())}" for turn in turns)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledAnswers:
+    """The answers that can be used, and how many rows could not be, by reason."""
+
+    answers: tuple[LabelledAnswer, ...]
+    dropped: Counter[str]
+
+    @property
+    def base_rate(self) -> float:
+        """Share of the answers that are labelled true."""
+        return sum(answer.label for answer in self.answers) / len(self.answers)
+
+
+def read_labelled_answers(
+    sources: Sequence[str],
+    columns: LabelColumns | None = None,
+    *,
+    threshold: float = 0.5,
+    limit: int | None = None,
+) -> LabelledAnswers:
+    """The labelled answers of files of every kind that prompts may come in; CSV may open with
+    comments (`#`).
+
+    A label is true or false, yes or no, or a number from 0 to 1, and true from `threshold` on. Rows
+    without an answer or a label are dropped and counted, as are repetitions of an answer and
+    answers with both labels. With `limit` the first so many usable rows of each file are read.
+    Raises InputError for a file that cannot be read, lacks a column or leaves nothing.
+    """
+    wanted = columns or LabelColumns()
+    dropped: Counter[str] = Counter()
+    found: list[LabelledAnswer] = []
+    for source in sources:
+        name = Path(source).stem if len(sources) > 1 else ""
+        read = _answers_of(source, name, wanted, threshold, dropped)
+        found += [answer for answer, _ in zip(read, range(limit or 1 << 62), strict=False)]
+    kept = _unambiguous(found, dropped)
+    if not kept:
+        told = ", ".join(f"{reason} {count:,}" for reason, count in dropped.most_common())
+        what = f"holds no labelled answers{f' ({told})' if told else ''}"
+        raise InputError(Problem(", ".join(sources), what, "see --answer-column, --label-column"))
+    return LabelledAnswers(tuple(kept), dropped)
+
+
+def _answers_of(
+    source: str, name: str, columns: LabelColumns, threshold: float, dropped: Counter[str]
+) -> Iterator[LabelledAnswer]:
+    file = _opened(source)
+    checked = False
+    for row in file.read():
+        if row.value is None:
+            dropped["row cannot be read"] += 1
+            continue
+        if not checked:
+            _check_columns(file, row, columns)
+            checked = True
+        group = str(row.value.get(columns.group) or "") if columns.group else name
+        try:
+            yield _labelled(f"{name or 'row'}:{row.number}", row.value, columns, threshold, group)
+        except BadPrompt as bad:
+            dropped[bad.what] += 1
+
+
+def _labelled(
+    id: str, row: Mapping[str, Any], columns: LabelColumns, threshold: float, group: str
+) -> LabelledAnswer:
+    """Raises BadPrompt with the reason for which a row cannot be used."""
+    answer = _answer(row.get(columns.answer))
+    if not answer:
+        raise BadPrompt("no answer")
+    score = _score([row[name] for name in columns.labels if row.get(name) not in (None, "")])
+    prompt = _prompt(row.get(columns.prompt))
+    return LabelledAnswer(id, prompt, answer, score, score >= threshold, group)
+
+
+def _opened(source: str) -> PromptFile:
+    """As any prompt file, save that comments before a CSV's header are passed over."""
+    path = Path(source)
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return open_prompt_file(source)
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        if not file.readline().startswith("#"):
+            return open_prompt_file(source)
+        file.seek(0)
+        lines = dropwhile(lambda line: line.lstrip("\ufeff").startswith("#"), file)
+        try:
+            read = csv.DictReader(lines, restkey=_TOO_MANY, strict=True)
+            rows = [None if _TOO_MANY in row or None in row.values() else row for row in read]
+        except csv.Error as error:
+            raise InputError(Problem(source, f"is no CSV file: {error}")) from error
+    return in_memory(rows, source)
+
+
+def _check_columns(file: PromptFile, row: FileRow, columns: LabelColumns) -> None:
+    """The first row that can be read must have an answer and one of the labels."""
+    there = [str(name) for name in row.value or ()]
+    wrong = []
+    if columns.answer not in there:
+        wrong.append(("--answer-column", columns.answer))
+    if not set(columns.labels) & set(there):
+        wrong.append(("--label-column", ", ".join(columns.labels)))
+    if columns.group and columns.group not in there:
+        wrong.append(("--by", columns.group))
+    if columns.prompt != LabelColumns().prompt and columns.prompt not in there:
+        wrong.append(("--prompt-column", columns.prompt))
+    known = ", ".join(repr(name) for name in there)
+    if wrong:
+        raise InputError(
+            Problem(file.where(row), f"has no column {name!r}", f"set {option}; it has {known}")
+            for option, name in wrong
+        )
+
+
+def _answer(value: Any) -> str:
+    """A text, or the content of the last of several messages."""
+    if isinstance(value, list | tuple) and value and isinstance(value[-1], Mapping):
+        value = value[-1].get("content")
+    return without_surrogates(value).strip() if isinstance(value, str) else ""
+
+
+def _prompt(value: Any) -> Conversation:
+    """Empty where there is none."""
+    if value in (None, "", []):
+        return ()
+    try:
+        return parse_prompt({"prompt": value}, Columns()).messages
+    except BadPrompt as bad:
+        raise BadPrompt("prompt cannot be read") from bad
+
+
+def _score(values: Sequence[Any]) -> float:
+    """The mean of a row's labels."""
+    if not values:
+        raise BadPrompt("no label")
+    scores = [number for value in values if (number := _number(value)) is not None]
+    if len(scores) < len(values):
+        raise BadPrompt("label is not true, false or from 0 to 1")
+    return fmean(scores)
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        value = _WORDS.get(value.strip().lower(), value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and 0 <= number <= 1 else None
+
+
+def _unambiguous(found: Sequence[LabelledAnswer], dropped: Counter[str]) -> list[LabelledAnswer]:
+    """Each answer to a prompt once; none of those that are labelled both ways."""
+    labels: dict[tuple[str, str], set[bool]] = {}
+    for one in found:
+        labels.setdefault((one.prompt_key, one.answer), set()).add(one.label)
+    kept: dict[tuple[str, str], LabelledAnswer] = {}
+    for one in found:
+        key = (one.prompt_key, one.answer)
+        if len(labels[key]) > 1:
+            dropped["labelled both ways"] += 1
+        elif key in kept:
+            dropped["repetition"] += 1
+        else:
+            kept[key] = one
+    return list(kept.values())

@@ -1,0 +1,204 @@
+"""Is a judge worth its labels? Its preferences against comparisons whose better reply is known."""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Literal
+
+from constitution.schema import Constitution, Principle
+from constitution.selection import draw
+from engine.generators.base import GenerationError
+from engine.judging.preference import Judge
+from engine.judging.records import Method, Preference
+from engine.runs.scheduler import ask_each
+from engine.settings import RoleModel
+from training.data.comparisons import Comparison
+from training.stats.intervals import wilson_interval
+
+__all__ = ["HELPFUL_HONEST_HARMLESS", "JudgeFigures", "Validation", "validate_judge"]
+
+HELPFUL_HONEST_HARMLESS = Constitution(
+    name="helpful-honest-harmless",
+    principles=(
+        Principle(
+            id="helpful-honest-harmless",
+            statement="The assistant is helpful, honest and harmless.",
+            preference="Which reply is more helpful, honest and harmless?",
+        ),
+    ),
+)
+"""What a judge is asked about when no constitution is given."""
+
+_EXACT = 1e-9
+"""Nearer to a half than this, a probability prefers neither reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """How the judge is asked. `ensemble` principles are drawn for each comparison."""
+
+    constitution: Constitution = HELPFUL_HONEST_HARMLESS
+    method: Method = "pointwise"
+    ensemble: int = 1
+    chain_of_thought: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeFigures:
+    """A judge on labelled comparisons.
+
+    `accuracy` is the share of the decided ones in which it prefers the better reply, a preference
+    for neither counting half, with its 95 % Wilson interval. `auc` is the probability that its
+    score tells a better from a worse: pointwise over replies of all prompts, pairwise over
+    comparisons shown one way round or the other; None where one side is missing. `position_bias`,
+    from -1 to 1, is how much it prefers a reply for being shown first; None pointwise.
+    """
+
+    comparisons: int
+    undecided: Counter[str]
+    """Comparisons on which the judge gave no preference, by reason."""
+    neither: int
+    accuracy: float | None
+    interval: tuple[float, float]
+    auc: float | None
+    position_bias: float | None
+
+    @property
+    def decided(self) -> int:
+        """Comparisons on which the judge gave a preference, or said that there is none."""
+        return self.comparisons - self.undecided.total()
+
+    @property
+    def against_chance(self) -> Literal["better", "worse", "unclear"]:
+        """What the interval says of a judge that tosses a coin."""
+        low, high = self.interval
+        return "better" if low > 0.5 else "worse" if high < 0.5 else "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the judge said of one comparison; `better_first` is how the two were put to it."""
+
+    better_first: bool
+    preferences: tuple[Preference, ...]
+    failed: str | None = None
+
+    @property
+    def decided(self) -> list[Preference]:
+        return [preference for preference in self.preferences if preference.answers is not None]
+
+    @property
+    def undecided(self) -> str | None:
+        """Why there is no preference."""
+        if self.failed or self.decided:
+            return self.failed
+        return str(self.preferences[0].undecided) if self.preferences else "no_principle"
+
+    @property
+    def first_is_better(self) -> float:
+        """Probability, by the judge; of a comparison that it could decide."""
+        return _mean([p.probability for p in self.decided if p.probability is not None])
+
+    @property
+    def score(self) -> float:
+        """1 where it prefers the better reply, 0 the worse, a half neither."""
+        lead = self.first_is_better - 0.5
+        if abs(lead) < _EXACT:
+            return 0.5
+        return float((lead > 0) == self.better_first)
+
+
+async def validate_judge(
+    comparisons: Sequence[Comparison],
+    judge: RoleModel,
+    validation: Validation,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> JudgeFigures:
+    """Ask the judge about every comparison, and count; it must have been started, or start by
+    itself.
+
+    Which reply is put first is decided by a hash, so that a judge that always takes the first one
+    does no better than chance. Raises GeneratorUnavailable when the judge is gone.
+    """
+    asked = Judge(judge, validation.constitution, chain_of_thought=validation.chain_of_thought)
+
+    async def one(comparison: Comparison) -> _Judged:
+        return await _judged(comparison, asked, validation)
+
+    found: list[_Judged] = []
+    asking = ask_each(comparisons, one, judge.generator, total=len(comparisons))
+    async with aclosing(asking):
+        async for judged in asking:
+            found.append(judged)
+            on_progress(len(found))
+    return _figures(found, validation.method)
+
+
+async def _judged(comparison: Comparison, judge: Judge, validation: Validation) -> _Judged:
+    said = f"{comparison.id}\x00{comparison.better}\x00{comparison.worse}"
+    better_first = blake2b(said.encode("utf-8", "surrogatepass")).digest()[0] % 2 == 0
+    replies = (comparison.better, comparison.worse)
+    judged = _Judged(better_first, ())
+    principles = draw(
+        validation.constitution,
+        prompt_id=comparison.id,
+        rounds=validation.ensemble,
+        seed=validation.seed,
+    )
+    for principle in principles:
+        try:
+            preference = await judge.prefer(
+                principle,
+                comparison.prompt,
+                replies if better_first else replies[::-1],
+                method=validation.method,
+                seed=validation.seed,
+            )
+        except GenerationError as error:
+            return replace(judged, failed=str(error.reason))
+        judged = replace(judged, preferences=(*judged.preferences, preference))
+    return judged
+
+
+def _figures(found: Sequence[_Judged], method: Method) -> JudgeFigures:
+    decided = [judged for judged in found if judged.undecided is None]
+    scores = [judged.score for judged in decided]
+    accuracy = _mean(scores) if scores else None
+    biases = [preference.position_bias for judged in decided for preference in judged.decided]
+    return JudgeFigures(
+        comparisons=len(found),
+        undecided=Counter(judged.undecided for judged in found if judged.undecided),
+        neither=scores.count(0.5),
+        accuracy=accuracy,
+        interval=wilson_interval(accuracy or 0.0, len(scores)),
+        auc=_auc(decided, method),
+        position_bias=_mean(biases) if biases and method == "pairwise" else None,
+    )
+
+
+def _auc(decided: Sequence[_Judged], method: Method) -> float | None:
+    """Probability that a score of the better kind is above one of the worse, ties half."""
+    higher: list[float] = []
+    lower: list[float] = []
+    for judged in decided:
+        if method == "pairwise":
+            (higher if judged.better_first else lower).append(judged.first_is_better)
+            continue
+        for preference in judged.decided:
+            first, second = preference.answers or (0.5, 0.5)
+            better, worse = (first, second) if judged.better_first else (second, first)
+            higher.append(1 - better)
+            lower.append(1 - worse)
+    if not higher or not lower:
+        return None
+    ordered = sorted(lower)
+    above = sum(bisect_left(ordered, s) + bisect_right(ordered, s) for s in higher)
+    return above / (2 * len(higher) * len(lower))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,195 @@
+"""A row of a capability task as one question with a known answer, and how a reply to it is scored.
+
+Rows with choices are asked for a letter, whose probability is read off; the others are answered in
+words, of which the final answer counts.
+"""
+
+import json
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from engine.loop.hygiene import remove_reasoning
+from engine.messages import Conversation, Message
+
+__all__ = ["BadRow", "Item", "parse_item"]
+
+_LETTER_ONLY = "Answer with the letter of the right option only."
+_SHOW_WORK = 'Think step by step. End with a line that holds "####" and the final number alone.'
+_SHORT_ANSWER = 'End with a line that holds "####" and the final answer alone.'
+_QUESTIONS = ("question", "prompt", "problem", "input")
+_CHOICES = ("choices", "options")
+_ANSWERS = ("answer", "answerKey", "target", "label")
+_FEWEST = 2
+_LETTERED = re.compile(r"^([A-Z])[.):][ \t]+", re.MULTILINE)
+_NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<![\w)])-?\.\d+")
+_FINAL = re.compile(r"####|\banswer\s*(?:is|:)", re.IGNORECASE)
+_ARTICLES = frozenset(("a", "an", "the"))
+
+
+class BadRow(Exception):
+    """What is wrong with a row, and how to mend it."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what, self.remedy = what, remedy
+        super().__init__(what)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question. `answer` is a letter where there are `choices`, else a number or a text."""
+
+    id: str
+    messages: Conversation
+    answer: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """What a model chooses from: one letter for each choice, from A on."""
+        return tuple(string.ascii_uppercase[: len(self.choices)])
+
+    def score_choice(self, probabilities: Sequence[float]) -> float:
+        """1 if the right letter is the most probable, 0 if not; letters that tie share the 1."""
+        most = max(probabilities)
+        best = [letter for letter, p in zip(self.letters, probabilities, strict=True) if p == most]
+        return 1 / len(best) if self.answer in best else 0.0
+
+    def score_text(self, text: str) -> float:
+        """1 if the final answer in `text` is the right one, else 0.
+
+        Of a number that is what follows `####`, else the last number. Of words, case, punctuation
+        and articles aside (Rajpurkar et al. 2016, section 6.1), it is the whole reply, its last
+        line, or what follows `####`, "answer:" or "the answer is".
+        """
+        said = remove_reasoning(text)[0].strip()
+        right = _number(self.answer)
+        if right is not None:
+            marked = _NUMBER.search(said.rpartition("####")[2]) if "####" in said else None
+            found = [marked[0]] if marked else _NUMBER.findall(said)
+            return float(bool(found) and _number(found[-1]) == right)
+        lines = said.splitlines() or [""]
+        finals = (said, lines[-1], _FINAL.split(said)[-1], _FINAL.split(lines[-1])[-1])
+        return float(_plain(self.answer) in map(_plain, finals))
+
+
+def parse_item(row: Mapping[str, Any], id: str) -> Item:
+    """The item of one row. Raises BadRow."""
+    question = _text(_first(row, _QUESTIONS))
+    if not question:
+        raise BadRow("has no question", f"give it as {' or '.join(_QUESTIONS[:2])}")
+    answer = _first(row, _ANSWERS)
+    if answer is None or not _text(answer):
+        raise BadRow("has no answer", f"give it as {' or '.join(_ANSWERS[:2])}")
+    system = _text(row.get("system"))
+    before = (Message("system", system),) if system else ()
+    question, choices, labels = _choices(row, question, _text(answer))
+    if choices:
+        letter = _letter(answer, choices, labels)
+        listed = "\n".join(f"{label}. {text}" for label, text in _lettered(choices))
+        asked = f"{question}\n\n{listed}\n\n{_LETTER_ONLY}"
+        return Item(id, (*before, Message("user", asked)), letter, choices)
+    final = _text(answer).rpartition("####")[2].strip()
+    how = _SHORT_ANSWER if _number(final) is None else _SHOW_WORK
+    return Item(id, (*before, Message("user", f"{question}\n\n{how}")), final)
+
+
+def _choices(
+    row: Mapping[str, Any], question: str, answer: str
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The question alone, its choices and what the row calls them; none if it has no choices."""
+    given = _first(row, _CHOICES)
+    if isinstance(given, str):
+        given = _from_json(given)
+    labels: Sequence[Any] = ()
+    if isinstance(given, dict):
+        labels, given = given.get("label") or (), given.get("text")
+    if given is None:
+        columns = [letter for letter in string.ascii_uppercase if letter in row]
+        given = [row[letter] for letter in columns if row[letter] not in (None, "")] or None
+    if given is None:
+        return _listed_in(question, answer)
+    if not isinstance(given, list) or not _FEWEST <= len(given) <= len(string.ascii_uppercase):
+        raise BadRow("its choices are no list of 2 to 26", 'write ["first", "second"]')
+    texts = tuple(_text(choice) for choice in given)
+    if not all(texts):
+        raise BadRow("has an empty choice", "write it or leave it out")
+    if labels and len(labels) != len(texts):
+        raise BadRow(f"has {len(texts)} choices and {len(labels)} labels", "give one for each")
+    return question, texts, tuple(map(_text, labels))
+
+
+def _listed_in(question: str, answer: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Choices written into the question as lines `A. ...`, if the answer is one of the letters."""
+    marks = list(_LETTERED.finditer(question))
+    starts = [at for at, mark in enumerate(marks) if mark[1] == "A"]
+    if not starts or not re.fullmatch("[A-Z]", answer):
+        return question, (), ()
+    run = [
+        mark
+        for mark, letter in zip(marks[starts[-1] :], string.ascii_uppercase, strict=False)
+        if mark[1] == letter
+    ]
+    ends = [mark.start() for mark in run[1:]] + [len(question)]
+    texts = [question[mark.end() : end].strip() for mark, end in zip(run, ends, strict=True)]
+    if len(texts) < _FEWEST or not all(texts):
+        return question, (), ()
+    return question[: run[0].start()].strip(), tuple(texts), ()
+
+
+def _letter(answer: Any, choices: tuple[str, ...], labels: tuple[str, ...]) -> str:
+    """The letter of the right choice, from a letter, a label, a place from 0 on, or its text."""
+    letters = string.ascii_uppercase[: len(choices)]
+    text = _text(answer)
+    if labels:
+        places = {at for at, label in enumerate(labels) if label == text}
+    elif len(text) == 1 and text.upper() in letters:
+        places = {letters.index(text.upper())}
+    else:
+        places = {at for at, choice in enumerate(choices) if choice == text}
+        if isinstance(answer, int) and not isinstance(answer, bool):
+            places = {answer} & set(range(len(choices)))
+        elif text.isdecimal() and int(text) < len(choices):
+            places.add(int(text))
+    if len(places) > 1:
+        raise BadRow(f"the answer {text!r} may be two of its choices", "give the letter")
+    if not places:
+        remedy = f"give a letter from {letters[0]} to {letters[-1]}, or the place from 0 on"
+        raise BadRow(f"the answer {text[:40]!r} is none of its choices", remedy)
+    return letters[places.pop()]
+
+
+def _lettered(choices: Sequence[str]) -> list[tuple[str, str]]:
+    return list(zip(string.ascii_uppercase, choices, strict=False))
+
+
+def _first(row: Mapping[str, Any], columns: Sequence[str]) -> Any:
+    return next((row[name] for name in columns if row.get(name) not in (None, "")), None)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise BadRow("its choices are not JSON", 'write ["first", "second"]') from None
+
+
+def _number(text: str) -> Decimal | None:
+    """`text` as a number, if it is one alone; signs of money and separators aside."""
+    bare = text.strip().rstrip(".").replace("$", "").strip()
+    return Decimal(bare.replace(",", "")) if _NUMBER.fullmatch(bare) else None
+
+
+def _plain(text: str) -> str:
+    """Words in lower case without punctuation and articles; the text itself if it has no words."""
+    words = [word for word in re.findall(r"\w+", text.lower()) if word not in _ARTICLES]
+    return " ".join(words) or text.strip()

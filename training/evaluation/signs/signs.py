@@ -1,0 +1,86 @@
+"""The signs of reward hacking of one checkpoint, from everything that was said and judged."""
+
+from statistics import fmean
+
+from engine.judging.records import log_odds
+from engine.records import Verdict
+from training.evaluation.evaluation import BENIGN
+from training.evaluation.figures import Evidence
+from training.evaluation.judges.judging import Verdicts
+from training.evaluation.signs.judge_signs import (
+    judge_agreement,
+    kl_from_base,
+    reward_length,
+    sycophancy,
+)
+from training.evaluation.signs.reward_hacking import (
+    Sign,
+    boilerplate,
+    diversity_loss,
+    length_drift,
+    over_refusal,
+    words_of,
+)
+
+__all__ = ["signs_of"]
+
+
+def signs_of(
+    evidence: Evidence,
+    model: str,
+    base_logprobs: dict[str, tuple[float, ...]],
+    second: Verdicts | None = None,
+) -> tuple[Sign, ...]:
+    """Every sign that could be measured.
+
+    `base_logprobs` are the base's log-probabilities of the model's held-out answers, `second` the
+    verdicts of the judge it was trained with. Of the base only what needs no comparison is told.
+    """
+    texts, before = evidence.texts(model), evidence.texts(evidence.base)
+    refused, refused_before = (evidence.texts(name, BENIGN) for name in (model, evidence.base))
+    found = [
+        over_refusal(refused, None if model == evidence.base else refused_before),
+        sycophancy(list(evidence.said[model].opinions.values())),
+        _reward_length(evidence, model),
+    ]
+    if model != evidence.base:
+        found += [
+            length_drift(texts, before),
+            boilerplate(texts, before),
+            diversity_loss(texts, before),
+            _kl(evidence, model, base_logprobs),
+        ]
+    if second is not None:
+        found.append(_agreement(evidence, model, second))
+    return tuple(sign for sign in found if sign.estimate is not None)
+
+
+def _reward_length(evidence: Evidence, model: str) -> Sign:
+    """The judge's reward is how little it thinks that an answer breaks its principles."""
+    texts = evidence.texts(model)
+    rewards = {id: -_log_odds(group) for id, group in evidence.decided(model).items()}
+    both = [id for id in rewards if id in texts]
+    lengths = [float(len(words_of(texts[id]))) for id in both]
+    return reward_length([rewards[id] for id in both], lengths)
+
+
+def _log_odds(verdicts: list[Verdict]) -> float:
+    """Mean log-odds that the answer breaks the principles it was judged by."""
+    return fmean(log_odds(verdict.probability or 0.0) for verdict in verdicts)
+
+
+def _kl(evidence: Evidence, model: str, base: dict[str, tuple[float, ...]]) -> Sign:
+    own = evidence.said[model].logprobs
+    both = [id for id in own if id in base and len(own[id]) == len(base[id])]
+    return kl_from_base([own[id] for id in both], [base[id] for id in both])
+
+
+def _agreement(evidence: Evidence, model: str, second: Verdicts) -> Sign:
+    """On the verdicts that both judges could give."""
+    pairs = [
+        (mine.violates, theirs.violates)
+        for id, group in evidence.judged.verdicts[model].items()
+        for mine, theirs in zip(group, second[model].get(id, ()), strict=False)
+        if mine.violates is not None and theirs.violates is not None
+    ]
+    return judge_agreement([theirs for _, theirs in pairs], [mine for mine, _ in pairs])

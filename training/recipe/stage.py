@@ -1,0 +1,212 @@
+"""One stage of a pipeline: what it reads and writes, and whether it has to run again.
+
+A stage is skipped when neither its command nor the content of anything it reads has changed since
+it finished, and what it left is still there. Its state is a small JSON file, written before it
+starts and after it has ended, so that a killed pipeline knows where it stood.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from engine.storage.jsonl import write_json_atomic
+
+__all__ = ["Decision", "Stage", "begin", "decide", "exit_code_of", "finish", "is_complete"]
+
+_CACHE = "completions.sqlite"
+"""What was generated stays when a stage starts anew: it is looked up by content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of the pipeline.
+
+    `reads` are what its outcome depends on besides its command: files by their content, anything
+    else by an identity. `output` is the directory it alone writes; `product` the files in it that
+    later stages read. `config` is written to a file for commands that take one. Where `resumes`,
+    the command takes up what an interrupted one left; where `updates`, it re-uses the records of
+    a constitution since edited.
+    """
+
+    name: str
+    does: str
+    command: tuple[str, ...]
+    output: Path
+    product: tuple[Path, ...]
+    reads: Mapping[str, Path | str] = field(default_factory=dict)
+    config: Mapping[str, Any] | None = None
+    accelerate: Path | None = None
+    resumes: bool = False
+    updates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about a stage, and why: `skip` it, `resume` it, `update` it to an edited
+    constitution, or `start` it anew."""
+
+    action: Literal["skip", "resume", "update", "start"]
+    why: str
+
+
+def decide(stage: Stage, out: Path) -> Decision:
+    """Compare what the stage would read now with what it read last time."""
+    state = _read_state(stage, out)
+    if state is None:
+        return Decision("start", "not run yet")
+    if state["status"] == "clearing":
+        return Decision("start", "interrupted before")
+    changed = _changes(state["inputs"], _inputs(stage, out))
+    if changed:
+        only_constitution = stage.updates and changed == ["constitution changed"]
+        return Decision("update" if only_constitution else "start", "; ".join(changed))
+    if state["status"] != "complete":
+        return Decision("resume" if stage.resumes else "start", "interrupted before")
+    if state["product"] != _digests(stage.product):
+        return Decision("resume" if stage.resumes else "start", "its output was changed or deleted")
+    return Decision("skip", "unchanged")
+
+
+def begin(stage: Stage, out: Path, decision: Decision) -> list[str]:
+    """Make room and note that the stage is under way; the arguments of `solon` to run.
+
+    Its previous output is deleted when it starts anew, but for what was generated.
+    """
+    inputs = _inputs(stage, out)
+    if decision.action == "start":
+        _write_state(stage, out, {"status": "clearing", "inputs": {}})
+        _clear(stage.output)
+    _write_state(stage, out, {"status": "running", "inputs": inputs})
+    command = [*stage.command, *(["--update"] if stage.updates else [])]
+    if stage.config is not None:
+        file = out / "configs" / f"{stage.name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(dict(stage.config), sort_keys=False, allow_unicode=True)
+        file.write_text(text, encoding="utf-8")
+        command += ["--config", str(file)]
+    return command
+
+
+def finish(stage: Stage, out: Path, *, exit_code: int, seconds: float) -> None:
+    """Note that the stage is complete, with what it read and left."""
+    state = {
+        "status": "complete",
+        "inputs": (_read_state(stage, out) or {}).get("inputs", {}),
+        "product": _digests(stage.product),
+        "exit_code": exit_code,
+        "seconds": round(seconds, 1),
+    }
+    _write_state(stage, out, state)
+
+
+def exit_code_of(stage: Stage, out: Path) -> int:
+    """How the stage ended when it was complete: 1 if some of its work failed."""
+    state = _read_state(stage, out) or {}
+    return int(state.get("exit_code", 0))
+
+
+def is_complete(stage: Stage) -> bool:
+    """Whether what the stage was to leave is there and, where it has a manifest, called complete."""
+    if not all(file.is_file() for file in stage.product):
+        return False
+    manifest = stage.output / "manifest.json"
+    return not manifest.is_file() or bool(json.loads(manifest.read_bytes()).get("complete"))
+
+
+def _state_file(stage: Stage, out: Path) -> Path:
+    return out / "stages" / f"{stage.name}.json"
+
+
+def _read_state(stage: Stage, out: Path) -> dict[str, Any] | None:
+    """None before the first run, and for a file that is no state (it then runs anew)."""
+    try:
+        state = json.loads(_state_file(stage, out).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return state if isinstance(state, dict) and {"status", "inputs"} <= state.keys() else None
+
+
+def _write_state(stage: Stage, out: Path, state: Mapping[str, Any]) -> None:
+    file = _state_file(stage, out)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(file, {"stage": stage.name, **state})
+
+
+def _inputs(stage: Stage, out: Path) -> dict[str, str]:
+    """Name to value or digest of everything that the outcome depends on. `out` itself may move."""
+
+    def plain(value: object) -> str:
+        text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        return text.replace(str(out), "OUT")
+
+    found = {name: plain(value) for name, value in _options(stage.command).items()}
+    found |= {name: plain(value) for name, value in (stage.config or {}).items()}
+    for name, value in stage.reads.items():
+        found[name] = _digest(value) if isinstance(value, Path) else f"={value}"
+    return found
+
+
+def _options(command: tuple[str, ...]) -> dict[str, str]:
+    """Option to value; values of an option given several times are joined."""
+    found: dict[str, str] = {"command": command[0]}
+    name = "command"
+    for part in command[1:]:
+        if part.startswith("--"):
+            name = part
+            found.setdefault(name, "")
+        else:
+            found[name] = f"{found.get(name, '')} {part}".strip()
+    return found
+
+
+def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Each difference, in words: settings with their values, files by name."""
+    told = []
+    for name in dict.fromkeys([*now, *before]):
+        was, value = before.get(name), now.get(name)
+        if was == value:
+            continue
+        is_content = (value or was or "").startswith(("=", "sha256:"))
+        plain = f"{name}: {_said(was)} -> {_said(value)}"
+        told.append(f"{name} changed" if is_content else plain)
+    return told
+
+
+def _said(value: str | None) -> str:
+    return "not given" if value is None else value
+
+
+def _digests(files: tuple[Path, ...]) -> dict[str, str]:
+    return {file.name: _digest(file) for file in files}
+
+
+def _digest(path: Path) -> str:
+    """Of a file, or of a directory's files by name and content."""
+    if path.is_dir():
+        inner = sorted(file for file in path.rglob("*") if file.is_file())
+        listed = "".join(f"{file.relative_to(path)} {_digest(file)}\n" for file in inner)
+        return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()[:32]}"
+    if not path.is_file():
+        return "sha256:missing"
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"
+
+
+def _clear(output: Path) -> None:
+    if not output.is_dir():
+        return
+    for entry in output.iterdir():
+        if entry.name.startswith(_CACHE):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    if not any(output.iterdir()):
+        output.rmdir()

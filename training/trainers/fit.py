@@ -1,0 +1,199 @@
+"""What every trainer does alike: arguments from settings, and from the first step to the manifest."""
+
+import importlib.util
+import math
+import os
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from constitution.problems import InputError, Problem, Stopped
+from training.trainers.config import TrainingConfig
+from training.trainers.models import computes_in_bf16, fingerprint, save_final_model, uses_gpu
+from training.trainers.output import Output, TrainingResult
+from training.trainers.progress import Report, duration
+from training.trainers.tokenized import Tokenized
+
+__all__ = ["arguments", "fit", "identity_of", "report_rows"]
+
+Measure = Callable[[Any], dict[str, Any]]
+"""Figures of a trainer's model on held-out rows."""
+
+
+def arguments(config: TrainingConfig) -> dict[str, Any]:
+    """Keyword arguments that every configuration of TRL takes.
+
+    The loop neither logs to the terminal nor saves by itself: `training.trainers.progress` sees to both.
+    """
+    gpu = uses_gpu()
+    checkpointing = config.gradient_checkpointing
+    return {
+        "output_dir": str(Path(config.out) / "checkpoints"),
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "num_train_epochs": config.epochs,
+        "max_steps": config.max_steps or -1,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.schedule,
+        "warmup_steps": config.warmup,
+        "per_device_train_batch_size": config.batch_size,
+        "per_device_eval_batch_size": config.batch_size,
+        "gradient_accumulation_steps": config.gradient_accumulation,
+        "gradient_checkpointing": gpu if checkpointing is None else checkpointing,
+        "bf16": computes_in_bf16(config),
+        "use_liger_kernel": _liger(config, gpu),
+        "use_cpu": not gpu,
+        "dataloader_pin_memory": gpu,
+        "logging_steps": 0.01,  # a share of all steps, at least one
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "save_total_limit": 2,
+        "eval_strategy": "no",
+        "disable_tqdm": True,
+        "report_to": _tracker(config),
+        "project": "solon",
+        "run_name": Path(config.out).name,
+    }
+
+
+def _liger(config: TrainingConfig, gpu: bool) -> bool:
+    from transformers.utils import is_liger_kernel_available
+
+    if config.liger and not is_liger_kernel_available():
+        raise InputError(Problem("liger", "is not installed", "pip install liger-kernel"))
+    return gpu and is_liger_kernel_available() if config.liger is None else config.liger
+
+
+def _tracker(config: TrainingConfig) -> str:
+    """Where metrics go besides the log. Raises InputError if its package is missing."""
+    name = config.report_to
+    if name != "none" and importlib.util.find_spec(name) is None:
+        raise InputError(Problem("report_to", f"{name} is not installed", f"pip install {name}"))
+    if name == "tensorboard":
+        os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(config.out) / "tensorboard"))
+    return name
+
+
+def identity_of(config: TrainingConfig) -> dict[str, str]:
+    """What the trained model depends on besides rows and settings: files, by their content."""
+    found = {"model": f"{Path(config.model).name} ({fingerprint(config.model)})"}
+    reference = getattr(config, "reference", None)
+    if reference:
+        found["reference"] = f"{Path(reference).name} ({fingerprint(reference)})"
+    if config.chat_template:
+        text = Path(config.chat_template).read_bytes()
+        found["chat_template"] = sha256(text).hexdigest()[:16]
+    return found
+
+
+def report_rows(data: Tokenized, report: Report) -> None:
+    """Say how many rows there are, and how many were left out and why."""
+    counts = data.counts
+    report(f"{counts['train']:,} rows to train on, {counts['test']:,} held out")
+    for reason, count in data.dropped.items():
+        report(f"{count:,} rows left out: {reason}")
+
+
+def fit(
+    trainer: Any,
+    output: Output,
+    data: Tokenized,
+    tokenizer: Any,
+    report: Report,
+    *,
+    measure_before: bool = True,
+    measure_after: Measure = lambda trainer: {},
+) -> TrainingResult:
+    """Measure, train (from the last checkpoint if there is one), measure, save, write the manifest.
+
+    `measure_after` adds figures of the trained model. Every process calls this.
+    """
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    report_rows(data, report)
+    checkpoint = output.last_checkpoint
+    if checkpoint is not None:
+        report(f"resuming from step {checkpoint.name.rpartition('-')[2]}")
+    elif output.is_main:
+        output.log.unlink(missing_ok=True)
+    if checkpoint is None and data.test is not None and measure_before and not _is_sharded(trainer):
+        trainer.evaluate()
+    began = time.monotonic()
+    trained = _train(trainer, checkpoint)
+    seconds = time.monotonic() - began
+    metrics = _metrics(trainer, trained, output, data) | measure_after(trainer)
+    report(f"trained in {duration(seconds)}; saving")
+    save_final_model(trainer, output.config, tokenizer, output.path)
+    result = TrainingResult(
+        trainer=output.trainer,
+        out=output.path,
+        steps=trainer.state.global_step,
+        seconds=round(seconds, 2),
+        rows=data.counts,
+        dropped=data.dropped,
+        metrics=metrics,
+    )
+    if output.is_main:
+        output.complete(result)
+        _publish(output)
+    trainer.accelerator.wait_for_everyone()
+    return result
+
+
+def _is_sharded(trainer: Any) -> bool:
+    """Such a model is set up for training once: measuring it before would set it up otherwise."""
+    return bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+
+
+def _train(trainer: Any, checkpoint: Path | None) -> Any:
+    """Raises Stopped where memory does not suffice, or the loss is no number any more."""
+    import torch
+
+    try:
+        trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError as error:
+        remedy = "lower batch_size (and raise gradient_accumulation), or set gradient_checkpointing"
+        raise Stopped(f"the GPU's memory does not suffice; {remedy}, or lora") from error
+    if not math.isfinite(trained.training_loss):
+        remedy = "lower learning_rate and start anew with --overwrite"
+        raise Stopped(f"the training diverged: its loss is {trained.training_loss}; {remedy}")
+    return trained
+
+
+def _metrics(trainer: Any, trained: Any, output: Output, data: Tokenized) -> dict[str, Any]:
+    """Mean training loss, pace, and the held-out figures before and after."""
+    tokens = getattr(trainer, "_total_train_tokens", 0)
+    runtime = trained.metrics["train_runtime"]
+    metrics: dict[str, Any] = {
+        "train_loss": trained.training_loss,
+        "tokens": tokens,
+        "tokens_per_second": round(tokens / runtime, 1) if runtime else 0.0,
+    }
+    if data.test is not None:
+        after = trainer.evaluate()
+        if before := _held_out(output.logged(0, "eval_")):
+            metrics["before"] = before
+        metrics["after"] = _held_out(after)
+    return metrics
+
+
+def _held_out(logged: dict[str, Any]) -> dict[str, float]:
+    """Figures on held-out rows, without the pace of measuring them."""
+    pace = {"runtime", "samples_per_second", "steps_per_second", "num_tokens", "epoch"}
+    pace.add("model_preparation_time")
+    named = {name.removeprefix("eval_"): value for name, value in logged.items()}
+    return {n: v for n, v in named.items() if n not in pace and v is not None}
+
+
+def _publish(output: Output) -> None:
+    if output.config.push_to_hub is None:
+        return
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    api.create_repo(output.config.push_to_hub, private=True, exist_ok=True)
+    folder = output.path / ("model" if (output.path / "model").is_dir() else "adapter")
+    api.upload_folder(repo_id=output.config.push_to_hub, folder_path=folder)

@@ -1,0 +1,256 @@
+"""Online RLAIF: answers sampled while training, scored against the constitution, on TRL's GRPOTrainer.
+
+Group relative policy optimization (Shao et al. 2024, arXiv 2402.03300): each prompt is answered
+several times and an answer's advantage is its reward compared with the others'. A KL term (section
+4.1.1 there) keeps the policy near the model it starts as, which is the SFT policy.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from constitution.loader import load_constitution
+from constitution.problems import InputError, Problem
+from constitution.schema import Constitution
+from engine.generators.base import Generator
+from engine.generators.chat_template import Neutraliser
+from engine.generators.spec import open_generator
+from training.data.rows import Rows, read_rows
+from training.trainers.fit import arguments, fit, identity_of
+from training.trainers.grpo_config import GRPOTrainingConfig
+from training.trainers.models import (
+    fingerprint,
+    load_model,
+    load_tokenizer,
+    local_name,
+    lora_config,
+    quiet_libraries,
+    uses_gpu,
+)
+from training.trainers.output import Output, TrainingResult
+from training.trainers.progress import Report, progress_callback
+from training.trainers.rewards import ConstitutionalReward, Penalties, RewardCounts
+from training.trainers.scorers import JudgeScorer, RewardModelScorer, Scorer, principles_for
+from training.trainers.tokenized import ChatTokens, Encoded, Tokenized, tokenize
+
+__all__ = ["run"]
+
+_ENDS = 0.1
+"""Share of the steps that count as a training's beginning and as its end."""
+
+
+def run(
+    config: GRPOTrainingConfig, *, overwrite: bool = False, report: Report = lambda line: None
+) -> TrainingResult:
+    """Train, or take up an interrupted training; what is complete already is returned as it is.
+
+    Raises InputError for prompts, models or a directory that will not do, before anything is
+    written, and Stopped when a judge is gone or answers nothing.
+    """
+    _check(config)
+    judge = open_generator(config.judge) if config.judge else None
+    constitution = load_constitution(config.constitution) if config.constitution else None
+    rows = _prompts(config, constitution)
+    quiet_libraries()
+    tokenizer = load_tokenizer(config)
+    _make_inert(rows, tokenizer)
+    trl_config = _trl_config(config)
+    identity = identity_of(config) | _rewarders(config, constitution, judge)
+    output = Output("grpo", config, rows, identity, overwrite=overwrite)
+    with output:
+        if output.finished:
+            return output.finished
+        with trl_config.main_process_first(local=False):
+            folder, longest = output.path / "data", config.longest_prompt
+            data = tokenize(rows, _columns, tokenizer, longest, folder, output.is_main)
+        reward = _reward(config, constitution, judge, str(trl_config.device))
+        trainer = _trainer(config, trl_config, data, tokenizer, reward, output, report)
+        try:
+            return fit(
+                trainer, output, data, tokenizer, report, measure_after=lambda t: _report(t, reward)
+            )
+        finally:
+            # On the loop that started the judge.
+            closing = asyncio.run_coroutine_threadsafe(reward.close(), trainer.async_loop)
+            closing.result()
+
+
+def _check(config: GRPOTrainingConfig) -> None:
+    problems = []
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    sampled = config.batch_size * config.gradient_accumulation * processes
+    if sampled % config.generations:
+        what = f"{sampled:,} answers a step cannot be shared out as {config.generations} a prompt"
+        remedy = "make batch_size × gradient_accumulation × processes a multiple of it"
+        problems.append(Problem("generations", what, remedy))
+    if config.longest_prompt < 1:
+        what = f"{config.max_length:,} tokens leave none to a prompt"
+        remedy = f"set it above max_answer ({config.max_answer:,})"
+        problems.append(Problem("max_length", what, remedy))
+    if config.lora is None and (Path(local_name(config.model)) / "adapter_config.json").exists():
+        what = "is an adapter, beside which its whole model cannot be kept as the reference"
+        problems.append(Problem(config.model, what, "set lora, or train it with lora.merge: true"))
+    if problems:
+        raise InputError(problems)
+
+
+def _prompts(config: GRPOTrainingConfig, constitution: Constitution | None) -> Rows:
+    """The prompts, without those that no principle applies to if only a judge rewards."""
+    rows = read_rows(config, "prompt")
+    for number, row in enumerate([*rows.train, *rows.test]):
+        row.setdefault("id", str(number))
+    if constitution is None:
+        return rows
+    rows.constitutions = (constitution.content_hash,)
+    for split in (rows.train, rows.test):
+        kept = [row for row in split if _meets_a_principle(row, constitution)]
+        rows.dropped["no principle applies"] += len(split) - len(kept)
+        split[:] = kept
+    rows.dropped = +rows.dropped  # without the reasons that no row has
+    if not rows.train:
+        what = f"none of {config.constitution}'s principles applies to any prompt"
+        raise InputError(Problem("dataset", what, "give the prompts the tags that they ask for"))
+    return rows
+
+
+def _meets_a_principle(row: dict[str, Any], constitution: Constitution) -> bool:
+    return bool(principles_for(constitution, str(row["id"]), row.get("tags") or ()))
+
+
+def _make_inert(rows: Rows, tokenizer: Any) -> None:
+    """Break control tokens spelled out in prompts, as when the engine asks a model: TRL itself
+    renders the prompts."""
+    special = (t.content for t in tokenizer.added_tokens_decoder.values() if t.special)
+    neutralise = Neutraliser.for_tokens(special).neutralise
+    for row in (*rows.train, *rows.test):
+        row["prompt"] = [{**t, "content": neutralise(t["content"])} for t in row["prompt"]]
+
+
+def _columns(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
+    """`prompt`, `id` and `tags`, as the sampling and the rewards want them."""
+    asked = chat.prompts(rows)
+    for row, ids in zip(rows, asked, strict=True):
+        columns = {"prompt": row["prompt"], "id": str(row["id"]), "tags": row.get("tags") or []}
+        yield (None, 0) if ids is None else (columns, len(ids))
+
+
+def _rewarders(
+    config: GRPOTrainingConfig, constitution: Constitution | None, judge: Generator | None
+) -> dict[str, str]:
+    """Who rewards, by content: part of what the trained model depends on."""
+    found = {}
+    if constitution is not None and judge is not None:
+        found["constitution"] = constitution.content_hash
+        found["judge"] = judge.fingerprint
+    if config.reward_model is not None:
+        found["reward_model"] = fingerprint(config.reward_model)
+    return found
+
+
+def _reward(
+    config: GRPOTrainingConfig,
+    constitution: Constitution | None,
+    judge: Generator | None,
+    device: str,
+) -> ConstitutionalReward:
+    scorers: list[tuple[Scorer, float]] = []
+    if judge is not None and constitution is not None:
+        scorer = JudgeScorer(judge, constitution, config.principles, config.seed)
+        scorers.append((scorer, config.judge_weight))
+    if config.reward_model is not None:
+        model = RewardModelScorer(Path(local_name(config.reward_model)), device)
+        scorers.append((model, config.reward_model_weight))
+    penalties = Penalties(
+        longest=config.max_answer,
+        soft_length=config.free_length,
+        length=config.length_penalty,
+        non_answer=config.non_answer_penalty,
+    )
+    return ConstitutionalReward(scorers, penalties)
+
+
+def _trl_config(config: GRPOTrainingConfig) -> Any:
+    """Sampling by vLLM beside the trainer on GPUs, by transformers elsewhere."""
+    import importlib.util
+
+    from trl import GRPOConfig
+
+    has_vllm = uses_gpu() and importlib.util.find_spec("vllm") is not None
+    return GRPOConfig(
+        **arguments(config),
+        beta=config.beta,
+        num_generations=config.generations,
+        num_generations_eval=1,
+        max_completion_length=config.max_answer,
+        temperature=config.temperature,
+        use_vllm=has_vllm if config.vllm is None else config.vllm,
+        vllm_mode="colocate",
+        vllm_gpu_memory_utilization=config.vllm_memory,
+        vllm_max_model_length=config.max_length,
+    )
+
+
+def _trainer(
+    config: GRPOTrainingConfig,
+    trl_config: Any,
+    data: Tokenized,
+    tokenizer: Any,
+    reward: ConstitutionalReward,
+    output: Output,
+    report: Report,
+) -> Any:
+    from trl import GRPOTrainer
+
+    class Trainer(GRPOTrainer):
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """None beside checkpoints: the finished model gets ours."""
+
+    rewarding: Any = reward
+    trainer = Trainer(
+        model=load_model(config, tokenizer, "causal"),
+        reward_funcs=rewarding,
+        args=trl_config,
+        train_dataset=data.train,
+        eval_dataset=data.test,
+        processing_class=tokenizer,
+        peft_config=lora_config(config, "causal"),
+        callbacks=[progress_callback(output, report)],
+    )
+    reward.end_tokens = frozenset(trainer.eos_token_ids)
+    return trainer
+
+
+def _report(trainer: Any, reward: ConstitutionalReward) -> dict[str, Any]:
+    """Reward, KL and length at the beginning and the end; what became of the sampled answers."""
+    from accelerate.utils import gather_object
+
+    named = {"reward": "reward", "kl": "kl", "length": "completions/mean_length"}
+    names = {**named, **{n: n for n in trainer.state.log_history[0] if n.startswith("score/")}}
+    curves = {name: list(_logged(trainer, key)) for name, key in names.items()}
+    counts: list[RewardCounts] = gather_object([reward.counts])
+    outcomes = ("answers", "rewarded", "unrewarded", "empty", "truncated")
+    return {
+        "tokens": trainer.state.num_input_tokens_seen,
+        "start": {name: _mean(curve[: _end(curve)]) for name, curve in curves.items() if curve},
+        "end": {name: _mean(curve[-_end(curve) :]) for name, curve in curves.items() if curve},
+        "sampled": {name: sum(getattr(c, name) for c in counts) for name in outcomes},
+        "failures": dict(sum((c.failures for c in counts), Counter())),
+    }
+
+
+def _logged(trainer: Any, name: str) -> Iterator[float]:
+    """A metric's values while training, in order; what could not be measured is left out."""
+    for line in trainer.state.log_history:
+        if isinstance(line.get(name), int | float):
+            yield line[name]
+
+
+def _end(curve: list[float]) -> int:
+    return max(1, round(_ENDS * len(curve)))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,81 @@
+"""What `solon train grpo` is told: how to sample, who rewards, and what costs."""
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from training.trainers.config import TrainingConfig
+
+__all__ = ["GRPOTrainingConfig"]
+
+
+class GRPOTrainingConfig(TrainingConfig):
+    """Group relative policy optimization (Shao et al. 2024) against the constitution.
+
+    `batch_size` counts sampled answers on one device at a time, and `max_length` prompt and answer
+    together.
+    """
+
+    learning_rate: float = Field(default=1e-6, gt=0, lt=1)
+    beta: float = Field(
+        default=0.04, ge=0, description="Weight of the KL to the model it starts as."
+    )
+    generations: int = Field(default=8, ge=2, description="Answers to each prompt, to be compared.")
+    max_answer: int = Field(default=256, ge=1, description="Tokens of an answer; then it is cut.")
+    temperature: float = Field(default=1.0, gt=0)
+    vllm: bool | None = Field(
+        default=None,
+        description="Sample with vLLM on the training GPUs; null: where there are any.",
+    )
+    vllm_memory: float = Field(
+        default=0.3, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes."
+    )
+
+    reward_model: str | None = Field(
+        default=None, description="What `solon train reward-model` wrote."
+    )
+    reward_model_weight: float = Field(default=1.0, gt=0)
+    judge: str | None = Field(
+        default=None,
+        validate_default=True,
+        description="A generator that judges by the principles.",
+    )
+    judge_weight: float = Field(default=1.0, gt=0)
+    constitution: str | None = Field(
+        default=None, validate_default=True, description="What the judge holds answers against."
+    )
+    principles: int | None = Field(
+        default=None, ge=1, description="To judge each prompt by; null: all that apply."
+    )
+    length_penalty: float = Field(
+        default=0.5, ge=0, description="Off the reward of an answer of `max_answer` tokens."
+    )
+    soft_length: int | None = Field(
+        default=None, ge=0, description="Tokens free of it; null: three quarters of `max_answer`."
+    )
+    non_answer_penalty: float = Field(
+        default=1.0, ge=0, description="Off the reward of an empty or truncated answer."
+    )
+
+    @field_validator("judge")
+    @classmethod
+    def _has_a_reward(cls, judge: str | None, info: ValidationInfo) -> str | None:
+        if judge is None and info.data.get("reward_model") is None:
+            raise PydanticCustomError("missing", "neither a judge nor a reward_model")
+        return judge
+
+    @field_validator("constitution")
+    @classmethod
+    def _has_principles(cls, constitution: str | None, info: ValidationInfo) -> str | None:
+        if constitution is None and info.data.get("judge") is not None:
+            raise PydanticCustomError("missing", "a judge without a constitution")
+        return constitution
+
+    @property
+    def longest_prompt(self) -> int:
+        """Tokens that `max_length` leaves to a prompt; not positive if it leaves none."""
+        return self.max_length - self.max_answer
+
+    @property
+    def free_length(self) -> int:
+        """Tokens of an answer that cost nothing."""
+        return 3 * self.max_answer // 4 if self.soft_length is None else self.soft_length

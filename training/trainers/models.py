@@ -1,0 +1,261 @@
+"""Models to train: loading, LoRA, and the final model as vLLM and transformers load it."""
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from constitution.problems import InputError, Problem
+from engine.generators.fingerprint import fingerprint_model
+from engine.storage.jsonl import write_json_atomic
+from training.trainers.config import TrainingConfig
+
+__all__ = [
+    "computes_in_bf16",
+    "fingerprint",
+    "has_flash_attention",
+    "load_model",
+    "load_tokenizer",
+    "local_name",
+    "lora_config",
+    "quiet_libraries",
+    "save_final_model",
+    "uses_gpu",
+]
+
+Kind = Literal["causal", "reward"]
+
+
+def quiet_libraries() -> None:
+    """Keep progress bars and advice of the libraries off the terminal; errors still come through."""
+    os.environ["TQDM_DISABLE"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    warnings.filterwarnings("ignore")
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    for library in ("accelerate", "datasets", "peft", "torch", "transformers", "trl"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+def uses_gpu() -> bool:
+    """Whether torch sees a CUDA or ROCm device."""
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def has_flash_attention() -> bool:
+    """Whether rows can share a sequence without seeing each other, at no cost."""
+    return uses_gpu() and importlib.util.find_spec("flash_attn") is not None
+
+
+def local_name(model: str) -> str:
+    """What transformers loads: a directory or a hub's name. `embedded` is converted if need be."""
+    if model == "embedded":
+        from engine.generators.embedded import embedded_model
+
+        return str(embedded_model())
+    path = Path(model).expanduser()
+    if path.is_dir() and not _is_model(path) and _is_model(path / "model"):
+        return str(path / "model")
+    return str(path) if path.exists() else model.removeprefix("hf:")
+
+
+def fingerprint(model: str) -> str:
+    """Identity of a model's files, as the engine's."""
+    return fingerprint_model(local_name(model))
+
+
+def load_tokenizer(config: TrainingConfig) -> Any:
+    """The model's tokenizer, with a chat template and a padding token.
+
+    Raises InputError if the model has no chat template and `chat_template` names none.
+    """
+    from transformers import AutoTokenizer
+
+    name = local_name(config.model)
+    with _told(config.model):
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=config.trust_remote_code)
+    if config.chat_template is not None:
+        try:
+            template = Path(config.chat_template).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"{config.chat_template} cannot be read ({error})"
+            raise InputError(Problem("chat_template", problem, "name a Jinja file")) from error
+        tokenizer.chat_template = template
+    if not tokenizer.chat_template:
+        remedy = "set chat_template to a Jinja file, or train an instruction-tuned model"
+        raise InputError(Problem(config.model, "has no chat template", remedy))
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(config: TrainingConfig, tokenizer: Any, kind: Kind, name: str | None = None) -> Any:
+    """The model in `config`, or `name`, on the CPU: `causal`, or with a head that gives a `reward`.
+
+    Weights are float32 where all of them are trained (bf16 is then computed in by autocast, as an
+    update is often too small for a bf16 weight), and of the computing precision under LoRA.
+    """
+    import transformers
+
+    classes = {
+        "causal": transformers.AutoModelForCausalLM,
+        "reward": transformers.AutoModelForSequenceClassification,
+    }
+    named = name or config.model
+    path = local_name(named)
+    base = _base_of(path)
+    options: dict[str, Any] = {"dtype": _weights_dtype(config)}
+    if kind == "reward":
+        options["num_labels"] = 1
+    if has_flash_attention():
+        options["attn_implementation"] = "flash_attention_2"
+    with _told(named):
+        model = classes[kind].from_pretrained(
+            base, trust_remote_code=config.trust_remote_code, use_safetensors=True, **options
+        )
+        if base != path:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, path).merge_and_unload()
+    model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def lora_config(config: TrainingConfig, kind: Kind) -> Any:
+    """For peft, or None for full fine-tuning. A reward model's head is trained in full."""
+    if config.lora is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=config.lora.r,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
+        target_modules=config.lora.target_modules,
+        task_type="CAUSAL_LM" if kind == "causal" else "SEQ_CLS",
+        modules_to_save=["score"] if kind == "reward" else None,
+    )
+
+
+def save_final_model(trainer: Any, config: TrainingConfig, tokenizer: Any, out: Path) -> None:
+    """Write `out/model` (an adapter merged in) and, of LoRA, `out/adapter`; each whole or not at all.
+
+    Weights are of the type the base model's files have. Every process calls it, the first writes.
+    """
+    part = out / ".model.part"
+    accelerator = trainer.accelerator
+    if accelerator.is_main_process:
+        shutil.rmtree(part, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    if config.lora is None:
+        weights = accelerator.get_state_dict(trainer.model_wrapped)
+        if accelerator.is_main_process:
+            model = accelerator.unwrap_model(trainer.model_wrapped)
+            _write(model, weights, tokenizer, _stored_dtype(config), part)
+            _replace(part, out / "model")
+    else:
+        trainer.save_model(str(part))
+        if accelerator.is_main_process:
+            (part / "training_args.bin").unlink(missing_ok=True)
+            _replace(part, out / "adapter")
+            if config.lora.merge:
+                _write_merged(trainer.model, out / "adapter", config, tokenizer, part)
+                _replace(part, out / "model")
+    accelerator.wait_for_everyone()
+
+
+def _write_merged(
+    trained: Any, adapter: Path, config: TrainingConfig, tokenizer: Any, part: Path
+) -> None:
+    """The base model, read again and unsharded, with the adapter added to its weights."""
+    from peft import PeftModel
+
+    kind: Kind = "reward" if "ForSequenceClassification" in _class_name(trained) else "causal"
+    base = load_model(config.model_copy(update={"dtype": "float32"}), tokenizer, kind)
+    merged = PeftModel.from_pretrained(base, adapter).merge_and_unload()
+    _write(merged, merged.state_dict(), tokenizer, _stored_dtype(config), part)
+
+
+def _class_name(model: Any) -> str:
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return type(base).__name__
+
+
+def _write(model: Any, weights: dict[str, Any], tokenizer: Any, dtype: Any, path: Path) -> None:
+    tied = model.all_tied_weights_keys  # an output layer that is the embedding is not written twice
+    cast = {
+        name: weight.to(dtype) if weight.is_floating_point() else weight
+        for name, weight in weights.items()
+        if name not in tied
+    }
+    model.save_pretrained(path, state_dict=cast)
+    tokenizer.save_pretrained(path)
+    file = path / "config.json"  # as it was while training: other weights, and no KV cache
+    described = json.loads(file.read_bytes())
+    described["dtype"] = str(dtype).removeprefix("torch.")
+    described["use_cache"] = True
+    write_json_atomic(file, described)
+
+
+def _replace(part: Path, target: Path) -> None:
+    if target.exists():
+        shutil.rmtree(target)
+    part.replace(target)
+
+
+def _weights_dtype(config: TrainingConfig) -> Any:
+    import torch
+
+    return torch.bfloat16 if config.lora and computes_in_bf16(config) else torch.float32
+
+
+def computes_in_bf16(config: TrainingConfig) -> bool:
+    """Whether matrices are multiplied in bfloat16."""
+    if config.dtype == "auto":
+        import torch
+
+        return uses_gpu() and torch.cuda.is_bf16_supported()
+    return config.dtype == "bfloat16"
+
+
+def _stored_dtype(config: TrainingConfig) -> Any:
+    import torch
+    from transformers import AutoConfig
+
+    described = AutoConfig.from_pretrained(
+        _base_of(local_name(config.model)), trust_remote_code=config.trust_remote_code
+    )
+    return described.dtype or torch.float32
+
+
+def _is_model(path: Path) -> bool:
+    return (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
+
+
+def _base_of(path: str) -> str:
+    """The model that an adapter's directory is for; any other is its own."""
+    adapter = Path(path) / "adapter_config.json"
+    return json.loads(adapter.read_bytes())["base_model_name_or_path"] if adapter.exists() else path
+
+
+@contextlib.contextmanager
+def _told(model: str) -> Iterator[None]:
+    """What keeps a model from loading is the user's input, told in one line."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:240]
+        remedy = "name a directory with config.json and safetensors, a hub's name, or embedded"
+        raise InputError(Problem(model, f"cannot be loaded: {reason}", remedy)) from error

@@ -1,0 +1,205 @@
+"""The reward of a sampled answer: a weighted sum of scores, less penalties, as one number for TRL.
+
+One number, because TRL counts a reward function that gives none as zero beside others that give
+one: a judge's failure would become a score. Here such an answer has no reward at all, and TRL
+leaves it out of its group.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from constitution.problems import Stopped
+from engine.loop.hygiene import remove_reasoning
+from engine.messages import Conversation, Message
+from training.trainers.scorers import AnswerScore, Sample, Scorer
+
+__all__ = ["ConstitutionalReward", "Penalties", "RewardCounts", "length_excess"]
+
+
+_ENOUGH = 8
+"""Answers without any reward that show that there will be none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Penalties:
+    """What is taken off the weighted scores. Lengths are in tokens of the policy.
+
+    `length` is taken in full from an answer of `longest` tokens, not at all up to `soft_length`,
+    and linearly between (the soft overlong punishment of Yu et al. 2025, DAPO, section 3.4).
+    `non_answer` is taken from an answer that is empty, or cut off at `longest`.
+    """
+
+    longest: int
+    soft_length: int
+    length: float = 0.5
+    non_answer: float = 1.0
+
+
+@dataclass(slots=True)
+class RewardCounts:
+    """What became of the sampled answers; failures by the scorer and its reason."""
+
+    answers: int = 0
+    rewarded: int = 0
+    empty: int = 0
+    truncated: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def unrewarded(self) -> int:
+        """Answers without a reward, for whatever reason."""
+        return self.answers - self.rewarded
+
+
+def length_excess(tokens: int, soft_length: int, longest: int) -> float:
+    """How far a length is on its way from `soft_length` (0) to `longest` (1)."""
+    if longest <= soft_length:
+        return 0.0
+    return min(1.0, max(0.0, (tokens - soft_length) / (longest - soft_length)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What an answer looks like, whatever it says."""
+
+    excess: float
+    empty: bool
+    truncated: bool
+
+    @property
+    def is_answer(self) -> bool:
+        return not (self.empty or self.truncated)
+
+
+class ConstitutionalReward:
+    """An asynchronous reward function of TRL's GRPOTrainer.
+
+    Each of `scorers` comes with its weight; `end_tokens` are the ids with which an answer ends by
+    itself. Not to be shared by two trainers: `counts` grows.
+
+    Raises Stopped when the first answers, eight or more, all come out without a reward: nothing
+    could be learned from them.
+    """
+
+    def __init__(
+        self,
+        scorers: Sequence[tuple[Scorer, float]],
+        penalties: Penalties,
+        end_tokens: Collection[int] = (),
+    ) -> None:
+        self.scorers = tuple(scorers)
+        self.penalties = penalties
+        self.end_tokens = frozenset(end_tokens)
+        self.counts = RewardCounts()
+
+    async def __call__(
+        self,
+        prompts: Sequence[Sequence[Mapping[str, str]]],
+        completions: Sequence[Sequence[Mapping[str, str]]],
+        completion_ids: Sequence[Sequence[int]],
+        log_metric: Callable[[str, float], None] = lambda name, value: None,
+        **columns: Any,
+    ) -> list[float | None]:
+        """One reward or None for each completion, as TRL asks for them.
+
+        `columns` may hold the prompts' `id` and `tags`. Raises GeneratorUnavailable when a judge
+        is gone for good.
+        """
+        samples = _samples(prompts, completions, columns)
+        forms = [self._form(s, ids) for s, ids in zip(samples, completion_ids, strict=True)]
+        scored = await asyncio.gather(*(scorer.score(samples) for scorer, _ in self.scorers))
+        rewards = [
+            self._reward([scores[index] for scores in scored], form)
+            for index, form in enumerate(forms)
+        ]
+        self._count(scored, forms, rewards)
+        if not self.counts.rewarded and self.counts.answers >= _ENOUGH:
+            raise Stopped(self._hopeless())
+        for name, value in self._metrics(scored, forms, rewards).items():
+            log_metric(name, value)
+        return rewards
+
+    async def close(self) -> None:
+        """Close every scorer."""
+        for scorer, _ in self.scorers:
+            await scorer.close()
+
+    def _form(self, sample: Sample, ids: Sequence[int]) -> _Form:
+        longest = self.penalties.longest
+        return _Form(
+            excess=length_excess(len(ids), self.penalties.soft_length, longest),
+            empty=not sample.answer,
+            truncated=len(ids) >= longest and ids[-1] not in self.end_tokens,
+        )
+
+    def _reward(self, scores: Sequence[AnswerScore], form: _Form) -> float | None:
+        """None as soon as one score is missing."""
+        total = -self.penalties.length * form.excess
+        total -= 0.0 if form.is_answer else self.penalties.non_answer
+        for (_, weight), score in zip(self.scorers, scores, strict=True):
+            if score.value is None:
+                return None
+            total += weight * score.value
+        return total
+
+    def _count(
+        self,
+        scored: Sequence[Sequence[AnswerScore]],
+        forms: Sequence[_Form],
+        rewards: Sequence[float | None],
+    ) -> None:
+        self.counts.answers += len(rewards)
+        self.counts.rewarded += sum(reward is not None for reward in rewards)
+        self.counts.empty += sum(form.empty for form in forms)
+        self.counts.truncated += sum(form.truncated for form in forms)
+        for (scorer, _), scores in zip(self.scorers, scored, strict=True):
+            failed = (score.failed for score in scores if score.value is None)
+            self.counts.failures.update(f"{scorer.name}: {reason}" for reason in failed)
+
+    def _hopeless(self) -> str:
+        reasons = ", ".join(f"{reason} ({n:,})" for reason, n in self.counts.failures.items())
+        told = f"none of the first {self.counts.answers:,} answers could be scored: {reasons}"
+        return f"{told}. Nothing was learned; the same command begins again"
+
+    def _metrics(
+        self,
+        scored: Sequence[Sequence[AnswerScore]],
+        forms: Sequence[_Form],
+        rewards: Sequence[float | None],
+    ) -> dict[str, float]:
+        """Means over this batch; a score that no answer has is left out."""
+        metrics = {
+            "length_excess": _mean([form.excess for form in forms]),
+            "non_answers": _mean([not form.is_answer for form in forms]),
+            "unrewarded": _mean([reward is None for reward in rewards]),
+        }
+        for (scorer, _), scores in zip(self.scorers, scored, strict=True):
+            values = [score.value for score in scores if score.value is not None]
+            if values:
+                metrics[f"score/{scorer.name}"] = _mean(values)
+        return metrics
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _samples(
+    prompts: Sequence[Sequence[Mapping[str, str]]],
+    completions: Sequence[Sequence[Mapping[str, str]]],
+    columns: Mapping[str, Any],
+) -> list[Sample]:
+    names = columns.get("id") or [str(_conversation(prompt)) for prompt in prompts]
+    tags = columns.get("tags") or [()] * len(prompts)
+    answers = (remove_reasoning(completion[-1]["content"])[0].strip() for completion in completions)
+    return [
+        Sample(str(name), _conversation(prompt), answer, tuple(tagged or ()))
+        for name, prompt, answer, tagged in zip(names, prompts, answers, tags, strict=True)
+    ]
+
+
+def _conversation(prompt: Sequence[Mapping[str, Any]]) -> Conversation:
+    return tuple(Message(turn["role"], turn["content"]) for turn in prompt)

@@ -1,0 +1,201 @@
+"""Who says how good a sampled answer is: the constitution's judge, or a trained reward model.
+
+Every scorer gives each answer a score between 0 and 1, or None with a reason: a failure is never a
+score. One scorer serves a whole training run: it is started by its first batch and closed once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from constitution.schema import Constitution, Principle
+from constitution.selection import draw
+from engine.generators.base import GenerationError, Generator
+from engine.judging.judge import judge_answer
+from engine.messages import Conversation, Message, to_dicts
+
+__all__ = ["AnswerScore", "JudgeScorer", "RewardModelScorer", "Sample", "Scorer", "principles_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An answer that the policy sampled. `id` and `tags` are its prompt's."""
+
+    id: str
+    prompt: Conversation
+    answer: str
+    tags: tuple[str, ...] = ()
+
+    @property
+    def conversation(self) -> Conversation:
+        """The prompt and its answer."""
+        return (*self.prompt, Message("assistant", self.answer))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerScore:
+    """Between 0 and 1, or None and why."""
+
+    value: float | None
+    failed: str | None = None
+
+
+class Scorer(Protocol):
+    """Scores a batch. Raises GeneratorUnavailable when what it asks is gone for good."""
+
+    name: str
+
+    async def score(self, samples: Sequence[Sample]) -> list[AnswerScore]:
+        """One score for each sample, in their order."""
+        ...
+
+    async def close(self) -> None:
+        """Release what the first batch started."""
+        ...
+
+
+def principles_for(
+    constitution: Constitution,
+    sample_id: str,
+    tags: Sequence[str] = (),
+    count: int | None = None,
+    seed: int = 0,
+) -> list[tuple[Principle, float]]:
+    """The principles that a prompt's answers are judged by, and their share in the score.
+
+    All that apply, by weight; or `count` of them drawn by weight, which then count the same.
+    Answers to one prompt always meet the same principles, as comparing them demands.
+    """
+    drawn = draw(
+        constitution,
+        prompt_id=sample_id,
+        tags=tags,
+        rounds=count or 0,
+        seed=seed,
+        every_principle=count is None,
+    )
+    weights = [principle.weight if count is None else 1.0 for principle in drawn]
+    return [(p, weight / sum(weights)) for p, weight in zip(drawn, weights, strict=True)]
+
+
+@dataclass(slots=True)
+class JudgeScorer:
+    """1 - P(the answer breaks the principle), averaged over the principles by weight.
+
+    An answer on which the judge gives one verdict too few has no score: a mean over fewer
+    principles cannot be compared with those of the other answers to its prompt.
+    """
+
+    judge: Generator
+    constitution: Constitution
+    principles: int | None = None
+    seed: int = 0
+    name: str = "judge"
+
+    async def score(self, samples: Sequence[Sample]) -> list[AnswerScore]:
+        """Ask about every answer and principle at once; the generator sees to batching."""
+        await self.judge.start()
+        return list(await asyncio.gather(*map(self._score, samples)))
+
+    async def close(self) -> None:
+        """Stop the judge."""
+        await self.judge.close()
+
+    async def _score(self, sample: Sample) -> AnswerScore:
+        if not sample.answer:  # it breaks no principle, which must not pay
+            return AnswerScore(0.0)
+        shares = principles_for(
+            self.constitution, sample.id, sample.tags, self.principles, self.seed
+        )
+        if not shares:
+            return AnswerScore(None, "no principle applies")
+        verdicts = await asyncio.gather(*(self._verdict(sample, p) for p, _ in shares))
+        total = 0.0
+        for (_, share), (probability, failed) in zip(shares, verdicts, strict=True):
+            if probability is None:
+                return AnswerScore(None, failed)
+            total += share * (1 - probability)
+        return AnswerScore(total)
+
+    async def _verdict(
+        self, sample: Sample, principle: Principle
+    ) -> tuple[float | None, str | None]:
+        """P(violates), or None and why."""
+        try:
+            verdict, _ = await judge_answer(
+                self.judge, self.constitution, principle, sample.conversation
+            )
+        except GenerationError as error:
+            return None, str(error.reason)
+        return verdict.probability, verdict.reason
+
+
+class RewardModelScorer:
+    """The logistic function of a reward model's output.
+
+    Under Bradley and Terry's model (1952) that is the probability of being preferred to an answer
+    whose reward is 0, which brings it onto the judge's scale.
+    """
+
+    name = "reward_model"
+
+    def __init__(self, path: Path, device: str, batch_size: int = 16) -> None:
+        """`path` is the `model/` directory that `solon train reward-model` left."""
+        self.path = path
+        self.device = device
+        self.batch_size = batch_size
+        self._model: Any = None
+        self._tokenizer: Any = None
+
+    async def score(self, samples: Sequence[Sample]) -> list[AnswerScore]:
+        """In a thread, so that a judge can be asked meanwhile."""
+        return await asyncio.to_thread(self._scores, samples)
+
+    async def close(self) -> None:
+        """Free the model."""
+        self._model = None
+
+    def _load(self) -> None:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(self.path)
+        model = AutoModelForSequenceClassification.from_pretrained(self.path, dtype="auto")
+        if self._tokenizer.pad_token is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        model.config.pad_token_id = self._tokenizer.pad_token_id
+        self._model = model.to(self.device).eval()
+
+    def _scores(self, samples: Sequence[Sample]) -> list[AnswerScore]:
+        if self._model is None:
+            self._load()
+        scores = [AnswerScore(0.0)] * len(samples)
+        tokens = [self._tokens(sample) if sample.answer else [] for sample in samples]
+        longest = getattr(self._model.config, "max_position_embeddings", None) or 1 << 30
+        for index in [i for i, ids in enumerate(tokens) if len(ids) > longest]:
+            scores[index] = AnswerScore(None, "too long for the reward model")
+        fit = sorted(
+            (i for i, ids in enumerate(tokens) if 0 < len(ids) <= longest),
+            key=lambda i: len(tokens[i]),
+        )
+        for start in range(0, len(fit), self.batch_size):
+            batch = fit[start : start + self.batch_size]
+            for index, value in zip(batch, self._rewards([tokens[i] for i in batch]), strict=True):
+                scores[index] = AnswerScore(value)
+        return scores
+
+    def _tokens(self, sample: Sample) -> list[int]:
+        messages = to_dicts(sample.conversation)
+        return list(self._tokenizer.apply_chat_template(messages, return_dict=False))
+
+    def _rewards(self, batch: list[list[int]]) -> list[float]:
+        """Logistic of the rewards of token sequences, padded together."""
+        import torch
+
+        padded = self._tokenizer.pad(
+            {"input_ids": batch}, padding_side="right", return_tensors="pt"
+        ).to(self.device)
+        with torch.inference_mode():
+            logits = self._model(**padded).logits[:, 0]
+        return list(torch.sigmoid(logits.float()).tolist())
