@@ -7,7 +7,6 @@ from random import Random
 from statistics import StatisticsError, correlation
 
 from training.stats.intervals import RESAMPLES, Estimate, percentile_interval, wilson_interval
-from training.trainers.reward_report import rank_correlation
 
 __all__ = [
     "Calibration",
@@ -45,13 +44,13 @@ class Calibration:
 
 
 def calibration(
-    probabilities: Sequence[float], outcomes: Sequence[bool], bins: int = BINS
+    probabilities: Sequence[float], outcomes: Sequence[float], bins: int = BINS
 ) -> Calibration | None:
     """Of probabilities from 0 to 1 in bins of equal width (Guo et al. 2017, eq. 5; Brier 1950);
-    None without any."""
+    None without any. An outcome is 1 or 0, or 0.5 where it is both."""
     if not probabilities:
         return None
-    members: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
+    members: list[list[tuple[float, float]]] = [[] for _ in range(bins)]
     squares = 0.0
     for probability, outcome in zip(probabilities, outcomes, strict=True):
         members[min(int(probability * bins), bins - 1)].append((probability, outcome))
@@ -115,10 +114,20 @@ def pearson(left: Sequence[float], right: Sequence[float]) -> float | None:
 
 def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
     """Rank correlation, from -1 to 1, ties sharing a rank; None where one side is constant."""
-    return rank_correlation(left, right)
+    return pearson(_ranks(left), _ranks(right))
 
 
-def _bin(inside: Sequence[tuple[float, bool]]) -> CalibrationBin:
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Each value's place in the order, equal ones sharing the mean of theirs."""
+    ordered = sorted(values)
+    places = {
+        value: (bisect_left(ordered, value) + bisect_right(ordered, value) - 1) / 2
+        for value in set(values)
+    }
+    return [places[value] for value in values]
+
+
+def _bin(inside: Sequence[tuple[float, float]]) -> CalibrationBin:
     count = len(inside)
     observed = sum(outcome for _, outcome in inside) / count
     predicted = sum(probability for probability, _ in inside) / count

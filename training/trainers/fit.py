@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem, Stopped
+from engine.generators.weights import uses_gpu
 from training.trainers.config import TrainingConfig
-from training.trainers.models import computes_in_bf16, fingerprint, save_final_model, uses_gpu
+from training.trainers.models import computes_in_bf16, fingerprint, save_final_model
 from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report, duration
 from training.trainers.tokenized import Tokenized

@@ -18,6 +18,7 @@ from constitution.schema import Constitution
 from engine.generators.base import Generator
 from engine.generators.chat_template import Neutraliser
 from engine.generators.spec import open_generator
+from engine.generators.weights import local_name, uses_gpu
 from training.data.rows import Rows, read_rows
 from training.trainers.fit import arguments, fit, identity_of
 from training.trainers.grpo_config import GRPOTrainingConfig
@@ -25,10 +26,8 @@ from training.trainers.models import (
     fingerprint,
     load_model,
     load_tokenizer,
-    local_name,
     lora_config,
     quiet_libraries,
-    uses_gpu,
 )
 from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report, progress_callback

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from constitution.problems import InputError, Problem
 from engine.generators.fingerprint import fingerprint_model
+from engine.generators.weights import local_name, uses_gpu
 from engine.storage.jsonl import write_json_atomic
 from training.trainers.config import TrainingConfig
 
@@ -22,11 +23,9 @@ __all__ = [
     "has_flash_attention",
     "load_model",
     "load_tokenizer",
-    "local_name",
     "lora_config",
     "quiet_libraries",
     "save_final_model",
-    "uses_gpu",
 ]
 
 Kind = Literal["causal", "reward"]
@@ -47,28 +46,9 @@ def quiet_libraries() -> None:
         logging.getLogger(library).setLevel(logging.ERROR)
 
 
-def uses_gpu() -> bool:
-    """Whether torch sees a CUDA or ROCm device."""
-    import torch
-
-    return bool(torch.cuda.is_available())
-
-
 def has_flash_attention() -> bool:
     """Whether rows can share a sequence without seeing each other, at no cost."""
     return uses_gpu() and importlib.util.find_spec("flash_attn") is not None
-
-
-def local_name(model: str) -> str:
-    """What transformers loads: a directory or a hub's name. `embedded` is converted if need be."""
-    if model == "embedded":
-        from engine.generators.embedded import embedded_model
-
-        return str(embedded_model())
-    path = Path(model).expanduser()
-    if path.is_dir() and not _is_model(path) and _is_model(path / "model"):
-        return str(path / "model")
-    return str(path) if path.exists() else model.removeprefix("hf:")
 
 
 def fingerprint(model: str) -> str:
@@ -238,10 +218,6 @@ def _stored_dtype(config: TrainingConfig) -> Any:
         _base_of(local_name(config.model)), trust_remote_code=config.trust_remote_code
     )
     return described.dtype or torch.float32
-
-
-def _is_model(path: Path) -> bool:
-    return (path / "config.json").is_file() or (path / "adapter_config.json").is_file()
 
 
 def _base_of(path: str) -> str:

@@ -73,6 +73,13 @@ def test_an_honest_forecaster_is_calibrated_and_a_boaster_is_not():
     assert calibration([], []) is None
 
 
+@given(st.lists(st.integers(0, 5), min_size=3, max_size=30))
+def test_ranks_know_no_scale(values):
+    other = [3 * value + 1 for value in values]
+    found = spearman(values, other)
+    assert found == (pytest.approx(1) if len(set(values)) > 1 else None)
+
+
 def test_correlations():
     values = [1.0, 2.0, 3.0, 4.0]
     assert spearman(values, [math.exp(v) for v in values]) == pytest.approx(1)

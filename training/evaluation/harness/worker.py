@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from training.trainers.models import local_name, uses_gpu
+from engine.generators.weights import local_name, uses_gpu
 
 __all__: list[str] = []
 
