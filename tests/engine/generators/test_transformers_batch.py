@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from engine.generators.base import Sampling
-from engine.generators.transformers_batch import Row, generate_batch
+from engine.generators.transformers_batch import BatchRow, generate_batch
 
 PROBABILITIES = (0.1, 0.5, 0.25, 0.15)
 
@@ -28,7 +28,7 @@ class FixedModel:
 
 
 def first_tokens(sampling: Sampling, eos: frozenset[int] = frozenset()) -> dict[int, float]:
-    rows = [Row([1], sampling, seed) for seed in range(4000)]
+    rows = [BatchRow([1], sampling, seed) for seed in range(4000)]
     generate_batch(FixedModel(), rows, eos, 0)
     counts = Counter(row.generated[0] for row in rows)
     return {token: count / len(rows) for token, count in sorted(counts.items())}
@@ -58,6 +58,6 @@ def test_an_end_before_min_tokens_is_never_drawn():
 
 @pytest.mark.slow
 def test_masses_are_sums_over_each_candidates_tokens():
-    row = Row([1], Sampling(max_tokens=1, temperature=0.0), candidates=((0, 1), (3,)))
+    row = BatchRow([1], Sampling(max_tokens=1, temperature=0.0), candidates=((0, 1), (3,)))
     generate_batch(FixedModel(), [row], frozenset(), 0)
     assert row.masses == pytest.approx((0.6, 0.15))

@@ -17,7 +17,7 @@ from engine.generators.base import (
 from engine.messages import Message
 from tests.engine.builders import Replies, constitution, principle
 from training.trainers.rewards import ConstitutionalReward, Penalties, length_excess
-from training.trainers.scorers import JudgeScorer, Sample, Score, principles_for
+from training.trainers.scorers import AnswerScore, JudgeScorer, Sample, principles_for
 
 END = 2
 FREE = Penalties(longest=10, soft_length=8, length=0.5, non_answer=1.0)
@@ -34,7 +34,7 @@ class Fixed:
         self.closed = False
 
     async def score(self, samples):
-        return [self.scores.get(sample.answer, Score(0.5)) for sample in samples]
+        return [self.scores.get(sample.answer, AnswerScore(0.5)) for sample in samples]
 
     async def close(self):
         self.closed = True
@@ -68,12 +68,15 @@ def sample(answer="Hi.", name="p0", tags=()):
 
 
 def test_scores_are_summed_by_weight():
-    scorers = [(Fixed(a=Score(0.5)), 1.0), (Fixed("reward_model", a=Score(0.25)), 2.0)]
+    scorers = [(Fixed(a=AnswerScore(0.5)), 1.0), (Fixed("reward_model", a=AnswerScore(0.25)), 2.0)]
     assert rewards(scorers, "a")[0] == [1.0]
 
 
 def test_a_failure_is_never_a_score():
-    scorers = [(Fixed(a=Score(None, "timeout")), 1.0), (Fixed("reward_model", a=Score(1.0)), 1.0)]
+    scorers = [
+        (Fixed(a=AnswerScore(None, "timeout")), 1.0),
+        (Fixed("reward_model", a=AnswerScore(1.0)), 1.0),
+    ]
     metrics = {}
     values, counts = rewards(scorers, "a", "b", metrics=metrics)
     assert values == [None, 1.0]
@@ -84,26 +87,26 @@ def test_a_failure_is_never_a_score():
 
 
 def test_a_penalty_does_not_make_a_failure_a_score():
-    scorers = [(Fixed(a=Score(None, "timeout")), 1.0)]
+    scorers = [(Fixed(a=AnswerScore(None, "timeout")), 1.0)]
     assert rewards(scorers, ("a", [7] * 10))[0] == [None]
 
 
 def test_a_batch_of_failures_has_no_mean():
     metrics = {}
-    scorers = [(Fixed(a=Score(None, "timeout")), 1.0)]
+    scorers = [(Fixed(a=AnswerScore(None, "timeout")), 1.0)]
     assert rewards(scorers, "a", metrics=metrics)[0] == [None]
     assert "score/judge" not in metrics
 
 
 def test_when_nothing_can_be_scored_training_stops():
-    scorers = [(Fixed(a=Score(None, "timeout")), 1.0)]
+    scorers = [(Fixed(a=AnswerScore(None, "timeout")), 1.0)]
     with pytest.raises(Stopped, match=r"none of the first 8 answers .* timeout \(8\)"):
         rewards(scorers, *["a"] * 8)
     assert rewards(scorers, *["a"] * 8, "b")[0] == [None] * 8 + [0.5]
 
 
 def test_an_empty_answer_is_penalised():
-    values, counts = rewards([(Fixed(**{"": Score(0.0)}), 1.0)], "", "  ", "a")
+    values, counts = rewards([(Fixed(**{"": AnswerScore(0.0)}), 1.0)], "", "  ", "a")
     assert values == [-1.0, -1.0, 0.5]
     assert counts.empty == 2
 
@@ -166,7 +169,7 @@ def test_one_missing_verdict_leaves_no_score(answered, reason):
         return answered if "kindness" in messages[0].content else Choice((0.0, 1.0), 1.0)
 
     (score,), _ = judged(verdict, sample())
-    assert score == Score(None, reason)
+    assert score == AnswerScore(None, reason)
 
 
 def test_a_judge_that_is_gone_stops_the_run():
@@ -180,7 +183,7 @@ def test_a_judge_that_is_gone_stops_the_run():
 
 def test_an_empty_answer_is_worth_nothing_and_the_judge_is_not_asked():
     (score,), judge = judged(None, sample(""))
-    assert score == Score(0.0)
+    assert score == AnswerScore(0.0)
     assert judge.questions == []
 
 
@@ -188,7 +191,7 @@ def test_principles_that_do_not_apply_are_not_asked_about():
     narrow = principle("secrets", applies_to=AppliesTo(tags=("work",)))
     rules = constitution().model_copy(update={"principles": (narrow,)})
     (outside, inside), judge = judged(None, sample(), sample(tags=("work",)), rules=rules)
-    assert outside == Score(None, "no principle applies")
+    assert outside == AnswerScore(None, "no principle applies")
     assert inside.value == pytest.approx(0.9)
     assert len(judge.questions) == 1
 
