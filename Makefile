@@ -1,10 +1,11 @@
 # Every target finds its tools in .venv, which `setup` makes and keeps in step with the lock.
 BIN := .venv/bin
 CODE := constitution engine training scripts tests
+REFERENCE = $(BIN)/python -m typer scripts/solon.py utils docs --name solon --title Commands --output
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format lock clean
+.PHONY: help setup demo test test-fast check format docs lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,13 +22,18 @@ test: setup  ## every test but those that need a GPU or the network
 test-fast: setup  ## the tests that take seconds
 	@$(PYTEST) -m "not vllm and not slow and not browser"
 
-check: setup  ## lint, format, types and layers, as CI does
+check: setup  ## lint, format, types, layers and written pages, as CI does
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/ruff format --quiet --check $(CODE) || { echo "not formatted: run make format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@mkdir -p build && $(REFERENCE) build/commands.md >/dev/null
+	@cmp --silent build/commands.md docs/commands.md || { echo "docs/commands.md: run make docs"; exit 1; }
 
-format: setup  ## sort imports, mend what can be mended, format
+docs: setup  ## write the pages that come from the code
+	@$(REFERENCE) docs/commands.md >/dev/null
+
+format: setup  ## sort imports, fix what can be fixed, format
 	@$(BIN)/ruff check --quiet --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
