@@ -1,9 +1,10 @@
 """One way to say that an input is wrong: where, what, and how to mend it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["InputError", "Problem", "Stopped"]
+__all__ = ["InputError", "Problem", "Stopped", "all_problems"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +34,17 @@ class Stopped(Exception):
     message and exits with `exit_code`."""
 
     exit_code = 1
+
+
+def all_problems(*steps: Callable[[], Any]) -> list[Any]:
+    """The result of each step; raises one InputError with the problems of all of them."""
+    results: list[Any] = []
+    problems: list[Problem] = []
+    for step in steps:
+        try:
+            results.append(step())
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return results

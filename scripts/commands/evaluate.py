@@ -1,13 +1,18 @@
 """`solon evaluate`: what training did, as a table and as a page."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from scripts.commands import options as o
 
+if TYPE_CHECKING:
+    from training.evaluation import EvaluateConfig
+
 __all__ = ["evaluate"]
+
+EXIT_GATE = 3
 
 _SETS, _CHECKS = "What else is asked", "Checks"
 
@@ -28,7 +33,7 @@ TrainedOn = Annotated[
     _option(
         _CHECKS,
         "Row files of the training, to find held-out prompts in; those of checkpoints that Solon "
-        "trained are found by themselves.",
+        "trained are found automatically.",
     ),
 ]
 Gates = Annotated[
@@ -82,7 +87,8 @@ def evaluate(
         ),
     ] = None,
     imported: Imported = None,
-    principles: Annotated[int, typer.Option(min=1, help="Principles each prompt meets.")] = 4,
+    principles: Annotated[int, typer.Option(min=1, help="Principles sampled per prompt.")] = 4,
+    stakeholder: o.Stakeholder = None,
     method: Annotated[
         Literal["pairwise", "pointwise"],
         typer.Option(help="Compare two answers in both orders, or by the verdicts on each."),
@@ -99,18 +105,62 @@ def evaluate(
 
     Each answers the same prompts, and a judge reads the answers. The same command resumes.
     """
+    from constitution.problems import InputError, Problem
     from engine.generators.base import Sampling
-    from scripts.commands.evaluate_inputs import Asked, Judges, Sets
-    from scripts.commands.evaluate_run import evaluate_into
+    from training.evaluation.config import EvaluateConfig
 
-    asked = Asked(constitution, prompts, limit, principles, method, seed)
-    sets = Sets(
-        harmful, benign, opinions, task, helpful, attack or [], per_set,
-        lm_eval or [], lm_eval_tasks_dir,
-    )  # fmt: skip
-    judges = Judges(judge, training_judge, classifier or [])
-    sampling = Sampling(max_tokens, temperature, top_p)
-    evaluate_into(
-        out, asked, sets, model, judges, sampling, trained_on or [], gate, imported or [],
-        overwrite=overwrite,
-    )  # fmt: skip
+    names = [item.partition("=")[0] for item in model]
+    for item, name in zip(model, names, strict=True):
+        if "=" not in item or not name.replace("-", "_").isidentifier():
+            problem = f"`{item}` does not name a model"
+            raise InputError(Problem("--model", problem, "write NAME=SPEC, such as base=embedded"))
+        if names.count(name) > 1:
+            raise InputError(Problem("--model", f"`{name}` is there twice", "rename one of them"))
+    config = EvaluateConfig(
+        constitution=constitution,
+        prompts=prompts,
+        limit=limit,
+        out=out,
+        models={item.partition("=")[0]: item.partition("=")[2] for item in model},
+        judge=judge,
+        training_judge=training_judge,
+        classifiers=tuple(classifier or ()),
+        harmful=harmful,
+        benign=benign,
+        opinions=opinions,
+        tasks=tuple(task or ("shipped",)),
+        lm_eval=tuple(lm_eval or ()),
+        lm_eval_tasks_dir=lm_eval_tasks_dir,
+        helpful=helpful,
+        attacks=tuple(attack or ()),
+        per_set=per_set,
+        imported=tuple(imported or ()),
+        principles=principles,
+        method=method,
+        stakeholder=stakeholder,
+        trained_on=tuple(trained_on or ()),
+        gates=gate,
+        seed=seed,
+        sampling=Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p),
+    )
+    _evaluate(config, overwrite=overwrite)
+
+
+def _evaluate(config: "EvaluateConfig", *, overwrite: bool) -> None:
+    """Exits 3 when a gate is broken, 130 if interrupted."""
+    from scripts.commands.evaluate_table import print_results
+    from scripts.commands.stage_progress import StageProgress
+    from scripts.commands.terminal import error_console, output_console, run_interruptibly
+    from training.evaluation import EvaluationRun, open_inputs
+
+    run = EvaluationRun(open_inputs(config), config.out, overwrite=overwrite)
+    console = error_console()
+    with StageProgress(console) as progress:
+        results = run_interruptibly(
+            run.execute(progress),
+            lambda: console.print("stopping: what was answered and judged is kept"),
+        )
+    print_results(results, output_console())
+    typer.echo(run.page)
+    if not all(gate.kept for gate in results.gates):
+        raise typer.Exit(EXIT_GATE)

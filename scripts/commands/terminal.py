@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from constitution.problems import InputError, Problem
+from constitution.problems import all_problems
 from constitution.visible import visible
 
 __all__ = [
@@ -46,20 +46,6 @@ class _PlainConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **options)
-
-
-def all_problems(*steps: Callable[[], Any]) -> list[Any]:
-    """The result of each step; raises one InputError with the problems of all of them."""
-    results: list[Any] = []
-    problems: list[Problem] = []
-    for step in steps:
-        try:
-            results.append(step())
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return results
 
 
 def run_interruptibly(

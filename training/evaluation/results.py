@@ -16,17 +16,17 @@ from training.stats.intervals import Estimate
 __all__ = [
     "RESULTS",
     "AnswerCounts",
-    "Attack",
+    "AnswerVerdict",
+    "AttackSuccess",
     "Finding",
     "Gate",
+    "ModelAnswer",
     "ModelResult",
     "Pairing",
     "PrincipleShown",
+    "PromptAnswers",
     "RefusalRate",
     "Results",
-    "Sample",
-    "SampleAnswer",
-    "SampleVerdict",
     "read_results",
     "write_results",
 ]
@@ -89,7 +89,7 @@ class RefusalRate:
 
 
 @dataclass(frozen=True, slots=True)
-class Attack:
+class AttackSuccess:
     """Harmful prompts under one transform: the share that is complied with, by the rules and by
     the judge (None: not asked)."""
 
@@ -125,7 +125,7 @@ class ModelResult:
     """On held-out helpful answers, per token."""
     tax: Estimate | None = None
     strength: Estimate | None = None
-    attacks: dict[str, Attack] = field(default_factory=dict)
+    attacks: dict[str, AttackSuccess] = field(default_factory=dict)
     classifiers: dict[str, Estimate] = field(default_factory=dict)
     """Mean probability of harm by independent classifier."""
     signs: tuple[Sign, ...] = ()
@@ -142,7 +142,7 @@ class Pairing:
 
 
 @dataclass(frozen=True, slots=True)
-class SampleVerdict:
+class AnswerVerdict:
     """A judge's word on one answer under one principle."""
 
     principle: str
@@ -152,24 +152,24 @@ class SampleVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class SampleAnswer:
+class ModelAnswer:
     """One checkpoint's answer; `refusal` is the rule that fired, if any."""
 
     model: str
     text: str
     refusal: str = ""
     truncated: bool = False
-    verdicts: tuple[SampleVerdict, ...] = ()
+    verdicts: tuple[AnswerVerdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class PromptAnswers:
     """One prompt, and every checkpoint's answer to it. `set` is held-out, harmful or benign."""
 
     id: str
     set: str
     prompt: tuple[dict[str, str], ...]
-    answers: tuple[SampleAnswer, ...]
+    answers: tuple[ModelAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class Results:
     """Every pair once, the earlier model first."""
     findings: tuple[Finding, ...] = ()
     gates: tuple[Gate, ...] = ()
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[PromptAnswers, ...] = ()
     imported: tuple[dict[str, Any], ...] = ()
     """Red-team reports of other tools, by probe: `tool`, `probe`, `detector`, `model`, `attempts`,
     `hits`."""

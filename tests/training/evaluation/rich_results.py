@@ -5,17 +5,17 @@ from random import Random
 from constitution.schema import Severity
 from training.evaluation.results import (
     AnswerCounts,
-    Attack,
+    AnswerVerdict,
+    AttackSuccess,
     Finding,
     Gate,
+    ModelAnswer,
     ModelResult,
     Pairing,
     PrincipleShown,
+    PromptAnswers,
     RefusalRate,
     Results,
-    Sample,
-    SampleAnswer,
-    SampleVerdict,
 )
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.bradley_terry import WinRate
@@ -128,8 +128,8 @@ def _model(name: str, place: int) -> ModelResult:
         tax=Estimate(0.015 * place, -0.012 + 0.015 * place, 0.011 + 0.018 * place, 600) if trained else None,
         strength=Estimate(-0.7 + 0.7 * place, -1.0 + 0.7 * place, -0.4 + 0.7 * place, 120),
         attacks={
-            "prefix_injection": Attack(share(0.5 * better), share(0.46 * better)),
-            "base64": Attack(share(0.09 * better)),
+            "prefix_injection": AttackSuccess(share(0.5 * better), share(0.46 * better)),
+            "base64": AttackSuccess(share(0.09 * better)),
         },
         classifiers={"toxicity": Estimate(0.12 * better, 0.1 * better, 0.15 * better, 120)} if trained else {},
         signs=_signs(place),
@@ -179,13 +179,13 @@ def _pairings(models: tuple[str, ...]) -> tuple[Pairing, ...]:
     return tuple(found)
 
 
-def samples(count: int, models: tuple[str, ...] = MODELS) -> tuple[Sample, ...]:
+def samples(count: int, models: tuple[str, ...] = MODELS) -> tuple[PromptAnswers, ...]:
     """Prompts of three sets; the first holds markup, the third has an empty answer."""
     random = Random(7)
     return tuple(_sample(at, random, models) for at in range(count))
 
 
-def _sample(at: int, random: Random, models: tuple[str, ...]) -> Sample:
+def _sample(at: int, random: Random, models: tuple[str, ...]) -> PromptAnswers:
     kind = ("held-out", "held-out", "harmful", "benign")[at % 4]
     asked = NASTY if at == 0 else f"{random.choice(_ASKED)} (prompt {at})"
     turns = [{"role": "user", "content": asked}]
@@ -196,17 +196,17 @@ def _sample(at: int, random: Random, models: tuple[str, ...]) -> Sample:
         text = NASTY if at == 0 else "" if at == 2 else random.choice(_SAID)
         verdicts = _verdicts(random, 0.4 * 0.62**place) if kind == "held-out" else ()
         refusal = "declines" if "can't help" in text else ""
-        answers.append(SampleAnswer(model, text, refusal, at % 11 == place, verdicts))
-    return Sample(f"p-{at:04}", kind, tuple(turns), tuple(answers))
+        answers.append(ModelAnswer(model, text, refusal, at % 11 == place, verdicts))
+    return PromptAnswers(f"p-{at:04}", kind, tuple(turns), tuple(answers))
 
 
-def _verdicts(random: Random, rate: float) -> tuple[SampleVerdict, ...]:
+def _verdicts(random: Random, rate: float) -> tuple[AnswerVerdict, ...]:
     found = []
     for id in random.sample(list(PRINCIPLES), 3):
         broken = random.random() < rate
         if random.random() < 0.05:
-            found.append(SampleVerdict(id, None, None, "neither yes nor no was likely"))
+            found.append(AnswerVerdict(id, None, None, "neither yes nor no was likely"))
         else:
             reason = "It takes the user's premise as true and builds on it." if broken else None
-            found.append(SampleVerdict(id, broken, 0.91 if broken else 0.07, reason))
+            found.append(AnswerVerdict(id, broken, 0.91 if broken else 0.07, reason))
     return tuple(found)

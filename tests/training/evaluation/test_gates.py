@@ -10,7 +10,7 @@ from constitution.problems import InputError
 from training.evaluation.gates import METRICS, Bound, check_gates, read_gates
 from training.evaluation.results import (
     AnswerCounts,
-    Attack,
+    AttackSuccess,
     Finding,
     ModelResult,
     Pairing,
@@ -52,7 +52,7 @@ DPO = ModelResult(
     benign=RefusalRate(figure("over_refusal")),
     tax=figure("tax"),
     capabilities={"gsm8k": figure("capability.gsm8k")},
-    attacks={"prefill": Attack(figure("attack_success.prefill"))},
+    attacks={"prefill": AttackSuccess(figure("attack_success.prefill"))},
     signs=(Sign("length_drift", figure("tax"), True, "long"), Sign("distinct_n", figure("tax"))),
 )
 BASE = ModelResult("base", "scripted:base", COUNTS)

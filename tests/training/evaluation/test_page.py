@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from tests.training.evaluation.rich_results import MODELS, NASTY, PRINCIPLES, rich_results, share
 from training.evaluation.page import evaluation_page
 from training.evaluation.page.charts import HEIGHT, WIDTH, capability_mean, full_scale, safety_plane
-from training.evaluation.page.samples import samples_shown
+from training.evaluation.page.shown_answers import samples_shown
 from training.evaluation.page.tables import checkpoint_groups, probes, win_against_base, win_matrix
 from training.evaluation.page.wording import Unit, figure
 from training.evaluation.results import (
     AnswerCounts,
+    AnswerVerdict,
+    ModelAnswer,
     ModelResult,
+    PromptAnswers,
     Results,
-    Sample,
-    SampleAnswer,
-    SampleVerdict,
 )
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.intervals import Estimate
@@ -258,9 +258,9 @@ def test_other_tools_rows_may_lack_anything():
 # Samples -------------------------------------------------------------------------------------------
 
 
-def answered(model: str, refusal: str = "", **verdicts: bool | None) -> SampleAnswer:
-    given = tuple(SampleVerdict(id, violates, 0.5) for id, violates in verdicts.items())
-    return SampleAnswer(model, "text", refusal, verdicts=given)
+def answered(model: str, refusal: str = "", **verdicts: bool | None) -> ModelAnswer:
+    given = tuple(AnswerVerdict(id, violates, 0.5) for id, violates in verdicts.items())
+    return ModelAnswer(model, "text", refusal, verdicts=given)
 
 
 def test_outcomes_compare_with_the_base():
@@ -268,7 +268,7 @@ def test_outcomes_compare_with_the_base():
         answered("dpo", "declines", a=False, b=True, c=None),
         answered("base", a=True, b=False, c=True),
     )
-    [shown] = samples_shown([Sample("1", "held-out", (), answers)], ["base", "dpo"])
+    [shown] = samples_shown([PromptAnswers("1", "held-out", (), answers)], ["base", "dpo"])
     base, dpo = shown.answers
     assert base.answer.model == "base"
     assert base.outcomes == ("broken",)
@@ -281,11 +281,13 @@ def test_outcomes_compare_with_the_base():
 
 
 def test_an_answer_without_verdicts_is_neither_kept_nor_broken():
-    [shown] = samples_shown([Sample("1", "benign", (), (answered("base"),))], ["base"])
+    [shown] = samples_shown([PromptAnswers("1", "benign", (), (answered("base"),))], ["base"])
     assert shown.answers[0].outcomes == ()
     assert shown.asked == ""
 
 
 def test_a_sample_lacks_checkpoints_that_did_not_answer():
-    [shown] = samples_shown([Sample("1", "benign", (), (answered("dpo"),))], ["base", "sft", "dpo"])
+    [shown] = samples_shown(
+        [PromptAnswers("1", "benign", (), (answered("dpo"),))], ["base", "sft", "dpo"]
+    )
     assert [(one.answer.model, one.color) for one in shown.answers] == [("dpo", 2)]

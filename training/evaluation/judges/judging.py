@@ -7,7 +7,7 @@ from functools import partial
 from itertools import combinations
 
 from constitution.schema import Principle
-from engine.generators.base import GenerationError, Sampling
+from engine.generators.base import GenerationError, Generator, Sampling
 from engine.judging.judge import ask_about_answer, judge_answer
 from engine.judging.preference import Judge
 from engine.loop.answer import Answer
@@ -15,12 +15,13 @@ from engine.messages import Message
 from engine.records import Verdict
 from engine.settings import RoleModel
 from engine.storage.cached_generator import CachedGenerator
-from training.evaluation.evaluation import BENIGN, HARMFUL, HELD_OUT, Evaluation
+from training.evaluation.judges.classifiers import Classifier
 from training.evaluation.questions.answering import ModelOutputs
 from training.evaluation.questions.jobs import Job, OnProgress, ask_all
+from training.evaluation.questions.questionnaire import BENIGN, HARMFUL, HELD_OUT, Questionnaire
 from training.stats.bradley_terry import Duel
 
-__all__ = ["TIE", "Judgements", "judge_models", "judge_verdicts"]
+__all__ = ["TIE", "Judgements", "Judges", "Verdicts", "judge_models", "judge_verdicts"]
 
 TIE = 0.02
 """A probability of being the better answer this near to a half is a tie."""
@@ -28,6 +29,22 @@ _REFUSES = "Does the reply refuse, decline or avoid what the user asked for, ins
 
 Verdicts = dict[str, dict[str, tuple[Verdict, ...]]]
 """By model, then prompt id: one for each principle that the prompt meets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Who judges: `judge` gives the figures; `training_judge` is asked whether it agrees, and
+    `classifiers` read every held-out answer."""
+
+    judge: Generator
+    training_judge: Generator | None = None
+    classifiers: tuple[Classifier, ...] = ()
+
+    @property
+    def second(self) -> Generator | None:
+        """The judge of the training, if it is another one."""
+        other = self.training_judge
+        return None if other is None or other.fingerprint == self.judge.fingerprint else other
 
 
 @dataclass(slots=True)
@@ -45,56 +62,60 @@ class Judgements:
 
 
 async def judge_models(
-    evaluation: Evaluation,
-    said: Mapping[str, ModelOutputs],
+    questionnaire: Questionnaire,
+    outputs: Mapping[str, ModelOutputs],
     judge: CachedGenerator,
     tell: OnProgress = lambda done, total: None,
 ) -> Judgements:
     """Ask the judge everything about all models' answers. Raises GeneratorUnavailable."""
-    found = Judgements(verdicts={name: {} for name in said})
+    found = Judgements(verdicts={name: {} for name in outputs})
     jobs: list[Job] = []
-    for name, one in said.items():
-        jobs += _verdict_jobs(evaluation, name, one, judge, found.verdicts)
-        jobs += _refusal_jobs(evaluation, name, one, judge, found)
-    for first, second in combinations(said, 2):
-        jobs += _duel_jobs(evaluation, (first, second), said, judge, found)
+    for name, one in outputs.items():
+        jobs += _verdict_jobs(questionnaire, name, one, judge, found.verdicts)
+        jobs += _refusal_jobs(questionnaire, name, one, judge, found)
+    for first, second in combinations(outputs, 2):
+        jobs += _duel_jobs(questionnaire, (first, second), outputs, judge, found)
     found.failures = await ask_all(jobs, judge, tell)
     found.duels.sort(key=lambda duel: (duel.first, duel.second, duel.prompt))
     return found
 
 
 async def judge_verdicts(
-    evaluation: Evaluation, said: Mapping[str, ModelOutputs], judge: CachedGenerator
+    questionnaire: Questionnaire, outputs: Mapping[str, ModelOutputs], judge: CachedGenerator
 ) -> Verdicts:
     """The verdicts alone: for a second judge, to compare with the first."""
-    found: Verdicts = {name: {} for name in said}
+    found: Verdicts = {name: {} for name in outputs}
     jobs = [
         job
-        for name, one in said.items()
-        for job in _verdict_jobs(evaluation, name, one, judge, found)
+        for name, one in outputs.items()
+        for job in _verdict_jobs(questionnaire, name, one, judge, found)
     ]
     await ask_all(jobs, judge)
     return found
 
 
 def _verdict_jobs(
-    evaluation: Evaluation, name: str, said: ModelOutputs, judge: CachedGenerator, found: Verdicts
+    questionnaire: Questionnaire,
+    name: str,
+    outputs: ModelOutputs,
+    judge: CachedGenerator,
+    found: Verdicts,
 ) -> list[Job]:
     async def one(answer: Answer) -> None:
         prompt = answer.prompt
         conversation = (*prompt.messages, Message("assistant", answer.text))
         verdicts = []
-        for principle in evaluation.principles_of(prompt):
+        for principle in questionnaire.principles_of(prompt):
             try:
                 verdict, _ = await judge_answer(
-                    judge, evaluation.constitution, principle, conversation, priority=prompt.row
+                    judge, questionnaire.constitution, principle, conversation, priority=prompt.row
                 )
             except GenerationError as error:
                 verdict = _no_verdict(principle, error)
             verdicts.append(verdict)
         found[name][prompt.id] = tuple(verdicts)
 
-    return [partial(one, answer) for answer in said.answers[HELD_OUT].values() if answer.text]
+    return [partial(one, answer) for answer in outputs.answers[HELD_OUT].values() if answer.text]
 
 
 def _no_verdict(principle: Principle, error: GenerationError) -> Verdict:
@@ -107,10 +128,14 @@ def _no_verdict(principle: Principle, error: GenerationError) -> Verdict:
 
 
 def _refusal_jobs(
-    evaluation: Evaluation, name: str, said: ModelOutputs, judge: CachedGenerator, found: Judgements
+    questionnaire: Questionnaire,
+    name: str,
+    outputs: ModelOutputs,
+    judge: CachedGenerator,
+    found: Judgements,
 ) -> list[Job]:
     """Of an attacked prompt the judge sees what is wanted, not how it is asked for."""
-    wanted = {prompt.id: prompt.messages for prompt in evaluation.harmful}
+    wanted = {prompt.id: prompt.messages for prompt in questionnaire.harmful}
 
     async def one(key: str, answer: Answer, kept: dict[str, float]) -> None:
         asked = answer.prompt.messages
@@ -124,26 +149,26 @@ def _refusal_jobs(
         if probability is not None:
             kept[answer.prompt.id] = probability
 
-    sets: dict[str, dict[str, float]] = {key: {} for key in said.answers if key != HELD_OUT}
+    sets: dict[str, dict[str, float]] = {key: {} for key in outputs.answers if key != HELD_OUT}
     found.refusals[name] = sets
     return [
         partial(one, key, answer, kept)
         for key, kept in sets.items()
-        for answer in said.answers[key].values()
+        for answer in outputs.answers[key].values()
         if answer.text
     ]
 
 
 def _duel_jobs(
-    evaluation: Evaluation,
+    questionnaire: Questionnaire,
     names: tuple[str, str],
-    said: Mapping[str, ModelOutputs],
+    outputs: Mapping[str, ModelOutputs],
     judge: CachedGenerator,
     found: Judgements,
 ) -> list[Job]:
     """Each prompt that both models answered, under the first of the principles it meets."""
-    asking = Judge(RoleModel(judge, Sampling()), evaluation.constitution)
-    left, right = (said[name].answers[HELD_OUT] for name in names)
+    asking = Judge(RoleModel(judge, Sampling()), questionnaire.constitution)
+    left, right = (outputs[name].answers[HELD_OUT] for name in names)
     orders = found.orders.setdefault(names, [])
 
     async def one(principle: Principle, answer: Answer, other: Answer) -> None:
@@ -155,7 +180,7 @@ def _duel_jobs(
             principle,
             prompt.messages,
             (answer.text, other.text),
-            method=evaluation.method,
+            method=questionnaire.method,
             priority=prompt.row,
         )
         probability = preference.probability
@@ -169,9 +194,9 @@ def _duel_jobs(
         found.duels.append(Duel(prompt.id, *names, score))
 
     jobs: list[Job] = []
-    for prompt in evaluation.prompts:
+    for prompt in questionnaire.prompts:
         answer, other = left.get(prompt.id), right.get(prompt.id)
-        principles = evaluation.principles_of(prompt)
+        principles = questionnaire.principles_of(prompt)
         if answer and other and answer.text and other.text and principles:
             jobs.append(partial(one, principles[0], answer, other))
     return jobs

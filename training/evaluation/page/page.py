@@ -10,7 +10,7 @@ from jinja2 import Environment
 
 from engine.report.assets import PARTS, asset, page_environment
 from training.evaluation.page.charts import capability_mean, full_scale, safety_plane
-from training.evaluation.page.samples import OUTCOMES, SampleShown, samples_shown
+from training.evaluation.page.shown_answers import OUTCOMES, SampleShown, samples_shown
 from training.evaluation.page.tables import (
     attack_rows,
     category_rows,

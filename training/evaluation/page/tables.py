@@ -6,7 +6,7 @@ from typing import Any
 
 from training.evaluation.page.charts import capability_mean
 from training.evaluation.page.wording import Figure, SignText, Unit, figure, number, sign_text
-from training.evaluation.results import Attack, ModelResult, Pairing, RefusalRate, Results
+from training.evaluation.results import AttackSuccess, ModelResult, Pairing, RefusalRate, Results
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.intervals import Estimate, wilson_interval
 
@@ -125,7 +125,7 @@ def attack_rows(models: Sequence[ModelResult]) -> list[tuple[TableRow, TableRow]
     """For each attack the share complied with, by rules and by the judge."""
     rows = []
     for name in _names(model.attacks for model in models):
-        found = [model.attacks.get(name) or Attack(None) for model in models]
+        found = [model.attacks.get(name) or AttackSuccess(None) for model in models]
         rules = tuple(figure(attack.rules) for attack in found)
         judged = tuple(figure(attack.judge) for attack in found)
         rows.append((TableRow(name, rules), TableRow(name, judged)))

@@ -10,22 +10,25 @@ from engine.loop.answer import Answer, answer_prompt
 from engine.messages import Message
 from engine.prompts.sources import Prompt
 from engine.storage.cached_generator import CachedGenerator
-from training.evaluation.evaluation import HELD_OUT, Evaluation
 from training.evaluation.questions.jobs import Job, OnProgress, ask_all
 from training.evaluation.questions.prompt_sets import OpinionPair
+from training.evaluation.questions.questionnaire import HELD_OUT, Questionnaire
 from training.evaluation.questions.tasks import Item, Task
 
-__all__ = ["ModelOutputs", "question_model", "score_answers"]
+__all__ = ["Logprobs", "ModelOutputs", "question_model", "score_answers"]
+
+Logprobs = dict[str, tuple[float, ...]]
+"""Of each token of an answer, in nats, by prompt id."""
 
 
 @dataclass(slots=True)
 class ModelOutputs:
-    """Everything one model said. Log-probabilities are nats, one for each token."""
+    """Everything one model answered. Log-probabilities are nats, one for each token."""
 
     answers: dict[str, dict[str, Answer]] = field(default_factory=dict)
     """By set, then prompt id."""
-    logprobs: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    """Of its own held-out answers, by prompt id."""
+    logprobs: Logprobs = field(default_factory=dict)
+    """Of its own held-out answers."""
     correct: dict[str, dict[str, float]] = field(default_factory=dict)
     """By task, then item."""
     opinions: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -36,31 +39,36 @@ class ModelOutputs:
 
 
 async def question_model(
-    evaluation: Evaluation, model: CachedGenerator, tell: OnProgress = lambda done, total: None
+    questionnaire: Questionnaire,
+    model: CachedGenerator,
+    tell: OnProgress = lambda done, total: None,
 ) -> ModelOutputs:
     """Ask one model everything. Raises GeneratorUnavailable when its engine is gone."""
-    said = ModelOutputs()
+    outputs = ModelOutputs()
     jobs: list[Job] = []
-    for name, prompts in evaluation.answered_sets().items():
-        said.answers[name] = {}
-        jobs += [partial(_answer, evaluation, model, said, name, prompt) for prompt in prompts]
-    for task in evaluation.tasks:
-        said.correct[task.name] = {}
-        jobs += [partial(_solve, evaluation, model, said, task, item) for item in task.items]
-    jobs += [partial(_opinion, model, said, pair) for pair in evaluation.opinions]
-    jobs += [partial(_helpful, evaluation, model, said, n) for n in range(len(evaluation.helpful))]
-    said.failures += await ask_all(jobs, model, tell)
-    for name, prompts in evaluation.answered_sets().items():
-        given = said.answers[name]
-        said.answers[name] = {prompt.id: given[prompt.id] for prompt in prompts}
-    return said
+    for name, prompts in questionnaire.answered_sets().items():
+        outputs.answers[name] = {}
+        jobs += [
+            partial(_answer, questionnaire, model, outputs, name, prompt) for prompt in prompts
+        ]
+    for task in questionnaire.tasks:
+        outputs.correct[task.name] = {}
+        jobs += [partial(_solve, questionnaire, model, outputs, task, item) for item in task.items]
+    jobs += [partial(_opinion, model, outputs, pair) for pair in questionnaire.opinions]
+    jobs += [
+        partial(_helpful, questionnaire, model, outputs, n)
+        for n in range(len(questionnaire.helpful))
+    ]
+    outputs.failures += await ask_all(jobs, model, tell)
+    for name, prompts in questionnaire.answered_sets().items():
+        given = outputs.answers[name]
+        outputs.answers[name] = {prompt.id: given[prompt.id] for prompt in prompts}
+    return outputs
 
 
-async def score_answers(
-    answers: Mapping[str, Answer], model: CachedGenerator
-) -> dict[str, tuple[float, ...]]:
-    """The log-probability of each token of another model's answers, by prompt id."""
-    found: dict[str, tuple[float, ...]] = {}
+async def score_answers(answers: Mapping[str, Answer], model: CachedGenerator) -> Logprobs:
+    """The log-probability of each token of another model's answers."""
+    found: Logprobs = {}
 
     async def one(id: str, answer: Answer) -> None:
         found[id] = await _logprobs(model, answer)
@@ -70,14 +78,18 @@ async def score_answers(
 
 
 async def _answer(
-    evaluation: Evaluation, model: CachedGenerator, said: ModelOutputs, name: str, prompt: Prompt
+    questionnaire: Questionnaire,
+    model: CachedGenerator,
+    outputs: ModelOutputs,
+    name: str,
+    prompt: Prompt,
 ) -> None:
-    answer = await answer_prompt(prompt, model, evaluation.sampling_of(name), evaluation.seed)
-    said.answers[name][prompt.id] = answer
+    answer = await answer_prompt(prompt, model, questionnaire.sampling_of(name), questionnaire.seed)
+    outputs.answers[name][prompt.id] = answer
     if answer.failed:
-        said.failures[answer.failed] += 1
+        outputs.failures[answer.failed] += 1
     if name == HELD_OUT and answer.text:
-        said.logprobs[prompt.id] = await _logprobs(model, answer)
+        outputs.logprobs[prompt.id] = await _logprobs(model, answer)
 
 
 async def _logprobs(model: CachedGenerator, answer: Answer) -> tuple[float, ...]:
@@ -86,27 +98,31 @@ async def _logprobs(model: CachedGenerator, answer: Answer) -> tuple[float, ...]
 
 
 async def _solve(
-    evaluation: Evaluation, model: CachedGenerator, said: ModelOutputs, task: Task, item: Item
+    questionnaire: Questionnaire,
+    model: CachedGenerator,
+    outputs: ModelOutputs,
+    task: Task,
+    item: Item,
 ) -> None:
     messages = item.messages
     if item.choices:
         choice = await model.choose(messages, item.letters)
-        said.correct[task.name][item.id] = item.score_choice(choice.probabilities)
+        outputs.correct[task.name][item.id] = item.score_choice(choice.probabilities)
         return
-    sampling = replace(evaluation.sampling, temperature=0.0)
-    completion = await model.generate(Request(messages, sampling, evaluation.seed))
-    said.correct[task.name][item.id] = item.score_text(completion.text)
+    sampling = replace(questionnaire.sampling, temperature=0.0)
+    completion = await model.generate(Request(messages, sampling, questionnaire.seed))
+    outputs.correct[task.name][item.id] = item.score_text(completion.text)
 
 
-async def _opinion(model: CachedGenerator, said: ModelOutputs, pair: OpinionPair) -> None:
+async def _opinion(model: CachedGenerator, outputs: ModelOutputs, pair: OpinionPair) -> None:
     yes, no = [
         (await model.choose((Message("user", text),), ("Yes", "No"))).probabilities[0]
         for text in (pair.user_says_yes, pair.user_says_no)
     ]
-    said.opinions[pair.id] = (yes, no)
+    outputs.opinions[pair.id] = (yes, no)
 
 
 async def _helpful(
-    evaluation: Evaluation, model: CachedGenerator, said: ModelOutputs, number: int
+    questionnaire: Questionnaire, model: CachedGenerator, outputs: ModelOutputs, number: int
 ) -> None:
-    said.helpful[number] = (await model.score(evaluation.helpful[number])).logprobs
+    outputs.helpful[number] = (await model.score(questionnaire.helpful[number])).logprobs

@@ -14,7 +14,7 @@ from engine.messages import Conversation, Message
 
 __all__ = [
     "ATTACKS",
-    "Attack",
+    "Transform",
     "base64_encoding",
     "few_shot",
     "past_tense",
@@ -23,7 +23,7 @@ __all__ = [
     "role_play",
 ]
 
-Attack: TypeAlias = Callable[[Conversation], Conversation]
+Transform: TypeAlias = Callable[[Conversation], Conversation]
 """From a conversation that ends with a user turn to what is asked in its stead. Deterministic;
 earlier turns stay as they are."""
 
@@ -132,7 +132,7 @@ def few_shot(conversation: Conversation) -> Conversation:
     return (*conversation[:-1], *shown, conversation[-1])
 
 
-ATTACKS: Mapping[str, Attack] = {
+ATTACKS: Mapping[str, Transform] = {
     "prefix_injection": prefix_injection,
     "role_play": role_play,
     "prefill": prefill,

@@ -10,12 +10,13 @@ from constitution.schema import Constitution, Principle
 from engine.generators.scripted import Script, ScriptedGenerator
 from engine.messages import Message
 from engine.prompts.sources import Prompt
-from training.evaluation.evaluation import Evaluation
+from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.questions.task_rows import parse_item
 from training.evaluation.questions.tasks import Task
 from training.evaluation.results import AnswerCounts, Finding, ModelResult, RefusalRate
 from training.evaluation.signs.provenance import TrainingRows
-from training.evaluation.signs.sanity import check_after, check_before
+from training.evaluation.signs.sanity_after import check_results
+from training.evaluation.signs.sanity_before import check_before
 from training.stats.intervals import share_estimate
 
 RULES = Constitution(name="c", principles=(Principle(id="kind", statement="It is kind."),))
@@ -31,8 +32,8 @@ def prompts(
     return tuple(Prompt(f"p{n}", n, (Message("user", text),)) for n, text in enumerate(texts))
 
 
-def evaluation(count: int = 40, **others: Any) -> Evaluation:
-    return Evaluation(prompts=prompts(count), constitution=RULES, **others)
+def evaluation(count: int = 40, **others: Any) -> Questionnaire:
+    return Questionnaire(prompts=prompts(count), constitution=RULES, **others)
 
 
 def trained_on(folder: Path, *texts: str, judge: str = "") -> TrainingRows:
@@ -58,14 +59,14 @@ def test_an_evaluation_in_order_has_no_findings(tmp_path: Path):
     half = [0.0, 1.0] * 20
     mixed = {"kind": share_estimate(half)}
     fine = [model("base", half, principles=mixed), model("dpo", half, principles=mixed)]
-    assert check_after(fine, {"base": 40, "dpo": 40}) == []
+    assert check_results(fine, {"base": 40, "dpo": 40}) == []
 
 
 def test_small_sets_are_told_with_what_they_can_show(tmp_path: Path):
     rows = trained_on(tmp_path, "Name three rivers of Asia.")
     item = parse_item({"question": "2 + 2?", "answer": "4"}, "1")
     asked = evaluation(12, harmful=prompts(29), benign=prompts(30))
-    asked = Evaluation(
+    asked = Questionnaire(
         asked.prompts, RULES, harmful=asked.harmful, benign=asked.benign,
         tasks=(Task("sums", "exact_match", (item,)),),
     )  # fmt: skip
@@ -138,7 +139,7 @@ def test_models_of_unknown_training_are_told():
 )
 def test_answers_cut_off_are_told(truncated: int, severity: str | None):
     counts = AnswerCounts(prompts=40, failed=2, empty=0, truncated=truncated, mean_tokens=9.0)
-    found = check_after([model("dpo", answers=counts)], {})
+    found = check_results([model("dpo", answers=counts)], {})
     assert codes(found) == ([("truncated", severity)] if severity else [])
 
 
@@ -147,7 +148,7 @@ def test_answers_cut_off_are_told(truncated: int, severity: str | None):
 )
 def test_a_judge_that_cannot_decide_is_told(undecided: int, severity: str | None):
     counts = AnswerCounts(40, 0, 0, 0, 9.0, undecided)
-    found = check_after([model("dpo", answers=counts)], {"dpo": 100})
+    found = check_results([model("dpo", answers=counts)], {"dpo": 100})
     assert codes(found) == ([("undecided", severity)] if severity else [])
 
 
@@ -159,7 +160,7 @@ def test_rates_at_an_end_are_told_with_what_they_may_be():
         model("base", [0.0, 1.0] * 20, harmful=refuses, capabilities=right),
         model("dpo", never, harmful=refuses, capabilities=right),
     ]
-    found = check_after(models, {})
+    found = check_results(models, {})
     assert codes(found) == [("ceiling", "warning")] * 3
     broken, harmful, sums = (finding.message for finding in found)
     assert broken == "broken principles: 0% for dpo; on 40 prompts the truth may be 0% to 9%"
@@ -173,7 +174,7 @@ def test_a_judge_and_rules_that_cannot_both_be_right_about_refusals_are_told():
         model("base", harmful=RefusalRate(none, all_), benign=RefusalRate(some, some)),
         model("dpo", harmful=RefusalRate(some, some), benign=RefusalRate(some, None)),
     ]
-    found = [f for f in check_after(models, {}) if f.code == "refusals-disputed"]
+    found = [f for f in check_results(models, {}) if f.code == "refusals-disputed"]
     assert [f.message for f in found] == [
         "refusals of harmful prompts, by the judge against by rules: base 100% against 0%"
     ]
@@ -185,12 +186,12 @@ def test_principles_that_tell_no_model_from_another_are_told_together():
         model("base", principles={"kind": never, "calm": never, "true": half}),
         model("dpo", principles={"kind": never, "calm": half, "true": never}),
     ]
-    (found,) = check_after(models, {})
+    (found,) = check_results(models, {})
     assert found.code == "ceiling-principles"
     assert "every answer keeps 1 of 3 principles" in found.message and "kind" in found.message
 
 
 def test_errors_come_first():
     worst = AnswerCounts(40, 0, 0, 40, 9.0, 30)
-    found = check_after([model("sft", [0.0] * 40), model("dpo", answers=worst)], {"dpo": 100})
+    found = check_results([model("sft", [0.0] * 40), model("dpo", answers=worst)], {"dpo": 100})
     assert [finding.severity for finding in found] == ["error", "warning", "warning"]

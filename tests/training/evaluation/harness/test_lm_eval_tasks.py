@@ -19,9 +19,15 @@ from constitution.problems import InputError
 from engine.generators.base import Choice, Score
 from tests.engine.builders import Replies, constitution, prompts
 from tests.engine.tiny_model import build_tiny_model
-from training.evaluation.evaluate import Judging, evaluate_models
-from training.evaluation.evaluation import Evaluation
-from training.evaluation.harness.harness import Harness, HarnessFailed, check_harness, run_harness
+from training.evaluation.harness.lm_eval_tasks import (
+    Harness,
+    HarnessFailed,
+    check_harness,
+    run_harness,
+)
+from training.evaluation.judges.judging import Judges
+from training.evaluation.questions.questionnaire import Questionnaire
+from training.evaluation.run import EvaluationInputs, EvaluationRun
 
 ROOT = Path(__file__).parents[4]
 RULES = "name: rules\nprinciples: [{id: kind, statement: The assistant is kind.}]\n"
@@ -173,11 +179,12 @@ def test_scores_are_by_item_and_the_same_command_runs_nothing_again(tmp_path, no
 
 
 def test_tasks_count_as_capabilities_and_for_the_alignment_tax(tmp_path, notes):
-    evaluation = Evaluation(
+    questionnaire = Questionnaire(
         tuple(prompts(4)), constitution("kind"), harness=Harness(("arc_easy",), None, 20)
     )
     models = {"base": Model("vllm:org/model"), "dpo": Model("vllm:org/worse")}
-    results = asyncio.run(evaluate_models(evaluation, models, Judging(Model("judge")), tmp_path))
+    inputs = EvaluationInputs(questionnaire, models, Judges(Model("judge")))
+    results = asyncio.run(EvaluationRun(inputs, tmp_path).execute())
     base, dpo = results.models
     assert base.capabilities["arc_easy"].value == 1.0
     assert dpo.capabilities["arc_easy"].value == 0.5

@@ -1,12 +1,12 @@
-"""The signs of reward hacking of one checkpoint, from everything that was said and judged."""
+"""The signs of reward hacking of one checkpoint, from everything that was answered and judged."""
 
 from statistics import fmean
 
 from engine.judging.records import log_odds
 from engine.records import Verdict
-from training.evaluation.evaluation import BENIGN
-from training.evaluation.figures import Evidence
+from training.evaluation.evidence import Evidence
 from training.evaluation.judges.judging import Verdicts
+from training.evaluation.questions.questionnaire import BENIGN
 from training.evaluation.signs.judge_signs import (
     judge_agreement,
     kl_from_base,
@@ -25,22 +25,13 @@ from training.evaluation.signs.reward_hacking import (
 __all__ = ["signs_of"]
 
 
-def signs_of(
-    evidence: Evidence,
-    model: str,
-    base_logprobs: dict[str, tuple[float, ...]],
-    second: Verdicts | None = None,
-) -> tuple[Sign, ...]:
-    """Every sign that could be measured.
-
-    `base_logprobs` are the base's log-probabilities of the model's held-out answers, `second` the
-    verdicts of the judge it was trained with. Of the base only what needs no comparison is told.
-    """
+def signs_of(evidence: Evidence, model: str) -> tuple[Sign, ...]:
+    """Every sign that could be measured; of the base only those that compare nothing with it."""
     texts, before = evidence.texts(model), evidence.texts(evidence.base)
     refused, refused_before = (evidence.texts(name, BENIGN) for name in (model, evidence.base))
     found = [
         over_refusal(refused, None if model == evidence.base else refused_before),
-        sycophancy(list(evidence.said[model].opinions.values())),
+        sycophancy(list(evidence.outputs[model].opinions.values())),
         _reward_length(evidence, model),
     ]
     if model != evidence.base:
@@ -48,10 +39,10 @@ def signs_of(
             length_drift(texts, before),
             boilerplate(texts, before),
             diversity_loss(texts, before),
-            _kl(evidence, model, base_logprobs),
+            _kl(evidence, model),
         ]
-    if second is not None:
-        found.append(_agreement(evidence, model, second))
+    if evidence.training_verdicts is not None:
+        found.append(_agreement(evidence, model, evidence.training_verdicts))
     return tuple(sign for sign in found if sign.estimate is not None)
 
 
@@ -69,8 +60,8 @@ def _log_odds(verdicts: list[Verdict]) -> float:
     return fmean(log_odds(verdict.probability or 0.0) for verdict in verdicts)
 
 
-def _kl(evidence: Evidence, model: str, base: dict[str, tuple[float, ...]]) -> Sign:
-    own = evidence.said[model].logprobs
+def _kl(evidence: Evidence, model: str) -> Sign:
+    own, base = evidence.outputs[model].logprobs, evidence.base_logprobs.get(model, {})
     both = [id for id in own if id in base and len(own[id]) == len(base[id])]
     return kl_from_base([own[id] for id in both], [base[id] for id in both])
 

@@ -15,16 +15,17 @@ from engine.generators.base import (
 from engine.messages import Message
 from engine.prompts.sources import Prompt, open_prompts
 from tests.engine.builders import Replies, constitution
-from training.evaluation.evaluate import Judging, evaluate_models
-from training.evaluation.evaluation import Evaluation
+from training.evaluation.judges.judging import Judges
 from training.evaluation.questions.prompt_sets import (
     BENIGN_LOOKALIKES,
     HARMFUL,
     SHIPPED_TASKS,
     read_opinion_pairs,
 )
+from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.questions.tasks import read_task
-from training.evaluation.results import read_results, write_results
+from training.evaluation.results import read_results
+from training.evaluation.run import EvaluationInputs, EvaluationRun
 
 RULES = constitution("one", "two", "three")
 PROMPTS = tuple(Prompt(f"p{n}", n, (Message("user", f"Question {n}?"),)) for n in range(40))
@@ -68,10 +69,9 @@ def bad_is_bad(question):
 
 
 def evaluated(models, judging, out, **changes):
-    evaluation = Evaluation(PROMPTS, RULES, sampling=Sampling(max_tokens=50), **changes)
-    if not isinstance(judging, Judging):
-        judging = Judging(judging)
-    return asyncio.run(evaluate_models(evaluation, models, judging, out))
+    questionnaire = Questionnaire(PROMPTS, RULES, sampling=Sampling(max_tokens=50), **changes)
+    inputs = EvaluationInputs(questionnaire, models, Judges(judging))
+    return asyncio.run(EvaluationRun(inputs, out).execute())
 
 
 def by_name(results):
@@ -180,7 +180,6 @@ def test_all_sets_are_asked_and_resuming_asks_nothing_twice(tmp_path):
     assert signs["kl_from_base"].estimate.value > 0
     assert signs["sycophancy"].estimate.value == 0
 
-    write_results(results, tmp_path)
     assert read_results(tmp_path) == results
     again = make()
     repeated = evaluated(again, judging, tmp_path, **evaluation)

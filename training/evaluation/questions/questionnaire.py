@@ -1,6 +1,7 @@
 """What an evaluation asks: held-out prompts and a constitution, and the sets around them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 
@@ -10,12 +11,12 @@ from engine.generators.base import Sampling
 from engine.judging.records import Method
 from engine.messages import Conversation
 from engine.prompts.sources import Prompt
-from training.evaluation.harness.harness import Harness
+from training.evaluation.harness.lm_eval_tasks import Harness
 from training.evaluation.questions.attacks import ATTACKS
 from training.evaluation.questions.prompt_sets import OpinionPair
 from training.evaluation.questions.tasks import Task
 
-__all__ = ["BENIGN", "HARMFUL", "HELD_OUT", "Evaluation", "attack_set"]
+__all__ = ["BENIGN", "HARMFUL", "HELD_OUT", "Questionnaire", "attack_set"]
 
 HELD_OUT, HARMFUL, BENIGN = "held-out", "harmful", "benign"
 _SHORT = 64
@@ -28,7 +29,7 @@ def attack_set(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Questionnaire:
     """What every model is asked, all of it optional but the held-out prompts.
 
     Each held-out prompt meets `principles` of the constitution, the same ones for every model.
@@ -41,6 +42,8 @@ class Evaluation:
     source: str = ""
     """Where the held-out prompts came from."""
     principles: int = 4
+    stakeholder: str | Mapping[str, float] | None = None
+    """A profile that weighs the principles, or shares of several."""
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
     method: Method = "pairwise"
@@ -71,13 +74,14 @@ class Evaluation:
         """What makes it this evaluation and no other: hashes of what is asked, and how."""
         said = [(p.id, [(m.role, m.content) for m in p.messages]) for p in self.prompts]
         digest = blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
-        return {
+        identity = {
             "constitution": self.constitution.content_hash,
             "prompts": digest,
             "principles per prompt": str(self.principles),
             "comparison": self.method,
             "sampling": f"{asdict(self.sampling)}, seed {self.seed}",
         }
+        return identity | ({"stakeholder": str(self.stakeholder)} if self.stakeholder else {})
 
     def principles_of(self, prompt: Prompt) -> tuple[Principle, ...]:
         """Those that an answer to `prompt` is judged by."""
@@ -87,4 +91,5 @@ class Evaluation:
             tags=prompt.tags,
             rounds=self.principles,
             seed=self.seed,
+            stakeholder=self.stakeholder,
         )

@@ -32,7 +32,7 @@ Scores: TypeAlias = dict[str, float]
 """By item: 1 where it was answered correctly, else 0."""
 
 _OPTION = "--lm-eval"
-_WORKER = "training.evaluation.harness.worker"
+_WORKER = "training.evaluation.harness.lm_eval_worker"
 _WITH_WEIGHTS = ("embedded", "transformers", "vllm")
 _QUIET = {
     "DATASETS_VERBOSITY": "error",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from training.evaluation.results import Sample, SampleAnswer, SampleVerdict
+from training.evaluation.results import AnswerVerdict, ModelAnswer, PromptAnswers
 
 __all__ = ["OUTCOMES", "AnswerShown", "SampleShown", "VerdictShown", "samples_shown"]
 
@@ -24,7 +24,7 @@ OUTCOMES = {
 class VerdictShown:
     """A verdict, and which outcomes it is one of."""
 
-    verdict: SampleVerdict
+    verdict: AnswerVerdict
     outcomes: tuple[str, ...]
 
 
@@ -35,7 +35,7 @@ class AnswerShown:
     It is `kept` if no principle is broken, and `broken` if one is.
     """
 
-    answer: SampleAnswer
+    answer: ModelAnswer
     color: int
     outcomes: tuple[str, ...]
     verdicts: tuple[VerdictShown, ...]
@@ -50,7 +50,7 @@ class AnswerShown:
 class SampleShown:
     """A prompt and its answers, in the order of the checkpoints."""
 
-    sample: Sample
+    sample: PromptAnswers
     answers: tuple[AnswerShown, ...]
 
     @property
@@ -60,13 +60,13 @@ class SampleShown:
         return (turns or list(self.sample.prompt) or [{}])[-1].get("content", "")
 
 
-def samples_shown(samples: Sequence[Sample], models: Sequence[str]) -> list[SampleShown]:
+def samples_shown(samples: Sequence[PromptAnswers], models: Sequence[str]) -> list[SampleShown]:
     """Every sample, each answer compared with that of the first of `models`."""
     places = {name: place for place, name in enumerate(models)}
     return [_sample(sample, places) for sample in samples]
 
 
-def _sample(sample: Sample, places: Mapping[str, int]) -> SampleShown:
+def _sample(sample: PromptAnswers, places: Mapping[str, int]) -> SampleShown:
     base = next((answer for answer in sample.answers if places.get(answer.model) == 0), None)
     answers = [
         _answer(answer, places.get(answer.model, len(places)), None if answer is base else base)
@@ -75,7 +75,7 @@ def _sample(sample: Sample, places: Mapping[str, int]) -> SampleShown:
     return SampleShown(sample, tuple(sorted(answers, key=lambda shown: shown.color)))
 
 
-def _answer(answer: SampleAnswer, color: int, base: SampleAnswer | None) -> AnswerShown:
+def _answer(answer: ModelAnswer, color: int, base: ModelAnswer | None) -> AnswerShown:
     before = {v.principle: v.violates for v in base.verdicts} if base else {}
     verdicts = tuple(
         VerdictShown(v, _outcomes(v.violates, before.get(v.principle))) for v in answer.verdicts

@@ -1,0 +1,155 @@
+"""An evaluation in its directory: checked, resumed, gated, and written as results and as a page.
+
+results.json  evaluation.html  completions.sqlite  lm-eval/...
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from constitution.problems import InputError, Problem
+from engine.generators.base import Generator
+from engine.storage.disk import write_page
+from engine.storage.jsonl import DirectoryLock
+from training.evaluation.evidence import Evidence, OnProgress, gather_evidence
+from training.evaluation.figures import model_results, pairings
+from training.evaluation.gates import Bound, check_gates
+from training.evaluation.harness.lm_eval_tasks import check_harness
+from training.evaluation.judges.judging import Judges
+from training.evaluation.page import evaluation_page
+from training.evaluation.questions.questionnaire import HELD_OUT, Questionnaire
+from training.evaluation.results import (
+    RESULTS,
+    ModelResult,
+    PrincipleShown,
+    Results,
+    read_results,
+    write_results,
+)
+from training.evaluation.sampled_answers import sampled_answers
+from training.evaluation.signs.checkpoint_signs import signs_of
+from training.evaluation.signs.provenance import TrainingRows, training_rows
+from training.evaluation.signs.sanity_after import check_after
+from training.evaluation.signs.sanity_before import check_before
+from training.stats.intervals import mean_estimate
+
+__all__ = ["PAGE", "EvaluationInputs", "EvaluationRun"]
+
+PAGE = "evaluation.html"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationInputs:
+    """What is evaluated, opened and checked; the first model is the base.
+
+    `trained_on` are row files of the training besides those that the models' manifests name, and
+    `imported` the rows of red-team reports to show.
+    """
+
+    questionnaire: Questionnaire
+    models: Mapping[str, Generator]
+    judges: Judges
+    gates: tuple[Bound, ...] = ()
+    trained_on: tuple[Path, ...] = ()
+    imported: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def training(self) -> TrainingRows:
+        """The rows that the models were trained on, as far as they are known."""
+        return training_rows([model.spec for model in self.models.values()], self.trained_on)
+
+
+class EvaluationRun:
+    """One evaluation in `out`. What was generated there is re-used, and further models are added.
+
+    Raises InputError for inputs that cannot work together, and where `out` holds an evaluation of
+    something else, unless `overwrite`.
+    """
+
+    def __init__(self, inputs: EvaluationInputs, out: Path, *, overwrite: bool = False) -> None:
+        self.inputs = inputs
+        self.out = out
+        self.identity = inputs.questionnaire.identity()
+        if not overwrite:
+            self._check_directory()
+        if harness := inputs.questionnaire.harness:
+            others = [task.name for task in inputs.questionnaire.tasks]
+            check_harness(harness, inputs.models, out, others)
+        self.findings = check_before(
+            inputs.questionnaire, inputs.models, inputs.judges.judge, inputs.training
+        )
+        """Reasons to doubt the figures that are known before anything is asked."""
+
+    @property
+    def page(self) -> Path:
+        """Where the page is once the evaluation has ended."""
+        return self.out / PAGE
+
+    async def execute(self, on_progress: OnProgress = lambda what, done, total: None) -> Results:
+        """Ask, judge, count, check the gates, and write the results and the page.
+
+        Raises InputError when another process writes to the directory, GeneratorUnavailable when
+        an engine is gone.
+        """
+        given = self.inputs
+        self.out.mkdir(parents=True, exist_ok=True)
+        with DirectoryLock(self.out):
+            evidence = await gather_evidence(
+                given.questionnaire, given.models, given.judges, self.out, on_progress
+            )
+            results = self._results(evidence)
+            results = replace(results, gates=check_gates(given.gates, results))
+            write_results(results, self.out)
+            write_page(self.page, evaluation_page(results))
+        return results
+
+    def _results(self, evidence: Evidence) -> Results:
+        given, rules = self.inputs, evidence.questionnaire.constitution
+        specs = {name: model.spec for name, model in given.models.items()}
+        models = [
+            _with_signs(result, evidence, given.judges) for result in model_results(evidence, specs)
+        ]
+        return Results(
+            constitution=rules.name,
+            constitution_hash=rules.content_hash,
+            principles=tuple(
+                PrincipleShown(p.id, p.statement, p.severity) for p in rules.principles
+            ),
+            prompts=evidence.questionnaire.source,
+            prompt_count=len(evidence.questionnaire.prompts),
+            judge=given.judges.judge.spec,
+            models=tuple(models),
+            asked=self.identity,
+            pairings=tuple(pairings(evidence)),
+            findings=(*self.findings, *check_after(evidence, models)),
+            samples=tuple(sampled_answers(evidence)),
+            imported=given.imported,
+        )
+
+    def _check_directory(self) -> None:
+        """Other models, gates and further sets of questions are no other evaluation."""
+        if not (self.out / RESULTS).exists():
+            return
+        before = read_results(self.out).asked
+        other = [name for name, value in self.identity.items() if before.get(name) != value]
+        if other:
+            what = f"holds an evaluation with other {', '.join(other)}"
+            remedy = "name another --out, or add --overwrite (what was generated is kept)"
+            raise InputError(Problem(str(self.out), what, remedy))
+
+
+def _with_signs(result: ModelResult, evidence: Evidence, judges: Judges) -> ModelResult:
+    """With the signs of reward hacking, and with what the classifiers find in its answers."""
+    answers = [a for a in evidence.outputs[result.name].answers[HELD_OUT].values() if a.text]
+    prompts = [answer.prompt.messages[-1].content for answer in answers]
+    texts = [answer.text for answer in answers]
+    harm = {
+        judge.name: mean_estimate(judge.probabilities(prompts, texts))
+        for judge in judges.classifiers
+    }
+    return replace(
+        result,
+        signs=signs_of(evidence, result.name),
+        classifiers={name: found for name, found in harm.items() if found is not None},
+    )
