@@ -149,6 +149,7 @@ class Run(Generic[Result]):
                 async for result in results:
                     self.directory.add(result)
                     self._done += 1
+                    self._note_start()
                     self._write_manifest_now_and_then()
                     yield result
             self.directory.cache.flush()
@@ -171,10 +172,7 @@ class Run(Generic[Result]):
         """Where the run stands now."""
         counts = [asdict(generator.counts) for generator in self._generators]
         total = {key: sum(count[key] for count in counts) for key in counts[0]}
-        started = any(g.started for g in self._generators) or total["cached_requests"] > 0
-        now = time.monotonic()
-        if self._ready is None and started:
-            self._ready = now
+        started, now = self._note_start(), time.monotonic()
         ready = now if self._ready is None else self._ready
         return Progress(
             total=self.prompts.count,
@@ -191,6 +189,13 @@ class Run(Generic[Result]):
             kv_cached_tokens=total["cached_prompt_tokens"],
             started=started,
         )
+
+    def _note_start(self) -> bool:
+        """Whether an engine is up or was never needed; the time counts from when it first was."""
+        started = any(g.started or g.counts.cached_requests for g in self._generators)
+        if self._ready is None and started:
+            self._ready = time.monotonic()
+        return started
 
     def _write_manifest_now_and_then(self) -> None:
         """So that a killed run's usage is known to the last half minute."""

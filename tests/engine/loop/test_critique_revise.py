@@ -91,6 +91,13 @@ def test_an_unfit_revision_is_dropped_with_its_reason(revision, reason):
     assert record.final == "First."
 
 
+@pytest.mark.parametrize(("length", "dropped"), [(3000, None), (3001, "overlong_revision")])
+def test_how_long_a_revision_may_be_is_a_setting(length, dropped):
+    model = Replies(in_turn("a" * 1500, "Critique.", "z" * length))
+    record = run(model, settings=LoopSettings(longest_revision=2.0))
+    assert record.drop_reason == dropped
+
+
 def test_a_truncated_revision_can_be_kept_and_says_so():
     keep = LoopSettings(rounds=2, keep_truncated=True)
     model = Replies(
@@ -178,6 +185,36 @@ def test_an_earlier_revision_that_a_later_one_undid_is_named():
     probe = run(Replies(in_turn("1.", "C.", "2.", "C.", "3.")), rules, LoopSettings(rounds=2))
     first = probe.rounds[0].principle
     record = run(draws, rules, LoopSettings(rounds=2))
+    assert record.undone == (first,)
+
+
+def test_rounds_that_come_to_nothing_leave_the_last_accepted_revision():
+    """Accepted, accepted, dropped for three reasons: `final` is the second revision."""
+    rules = constitution("one", "two", "three", "four", "five")
+    empty, cut = "", Completion("Cut o", "length")
+    turns = ("1.", "C.", "2.", "C.", "3.", "C.", empty, "C.", cut, "C.", "3.")
+    asked = Replies(in_turn(*turns))
+    record = run(asked, rules, LoopSettings(rounds=5))
+    assert [round.dropped for round in record.rounds] == [
+        None,
+        None,
+        DropReason.EMPTY_REVISION,
+        DropReason.TRUNCATED_REVISION,
+        DropReason.UNCHANGED_REVISION,
+    ]
+    assert (record.answer, record.final, record.outcome) == ("1.", "3.", Outcome.REVISED)
+    assert record.drop_reason is None
+    assert all(">\n3.\n<" in question[0].content for question in asked.questions)
+    (row,) = sft_rows(record)
+    assert row["completion"][0]["content"] == preference_row(record)["chosen"][0]["content"] == "3."
+
+
+def test_a_principle_whose_revision_was_the_last_is_unresolved_but_not_undone():
+    rules = constitution("one", "two", "three")
+    turns = ("1.", "C.", "2.", "C.", "3.", "C.", "")
+    record = run(Replies(in_turn(*turns), lambda _: BROKEN), rules, LoopSettings(rounds=3))
+    first, last, dropped = (round.principle for round in record.rounds)
+    assert set(record.unresolved) == {first, last, dropped}
     assert record.undone == (first,)
 
 

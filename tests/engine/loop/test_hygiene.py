@@ -1,6 +1,8 @@
 """Which revisions are fit to be used, and what is cut from them."""
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from engine.generators.base import Completion
 from engine.loop.hygiene import clean_revision, remove_reasoning
@@ -13,8 +15,10 @@ CRITIQUE = (
 )
 
 
-def clean(text, finish="stop", answer=ANSWER, critique=CRITIQUE):
-    return clean_revision(Completion(text, finish), answer=answer, critique=critique, longest=4.0)
+def clean(text, finish="stop", answer=ANSWER, critique=CRITIQUE, longest=4.0):
+    return clean_revision(
+        Completion(text, finish), answer=answer, critique=critique, longest=longest
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,6 +106,24 @@ def test_words_that_critique_and_revision_both_quote_from_the_answer_are_no_leak
 
 def test_a_long_answer_allows_a_long_revision():
     assert clean("z" * 6000, answer="a" * 2000).dropped is None
+
+
+@given(
+    answer=st.integers(1, 3000),
+    longest=st.sampled_from([1.0, 1.5, 4.0, 10.0]),
+    over=st.sampled_from([-1, 0, 1]),
+)
+@example(answer=10, longest=4.0, over=0)
+@example(answer=10, longest=4.0, over=1)
+@example(answer=1000, longest=4.0, over=0)
+@example(answer=1000, longest=4.0, over=1)
+@settings(max_examples=30)
+def test_a_revision_may_be_so_many_times_the_answer_and_always_2000_characters(
+    answer, longest, over
+):
+    limit = max(2000, int(longest * answer))
+    dropped = clean("z" * (limit + over), answer="a" * answer, longest=longest).dropped
+    assert dropped is (DropReason.OVERLONG_REVISION if over > 0 else None)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Run directories: resumed, updated, refused, locked; and what an edit costs."""
 
 import asyncio
+import contextlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -238,6 +240,35 @@ def test_an_engine_that_dies_leaves_a_run_that_resumes(tmp_path, source):
     alive = COUNT
     execute(out, source, constitution("one"), Dying())
     assert len({row["id"] for row in rows(out / "records.jsonl")}) == COUNT
+
+
+def test_what_earlier_processes_used_is_counted_after_a_resume(tmp_path, source):
+    """Three processes of one run use what one process would: nothing twice, nothing forgotten."""
+    alive, rules = 120, constitution("one", "two")
+
+    class Dying(ScriptedGenerator):
+        async def generate(self, request):
+            if request.priority > alive:
+                raise GeneratorUnavailable("the engine died")
+            completion = await super().generate(request)
+            return replace(completion, prompt_tokens=10, completion_tokens=3, cached_tokens=4)
+
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    seconds, generated = [], []
+    for dies_after in (120, 260, COUNT):
+        alive = dies_after
+        with contextlib.suppress(GeneratorUnavailable):
+            execute(out, source, rules, Dying())
+        seconds.append(manifest(out)["usage"]["seconds"])
+        generated.append(manifest(out)["usage"]["generated_requests"])
+    execute(whole, source, rules, Dying())
+    ours, theirs = manifest(out)["usage"], manifest(whole)["usage"]
+    for key in ("generated_requests", "prompt_tokens", "cached_prompt_tokens", "completion_tokens"):
+        assert ours[key] == theirs[key] > 0, key
+    assert 0 < generated[0] < generated[1] < generated[2]
+    assert seconds == sorted(seconds) and seconds[0] > 0
+    execute(out, source, rules, Dying())
+    assert manifest(out)["usage"]["generated_requests"] == generated[2], "it had nothing to do"
 
 
 def test_escalations_are_whole_after_a_kill_between_record_and_escalation(tmp_path, source):

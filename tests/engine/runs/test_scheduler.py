@@ -148,6 +148,24 @@ def test_the_window_follows_the_kv_cache_and_learns_how_long_conversations_get()
     assert grown(window) == round(256 * 1.1)
 
 
+def test_several_engines_hold_what_each_of_them_holds():
+    engines = [Holds(sequences=100), Holds(kv_tokens=40_000), Holds(kv_tokens=90_000, sequences=20)]
+    assert grown(Window(engines, expected_tokens=1000)) == 100 + 44 + 22
+    alone = [grown(Window([engine], expected_tokens=1000)) for engine in engines]
+    assert alone == [100, 44, 22]
+
+
+def test_conversations_with_several_requests_at_a_time_share_what_the_engines_hold():
+    engines = [Holds(sequences=100), Holds(sequences=50)]
+    assert grown(Window(engines, requests=5)) == (100 + 50) // 5
+
+
+def test_roles_that_share_an_engine_hold_it_once():
+    policy, critic = Holds(sequences=40), Holds(sequences=60)
+    assert grown(Window(roles(policy).generators)) == 40
+    assert grown(Window(roles(policy, critic=critic).generators)) == 40 + 60
+
+
 def test_admission_starts_with_a_few_and_grows_once_the_first_has_ended():
     window = Window([Holds(kv_tokens=640_000, sequences=640)], expected_tokens=1000)
     first = window.size

@@ -88,6 +88,33 @@ def test_the_digest_is_of_what_is_trained_on(tmp_path):
     assert digest(rows, eval_share=0.5) != same
 
 
+@pytest.mark.parametrize(
+    ("shape", "change"),
+    [
+        ("sft", {"prompt": [{"role": "user", "content": "Another question?"}]}),
+        ("sft", {"completion": [{"role": "assistant", "content": "Another answer."}]}),
+        ("preference", {"chosen": [{"role": "assistant", "content": "Another answer."}]}),
+        ("preference", {"rejected": [{"role": "assistant", "content": "Another answer."}]}),
+        ("preference", {"probability": 0.65}),
+        ("sft", {"truncated": True}),
+        ("preference", {"truncated": True}),
+        ("prompt", {"id": "another"}),
+        ("prompt", {"tags": ["law"]}),
+    ],
+)
+def test_the_digest_holds_every_column_that_training_sees(tmp_path, shape, change):
+    """Of one row among many: `id` and `tags` say which principles reward a prompt's answers."""
+
+    def digest(rows):
+        path = write_rows(tmp_path / "rows.jsonl", rows)
+        return read_rows(config(tmp_path, path, eval_share=0.0), shape).digest
+
+    rows = preference_rows(6) if shape == "preference" else sft_rows(6)
+    same = digest(rows)
+    rows[3] |= change
+    assert digest(rows) != same
+
+
 def test_the_constitutions_in_the_rows_are_named_the_most_frequent_first(tmp_path):
     rows = sft_rows(20)
     rows[0]["constitution"], rows[1]["constitution"] = "other", ""

@@ -53,3 +53,57 @@ def test_it_is_least_where_the_margin_says_what_the_judge_says():
 def test_an_undecided_judge_moves_nothing_where_the_policy_is_the_reference():
     _, slopes = losses([0.0, 1e-6, -1e-6], [0.5] * 3)  # the noise of floating point
     assert slopes == [0, 0, 0]
+
+
+class Parent:
+    """The hard loss of TRL's reward trainer: -log sigma(margin), whatever the judge said."""
+
+    def __init__(self):
+        self._signature_columns = ["chosen_ids"]
+        self.seen = []
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        from torch.nn.functional import logsigmoid
+
+        self.seen.append(set(inputs))
+        output = model(**inputs)
+        chosen, rejected = output.logits.squeeze(-1).chunk(2)
+        return -logsigmoid(chosen - rejected).mean(), output
+
+
+def reward_loss(margins, probabilities):
+    """The soft loss of a reward model, its slope for each margin, and the trainer."""
+    from types import SimpleNamespace
+
+    import torch
+
+    from training.trainers.soft_labels import SoftLabelReward
+
+    class Trainer(SoftLabelReward, Parent):
+        pass
+
+    trainer, rejected = Trainer(), torch.full((len(margins), 1), 0.5, dtype=torch.float64)
+    chosen = (torch.tensor(margins, dtype=torch.float64)[:, None] + 0.5).requires_grad_()
+    output = SimpleNamespace(logits=torch.cat([chosen, rejected]))
+    inputs = {"input_ids": None, "probability": torch.tensor(probabilities, dtype=torch.float32)}
+    loss, returned = trainer.compute_loss(lambda input_ids: output, inputs, return_outputs=True)
+    assert returned is output
+    loss.backward()
+    return loss.item(), (chosen.grad[:, 0] * len(margins)).tolist(), trainer
+
+
+def test_a_reward_models_loss_is_the_same_cross_entropy():
+    rng = random.Random(1)
+    margins = [rng.gauss(0, 3) for _ in range(50)]
+    probabilities = [rng.random() for _ in range(50)]
+    loss, slopes, trainer = reward_loss(margins, probabilities)
+    pairs = list(zip(margins, probabilities, strict=True))
+    assert loss == pytest.approx(sum(formula(*pair) for pair in pairs) / len(pairs))
+    assert slopes == pytest.approx([1 / (1 + math.exp(-m)) - p for m, p in pairs], abs=1e-5)
+    assert trainer.seen == [{"input_ids"}], "the model is not shown the probability"
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.9])
+def test_a_reward_model_is_moved_to_the_judges_side(probability):
+    _, (slope,), _ = reward_loss([0.0], [probability])
+    assert slope == pytest.approx(0.5 - probability)

@@ -362,6 +362,15 @@ def test_a_reward_model_learns_a_planted_preference(model, data, tmp_path, soft)
         assert max(b["confidence"] for b in bins) < 0.97
 
 
+def test_a_reward_model_of_soft_labels_follows_the_judge_against_the_chosen(model, tmp_path):
+    """A judge that gives the chosen answer 0.1 finds the other one better, and so does the model."""
+    from training.trainers.reward_model import run
+
+    write_rows(tmp_path / "preferences.jsonl", preference_rows(120, probability=0.1))
+    chosen = settings(model, tmp_path / "preferences.jsonl", tmp_path / "out", soft_labels=True)
+    assert run(RewardModelConfig(**chosen)).metrics["held_out_pairs"]["accuracy"] <= 0.1
+
+
 def test_a_reward_model_with_lora_loads_as_a_classifier(model, data, tmp_path):
     from transformers import AutoModelForSequenceClassification
 
