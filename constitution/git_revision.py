@@ -49,7 +49,7 @@ def _check_out(revision: str, path: str, folder: Path, source: str) -> None:
 
 
 def _from_the_root(path: str, source: str) -> str:
-    """A path that starts with `./` or `../` is seen from this folder, as git has it."""
+    """A path that starts with `./` or `../` is relative to this folder, as in git."""
     if not path.startswith(("./", "../")):
         return posixpath.normpath(path)
     prefix = _git("rev-parse", "--show-prefix", source=source).decode().strip()

@@ -1,6 +1,6 @@
 """The JSON Schema of a constitution file, by which editors complete and check it.
 
-`python -m constitution.json_schema` writes it anew.
+`python -m constitution.json_schema` writes it again.
 """
 
 import json
@@ -49,8 +49,8 @@ def _close_mappings(node: Any) -> None:
 
 
 def _for_editors(node: Any) -> None:
-    """What editors would write by themselves is something to fill in, not `null` or `[]`; and what
-    is wrong with a name is said in words."""
+    """What editors insert automatically is something to fill in, not `null` or `[]`; and what
+    is wrong with a name is in words."""
     if isinstance(node, dict):
         if "default" in node and not node["default"]:
             del node["default"]

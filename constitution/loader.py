@@ -1,4 +1,4 @@
-"""YAML to Constitution: `extends` merged in, and everything that is wrong told at once."""
+"""YAML to Constitution: `extends` merged in, and every error reported at once."""
 
 import contextlib
 import os
@@ -58,7 +58,7 @@ def constitution_files(source: str | Path) -> tuple[Path, ...]:
 def load_constitution_text(text: str, where: str = "constitution") -> Constitution:
     """Read a constitution from YAML text.
 
-    `where` stands for the file in messages, and what it extends is looked for beside it. Raises
+    `where` stands for the file in messages, and what it extends is looked for in its folder. Raises
     InputError as `load_constitution` does.
     """
     return _Loading().load_text(text, Path(where))
@@ -136,7 +136,7 @@ class _Loading:
 
 
 def _found(name: str | Path, folder: Path) -> Path:
-    """A shipped constitution, or a file as seen from `folder`."""
+    """A shipped constitution, or a file relative to `folder`."""
     return _LIBRARY / f"{name}.yaml" if name in shipped_constitutions() else folder / name
 
 
@@ -189,7 +189,7 @@ def _neighbours(folder: Path) -> Sequence[Path]:
 
 
 def _no_principles(source: YamlSource, parents: Sequence[Constitution]) -> Iterator[Problem]:
-    """Not when the key is mistyped or has no value: the schema tells that."""
+    """Not when the key is mistyped or has no value: the schema reports that."""
     data = source.data if isinstance(source.data, dict) else {"principles": None}
     missing = data.get("principles", []) == [] and not any(
         closest(key, ["principles"]) for key in data.keys() - {"principles"}

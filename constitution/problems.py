@@ -1,4 +1,4 @@
-"""One way to say that an input is wrong: where, what, and how to mend it."""
+"""One way to say that an input is wrong: where, what, and how to fix it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ __all__ = ["InputError", "Problem", "Stopped", "all_problems"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with an input, told in one line."""
+    """One error in an input, in one line."""
 
     where: str
     """`file:line:column`, `file:row 12`, or the name of an option."""

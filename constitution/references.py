@@ -1,6 +1,6 @@
 """What one part of a constitution says about another: ids that are unique, names that exist.
 
-Works on raw data, so that these problems are told together with those of the schema.
+Works on raw data, so that these problems are reported together with the schema's.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""A YAML file as a pydantic model: everything wrong with it told at once, by file, line and column."""
+"""A YAML file as a pydantic model: every error reported at once, by file, line and column."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_yaml_file(path: Path) -> YamlSource:
-    """The file's data and where each value stands. Raises InputError if it is no YAML mapping."""
+    """The file's data and where each value stands. Raises InputError if it is not a YAML mapping."""
     try:
         text = decode(path.read_bytes(), str(path))
     except OSError as error:

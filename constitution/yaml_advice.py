@@ -1,4 +1,4 @@
-"""YAML's own errors, said in terms of what the author typed."""
+"""YAML's own errors, in terms of what the author typed."""
 
 import re
 
@@ -36,7 +36,7 @@ _ADVICE = (
 
 
 def syntax_problem(error: yaml.YAMLError, text: str, name: str) -> Problem:
-    """What is wrong in `text`, where, and how to mend it."""
+    """What is wrong in `text`, where, and how to fix it."""
     if isinstance(error, yaml.reader.ReaderError):
         return _unreadable(error, text, name)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)

@@ -84,7 +84,7 @@ def decode(content: bytes, name: str) -> str:
 
 def read_yaml(text: str, name: str) -> YamlSource:
     """Parse one YAML document. Raises InputError if that is not possible; wrong keys and values
-    are told in `problems`, so that the rest can still be checked."""
+    are collected in `problems`, so that the rest can still be checked."""
     text = text.removeprefix("\ufeff")
     if len(text) > MAX_BYTES:
         decode(text.encode("utf-8", "replace"), name)
@@ -104,9 +104,9 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         return loader.get_single_node()
     except yaml.YAMLError as error:
         raise InputError(syntax_problem(error, text, name)) from None
-    except (ValueError, OverflowError):  # PyYAML asks chr() for an escape that is no character
+    except (ValueError, OverflowError):  # PyYAML asks chr() for an escape that is not a character
         where = f"{name}:{loader.line + 1}:{loader.column + 1}" if loader else name
-        raise InputError(Problem(where, "this escape is no character", "write it out")) from None
+        raise InputError(Problem(where, "this escape is not a character", "write it out")) from None
 
 
 class _Loader(yaml.SafeLoader):

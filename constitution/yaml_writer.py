@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
 _BREAKS = re.compile("[\x85\u2028\u2029]")
 """Line breaks to YAML but not to us: only double quotes escape them."""
 _ONE_LINE = 80
-"""Longest text that is written beside its key."""
+"""Longest text that is written on its key's line."""
 
 
 def constitution_yaml(constitution: Constitution, *, comment: str = "") -> str:
@@ -45,7 +45,7 @@ def constitution_yaml(constitution: Constitution, *, comment: str = "") -> str:
 
 
 def schema_comment(out: Path) -> str:
-    """The first line by which editors find the schema, as seen from the file `out`.
+    """The first line by which editors find the schema, relative to the file `out`.
 
     Inside the project that holds the schema it is a relative path, elsewhere an absolute one.
     """

@@ -55,7 +55,7 @@ class Example:
 
 @dataclass(slots=True)
 class Draft:
-    """A constitution being read; `problems` are gathered, so that all are told at once."""
+    """A constitution being read; `problems` are collected, so that all are reported at once."""
 
     file: str
     name: str
@@ -77,7 +77,7 @@ class Draft:
         if not isinstance(value, str):
             self.wrong(where, "is missing" if value is None else f"is {shown(value)}, not text")
         elif _SURROGATE.search(value):
-            self.wrong(where, "holds half of a character", "save the file anew as UTF-8")
+            self.wrong(where, "holds half of a character", "save the file as UTF-8 again")
         elif not value.strip():
             self.wrong(where, "is empty")
         else:

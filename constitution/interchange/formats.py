@@ -118,7 +118,7 @@ def _add_few_shot(draft: Draft, path: Path) -> None:
     data = _data(path)
     format = format_of(data, str(path))
     if format not in _WITH_EXAMPLES:
-        what = f"is {format}, which is no file of examples"
+        what = f"is {format}, which is not a file of examples"
         remedy = f"give one that is {' or '.join(_WITH_EXAMPLES)}"
         raise InputError(Problem(str(path), what, remedy))
     file, draft.file = draft.file, str(path)

@@ -1,4 +1,4 @@
-"""Two principles that pull against each other: which pairs can meet, and what is said of those
+"""Two principles that pull against each other: which pairs can meet, and what is reported of those
 that a judge found (asking it is the engine's business)."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ Pair = tuple[Principle, Principle]
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What a judge said of two principles, by id: the probability that they pull against each
+    """A judge's answer about two principles, by id: the probability that they pull against each
     other, averaged over both orders."""
 
     one: str

@@ -1,4 +1,4 @@
-"""What the linter tells: a code, a place, why it matters and what to do about it."""
+"""What the linter reports: a code, a place, why it matters and what to do about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -62,7 +62,7 @@ RULES = {
         Rule("SC113", "a question as statement", _W),
         Rule("SC201", "the same test twice", _W),
         Rule("SC202", "test answers hardly differ", _W),
-        Rule("SC203", "length alone tells the test answers apart", _A),
+        Rule("SC203", "length alone distinguishes the test answers", _A),
         Rule("SC301", "two principles say nearly the same", _W),
         Rule("SC302", "never drawn", _W),
         Rule("SC303", "a tag that nothing carries", _W),

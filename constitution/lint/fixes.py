@@ -1,4 +1,4 @@
-"""Mending what can be mended without changing what a model reads; all else in the file stays."""
+"""Fixes what can be fixed without changing what a model reads; everything else in the file stays."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ _SCHEMA_LINE = "# yaml-language-server:"
 
 def fix_text(text: str, path: Path) -> str:
     """The text of the file `path` with trailing white space, repeated tags and a missing schema
-    line mended. Comments, quoting, order and line ends survive. Raises InputError for text that is
+    line fixed. Comments, quoting, order and line ends survive. Raises InputError for text that is
     no YAML."""
     fixed = _without_trailing_space(text, str(path))
     fixed = _without_repeated_tags(fixed, str(path))
@@ -28,9 +28,9 @@ def _without_trailing_space(text: str, name: str) -> str:
     data = read_yaml(text, name).data
     lines = text.splitlines(keepends=True)
     for number, line in enumerate(lines):
-        mended = re.sub(r"[ \t]+(?=\r?\n?\Z)", "", line)
-        if mended != line:
-            lines[number] = mended
+        fixed = re.sub(r"[ \t]+(?=\r?\n?\Z)", "", line)
+        if fixed != line:
+            lines[number] = fixed
             if read_yaml("".join(lines), name).data != data:
                 lines[number] = line
     return "".join(lines)

@@ -19,7 +19,7 @@ class LintFormat(StrEnum):
     SARIF = "sarif"
     """Static Analysis Results Interchange Format 2.1.0 (OASIS), which code hosts show."""
     GITHUB = "github"
-    """Workflow commands, which GitHub shows beside the line."""
+    """Workflow commands, which GitHub shows at the line."""
 
 
 def formatted(findings: Sequence[Finding], format: LintFormat) -> str:

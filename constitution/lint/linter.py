@@ -58,7 +58,7 @@ def _places(source: YamlSource) -> dict[str, Location]:
 
 
 def _lines(source: YamlSource, text: str) -> Iterator[Finding]:
-    """What is said of lines, whatever they hold."""
+    """Findings about lines, whatever they hold."""
     if _SCHEMA_LINE not in text:
         why = "the first line does not name the schema, so editors cannot help"
         remedy = f"start with {_SCHEMA_LINE} $schema=PATH, or let --fix do it"

@@ -1,4 +1,4 @@
-"""What can be said of one principle by itself."""
+"""Rules that look at one principle alone."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What can only be said of a constitution as a whole."""
+"""Rules that look at the constitution as a whole."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -116,7 +116,7 @@ def _tags_of(
 
 
 def _misspelt(tag: str, known: set[str]) -> str | None:
-    """Another tag that this one may be a slip of: as long, or one letter off; told at the later."""
+    """Another tag that this one may be a slip of: as long, or one letter off; reported at the later."""
     others = [other for other in known if other < tag and abs(len(other) - len(tag)) <= 1]
     near = get_close_matches(tag, others, 1, cutoff=0.88)
     return near[0] if near else None

@@ -1,4 +1,4 @@
-"""Slow, blocking work beside the event loop, in a thread that an interrupted program can leave."""
+"""Slow, blocking work outside the event loop, in a thread that an interrupted program can leave."""
 
 import asyncio
 import contextlib

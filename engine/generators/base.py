@@ -39,7 +39,7 @@ class Request:
 
     `messages` ends with a user turn, which is answered, or with an assistant's that is continued:
     the completion is then what was added to it.
-    `on_text` is told the text so far, as often as it grows, by adapters that can tell.
+    `on_text` is called with the text so far, as often as it grows, by adapters that stream.
     """
 
     messages: Conversation

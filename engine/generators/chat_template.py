@@ -22,7 +22,7 @@ _BREAK = "\u200b"
 
 
 class Neutraliser:
-    """Breaks control tokens in untrusted text, and mends them again in a model's output.
+    """Breaks control tokens in untrusted text, and restores them in a model's output.
 
     `patterns` are pairs of regular expressions: a token's first character, and the rest of it.
     """
@@ -80,7 +80,7 @@ class ChatEncoder:
         self._neutraliser = Neutraliser.for_tokens(special)
 
     def encode(self, messages: Conversation) -> list[int]:
-        """Prompt tokens up to where the assistant's next turn begins, or goes on if it has begun.
+        """Prompt tokens up to where the assistant's next turn begins, or continues if it has begun.
 
         Without the begun turn the prompt's tokens would be the same, so that it adds only its own.
         Raises GenerationError if the template refuses the conversation.
@@ -111,7 +111,7 @@ class ChatEncoder:
         return ids + self._encode_text(rendered[position:])
 
     def decode(self, ids: Sequence[int], after: Sequence[int] = ()) -> str:
-        """The text of generated tokens: no special tokens, broken control tokens mended.
+        """The text of generated tokens: no special tokens, broken control tokens restored.
 
         `after` are the tokens that they continue: some tokenizers drop a space that comes first.
         """
@@ -121,7 +121,7 @@ class ChatEncoder:
         return self.restore(text[len(begun) :])
 
     def restore(self, text: str) -> str:
-        """A model's output with control tokens that it repeated from neutralised text mended."""
+        """A model's output with control tokens that it repeated from neutralised text restored."""
         return self._neutraliser.restore(text)
 
     def strip_end(self, ids: Sequence[int]) -> tuple[int, ...]:
@@ -142,7 +142,7 @@ class ChatEncoder:
     def choice_token_ids(self, choices: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         """For each short answer, the first tokens that only this one of them may begin with.
 
-        Raises ValueError if nothing tells a choice from the others.
+        Raises ValueError if nothing distinguishes a choice from the others.
         """
         first = [{self._first_id(variant) for variant in _variants(choice)} for choice in choices]
         own = tuple(
@@ -151,7 +151,9 @@ class ChatEncoder:
         )
         for choice, ids in zip(choices, own, strict=True):
             if not ids:
-                raise ValueError(f"no first token tells {choice!r} from the others of {choices}")
+                raise ValueError(
+                    f"no first token distinguishes {choice!r} from the others of {choices}"
+                )
         return own
 
     def _repeats(self, message: Message, tokens: TokenIds) -> bool:

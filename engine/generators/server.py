@@ -43,7 +43,7 @@ _TOP_LOGPROBS = 20
 class ServerGenerator:
     """A model behind one or several servers. Options as of ServerPool.
 
-    Raises InputError for what is no URL and, at `start`, if the client library is missing.
+    Raises InputError for what is not a URL and, at `start`, if the client library is missing.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ServerGenerator:
 
     @property
     def fingerprint(self) -> str:
-        """Of the model's name alone: a server does not tell what weights are behind it."""
+        """Of the model's name alone: a server does not say which weights it serves."""
         return hashlib.sha256(json.dumps(["server", self._model]).encode()).hexdigest()[:16]
 
     @property
@@ -113,7 +113,7 @@ class ServerGenerator:
         """From vLLM's `prompt_logprobs`; REJECTED where the server has no such thing.
 
         The server's tokens of the text are scored. They begin where the prompt with the answer
-        and the prompt without it part, since a server does not tell where a turn begins.
+        and the prompt without it part, since a server does not say where a turn begins.
         """
         context, answer = split_answer(messages)
         before = [token for token, _ in await self._prompt_logprobs(context)]
@@ -262,7 +262,7 @@ def _is_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is no number
+    except ValueError:  # the port is not a number
         return False
 
 

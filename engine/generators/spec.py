@@ -165,7 +165,7 @@ def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
 
 
 def _check_model(spec: str, name: str) -> None:
-    """Refuse at once what is no model directory and cannot be a hub's name (`org/name`)."""
+    """Refuse at once what is not a model directory and cannot be a hub's name (`org/name`)."""
     path = Path(name).expanduser()
     remedy = "give a directory with config.json, weights and tokenizer, or a hub's name"
     if path.is_dir() and not (path / "config.json").exists():

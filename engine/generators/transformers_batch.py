@@ -21,7 +21,7 @@ _NUCLEUS = 1024
 
 @dataclass(slots=True)
 class BatchRow:
-    """One prompt of a batch, and what came of it."""
+    """One prompt of a batch, and its outcome."""
 
     prompt: list[int]
     sampling: Sampling

@@ -1,8 +1,8 @@
-"""Another checkpoint's weights into a running vLLM engine, which takes a minute to start anew.
+"""Another checkpoint's weights into a running vLLM engine, which takes a minute to restart.
 
 Evaluating several checkpoints of one model needs one start. Only weights are exchanged: where
 anything else differs, or may (architecture, shapes, dtype, vocabulary, options), the engine is
-started anew, and so it is when any weight of the running model was not replaced.
+restarted, and so it is when any weight of the running model was not replaced.
 """
 
 import json
@@ -77,7 +77,7 @@ async def swap_weights(engine: Any, path: str | Path) -> bool:
 def _anatomy(directory: Path) -> Any:
     """All that must be equal: configuration, end tokens, and each tensor's dtype and shape.
 
-    None for what is no local directory of safetensors, or is quantised.
+    None for what is not a local directory of safetensors, or is quantised.
     """
     shards = sorted(directory.glob("*.safetensors")) if directory.is_dir() else []
     config = _json(directory / "config.json")

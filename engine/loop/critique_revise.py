@@ -42,7 +42,7 @@ class ConversationFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something a role just said, for whoever watches one conversation live."""
+    """Something a role just wrote, for whoever watches one conversation live."""
 
     role: str
     round: int
@@ -67,10 +67,10 @@ async def critique_and_revise(
     on_step: Callable[[Step], None] | None = None,
     on_text: Callable[[str, str], None] | None = None,
 ) -> Record:
-    """Answer `prompt`, hold the answer against the principles drawn for it, and say what came of it.
+    """Answer `prompt`, judge the answer against the principles sampled for it, and return the outcome.
 
-    `on_step` is told of each answer, critique, revision and verdict as it comes; `on_text` of the
-    role that is writing and of its text so far, where the generator can tell.
+    `on_step` is called with each answer, critique, revision and verdict as it comes; `on_text` with the
+    role that is writing and its text so far, where the generator streams.
     Raises ConversationFailed when a role could not answer, GeneratorUnavailable when none can.
     """
     loop = _Loop(prompt, constitution, roles, settings, on_step, on_text)

@@ -71,7 +71,7 @@ def open_prompt_file(source: str | Path) -> PromptFile:
             return _csv(path, "\t")
         case ".parquet":
             return _parquet(path)
-    raise InputError(Problem(name, "is no kind of prompt file known here", f"give {FORMATS}"))
+    raise InputError(Problem(name, "is not a kind of prompt file known here", f"give {FORMATS}"))
 
 
 def in_memory(items: Iterable[Any], name: str = "prompts") -> PromptFile:
@@ -155,7 +155,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 _STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -185,7 +185,7 @@ def _csv(path: Path, delimiter: str) -> PromptFile:
         try:
             header = next(csv.reader(file, delimiter=delimiter), [])
         except csv.Error as error:
-            raise InputError(Problem(f"{path}:1", f"is no CSV header: {error}")) from error
+            raise InputError(Problem(f"{path}:1", f"is not a CSV header: {error}")) from error
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         what = f"has the column {twice[0]!r} more than once"
@@ -227,7 +227,7 @@ def _parquet(path: Path) -> PromptFile:
         with parquet.ParquetFile(path) as file:
             columns = tuple(file.schema_arrow.names)
     except ArrowInvalid as error:
-        raise InputError(Problem(str(path), f"is no Parquet file ({error})")) from error
+        raise InputError(Problem(str(path), f"is not a Parquet file ({error})")) from error
 
     def batches() -> Iterator[Any]:
         with parquet.ParquetFile(path) as file:

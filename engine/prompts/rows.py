@@ -80,7 +80,7 @@ class Draft:
 
 
 class BadPrompt(Exception):
-    """Why a row is no prompt, and how to mend it."""
+    """Why a row is not a prompt, and how to fix it."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         self.what = what

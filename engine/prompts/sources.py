@@ -45,7 +45,7 @@ def open_prompts(
 
 
 class PromptSource:
-    """Checked prompts of one file, streamed anew by each iteration; memory does not grow with rows
+    """Checked prompts of one file, streamed again by each iteration; memory does not grow with rows
     but for 8 bytes each during the check, which building one does.
 
     `hash` covers every column of every prompt, and neither the file's format nor column names.
@@ -79,7 +79,7 @@ class PromptSource:
                 raise InputError(Problem(self._file.where(row), what)) from bad
             yield numbering.prompt(draft, index)
         if digest.hexdigest() != self.hash:
-            remedy = "put the file back as it was to resume, or start anew with another --out"
+            remedy = "put the file back as it was to resume, or start over with another --out"
             raise InputError(Problem(self.path, "changed while it was being read", remedy))
 
     def _rows(self) -> Iterator[FileRow]:
@@ -120,7 +120,7 @@ class PromptSource:
             try:
                 prompt = numbering.prompt(_parse(row, self.columns), 0)
             except BadPrompt:
-                continue  # told in the first pass
+                continue  # reported in the first pass
             if _id_digest(prompt.id) not in self._repeated:
                 continue
             first = seen.setdefault(prompt.id, row)

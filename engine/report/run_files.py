@@ -63,7 +63,7 @@ def run_kind(manifest: Mapping[str, Any]) -> str:
 
 
 def read_records(run_dir: Path) -> Iterator[Record]:
-    """Records in the order they were written. A torn last line, which resuming mends, is left out.
+    """Records in the order they were written. A torn last line, which resuming repairs, is left out.
 
     Raises InputError, with the line, for a line that is not a record.
     """

@@ -30,7 +30,7 @@ class FailureKind:
 
 @dataclass(frozen=True, slots=True)
 class PrincipleSummary:
-    """What became of the answers one principle was held against."""
+    """The outcome of the answers judged against one principle."""
 
     id: str
     text: PrincipleText

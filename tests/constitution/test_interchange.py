@@ -135,7 +135,7 @@ def test_examples_of_a_second_file_go_under_the_principle_that_asks_alike(writte
     imported = import_constitution(written(INSTRUCTIONS), few_shot=written(far, "examples.json"))
     assert imported.constitution.few_shot == ()
     assert any("left out: the example 'Tell me a joke.'" in note for note in imported.notes)
-    with pytest.raises(InputError, match="is langchain, which is no file of examples"):
+    with pytest.raises(InputError, match="is langchain, which is not a file of examples"):
         import_constitution(written(INSTRUCTIONS), few_shot=written(CHAIN, "chain.json"))
 
 

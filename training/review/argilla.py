@@ -50,7 +50,7 @@ def is_argilla(row: Mapping[str, Any]) -> bool:
 
 
 def read_argilla(path: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Vote]:
-    """A vote for each response that is no draft; a discarded one has no verdict.
+    """A vote for each response that is not a draft; a discarded one has no verdict.
 
     Raises InputError for records without an id.
     """

@@ -162,7 +162,7 @@ def _escalated_items(record: Record, critical: Collection[str]) -> Iterator[Revi
 
 
 def _hashed(*parts: str) -> str:
-    """24 hex digits; every part is told apart from the next."""
+    """24 hex digits; every part is separate from the next."""
     digest = blake2b(digest_size=12)
     for part in parts:
         encoded = part.encode("utf-8", "surrogatepass")

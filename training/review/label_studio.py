@@ -96,7 +96,7 @@ def _data(item: ShownItem) -> dict[str, str]:
 
 
 def _by_control(annotation: Mapping[str, Any]) -> dict[str, Any]:
-    """The results of an annotation as JSON-MIN tells them, by the control they come from."""
+    """The results of an annotation as JSON-MIN has them, by the control they come from."""
     found: dict[str, Any] = {}
     for result in annotation.get("result") or ():
         value = result.get("value") or {}

@@ -1,7 +1,7 @@
 """People's verdicts in place of the judge's, wherever training data is made.
 
 - A preference row that was reviewed is chosen as the reviewers would, with the share of them that
-  did as its probability; where they are split evenly it is no row.
+  did as its probability; where they are split evenly there is no row.
 - A revision that the reviewers like less than the first answer is not trained on.
 - An escalated record is used once they find that it keeps every principle it was escalated for,
   and never while they find that it breaks one.
@@ -43,7 +43,7 @@ class Overrides:
     def read(cls, path: Path | None, run: Path) -> "Overrides":
         """The verdicts on `run` in `reviews.jsonl` or in the directory that holds it; none of None.
 
-        Raises InputError if it is no such file.
+        Raises InputError if it is not such a file.
         """
         if path is None:
             return cls({}, ())

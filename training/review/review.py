@@ -1,4 +1,4 @@
-"""What all reviewers of one item said."""
+"""The verdicts of all reviewers of one item."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -39,7 +39,7 @@ class ImportedReviews:
 def import_reviews(file: Path, run: Path, out: Path, *, overwrite: bool = False) -> ImportedReviews:
     """Write `reviews.jsonl`, a line for each item that was decided, and `agreement.json` to `out`.
 
-    Raises InputError if `file` is no export that can be read, holds other verdicts than were asked
+    Raises InputError if `file` is not an export that can be read, holds other verdicts than were asked
     for, or none about this run.
     """
     check_place(out, {REVIEWS, FIGURES}, overwrite, "a directory of reviews")
@@ -78,7 +78,7 @@ def read_votes(file: Path) -> list[Vote]:
             return list(read_argilla(path, rows))
     except (AttributeError, KeyError, TypeError, ValueError):
         pass  # shaped as neither tool shapes its exports
-    raise InputError(Problem(str(path), "is no export of Label Studio or Argilla", _HOW))
+    raise InputError(Problem(str(path), "is not an export of Label Studio or Argilla", _HOW))
 
 
 def _items(run: Path) -> dict[str, ReviewItem]:

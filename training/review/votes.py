@@ -1,4 +1,4 @@
-"""What one reviewer said of one item, whichever tool it was said in."""
+"""One reviewer's verdict on one item, whichever tool it comes from."""
 
 from dataclasses import dataclass
 

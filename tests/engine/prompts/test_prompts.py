@@ -156,7 +156,7 @@ def test_wrong_lines_are_all_told(tmp_path):
         5: "is not a JSON object",
         6: "is not UTF-8 (byte 13); save the file as UTF-8",
         7: "is not JSON: the key 'prompt' is there twice",
-        8: "is not JSON: NaN is no JSON value",
+        8: "is not JSON: NaN is not a JSON value",
         9: "is not JSON: nested too deeply",
     }
     told = problems_of(path).split("\n")
@@ -298,7 +298,7 @@ def test_files_that_are_not_there_or_no_prompts(tmp_path):
     assert "there is no folder" in problems_of(tmp_path / "nowhere" / "prompts.jsonl")
     assert "a folder, and not one that datasets' save_to_disk wrote" in problems_of(tmp_path)
     (tmp_path / "p.txt").write_text("q", encoding="utf-8")
-    assert "is no kind of prompt file known here; give .jsonl" in problems_of(tmp_path / "p.txt")
+    assert "is not a kind of prompt file known here; give .jsonl" in problems_of(tmp_path / "p.txt")
     (tmp_path / "p.jsonl").write_bytes(b"")
     assert "holds no prompts" in problems_of(tmp_path / "p.jsonl")
     assert "limit: is 0" in problems_of(path, limit=0)
@@ -308,7 +308,7 @@ def test_parquet_that_is_none_and_missing_extra(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
     path = tmp_path / "p.parquet"
     path.write_bytes(b"PAR?")
-    assert "is no Parquet file" in problems_of(path)
+    assert "is not a Parquet file" in problems_of(path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert "needs pyarrow, which is missing; pip install 'solon[data]'" in problems_of(path)
