@@ -29,7 +29,7 @@ install_uv() {
   if ! { "$python" -m pip install --quiet --upgrade --target build/uv uv ||
     { "$python" -m venv --clear build/uv && build/uv/bin/python -m pip install --quiet uv; }; } \
     </dev/null >build/setup.log 2>&1; then
-    fail "uv could not be installed (build/setup.log says why): mend that, or install uv yourself"
+    fail "uv could not be installed (build/setup.log says why): fix that, or install uv yourself"
   fi
 }
 
