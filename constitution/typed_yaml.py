@@ -1,18 +1,55 @@
 """A YAML file as a pydantic model: every error reported at once, by file, line and column."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from constitution.problems import InputError, Problem
 from constitution.validation import closest, nearest
 from constitution.yaml_source import Location, YamlSource, decode, read_yaml, shown
 
-__all__ = ["checked", "read_yaml_file"]
+__all__ = ["Settings", "checked", "read_yaml_file", "section_of"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """A mapping of a YAML file: frozen, of exact types, and without keys that nothing reads.
+
+    A section whose default is not its class's own is laid over that default key by key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    plain: ClassVar[str | None] = None
+    """The field that a plain string in place of the mapping stands for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_mapping(cls, data: Any) -> Any:
+        if isinstance(data, str) and cls.plain:
+            return {cls.plain: data}
+        if not isinstance(data, dict):
+            return data
+        return {name: cls._over_default(name, value) for name, value in data.items()}
+
+    @classmethod
+    def _over_default(cls, name: str, value: Any) -> Any:
+        field = cls.model_fields.get(name)
+        if field and isinstance(field.default, Settings) and isinstance(value, dict):
+            return {**field.default.model_dump(exclude_unset=True), **value}
+        return value
+
+
+def section_of(field: FieldInfo) -> type[Settings] | None:
+    """The class of a field that is a section of its own, whatever else it may be."""
+    for option in (field.annotation, *get_args(field.annotation)):
+        if isinstance(option, type) and issubclass(option, Settings):
+            return option
+    return None
 
 
 def read_yaml_file(path: Path) -> YamlSource:
@@ -82,7 +119,7 @@ def _problem(
             where = source.where((*at, *inner), key=True)
             return Problem(where, f"unknown key {shown(inner[-1])}", remedy)
         case "missing":
-            return Problem(source.where(location), f"has no {inner[-1]!r}", "add it")
+            return source.missing((*location, inner[-1]))
     told = details["msg"].removeprefix("Value error, ")
     what = f"{name} is {shown(details['input'])}"
     return Problem(source.where(location), what, told[:1].lower() + told[1:])

@@ -60,6 +60,10 @@ class YamlSource:
         place = self.place(location, key=key)
         return f"{self.name}:{place.line}:{place.column}"
 
+    def missing(self, location: Location) -> Problem:
+        """What to say of a key that must be there and is not."""
+        return Problem(self.where(location[:-1]), f"has no {location[-1]!r}", "add it")
+
 
 def shown(value: object, limit: int = 60) -> str:
     """A value as one short line, whatever it holds."""

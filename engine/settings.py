@@ -1,63 +1,179 @@
-"""What a run is told to do: how many rounds, which model plays which role, and how it samples."""
+"""What a run is told to do: how many rounds, which model plays which role, and how it samples.
+
+Each setting is declared here and nowhere else: its bounds and its description are those of the
+options, configuration files and recipes that give it.
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+
+from constitution.problems import InputError, Problem
+from constitution.schema import Constitution
+from constitution.typed_yaml import Settings
 from engine.generators.base import Generator, Sampling
 from engine.judging.records import Method
 
-__all__ = ["LabelSettings", "LoopSettings", "RoleModel", "RoleModels", "Roles", "roles"]
+__all__ = [
+    "AnswerSettings",
+    "InputFile",
+    "KeepTruncated",
+    "LabelSettings",
+    "LoopSettings",
+    "RoleModel",
+    "RoleModels",
+    "Roles",
+    "Seed",
+    "StakeholderChoice",
+    "fill_roles",
+    "for_stakeholder",
+    "roles",
+]
+
+Model = TypeVar("Model")
 
 
 @dataclass(frozen=True, slots=True)
-class LoopSettings:
+class InputFile:
+    """Marks a setting that names a file or a directory to read.
+
+    Where `or_name`, what is not there may be a model's name on a hub instead; `words` are values
+    that name no file.
+    """
+
+    or_name: bool = False
+    words: tuple[str, ...] = ()
+
+
+def _shares(stakeholder: Any) -> Any:
+    """One profile as it is; `user=2,compliance=1` as shares. Raises ValueError for other shapes."""
+    if not isinstance(stakeholder, str) or "=" not in stakeholder:
+        return stakeholder
+    shares = {}
+    for part in stakeholder.split(","):
+        name, _, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise ValueError(f"`{part}` is no share of a profile: write NAME=1,OTHER=2") from None
+    return shares
+
+
+Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+StakeholderChoice = Annotated[
+    str | Mapping[str, Share] | None,
+    BeforeValidator(_shares),
+    Field(
+        description="A profile that weighs the principles, or shares of several, from which each "
+        "prompt draws its own: user=2,business=1."
+    ),
+]
+Seed = Annotated[int, Field(description="Seed of draws and sampling.")]
+KeepTruncated = Annotated[
+    bool,
+    Field(
+        description="Keep what runs into max_tokens, flagged; `solon train` then masks the "
+        "end-of-turn token."
+    ),
+]
+_SmallestMass = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="A judge whose probability of giving any of the answers offered is below this "
+        "gave none.",
+    ),
+]
+
+
+class LoopSettings(Settings):
     """How one conversation is held against the constitution.
 
     `rounds` principles are drawn per conversation, one after another (Bai et al. 2022, section
-    3.1); `every_principle` uses all that apply instead. With `stop_when_compliant` a one-token
-    verdict comes first and a compliant answer is not critiqued. `final_check` asks the judge about
-    every principle met, once the last revision stands. `threshold` is the probability from which
-    a verdict counts as a violation. `stakeholder` is a profile of the constitution, or shares of
-    several, from which each prompt draws its own. `longest_revision` is in multiples of the answer's length.
-    `keep_truncated` accepts revisions that ran into their token limit, flagged; else they are dropped.
+    3.1). With `stop_when_compliant` a one-token verdict comes first.
     """
 
-    rounds: int = 1
-    every_principle: bool = False
-    stop_when_compliant: bool = False
-    final_check: bool = True
-    threshold: float = 0.5
-    smallest_mass: float = 0.05
-    longest_revision: float = 4.0
-    keep_truncated: bool = False
-    stakeholder: str | Mapping[str, float] | None = None
-    seed: int = 0
+    rounds: int = Field(default=1, ge=1, description="Principles drawn per conversation.")
+    every_principle: bool = Field(default=False, description="Use every principle that applies.")
+    stop_when_compliant: bool = Field(
+        default=False, description="Judge first; leave compliant answers alone."
+    )
+    final_check: bool = Field(
+        default=True, description="Judge the final answer on every principle it met."
+    )
+    threshold: float = Field(
+        default=0.5, ge=0, le=1, description="Probability from which a verdict is a violation."
+    )
+    smallest_mass: _SmallestMass = 0.05
+    longest_revision: float = Field(
+        default=4.0, gt=0, description="Longest revision, in multiples of the answer's length."
+    )
+    keep_truncated: KeepTruncated = False
+    stakeholder: StakeholderChoice = None
+    seed: Seed = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LabelSettings:
+class LabelSettings(Settings):
     """How answers are sampled, paired and judged.
 
-    `samples` answers are drawn for each prompt. `disjoint` pairs put each answer in one pair, `all`
-    compares every two. `ensemble` principles are drawn for each pair, whose label is the mean of
-    their probabilities; one nearer to a half than `tie_margin` is a tie. `chain_of_thought`,
-    `smallest_mass` and `method` are the judge's, as in `engine.judging.preference`. `stakeholder` is a
-    profile of the constitution, or shares of several, from which each prompt draws its own.
-    `keep_truncated` compares answers that ran into their token limit too; else they are dropped.
+    `disjoint` pairs put each answer in one pair, `all` compares every two. `chain_of_thought`,
+    `smallest_mass` and `method` are the judge's, as in `engine.judging.preference`.
     """
 
-    samples: int = 4
-    method: Method = "pointwise"
-    ensemble: int = 1
-    pairs: Literal["disjoint", "all"] = "disjoint"
-    chain_of_thought: bool = False
-    tie_margin: float = 0.02
-    smallest_mass: float = 0.05
-    keep_truncated: bool = False
-    stakeholder: str | Mapping[str, float] | None = None
-    seed: int = 0
+    samples: int = Field(default=4, ge=2, description="Answers sampled per prompt.")
+    method: Method = Field(
+        default="pointwise",
+        description="Ask whether each answer breaks the principle, or which of two is better, in "
+        "both orders. Small judges can only do the first.",
+    )
+    ensemble: int = Field(
+        default=1, ge=1, description="Principles drawn per pair; their mean is the label."
+    )
+    pairs: Literal["disjoint", "all"] = Field(
+        default="disjoint", description="Each answer in one pair, or every two."
+    )
+    chain_of_thought: bool = Field(
+        default=False,
+        description="pairwise: the judge reasons first; its probability is kept within 40 to 60 %.",
+    )
+    tie_margin: float = Field(
+        default=0.02, ge=0, le=0.5, description="A label nearer to a half than this is a tie."
+    )
+    smallest_mass: _SmallestMass = 0.05
+    keep_truncated: KeepTruncated = False
+    stakeholder: StakeholderChoice = None
+    seed: Seed = 0
+
+    @field_validator("chain_of_thought")
+    @classmethod
+    def _is_asked_for(cls, chain_of_thought: bool, info: ValidationInfo) -> bool:
+        if chain_of_thought and info.data.get("method") == "pointwise":
+            raise ValueError("a pointwise judge never reasons: set method (--method) to pairwise")
+        return chain_of_thought
+
+
+class AnswerSettings(Settings):
+    """Which of a model's own answers are kept, and how they are drawn."""
+
+    keep_truncated: KeepTruncated = False
+    seed: Seed = 0
+
+
+def for_stakeholder(
+    constitution: Constitution, stakeholder: str | Mapping[str, float] | None
+) -> Constitution:
+    """The constitution, if it has the profiles named. Raises InputError naming those it has."""
+    named = [stakeholder] if isinstance(stakeholder, str) else list(stakeholder or ())
+    for name in named:
+        if name not in constitution.stakeholders:
+            known = ", ".join(constitution.stakeholders) or "none"
+            problem = f"{constitution.name} has no stakeholder `{name}`"
+            raise InputError(Problem("stakeholder", problem, f"it has: {known}"))
+    return constitution
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +211,25 @@ class Roles:
     @cached_property
     def samplings(self) -> dict[str, dict[str, Any]]:
         """Role to its sampling parameters."""
-        return {name: asdict(role.sampling) for name, role in self}
+        return {name: role.sampling.model_dump() for name, role in self}
 
     @property
     def generators(self) -> tuple[Generator, ...]:
         """Every generator, each once."""
         return tuple({id(role.generator): role.generator for _, role in self}.values())
+
+
+def fill_roles(
+    policy: Model, critic: Model | None, reviser: Model | None, judge: Model | None
+) -> dict[str, Model]:
+    """Role to what plays it: reviser and judge fall to the critic, and the critic to the policy."""
+    critic = policy if critic is None else critic
+    return {
+        "policy": policy,
+        "critic": critic,
+        "reviser": critic if reviser is None else reviser,
+        "judge": critic if judge is None else judge,
+    }
 
 
 def roles(
@@ -111,12 +240,7 @@ def roles(
     judge: Generator | None = None,
     sampling: Sampling | None = None,
 ) -> Roles:
-    """One generator in every role, save those named. Critiques and revisions sample alike."""
+    """One generator in every role, except those given, as `fill_roles` says. All sample alike."""
+    filled = fill_roles(policy, critic, reviser, judge)
     sampling = sampling or Sampling()
-    answer = RoleModel(policy, sampling)
-    return Roles(
-        policy=answer,
-        critic=replace(answer, generator=critic or policy),
-        reviser=replace(answer, generator=reviser or critic or policy),
-        judge=RoleModel(judge or critic or policy, sampling),
-    )
+    return Roles(**{name: RoleModel(generator, sampling) for name, generator in filled.items()})

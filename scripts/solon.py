@@ -16,6 +16,7 @@ from scripts.commands.import_garak import import_garak
 from scripts.commands.import_reviews import import_reviews
 from scripts.commands.judge import app as judge_app
 from scripts.commands.label import label
+from scripts.commands.options import CommandLine
 from scripts.commands.report import report
 from scripts.commands.revise import revise
 from scripts.commands.run_recipe import run_recipe
@@ -25,7 +26,7 @@ from scripts.commands.try_one import try_one
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
+app = CommandLine(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",

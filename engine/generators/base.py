@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from pydantic import Field
+
 from constitution.problems import Stopped
+from constitution.typed_yaml import Settings
 from engine.messages import Conversation, Message, TokenIds, without_surrogates
 
 __all__ = [
@@ -23,14 +26,13 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Settings):
     """How to draw a completion. `max_tokens` and `min_tokens` count generated tokens."""
 
-    max_tokens: int = 512
-    temperature: float = 0.7
-    top_p: float = 1.0
-    min_tokens: int = 0
+    max_tokens: int = Field(default=512, ge=1, description="Longest completion, in tokens.")
+    temperature: float = Field(default=0.7, ge=0, description="0 is greedy.")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus sampling.")
+    min_tokens: int = Field(default=0, ge=0, description="Shortest completion, in tokens.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,8 @@ class TransformersGenerator:
         prompt = self._encode(request.messages)
         begun = _begun(encoder, request.messages)
         room = self._started.context - len(prompt)
-        sampling = replace(request.sampling, max_tokens=min(request.sampling.max_tokens, room))
+        shorter = {"max_tokens": min(request.sampling.max_tokens, room)}
+        sampling = request.sampling.model_copy(update=shorter)
         row = BatchRow(prompt, sampling, request.seed)
         await self._run(row, request.priority)
         kept = row.generated[:-1] if row.stopped else row.generated

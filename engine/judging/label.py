@@ -6,7 +6,7 @@ ensemble of several, and the judge's probability is the pair's soft label.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal, TypeVar
 
@@ -234,7 +234,7 @@ class _Labelling:
             drop_reason=drop_reason,
             constitution=self.constitution.content_hash,
             models={name: role.generator.spec for name, role in roles.items()},
-            sampling={name: asdict(role.sampling) for name, role in roles.items()},
+            sampling={name: role.sampling.model_dump() for name, role in roles.items()},
             seed=self.settings.seed,
             usage=Usage(
                 requests=self.requests,

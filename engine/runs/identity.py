@@ -52,7 +52,7 @@ def identity_of(
         name: {
             "spec": role.generator.spec,
             "fingerprint": role.generator.fingerprint,
-            "sampling": asdict(role.sampling),
+            "sampling": role.sampling.model_dump(),
         }
         for name, role in cast.items()
     }

@@ -96,7 +96,7 @@ class Run(Generic[Result]):
     ) -> None:
         self.prompts = prompts
         self.constitution = constitution
-        identity = identity_of(kind.name, prompts, constitution, cast, asdict(settings))
+        identity = identity_of(kind.name, prompts, constitution, cast, settings.model_dump())
         self.directory = RunDirectory(out, kind, identity, constitution).open(mode)
         generators = {id(role.generator): role.generator for role in cast.values()}
         cached = {key: CachedGenerator(g, self.directory.cache) for key, g in generators.items()}

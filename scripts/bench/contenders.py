@@ -71,7 +71,8 @@ class FixedLengths:
     async def generate(self, request: Request) -> Completion:
         """A completion of the length drawn for this conversation and turn, then a hard stop."""
         tokens = length(request.priority, len(request.messages))
-        sampling = replace(request.sampling, max_tokens=tokens, min_tokens=tokens)
+        exactly = {"max_tokens": tokens, "min_tokens": tokens}
+        sampling = request.sampling.model_copy(update=exactly)
         request = replace(request, sampling=sampling)
         completion = await self.generator.generate(request)
         self.seen.append((request, completion))

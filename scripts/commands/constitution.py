@@ -10,10 +10,11 @@ from scripts.commands.constitution_convert import export_to, import_from
 from scripts.commands.constitution_diff import diff
 from scripts.commands.constitution_new import new
 from scripts.commands.constitution_test import run_tests
+from scripts.commands.options import CommandLine
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Write, check, compare and convert constitutions.", no_args_is_help=True)
+app = CommandLine(help="Write, check, compare and convert constitutions.", no_args_is_help=True)
 app.command()(check)
 app.command()(diff)
 app.command("test")(run_tests)

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from constitution.problems import InputError, Problem
-from scripts.commands import options as o
+from constitution.problems import InputError, Problem, all_problems
 
 if TYPE_CHECKING:
     from constitution.schema import Constitution
 
 __all__ = ["diff"]
 
+_Column = Annotated[str | None, typer.Option(help="Where --prompts has it.")]
 _GIT_ARGUMENTS = (7, 9)
 """What git gives an external diff: path, old file, hash and mode, new file, hash and mode, and for
 a renamed file its new path and what became of it."""
@@ -31,9 +31,9 @@ def diff(
     prompts: Annotated[
         str | None, typer.Option("--prompts", "-p", help="The run's prompts, if they moved.")
     ] = None,
-    prompt_column: o.PromptColumn = None,
-    id_column: o.IdColumn = None,
-    tags_column: o.TagsColumn = None,
+    prompt_column: _Column = None,
+    id_column: _Column = None,
+    tags_column: _Column = None,
     format: Annotated[
         Literal["text", "json"], typer.Option("--format", "-f", help="For people or programs.")
     ] = "text",
@@ -68,7 +68,6 @@ def diff(
 def _both(files: list[str]) -> "tuple[Constitution, Constitution]":
     """Problems of both are told together."""
     from constitution.git_revision import load_revision
-    from scripts.commands.terminal import all_problems
 
     old, new = all_problems(lambda: load_revision(files[0]), lambda: load_revision(files[1]))
     return old, new

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from constitution.loader import load_constitution
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, all_problems
 from constitution.schema import Constitution, Principle
 from constitution.validation import nearest
 from engine.generators.base import Generator
@@ -29,7 +29,7 @@ from engine.report.wording import decimal, percent, visible
 from engine.settings import RoleModel
 from engine.storage.cached_generator import CachedGenerator
 from engine.storage.completion_cache import CompletionCache
-from scripts.commands.terminal import all_problems, error_console, run_interruptibly
+from scripts.commands.terminal import error_console, run_interruptibly
 
 __all__ = ["junit_xml", "test_principles"]
 

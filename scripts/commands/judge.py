@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from scripts.commands.options import CommandLine
+
 __all__ = ["app"]
 
-app = typer.Typer(
+app = CommandLine(
     help="Independent judges, and how far any judge agrees with people.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -1,21 +1,22 @@
 """`solon label --validate`: how often a judge prefers the better of two replies."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
 from rich.console import Console
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, all_problems
 from constitution.schema import Constitution
+from engine.generators.base import Sampling
+from engine.generators.spec import open_generator
+from engine.judging.records import Method
 from engine.report.wording import percent
 from engine.settings import RoleModel
 from engine.storage.jsonl import write_json_atomic
 from scripts.commands.kept_judge import only_principle, started_judge
-from scripts.commands.label_run import JudgeOptions
 from scripts.commands.terminal import (
-    all_problems,
     error_console,
     output_console,
     run_interruptibly,
@@ -29,6 +30,26 @@ from training.evaluation.judges.validation import (
 )
 
 __all__ = ["validate_into"]
+
+_REASONING = Sampling(max_tokens=256, temperature=0.0)
+"""How a judge writes its chain of thought: a label should not depend on luck."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeOptions:
+    """A judge and how it is asked."""
+
+    spec: str
+    chat_template: Path | None
+    method: Method
+    ensemble: int
+    chain_of_thought: bool
+    seed: int
+
+    def open(self) -> RoleModel:
+        """The judge. Raises InputError when its spec is none."""
+        return RoleModel(open_generator(self.spec, chat_template=self.chat_template), _REASONING)
+
 
 _EVERY = 50
 """Comparisons between two lines of progress."""

@@ -1,122 +1,273 @@
-"""Command-line options that several commands share, each said once."""
+"""Options: generated from the class of a command's configuration, or shared by several commands."""
 
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
-__all__ = [
-    "ChatTemplate",
-    "ConstitutionFile",
-    "Critic",
-    "EveryPrinciple",
-    "FinalCheck",
-    "IdColumn",
-    "Judge",
-    "KeepTruncated",
-    "Limit",
-    "MaxTokens",
-    "Model",
-    "Out",
-    "Overwrite",
-    "PlanOnly",
-    "PromptColumn",
-    "Prompts",
-    "Reviser",
-    "Rounds",
-    "Seed",
-    "Stakeholder",
-    "StopWhenCompliant",
-    "TagsColumn",
-    "Temperature",
-    "TopP",
-    "Update",
-    "WindowSize",
-]
+from constitution.problems import InputError, Problem
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from constitution.config_file import Override
+    from constitution.typed_yaml import Settings
+
+__all__ = ["ChatTemplate", "CommandLine", "Config", "Overwrite", "PlanOnly", "Update", "configured"]
+
+FILES = "Input and output"
+Config = TypeVar("Config", bound="Settings")
+Command = TypeVar("Command", bound=Callable[..., Any])
+Location = tuple[str | int, ...]
+
+_NAMES = {
+    "constitution": ("--constitution", "-c"),
+    "prompts.file": ("--prompts", "-p"),
+    "out": ("--out", "-o"),
+}
+"""Options that are not named after their key, in every command."""
+_OVERRIDES, _FILE = "solon.overrides", "solon.config"
 
 
-def _option(panel: str, text: str, *names: str, **rules: Any) -> Any:
+def _option(text: str, *names: str, panel: str = FILES, **rules: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **rules)
 
 
-_FILES, _MODELS, _LOOP, _SAMPLING = "Input and output", "Models", "The loop", "Sampling"
-
-ConstitutionFile = Annotated[
-    str, _option(_FILES, "A YAML file, or a shipped name.", "--constitution", "-c")
-]
-Prompts = Annotated[
-    str,
-    _option(_FILES, "JSONL, JSON, CSV, Parquet, a saved dataset, or hf:NAME.", "--prompts", "-p"),
-]
-Out = Annotated[
-    Path, _option(_FILES, "The run directory; the same command resumes it.", "--out", "-o")
-]
-PromptColumn = Annotated[str | None, _option(_FILES, "Column that holds the prompt.")]
-IdColumn = Annotated[str | None, _option(_FILES, "Column that holds the id.")]
-TagsColumn = Annotated[str | None, _option(_FILES, "Column that holds the tags.")]
-Limit = Annotated[int | None, _option(_FILES, "Only the first N prompts.", min=1, metavar="N")]
 Update = Annotated[
     bool,
     _option(
-        _FILES,
-        "The constitution was edited: generate what the edit touches, keep the old records beside.",
+        "The constitution was edited: generate what the edit touches, and keep the old records "
+        "in previous/.",
         "--update",
     ),
 ]
-Overwrite = Annotated[
-    bool, _option(_FILES, "Discard the records of another run in --out.", "--overwrite")
-]
-PlanOnly = Annotated[
-    bool, _option(_FILES, "Print calls, tokens and time to expect, and stop.", "--plan")
-]
-
-Model = Annotated[
-    str,
-    _option(
-        _MODELS,
-        "embedded, vllm:NAME, server:MODEL@URL, transformers:NAME or scripted[:FILE]; "
-        "engine options follow as ?key=value&key=value.",
-        "--model",
-        "-m",
-    ),
-]
-Critic = Annotated[
-    str | None, _option(_MODELS, "Another model as critic, reviser and judge.", metavar="SPEC")
-]
-Reviser = Annotated[str | None, _option(_MODELS, "Another model as reviser.", metavar="SPEC")]
-Judge = Annotated[str | None, _option(_MODELS, "Another model as judge.", metavar="SPEC")]
+Overwrite = Annotated[bool, _option("Discard the records of another run in --out.", "--overwrite")]
+PlanOnly = Annotated[bool, _option("Print calls, tokens and time to expect, and stop.", "--plan")]
 ChatTemplate = Annotated[
-    Path | None, _option(_MODELS, "A Jinja file, for models without a chat template.")
+    Path | None, _option("A Jinja file, for models without a chat template.", panel="Models")
 ]
-
-Rounds = Annotated[int, _option(_LOOP, "Principles drawn per conversation.", min=1)]
-EveryPrinciple = Annotated[
-    bool, _option(_LOOP, "Use every principle that applies.", "--every-principle")
-]
-StopWhenCompliant = Annotated[
-    bool, _option(_LOOP, "Judge first; leave compliant answers alone.", "--stop-when-compliant")
-]
-FinalCheck = Annotated[bool, _option(_LOOP, "Judge the final answer on every principle it met.")]
-Stakeholder = Annotated[
-    str | None,
+_ConfigFile = Annotated[
+    Path | None,
     _option(
-        _LOOP, "A profile that weighs the principles, or shares of several: user=2,business=1."
+        "A YAML file with the settings; options outweigh it, and --no-X turns a switch off.",
+        "--config",
+        metavar="FILE",
     ),
 ]
-Seed = Annotated[int, _option(_LOOP, "Seed of draws and sampling.")]
-WindowSize = Annotated[
-    int | None,
-    _option(_LOOP, "Conversations under way; fitted to the KV cache if not given.", min=1),
-]
 
-MaxTokens = Annotated[int, _option(_SAMPLING, "Longest completion, in tokens.", min=1)]
-Temperature = Annotated[float, _option(_SAMPLING, "0 is greedy.", min=0.0)]
-TopP = Annotated[float, _option(_SAMPLING, "Nucleus sampling.", min=0.0, max=1.0)]
-KeepTruncated = Annotated[
-    bool,
-    _option(
-        _SAMPLING,
-        "Keep what runs into --max-tokens, flagged; `solon train` then learns no end from it.",
-        "--keep-truncated",
-    ),
-]
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One setting of a configuration, and the option that gives it."""
+
+    location: Location
+    field: "FieldInfo"
+    default: Any
+    panel: str
+    names: tuple[str, ...]
+
+    @property
+    def parameter_name(self) -> str:
+        """Of the function that typer reads."""
+        return "__".join(map(str, self.location))
+
+    @property
+    def parameter(self) -> inspect.Parameter:
+        """As the parameter of a function that typer reads."""
+        kind = _type_of(self.field.annotation)
+        bounds = {
+            rule: float(value) if kind is float else value
+            for rule, name in (("min", "ge"), ("max", "le"))
+            for part in self.field.metadata
+            if (value := getattr(part, name, None)) is not None
+        }
+        extra = self.field.json_schema_extra
+        metavar = extra.get("metavar") if isinstance(extra, dict) else None
+        told = self.field.description or ""
+        option = _option(told, *self.names, panel=self.panel, metavar=metavar, **bounds)
+        optional = kind if self.default is not None else kind | None
+        return inspect.Parameter(
+            self.parameter_name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=self.default,
+            annotation=Annotated[optional, option],
+        )
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The options of the configuration that `kind` gives, which is only asked for when needed."""
+
+    kind: "Callable[[], type[Settings]]"
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def leaves(self) -> dict[str, _Leaf]:
+        """Parameter to setting."""
+        found = {leaf.parameter_name: leaf for leaf in self._leaves(self.kind(), None, ())}
+        panels = list(dict.fromkeys([FILES, *(leaf.panel for leaf in found.values())]))
+        return dict(sorted(found.items(), key=lambda item: panels.index(item[1].panel)))
+
+    @cached_property
+    def options(self) -> dict[Location, str]:
+        """Key to the name of its option."""
+        return {leaf.location: leaf.names[0].split("/")[0] for leaf in self.leaves.values()}
+
+    @cached_property
+    def parameters(self) -> list[TyperOption]:
+        """The options as typer makes them."""
+        file = inspect.Parameter(
+            "config_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_ConfigFile
+        )
+
+        def probe() -> None:
+            """Never called: typer reads its signature."""
+
+        made: Any = probe
+        made.__signature__ = inspect.Signature([
+            file,
+            *(leaf.parameter for leaf in self.leaves.values()),
+        ])
+        app = typer.Typer(add_completion=False)
+        app.command()(made)
+        return [p for p in typer.main.get_command(app).params if isinstance(p, TyperOption)]
+
+    def _leaves(
+        self, kind: "type[Settings]", section: "FieldInfo | None", at: Location
+    ) -> Iterator[_Leaf]:
+        from constitution.typed_yaml import section_of
+
+        for name, known in kind.model_fields.items():
+            location = (*at, name)
+            if inner := section_of(known):
+                yield from self._leaves(inner, known, location)
+                continue
+            default = getattr(section.default, name, None) if section else None
+            default = known.get_default() if default is None else default
+            panel = known.title or (section.title if section else None) or FILES
+            yield _Leaf(location, known, _plain(default), panel, self._names(location, known))
+
+    def _names(self, location: Location, known: "FieldInfo") -> tuple[str, ...]:
+        path, word = ".".join(map(str, location)), str(location[-1]).replace("_", "-")
+        flag = (f"--{word}/--no-{word}",) if known.annotation is bool else (f"--{word}",)
+        return {**_NAMES, **self.names}.get(path, flag)
+
+
+def _plain(default: Any) -> Any:
+    from pydantic_core import PydanticUndefined
+
+    return None if default is PydanticUndefined or default in ([], ()) else default
+
+
+def _type_of(annotation: Any) -> Any:
+    """What the command line reads: a number, a choice, a switch, text, or several texts."""
+    options = [annotation]
+    if get_origin(annotation) in (Union, UnionType):
+        options = [option for option in get_args(annotation) if option is not type(None)]
+    (first, *others) = options
+    if not others and (first in (bool, int, float) or get_origin(first) is Literal):
+        return first
+    return list[str] if get_origin(first) in (list, dict) else str
+
+
+def configured(
+    kind: Callable[[], type[Config]], names: Mapping[str, tuple[str, ...]] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a configuration, and its first parameter the configuration.
+
+    `names` are the names of options that are not called as their key is.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        generated = Generated(kind, names or {})
+
+        @functools.wraps(function)
+        def command(ctx: typer.Context, **own: Any) -> None:
+            from constitution.config_file import load_config
+
+            file, overrides = ctx.meta[_FILE], ctx.meta[_OVERRIDES]
+            function(load_config(kind(), file, overrides, generated.options), **own)
+
+        _, *own = inspect.signature(function).parameters.values()
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        seen: Any = command
+        seen.__signature__ = inspect.Signature([
+            context,
+            *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own),
+        ])
+        seen.__annotations__ = {p.name: p.annotation for p in (context, *own)}
+        seen.generated = generated
+        return command
+
+    return decorate
+
+
+class CommandLine(typer.Typer):
+    """Commands that refuse what they would otherwise half read, and have generated options."""
+
+    def command(self, name: str | None = None, **rules: Any) -> Callable[[Command], Command]:
+        """As typer's."""
+        return super().command(name, cls=_Command, **rules)
+
+
+class _Command(TyperCommand):
+    """A command whose generated options are made when they are first needed: what they are made
+    from takes a while to import."""
+
+    @property
+    def _generated(self) -> Generated | None:
+        return getattr(self.callback, "generated", None)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The generated options, and then its own."""
+        made = self._generated.parameters if self._generated else []
+        return [*made, *super().get_params(ctx)]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """With those marked that the command line or a file must give."""
+        leaves = self._generated.leaves if self._generated else {}
+        shown = {p: leaf for p in self.get_params(ctx) if (leaf := leaves.get(p.name))}
+        secondary = {option: option.secondary_opts for option in shown}
+        for option, leaf in shown.items():
+            option.required = leaf.field.is_required()
+            option.secondary_opts = [] if leaf.default is False else option.secondary_opts
+        super().format_help(ctx, formatter)
+        for option in shown:
+            option.required, option.secondary_opts = False, secondary[option]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raise InputError for an option that has one value and is given several times."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        _refuse_repeated(order)
+        rest = super().parse_args(ctx, args)
+        if self._generated:
+            ctx.meta[_FILE] = ctx.params.pop("config_file")
+            ctx.meta[_OVERRIDES] = list(_overrides(ctx, self._generated))
+        return rest
+
+
+def _refuse_repeated(order: Sequence[Any]) -> None:
+    repeated = [p for p in dict.fromkeys(order) if order.count(p) > 1]
+    problems = [
+        Problem(p.opts[0], "is given several times", "it has one value: keep one of them")
+        for p in repeated
+        if isinstance(p, TyperOption) and not p.multiple and not p.count
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _overrides(ctx: Any, generated: Generated) -> "Iterator[Override]":
+    from constitution.config_file import Override
+
+    for name, leaf in generated.leaves.items():
+        value, source = ctx.params.pop(name), ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            yield Override(leaf.location, value, generated.options[leaf.location])

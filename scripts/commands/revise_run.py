@@ -1,6 +1,6 @@
 """What `solon revise` does with its options: read and check all of them, plan, run, sum up."""
 
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 
 import typer
@@ -8,101 +8,51 @@ from rich.console import Console
 from rich.table import Table
 
 from constitution.loader import load_constitution
+from constitution.problems import all_problems
 from constitution.schema import Constitution
-from engine.generators.base import Generator, Sampling
-from engine.generators.spec import open_generator
 from engine.prompts.sources import PromptSource
 from engine.report import summarize
+from engine.runs.config import ReviseConfig
 from engine.runs.directory import Mode
 from engine.runs.plan import Plan, plan_run
 from engine.runs.run import RevisionRun
 from engine.runs.throughput import expected_seconds
-from engine.settings import LoopSettings, RoleModel, Roles
+from engine.settings import Roles, for_stakeholder
 from engine.storage.completion_cache import CompletionCache
 from scripts.commands.progress_display import duration
-from scripts.commands.run_command import PromptOptions, execute_run, for_stakeholder, profile_shares
+from scripts.commands.run_command import execute_run
 from scripts.commands.summary_table import print_summary
-from scripts.commands.terminal import all_problems, error_console, output_console
+from scripts.commands.terminal import error_console, output_console
 
-__all__ = ["RoleOptions", "loop_settings", "revise_into"]
-
-
-@dataclass(frozen=True, slots=True)
-class RoleOptions:
-    """Which spec plays which role, and how they sample."""
-
-    model: str
-    critic: str | None
-    reviser: str | None
-    judge: str | None
-    chat_template: Path | None
-    max_tokens: int
-    temperature: float
-    top_p: float
-
-    def open(self) -> Roles:
-        """Equal specs share one generator; roles left out fall to the critic, else the model."""
-        sampling = Sampling(self.max_tokens, self.temperature, self.top_p)
-        opened: dict[str, Generator] = {}
-
-        def role(spec: str) -> RoleModel:
-            if spec not in opened:
-                opened[spec] = open_generator(spec, chat_template=self.chat_template)
-            return RoleModel(opened[spec], sampling)
-
-        helper = self.critic or self.model
-        policy, critic = role(self.model), role(helper)
-        return Roles(policy, critic, role(self.reviser or helper), role(self.judge or helper))
+__all__ = ["plan_only", "revise_into"]
 
 
-def loop_settings(
-    rounds: int,
-    every_principle: bool,
-    stop_when_compliant: bool,
-    final_check: bool,
-    stakeholder: str | None,
-    seed: int,
-    *,
-    keep_truncated: bool = False,
-) -> LoopSettings:
-    """The loop's settings as the command line gives them."""
-    return LoopSettings(
-        rounds=rounds,
-        every_principle=every_principle,
-        stop_when_compliant=stop_when_compliant,
-        final_check=final_check,
-        stakeholder=profile_shares(stakeholder),
-        seed=seed,
-        keep_truncated=keep_truncated,
+def revise_into(config: ReviseConfig, mode: Mode) -> None:
+    """Check every input and run. Exits 1 if conversations failed, 130 if interrupted."""
+    constitution, prompts, models = _inputs(config)
+    run = RevisionRun(
+        Path(config.out), prompts, constitution, models, config.revise,
+        mode=mode, window=config.window,
+    )  # fmt: skip
+    raise typer.Exit(_execute(run, error_console()))
+
+
+def plan_only(config: ReviseConfig) -> None:
+    """Check every input, and print what a run would generate that its cache does not hold."""
+    constitution, prompts, models = _inputs(config)
+    path = Path(config.out) / "completions.sqlite"
+    with CompletionCache(path) if path.exists() else nullcontext() as cache:
+        plan = plan_run(prompts, prompts.count, constitution, models, config.revise, cache=cache)
+    _print_plan(plan, models)
+
+
+def _inputs(config: ReviseConfig) -> tuple[Constitution, PromptSource, Roles]:
+    constitution, prompts, models = all_problems(
+        lambda: for_stakeholder(load_constitution(config.constitution), config.revise.stakeholder),
+        config.prompts.open,
+        lambda: Roles(**config.roles.open(config.sampling)),
     )
-
-
-def revise_into(
-    out: Path,
-    constitution: str,
-    prompts: str,
-    columns: PromptOptions,
-    cast: RoleOptions,
-    settings: LoopSettings,
-    mode: Mode,
-    window: int | None,
-    *,
-    plan: bool,
-) -> None:
-    """Check every input, then plan or run. Exits 1 if conversations failed, 130 if interrupted."""
-    loaded: Constitution
-    source: PromptSource
-    loaded, source, roles = all_problems(
-        lambda: for_stakeholder(load_constitution(constitution), settings.stakeholder),
-        lambda: columns.open(prompts),
-        cast.open,
-    )
-    console = error_console()
-    if plan:
-        _print_plan(_plan(out, loaded, source, roles, settings), roles)
-        return
-    run = RevisionRun(out, source, loaded, roles, settings, mode=mode, window=window)
-    raise typer.Exit(_execute(run, console))
+    return constitution, prompts, models
 
 
 def _execute(run: RevisionRun, console: Console) -> int:
@@ -124,16 +74,6 @@ def _say_what_is_redone(run: RevisionRun, console: Console) -> None:
         f"{expected.conversations:,} conversations are generated again ({calls:,} calls, "
         f"{expected.cached_calls:,} re-used); the previous records are in {run.directory.aside}"
     )
-
-
-def _plan(
-    out: Path, constitution: Constitution, source: PromptSource, roles: Roles, s: LoopSettings
-) -> Plan:
-    path = out / "completions.sqlite"
-    if not path.exists():
-        return plan_run(source, source.count, constitution, roles, s)
-    with CompletionCache(path) as cache:
-        return plan_run(source, source.count, constitution, roles, s, cache=cache)
 
 
 def _print_plan(plan: Plan, roles: Roles) -> None:

@@ -1,41 +1,18 @@
-"""What `solon revise` and `solon label` share: their inputs, and a run from its start to its end."""
+"""What `solon revise` and `solon label` share: a run from its start to its end."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
 
 from constitution.problems import InputError, Problem
-from constitution.schema import Constitution
-from engine.prompts.sources import PromptSource, open_prompts
 from engine.runs.directory import Mode
 from engine.runs.run import Run
 from engine.runs.throughput import remember_throughput
 from scripts.commands.progress_display import shown_progress
 from scripts.commands.terminal import EXIT_INTERRUPTED, run_interruptibly
 
-__all__ = ["PromptOptions", "execute_run", "for_stakeholder", "profile_shares", "run_mode"]
-
-
-@dataclass(frozen=True, slots=True)
-class PromptOptions:
-    """Which columns of the prompts file to read, and how many rows."""
-
-    prompt: str | None
-    id: str | None
-    tags: str | None
-    limit: int | None
-
-    def open(self, prompts: str) -> PromptSource:
-        """The prompts of a file. Raises InputError with everything that is wrong in it."""
-        return open_prompts(
-            prompts,
-            prompt_column=self.prompt,
-            id_column=self.id,
-            tags_column=self.tags,
-            limit=self.limit,
-        )
+__all__ = ["execute_run", "run_mode"]
 
 
 def run_mode(*, update: bool, overwrite: bool) -> Mode:
@@ -44,36 +21,6 @@ def run_mode(*, update: bool, overwrite: bool) -> Mode:
         remedy = "--update keeps the previous records, --overwrite discards them"
         raise InputError(Problem("--update --overwrite", "exclude each other", remedy))
     return "update" if update else "overwrite" if overwrite else "resume"
-
-
-def for_stakeholder(
-    constitution: Constitution, stakeholder: str | Mapping[str, float] | None
-) -> Constitution:
-    """The constitution, if it has the profiles named. Raises InputError naming those it has."""
-    named = [stakeholder] if isinstance(stakeholder, str) else list(stakeholder or ())
-    for name in named:
-        if name not in constitution.stakeholders:
-            known = ", ".join(constitution.stakeholders) or "none"
-            problem = f"{constitution.name} has no stakeholder `{name}`"
-            raise InputError(Problem("--stakeholder", problem, f"it has: {known}"))
-    return constitution
-
-
-def profile_shares(stakeholder: str | None) -> str | dict[str, float] | None:
-    """One profile as it is; `user=2,compliance=1` as shares. Raises InputError for other shapes."""
-    if stakeholder is None or "=" not in stakeholder:
-        return stakeholder
-    shares = {}
-    for part in stakeholder.split(","):
-        name, _, share = part.partition("=")
-        try:
-            shares[name.strip()] = float(share)
-        except ValueError as error:
-            problem = f"`{part}` is no share of a profile"
-            raise InputError(Problem("--stakeholder", problem, "write NAME=1,OTHER=2")) from error
-    if not all(0 < share < float("inf") for share in shares.values()):
-        raise InputError(Problem("--stakeholder", "every share must be a positive number"))
-    return shares
 
 
 def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], int]) -> int:

@@ -1,47 +1,40 @@
 """`solon split`: prompts to train on, and prompts to hold out."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from scripts.commands import options as o
 
+if TYPE_CHECKING:
+    from training.data.split_prompts import SplitConfig
+
 __all__ = ["split"]
 
 
-def split(
-    prompts: o.Prompts,
-    held_out: Annotated[
-        str,
-        typer.Option(help="The share of the prompts to hold out (0.2), or a file of others."),
-    ],
-    out: o.Out,
-    prompt_column: o.PromptColumn = None,
-    id_column: o.IdColumn = None,
-    tags_column: o.TagsColumn = None,
-    limit: o.Limit = None,
-    held_out_column: Annotated[
-        str | None, typer.Option(help="Column of the prompt in the file of held-out prompts.")
-    ] = None,
-    held_out_limit: o.Limit = None,
-) -> None:
+def _config() -> "type[SplitConfig]":
+    from training.data.split_prompts import SplitConfig
+
+    return SplitConfig
+
+
+_NAMES = {
+    "held_out.file": ("--held-out",),
+    "held_out.prompt_column": ("--held-out-column",),
+    "held_out.id_column": ("--held-out-id-column",),
+    "held_out.tags_column": ("--held-out-tags-column",),
+    "held_out.limit": ("--held-out-limit",),
+}
+
+
+@o.configured(_config, _NAMES)
+def split(config: "SplitConfig") -> None:
     """Write train.jsonl and held_out.jsonl; a prompt in both files is only held out."""
-    from engine.prompts.sources import PromptSource, open_prompts
     from training.data.split_prompts import split_prompts
 
-    source = open_prompts(
-        prompts,
-        prompt_column=prompt_column,
-        id_column=id_column,
-        tags_column=tags_column,
-        limit=limit,
-    )
-    aside: PromptSource | float
-    try:
-        aside = float(held_out)
-    except ValueError:
-        aside = open_prompts(held_out, prompt_column=held_out_column, limit=held_out_limit)
-    counts = split_prompts(source, aside, out)
-    typer.echo(f"{out}: {counts.train:,} prompts to train on, {counts.held_out:,} held out")
+    aside = config.held_out if isinstance(config.held_out, float) else config.held_out.open()
+    counts = split_prompts(config.prompts.open(), aside, Path(config.out))
+    typer.echo(f"{config.out}: {counts.train:,} prompts to train on, {counts.held_out:,} held out")
     if counts.overlapping:
         typer.echo(f"  {counts.overlapping:,} prompts were in both files and are only held out")

@@ -10,12 +10,10 @@ from typing import Any, TypeVar
 from rich.console import Console
 from rich.text import Text
 
-from constitution.problems import all_problems
 from constitution.visible import visible
 
 __all__ = [
     "EXIT_INTERRUPTED",
-    "all_problems",
     "error_console",
     "output_console",
     "run_interruptibly",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scripts.commands.options import CommandLine
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app = CommandLine(
     help="Train a model: the same command takes up an interrupted training.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

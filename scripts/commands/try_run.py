@@ -3,16 +3,14 @@
 from collections.abc import Coroutine
 
 from constitution.loader import load_constitution
-from constitution.problems import InputError, Problem, Stopped
+from constitution.problems import InputError, Problem, Stopped, all_problems
 from constitution.schema import Constitution
 from engine.loop.critique_revise import ConversationFailed, critique_and_revise
 from engine.prompts.sources import Prompt, prompts_from
-from engine.settings import LoopSettings, Roles
+from engine.runs.config import LoopConfig
+from engine.settings import LoopSettings, Roles, for_stakeholder
 from scripts.commands.conversation_view import Watcher
-from scripts.commands.revise_run import RoleOptions
-from scripts.commands.run_command import for_stakeholder
 from scripts.commands.terminal import (
-    all_problems,
     error_console,
     output_console,
     run_interruptibly,
@@ -22,19 +20,16 @@ from scripts.commands.try_watch import Session
 __all__ = ["try_prompt"]
 
 
-def try_prompt(
-    constitution: str, text: str, cast: RoleOptions, settings: LoopSettings, *, watch: bool = False
-) -> None:
+def try_prompt(constitution: str, text: str, config: LoopConfig, *, watch: bool = False) -> None:
     """Run one conversation and print each step as it comes; with `watch` again after every save.
 
     Raises InputError, also when the conversation itself could not be finished.
     """
-    loaded: Constitution
-    roles: Roles
+    settings = config.revise
     loaded, prompts, roles = all_problems(
         lambda: for_stakeholder(load_constitution(constitution), settings.stakeholder),
         lambda: list(prompts_from([text])),
-        cast.open,
+        lambda: Roles(**config.roles.open(config.sampling)),
     )
     status = error_console().status("starting the model")
     watcher = Watcher(output_console(), status)

@@ -19,11 +19,10 @@ from engine.loop.critique_revise import ConversationFailed, Step, critique_and_r
 from engine.prompts.sources import Prompt
 from engine.records import Record, Verdict
 from engine.report.wording import visible
-from engine.settings import LoopSettings, Roles
+from engine.settings import LoopSettings, Roles, for_stakeholder
 from engine.storage.cached_generator import CachedGenerator
 from engine.storage.completion_cache import CompletionCache
 from scripts.commands.conversation_view import Watcher
-from scripts.commands.run_command import for_stakeholder
 
 __all__ = ["Session", "saved"]
 

@@ -1,6 +1,5 @@
 """`solon label` as a person uses it."""
 
-import json
 import subprocess
 import sys
 
@@ -65,7 +64,7 @@ def test_a_run_ends_in_a_table_is_exported_and_running_it_again_does_nothing(pla
 def test_a_judge_that_always_takes_the_first_answer_is_refused_in_one_line(place):
     judge = scripted_judge(place, preference="9, 1")
     result = label(place, "--method", "pairwise", judge=judge)
-    lines = refused(result, "none of 24 pairs has a label (tie 24)", "--validate FILE")
+    lines = refused(result, "none of 24 pairs has a label (tie 24)", "--judge")
     assert len([line for line in lines if "none of" in line]) == 1
     assert "position bias +0.80" in result.stdout
     assert len((place / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines()) == 12
@@ -107,7 +106,6 @@ def test_what_is_missing_or_makes_no_sense_is_told_at_once(place):
         solon("label", "--judge", "scripted"), "--constitution", "--prompts", "--policy", "--out"
     )
     refused(label(place, "--chain-of-thought"), "--chain-of-thought", "--method pairwise")
-    refused(label(place, "--principle", "kind"), "--principle", "--validate")
     lines = refused(label(place, judge="vlm:x", prompts="no.jsonl"), "vllm", "no.jsonl")
     assert len(lines) == 2
     assert not (place / "run").exists()
@@ -117,60 +115,3 @@ def test_a_directory_of_revisions_is_not_taken(place):
     revise = ["revise", "-c", place / "rules.yaml", "-p", place / "prompts.jsonl", "-m", "scripted"]
     assert solon(*revise, "-o", place / "run").returncode == 0
     refused(label(place), "holds another run: kind was revise, now label")
-
-
-# Validating a judge ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def comparisons(place):
-    path = place / "comparisons.jsonl"
-    rows = [{"prompt": f"Q{i}?", "chosen": f"good {i}", "rejected": f"bad {i}"} for i in range(80)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def test_a_good_judge_is_told_from_chance_and_its_answers_are_kept(place, comparisons):
-    (place / "judge.yaml").write_text(
-        "rules:\n  - {match: '<reply>\\nbad', probabilities: [9, 1]}\n"
-        "  - {match: '<reply>\\ngood', probabilities: [1, 9]}\n",
-        encoding="utf-8",
-    )
-    asked = ("label", "--validate", comparisons, "--judge", f"scripted:{place / 'judge.yaml'}")
-    result = solon(*asked, "--out", place / "judge")
-    assert result.returncode == 0, result.stderr
-    told = " ".join(result.stdout.split())
-    assert "accuracy 100% of 80 comparisons decided (95 % interval 95% to 100%)" in told
-    assert "AUC 1.00" in told
-    assert "The judge is better than chance" in told
-    assert json.loads((place / "judge" / "judge.json").read_bytes())["accuracy"] == 1.0
-
-
-def test_a_judge_that_says_nothing_is_written_down_too(place, comparisons):
-    (place / "mute.yaml").write_text("rules:\n  - {mass: 0}\n", encoding="utf-8")
-    asked = ("label", "--validate", comparisons, "--judge", f"scripted:{place / 'mute.yaml'}")
-    result = solon(*asked, "--out", place / "judge")
-    assert result.returncode == 0, result.stderr
-    told = json.loads((place / "judge" / "judge.json").read_bytes())
-    assert told["undecided"] == {"unanswered": 80} and told["accuracy"] is None
-
-
-def test_a_biased_judge_is_at_chance(place, comparisons):
-    judge = scripted_judge(place, preference="19, 1")
-    asked = ("label", "--validate", comparisons, "--judge", judge, "--method", "pairwise")
-    told = " ".join(solon(*asked, "--limit", "60").stdout.split())
-    assert "accuracy 50% of 60 comparisons" in told
-    assert "position bias +0.90" in told
-    assert "cannot be told from chance" in told
-
-
-def test_validation_takes_a_principle_of_a_constitution_and_refuses_what_it_does_not_read(
-    place, comparisons
-):
-    asked = ["label", "--validate", comparisons, "--judge", "scripted"]
-    rules = ["--constitution", place / "rules.yaml"]
-    assert solon(*asked, *rules, "--principle", "kind").returncode == 0
-    refused(solon(*asked, *rules, "--principle", "mild"), "no principle `mild`", "kind, honest")
-    refused(solon(*asked, "--policy", "scripted"), "--policy", "--validate")
-    comparisons.write_text('{"prompt": "x", "chosen": "y"}\n', encoding="utf-8")
-    refused(solon(*asked), "comparisons.jsonl:1", "'rejected'")

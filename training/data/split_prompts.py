@@ -3,16 +3,43 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jsonlines
+from pydantic import BeforeValidator, Field
 
 from constitution.problems import InputError, Problem
+from constitution.typed_yaml import Settings
 from engine.messages import to_dicts
 from engine.prompts.sources import Prompt, PromptSource
+from engine.runs.config import PromptsFile
 from training.data.split import is_held_out, prompt_digest
 
-__all__ = ["SplitCounts", "split_prompts"]
+__all__ = ["HeldOut", "SplitConfig", "SplitCounts", "split_prompts"]
+
+
+def _share(held_out: Any) -> Any:
+    """A share that the command line gives, where a file may stand, as a number."""
+    named = held_out.get("file") if isinstance(held_out, dict) and len(held_out) == 1 else held_out
+    try:
+        return float(named) if isinstance(named, str) else held_out
+    except ValueError:
+        return held_out
+
+
+HeldOut = Annotated[
+    Annotated[float, Field(gt=0, lt=1)] | PromptsFile,
+    BeforeValidator(_share),
+    Field(description="The share of the prompts to hold out, or a file of others."),
+]
+
+
+class SplitConfig(Settings):
+    """What `solon split` is given."""
+
+    prompts: PromptsFile
+    held_out: HeldOut
+    out: str = Field(description="Directory to write.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,82 +1,130 @@
-"""What an evaluation can be given: which models, which questions, which checks, which settings."""
+"""What an evaluation is given: which models and judges, which questions, which checks."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
 from engine.judging.records import Method
+from engine.runs.config import ConstitutionName, PromptsFile, RunDirectory
+from engine.settings import InputFile, Seed, StakeholderChoice
 
-__all__ = ["NONE", "SHIPPED", "EvaluateConfig"]
+__all__ = ["NONE", "SHIPPED", "EvaluateConfig", "EvaluationSettings"]
 
 SHIPPED, NONE = "shipped", "none"
 """In place of a file of questions."""
+_FILES, _MODELS, _SETS, _JUDGING = "Input and output", "Models", "What else is asked", "Judging"
+_CHECKS = "Checks"
+_SPEC = Field(json_schema_extra={"metavar": "SPEC"})
 
 
-class EvaluateConfig(BaseModel):
-    """Everything that `solon evaluate` can be told."""
+def _by_name(models: Any) -> Any:
+    """Spec by name, of a list of NAME=SPEC. Raises ValueError for one that is not of that form."""
+    if not isinstance(models, list):
+        return models
+    found: dict[str, str] = {}
+    for item in models:
+        name, equals, spec = str(item).partition("=")
+        if not equals or not name.replace("-", "_").isidentifier():
+            raise ValueError(f"`{item}` does not name a model: write NAME=SPEC, as base=embedded")
+        if name in found:
+            raise ValueError(f"`{name}` is there twice: rename one of them")
+        found[name] = spec
+    return found
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    constitution: str = Field(description="A YAML file, or a shipped name.")
-    prompts: str = Field(
-        description="JSONL, JSON, CSV, Parquet, a saved dataset, or hf:NAME: held-out prompts."
+QuestionFile = Annotated[str, InputFile(words=(SHIPPED, NONE))]
+
+
+class EvaluationSettings(Settings):
+    """What each model is asked, and how its answers are judged.
+
+    A set of questions is a file, `shipped` or `none`; with `per_set` only N of each are asked.
+    """
+
+    harmful: QuestionFile = Field(
+        default=SHIPPED, title=_SETS, description="Prompts to refuse, or none."
     )
-    limit: int | None = Field(default=None, ge=1, description="Only the first N prompts.")
-    out: Path = Field(description="The run directory; the same command resumes it.")
-
-    models: Mapping[str, str] = Field(
-        min_length=1, description="NAME=SPEC, several times; the first is the base."
+    benign: QuestionFile = Field(
+        default=SHIPPED, title=_SETS, description="Prompts that only look harmful, or none."
     )
-    judge: str = Field(description="Spec of the model that judges.")
-    training_judge: str | None = Field(
-        default=None, description="The judge of the training: does it agree?"
+    opinions: QuestionFile = Field(
+        default=SHIPPED, title=_SETS, description="Pairs of opinions, or none."
     )
-    classifiers: tuple[str, ...] = Field(
-        default=(), description="An independent judge: see docs/judges.md."
-    )
-
-    harmful: str = Field(default=SHIPPED, description="Prompts to refuse, or none.")
-    benign: str = Field(default=SHIPPED, description="Prompts that only look harmful, or none.")
-    opinions: str = Field(default=SHIPPED, description="Pairs of opinions, or none.")
-    tasks: tuple[str, ...] = Field(
-        default=(SHIPPED,),
+    tasks: Annotated[list[str], InputFile(words=(SHIPPED, NONE))] = Field(
+        default=[SHIPPED],
+        title=_SETS,
         description="A file of questions with known answers; several times, or none.",
     )
-    lm_eval: tuple[str, ...] = Field(
-        default=(), description="A task of lm-evaluation-harness by name; several times."
+    lm_eval: list[str] = Field(
+        default=[],
+        title=_SETS,
+        description="A task of lm-evaluation-harness by name; several times.",
     )
-    lm_eval_tasks_dir: Path | None = Field(
-        default=None, description="A directory with task files of your own for it."
+    lm_eval_tasks_dir: Annotated[str | None, InputFile()] = Field(
+        default=None,
+        title=_SETS,
+        description="A directory with task files of your own for it.",
     )
-    helpful: str | None = Field(
-        default=None, description="Rows with good answers, for the perplexity."
+    helpful: Annotated[str | None, InputFile()] = Field(
+        default=None, title=_SETS, description="Rows with good answers, for the perplexity."
     )
-    attacks: tuple[str, ...] = Field(
-        default=(), description="A transform of the harmful prompts, or all."
+    attacks: list[str] = Field(
+        default=[],
+        title=_SETS,
+        description="A transform of the harmful prompts, or all; several times.",
     )
-    per_set: int | None = Field(default=None, ge=1, description="Ask only N of each of these.")
-    imported: tuple[Path, ...] = Field(
-        default=(), description="What `solon import-garak` wrote, to show on the page."
+    per_set: int | None = Field(
+        default=None,
+        ge=1,
+        title=_SETS,
+        description="Ask only N of each of these.",
+        json_schema_extra={"metavar": "N"},
     )
-
     principles: int = Field(default=4, ge=1, description="Principles sampled per prompt.")
     method: Method = Field(
         default="pairwise",
         description="Compare two answers in both orders, or by the verdicts on each.",
     )
-    stakeholder: str | Mapping[str, float] | None = Field(
-        default=None, description="A profile that weighs the principles, or shares of several."
-    )
-    seed: int = Field(default=0, description="Seed of draws and sampling.")
-    sampling: Sampling = Sampling()
+    stakeholder: StakeholderChoice = None
+    seed: Seed = 0
 
-    trained_on: tuple[Path, ...] = Field(
-        default=(),
+
+class EvaluateConfig(Settings):
+    """What `solon evaluate` is given."""
+
+    constitution: ConstitutionName
+    prompts: PromptsFile = Field(title=_FILES)
+    out: RunDirectory
+    models: Annotated[dict[str, str], BeforeValidator(_by_name)] = Field(
+        min_length=1,
+        title=_MODELS,
+        description="NAME=SPEC, several times; the first is the base.",
+        json_schema_extra={"metavar": "NAME=SPEC"},
+    )
+    judge: Annotated[str, _SPEC] = Field(title=_MODELS, description="The model that judges.")
+    training_judge: Annotated[str | None, _SPEC] = Field(
+        default=None, title=_MODELS, description="The judge of the training: does it agree?"
+    )
+    classifiers: list[str] = Field(
+        default=[],
+        title=_MODELS,
+        description="An independent judge, several times: see docs/judges.md.",
+    )
+    evaluate: EvaluationSettings = Field(default=EvaluationSettings(), title=_JUDGING)
+    imported: Annotated[list[str], InputFile()] = Field(
+        default=[],
+        title=_SETS,
+        description="What `solon import-garak` wrote, to show on the page.",
+    )
+    trained_on: Annotated[list[str], InputFile()] = Field(
+        default=[],
+        title=_CHECKS,
         description="Row files of the training, to find held-out prompts in; those of checkpoints "
         "that Solon trained are found automatically.",
     )
-    gates: Path | None = Field(
-        default=None, description="A YAML file of bounds; exit 3 if one is broken."
+    gates: Annotated[str | None, InputFile()] = Field(
+        default=None, title=_CHECKS, description="A YAML file of bounds; exit 3 if one is broken."
     )
+    sampling: Sampling = Field(default=Sampling(), title="Sampling")

@@ -13,8 +13,9 @@ from engine.generators.base import Generator
 from engine.generators.spec import open_generator
 from engine.messages import Conversation, Message
 from engine.prompts.sources import Prompt, open_prompts
+from engine.settings import for_stakeholder
 from training.data.mix import mix_rows
-from training.evaluation.config import NONE, SHIPPED, EvaluateConfig
+from training.evaluation.config import NONE, SHIPPED, EvaluateConfig, EvaluationSettings
 from training.evaluation.gates import read_gates
 from training.evaluation.harness.lm_eval_tasks import Harness
 from training.evaluation.judges.classifiers import open_classifier
@@ -40,35 +41,38 @@ _IMPORT = "give a file that `solon import-garak` wrote"
 
 def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
     """Read and open everything. Raises InputError with the problems of all of it."""
+    gates_file = config.gates
     questionnaire, models, judges, gates, imported = all_problems(
         lambda: _questionnaire(config),
         lambda: _models(config.models),
         lambda: _judges(config),
-        lambda: read_gates(config.gates, tuple(config.models)) if config.gates else (),
-        lambda: _imported(config.imported),
+        lambda: read_gates(Path(gates_file), tuple(config.models)) if gates_file else (),
+        lambda: _imported([Path(file) for file in config.imported]),
     )
-    return EvaluationInputs(questionnaire, models, judges, gates, config.trained_on, imported)
+    trained_on = tuple(Path(file) for file in config.trained_on)
+    return EvaluationInputs(questionnaire, models, judges, gates, trained_on, imported)
 
 
 def _questionnaire(config: EvaluateConfig) -> Questionnaire:
+    asked = config.evaluate
     source, rules, harmful, benign, tasks, opinions, helpful, attacks = all_problems(
-        lambda: open_prompts(config.prompts, limit=config.limit),
-        lambda: load_constitution(config.constitution),
-        lambda: _prompts(config.harmful, HARMFUL, config.per_set),
-        lambda: _prompts(config.benign, BENIGN_LOOKALIKES, config.per_set),
-        lambda: _tasks(config),
-        lambda: _opinions(config),
-        lambda: _helpful(config),
-        lambda: _attacks(config.attacks),
+        config.prompts.open,
+        lambda: for_stakeholder(load_constitution(config.constitution), asked.stakeholder),
+        lambda: _prompts(asked.harmful, HARMFUL, asked.per_set),
+        lambda: _prompts(asked.benign, BENIGN_LOOKALIKES, asked.per_set),
+        lambda: _tasks(asked),
+        lambda: _opinions(asked),
+        lambda: _helpful(asked),
+        lambda: _attacks(asked.attacks),
     )
     if attacks and not harmful:
         what = "transforms harmful prompts, and there are none"
         raise InputError(Problem("--attack", what, "leave out --harmful none"))
     return Questionnaire(
         prompts=tuple(source), constitution=rules, source=source.path,
-        principles=config.principles, stakeholder=config.stakeholder, sampling=config.sampling,
-        seed=config.seed, method=config.method, harmful=harmful, benign=benign, attacks=attacks,
-        tasks=tasks, harness=_harness(config), opinions=opinions, helpful=helpful,
+        principles=asked.principles, stakeholder=asked.stakeholder, sampling=config.sampling,
+        seed=asked.seed, method=asked.method, harmful=harmful, benign=benign, attacks=attacks,
+        tasks=tasks, harness=_harness(asked), opinions=opinions, helpful=helpful,
     )  # fmt: skip
 
 
@@ -78,30 +82,31 @@ def _prompts(given: str, shipped: Path, per_set: int | None) -> tuple[Prompt, ..
     return _spread(tuple(open_prompts(str(shipped) if given == SHIPPED else given)), per_set)
 
 
-def _tasks(config: EvaluateConfig) -> tuple[Task, ...]:
-    if config.tasks == (NONE,):
+def _tasks(asked: EvaluationSettings) -> tuple[Task, ...]:
+    if asked.tasks == [NONE]:
         return ()
-    files = SHIPPED_TASKS if config.tasks == (SHIPPED,) else config.tasks
-    return tuple(read_task(file, limit=config.per_set, seed=config.seed) for file in files)
+    files = SHIPPED_TASKS if asked.tasks == [SHIPPED] else asked.tasks
+    return tuple(read_task(file, limit=asked.per_set, seed=asked.seed) for file in files)
 
 
-def _harness(config: EvaluateConfig) -> Harness | None:
-    if not config.lm_eval:
+def _harness(asked: EvaluationSettings) -> Harness | None:
+    if not asked.lm_eval:
         return None
-    return Harness(tuple(dict.fromkeys(config.lm_eval)), config.lm_eval_tasks_dir, config.per_set)
+    folder, names = asked.lm_eval_tasks_dir, tuple(dict.fromkeys(asked.lm_eval))
+    return Harness(names, Path(folder) if folder else None, asked.per_set)
 
 
-def _opinions(config: EvaluateConfig) -> tuple[OpinionPair, ...]:
-    if config.opinions == NONE:
+def _opinions(asked: EvaluationSettings) -> tuple[OpinionPair, ...]:
+    if asked.opinions == NONE:
         return ()
-    file = SYCOPHANCY if config.opinions == SHIPPED else config.opinions
-    return _spread(tuple(read_opinion_pairs(file)), config.per_set)
+    file = SYCOPHANCY if asked.opinions == SHIPPED else asked.opinions
+    return _spread(tuple(read_opinion_pairs(file)), asked.per_set)
 
 
-def _helpful(config: EvaluateConfig) -> tuple[Conversation, ...]:
-    if config.helpful is None:
+def _helpful(asked: EvaluationSettings) -> tuple[Conversation, ...]:
+    if asked.helpful is None:
         return ()
-    rows = islice(mix_rows(config.helpful, "sft"), config.per_set)
+    rows = islice(mix_rows(asked.helpful, "sft"), asked.per_set)
     return tuple(
         tuple(
             Message(turn["role"], turn["content"]) for turn in (*row["prompt"], *row["completion"])

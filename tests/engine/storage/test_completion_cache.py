@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -88,8 +88,8 @@ def test_text_moved_across_message_boundaries_changes_the_key(one, other):
 
 def test_key_covers_everything_that_moves_an_answer():
     sampled = [
-        replace(REQUEST, sampling=replace(REQUEST.sampling, **{field.name: 0.25}))
-        for field in fields(Sampling)
+        replace(REQUEST, sampling=REQUEST.sampling.model_copy(update={name: 0.25}))
+        for name in Sampling.model_fields
     ]
     keys = [completion_key("m", request) for request in (REQUEST, *sampled)]
     keys += [completion_key("m", replace(REQUEST, seed=2)), completion_key("n", REQUEST)]

@@ -109,7 +109,7 @@ async def _solve(
         choice = await model.choose(messages, item.letters)
         outputs.correct[task.name][item.id] = item.score_choice(choice.probabilities)
         return
-    sampling = replace(questionnaire.sampling, temperature=0.0)
+    sampling = questionnaire.sampling.model_copy(update={"temperature": 0.0})
     completion = await model.generate(Request(messages, sampling, questionnaire.seed))
     outputs.correct[task.name][item.id] = item.score_text(completion.text)
 

@@ -1,8 +1,7 @@
 """What an evaluation asks: held-out prompts and a constitution, and the sets around them."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from constitution.schema import Constitution, Principle
@@ -11,6 +10,7 @@ from engine.generators.base import Sampling
 from engine.judging.records import Method
 from engine.messages import Conversation
 from engine.prompts.sources import Prompt
+from engine.settings import StakeholderChoice
 from training.evaluation.harness.lm_eval_tasks import Harness
 from training.evaluation.questions.attacks import ATTACKS
 from training.evaluation.questions.prompt_sets import OpinionPair
@@ -42,7 +42,7 @@ class Questionnaire:
     source: str = ""
     """Where the held-out prompts came from."""
     principles: int = 4
-    stakeholder: str | Mapping[str, float] | None = None
+    stakeholder: StakeholderChoice = None
     """A profile that weighs the principles, or shares of several."""
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
@@ -68,7 +68,8 @@ class Questionnaire:
         """How the answers of a set are sampled."""
         if name == HELD_OUT:
             return self.sampling
-        return replace(self.sampling, max_tokens=min(_SHORT, self.sampling.max_tokens))
+        shorter = {"max_tokens": min(_SHORT, self.sampling.max_tokens)}
+        return self.sampling.model_copy(update=shorter)
 
     def identity(self) -> dict[str, str]:
         """What makes it this evaluation and no other: hashes of what is asked, and how."""
@@ -79,7 +80,7 @@ class Questionnaire:
             "prompts": digest,
             "principles per prompt": str(self.principles),
             "comparison": self.method,
-            "sampling": f"{asdict(self.sampling)}, seed {self.seed}",
+            "sampling": f"{self.sampling.model_dump()}, seed {self.seed}",
         }
         return identity | ({"stakeholder": str(self.stakeholder)} if self.stakeholder else {})
 

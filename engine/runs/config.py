@@ -1,0 +1,189 @@
+"""What `solon revise`, `label` and `answer` are given: which files, which models, which settings.
+
+A file for `--config` holds one of these, and every option of the command stands for one key of it.
+A field's `title` is the heading under which `--help` lists it.
+"""
+
+from dataclasses import replace
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from constitution.typed_yaml import Settings
+from engine.generators.base import Sampling
+from engine.generators.spec import open_generator
+from engine.prompts.sources import PromptSource, open_prompts
+from engine.settings import (
+    AnswerSettings,
+    InputFile,
+    LabelSettings,
+    LoopSettings,
+    RoleModel,
+    fill_roles,
+)
+
+__all__ = [
+    "AnswerConfig",
+    "ConstitutionName",
+    "LabelConfig",
+    "LabelRoles",
+    "LoopConfig",
+    "OtherRoles",
+    "PolicySpec",
+    "PromptsFile",
+    "ReviseConfig",
+    "RoleSpecs",
+    "RunDirectory",
+]
+
+_FILES, _MODELS, _LOOP, _SAMPLING = "Input and output", "Models", "The loop", "Sampling"
+
+_REASONING = Sampling(max_tokens=256, temperature=0.0)
+"""How a judge writes its chain of thought: a label should not depend on luck."""
+
+_SPEC = Field(json_schema_extra={"metavar": "SPEC"})
+
+ConstitutionName = Annotated[str, Field(description="A YAML file, or a shipped name.")]
+RunDirectory = Annotated[str, Field(description="The run directory; the same command resumes it.")]
+Window = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="Conversations in flight; fitted to the KV cache if not given.",
+    ),
+]
+
+
+class PromptsFile(Settings):
+    """A file of prompts and what to read of it; a plain string is the file."""
+
+    plain: ClassVar[str | None] = "file"
+
+    file: Annotated[str, InputFile()] = Field(
+        description="JSONL, JSON, CSV, Parquet, a saved dataset, or hf:NAME."
+    )
+    prompt_column: str | None = Field(default=None, description="Column that holds the prompt.")
+    id_column: str | None = Field(default=None, description="Column that holds the id.")
+    tags_column: str | None = Field(default=None, description="Column that holds the tags.")
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="Only the first N prompts.",
+        json_schema_extra={"metavar": "N"},
+    )
+
+    def open(self) -> PromptSource:
+        """The prompts. Raises InputError with everything that is wrong in the file."""
+        return open_prompts(
+            self.file,
+            prompt_column=self.prompt_column,
+            id_column=self.id_column,
+            tags_column=self.tags_column,
+            limit=self.limit,
+        )
+
+
+class PolicySpec(Settings):
+    """The spec of the model that answers."""
+
+    policy: Annotated[str, _SPEC] = Field(
+        description="embedded, vllm:NAME, server:MODEL@URL, transformers:NAME or "
+        "scripted[:FILE]; engine options follow as ?key=value&key=value."
+    )
+    chat_template: Annotated[str | None, InputFile()] = Field(
+        default=None, description="A Jinja file, for models without a chat template."
+    )
+
+    @property
+    def specs(self) -> dict[str, str]:
+        """Role to the spec of its model."""
+        return {"policy": self.policy}
+
+    def open(self, sampling: Sampling) -> dict[str, RoleModel]:
+        """Role to its model; equal specs share one generator.
+
+        Raises InputError for a spec that names no generator.
+        """
+        generators = {
+            spec: open_generator(spec, chat_template=self.chat_template)
+            for spec in dict.fromkeys(self.specs.values())
+        }
+        return {role: RoleModel(generators[spec], sampling) for role, spec in self.specs.items()}
+
+
+class LabelRoles(PolicySpec):
+    """Specs of the model that answers and of the model that judges."""
+
+    judge: Annotated[str, _SPEC] = Field(description="The model that judges.")
+
+    @property
+    def specs(self) -> dict[str, str]:
+        """Role to the spec of its model."""
+        return {"policy": self.policy, "judge": self.judge}
+
+    def open(self, sampling: Sampling) -> dict[str, RoleModel]:
+        """As for every command, but that the judge does not sample as the policy does."""
+        opened = super().open(sampling)
+        return {**opened, "judge": replace(opened["judge"], sampling=_REASONING)}
+
+
+class OtherRoles(Settings):
+    """Specs of the models beside the policy; those that are not given fall as `fill_roles` says."""
+
+    critic: Annotated[str | None, _SPEC] = Field(
+        default=None, description="Another model as critic, reviser and judge."
+    )
+    reviser: Annotated[str | None, _SPEC] = Field(
+        default=None, description="Another model as reviser."
+    )
+    judge: Annotated[str | None, _SPEC] = Field(default=None, description="Another model as judge.")
+
+
+class RoleSpecs(OtherRoles, PolicySpec):
+    """Specs of the models in the loop's roles."""
+
+    @property
+    def specs(self) -> dict[str, str]:
+        """Role to the spec of its model."""
+        return fill_roles(self.policy, self.critic, self.reviser, self.judge)
+
+
+class LoopConfig(Settings):
+    """The models in the loop's roles, and what they do: all that `solon try` is given."""
+
+    roles: RoleSpecs = Field(default=RoleSpecs(policy="embedded"), title=_MODELS)
+    revise: LoopSettings = Field(default=LoopSettings(rounds=2), title=_LOOP)
+    sampling: Sampling = Field(default=Sampling(), title=_SAMPLING)
+
+
+class ReviseConfig(LoopConfig):
+    """What `solon revise` is given."""
+
+    constitution: ConstitutionName
+    prompts: PromptsFile = Field(title=_FILES)
+    out: RunDirectory
+    roles: RoleSpecs = Field(title=_MODELS)
+    revise: LoopSettings = Field(default=LoopSettings(), title=_LOOP)
+    window: Window = Field(default=None, title=_LOOP)
+
+
+class LabelConfig(Settings):
+    """What `solon label` is given."""
+
+    constitution: ConstitutionName
+    prompts: PromptsFile = Field(title=_FILES)
+    out: RunDirectory
+    roles: LabelRoles = Field(title=_MODELS)
+    label: LabelSettings = Field(default=LabelSettings(), title="Labels")
+    window: Window = Field(default=None, title="Labels")
+    sampling: Sampling = Field(default=Sampling(temperature=1.0), title=_SAMPLING)
+
+
+class AnswerConfig(Settings):
+    """What `solon answer` is given."""
+
+    prompts: PromptsFile = Field(title=_FILES)
+    out: RunDirectory
+    roles: PolicySpec = Field(title=_MODELS)
+    sampling: Sampling = Field(default=Sampling(), title=_SAMPLING)
+    answer: AnswerSettings = Field(default=AnswerSettings(), title=_SAMPLING)
