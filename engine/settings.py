@@ -152,7 +152,9 @@ class LabelSettings(Settings):
     @classmethod
     def _is_asked_for(cls, chain_of_thought: bool, info: ValidationInfo) -> bool:
         if chain_of_thought and info.data.get("method") == "pointwise":
-            raise ValueError("a pointwise judge never reasons: set method (--method) to pairwise")
+            raise ValueError(
+                "a pointwise judge never reasons: add `method: pairwise`, or --method pairwise"
+            )
         return chain_of_thought
 
 
