@@ -15,7 +15,7 @@ from math import log
 
 from constitution.schema import Constitution, Principle
 
-__all__ = ["draw", "draw_profile"]
+__all__ = ["applicable", "draw", "draw_profile"]
 
 _BUCKET = 2.0**-52
 
@@ -38,7 +38,7 @@ def draw(
     """
     if isinstance(stakeholder, Mapping):
         stakeholder = draw_profile(stakeholder, prompt_id=prompt_id, seed=seed)
-    candidates = _candidates(constitution, frozenset(tags), stakeholder)
+    candidates = applicable(constitution, tags, stakeholder)
     if every_principle:
         return tuple(principle for principle, _ in candidates)
     drawn: list[Principle] = []
@@ -61,16 +61,19 @@ def draw_profile(shares: Mapping[str, float], *, prompt_id: str, seed: int = 0) 
     return max(names, key=lambda name: _score(place, name, shares[name]))
 
 
-def _candidates(
-    constitution: Constitution, tags: frozenset[str], stakeholder: str | None
+def applicable(
+    constitution: Constitution, tags: Sequence[str], stakeholder: str | None
 ) -> list[tuple[Principle, float]]:
+    """The principles that a prompt with these tags can meet, in file order, and their weights as
+    the profile has them. Raises KeyError for a profile that the constitution does not have."""
+    asked = frozenset(tags)
     weights: Mapping[str, float] = {}
     if stakeholder is not None:
         weights = constitution.stakeholders[stakeholder].weights
     found = []
     for principle in constitution.principles:
         scope = principle.applies_to
-        if scope.tags and tags.isdisjoint(scope.tags):
+        if scope.tags and asked.isdisjoint(scope.tags):
             continue
         if scope.stakeholders and stakeholder not in scope.stakeholders:
             continue

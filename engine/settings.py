@@ -71,7 +71,7 @@ StakeholderChoice = Annotated[
         "prompt draws its own: user=2,business=1."
     ),
 ]
-Seed = Annotated[int, Field(description="Seed of draws and sampling.")]
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="Seed of draws and sampling.")]
 KeepTruncated = Annotated[
     bool,
     Field(

@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from training.trainers.config import Config, TrainingConfig
+    from training.trainers.config import TrainingConfig
     from training.trainers.output import TrainingResult
 
 __all__ = ["app"]
 
 app = CommandLine(
-    help="Train a model: the same command takes up an interrupted training.",
+    help="Train a model: the same command resumes an interrupted training.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -43,90 +44,52 @@ Replace = Annotated[
 ]
 
 
-@app.command()
-def sft(
-    config: ConfigFile,
-    set: Override = None,
-    out: OutDir = None,
-    resume: Resume = False,
-    overwrite: Replace = False,
-) -> None:
-    """Supervised fine-tuning on rows with `prompt` and `completion`."""
-    from training.trainers.config import SFTTrainingConfig
+def _add(name: str, kind: str, told: str) -> None:
+    """Add a trainer's command: `kind` is the class of its configuration."""
 
-    loaded = _load(config, SFTTrainingConfig, set, out, resume, overwrite)
-    from training.trainers.sft import run
+    def train(
+        config: ConfigFile,
+        set: Override = None,
+        out: OutDir = None,
+        resume: Resume = False,
+        overwrite: Replace = False,
+    ) -> None:
+        from constitution.config_file import Override as Overriding
+        from constitution.config_file import load_config
+        from constitution.problems import InputError, Problem
 
-    _train(run, loaded, overwrite)
+        if resume and overwrite:
+            remedy = "an interrupted training is resumed anyway; --overwrite starts over"
+            raise InputError(Problem("--resume", "contradicts --overwrite", remedy))
+        module = name.replace("-", "_")
+        kinds = import_module(
+            "training.trainers." + ("grpo_config" if name == "grpo" else "config")
+        )
+        place = [Overriding(("out",), str(out), "--out")] if out else []
+        settings: TrainingConfig = load_config(
+            getattr(kinds, kind), config, place, assignments=set or ()
+        )
+        _train(import_module(f"training.trainers.{module}").run, settings, overwrite)
 
-
-@app.command()
-def dpo(
-    config: ConfigFile,
-    set: Override = None,
-    out: OutDir = None,
-    resume: Resume = False,
-    overwrite: Replace = False,
-) -> None:
-    """Direct preference optimization on rows with `prompt`, `chosen` and `rejected`."""
-    from training.trainers.config import DPOTrainingConfig
-
-    loaded = _load(config, DPOTrainingConfig, set, out, resume, overwrite)
-    from training.trainers.dpo import run
-
-    _train(run, loaded, overwrite)
+    app.command(name, help=told)(train)
 
 
-@app.command("reward-model")
-def reward_model(
-    config: ConfigFile,
-    set: Override = None,
-    out: OutDir = None,
-    resume: Resume = False,
-    overwrite: Replace = False,
-) -> None:
-    """A reward model on rows with `prompt`, `chosen` and `rejected`."""
-    from training.trainers.config import RewardModelConfig
-
-    loaded = _load(config, RewardModelConfig, set, out, resume, overwrite)
-    from training.trainers.reward_model import run
-
-    _train(run, loaded, overwrite)
-
-
-@app.command()
-def grpo(
-    config: ConfigFile,
-    set: Override = None,
-    out: OutDir = None,
-    resume: Resume = False,
-    overwrite: Replace = False,
-) -> None:
-    """Sample, reward by the constitution's judge or a reward model, and learn, online."""
-    from training.trainers.grpo_config import GRPOTrainingConfig
-
-    loaded = _load(config, GRPOTrainingConfig, set, out, resume, overwrite)
-    from training.trainers.grpo import run
-
-    _train(run, loaded, overwrite)
-
-
-def _load(
-    file: Path,
-    kind: "type[Config]",
-    overrides: list[str] | None,
-    out: Path | None,
-    resume: bool,
-    overwrite: bool,
-) -> "Config":
-    """The settings. Raises InputError."""
-    from constitution.problems import InputError, Problem
-    from training.trainers.config import load_config
-
-    if resume and overwrite:
-        remedy = "an interrupted training is resumed anyway; --overwrite starts anew"
-        raise InputError(Problem("--resume", "contradicts --overwrite", remedy))
-    return load_config(file, kind, overrides or (), out)
+_add("sft", "SFTTrainingConfig", "Supervised fine-tuning on rows with `prompt` and `completion`.")
+_add(
+    "dpo",
+    "DPOTrainingConfig",
+    "Direct preference optimization on rows with `prompt`, `chosen` and `rejected`.",
+)
+_add(
+    "reward-model",
+    "RewardModelConfig",
+    "A reward model on rows with `prompt`, `chosen` and `rejected`.",
+)
+_add(
+    "grpo",
+    "GRPOTrainingConfig",
+    "Sample, reward by the constitution's judge or a reward model, and learn, online.",
+)
 
 
 def _is_first() -> bool:

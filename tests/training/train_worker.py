@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from training.trainers.config import DPOTrainingConfig, SFTTrainingConfig, load_config
+from constitution.config_file import load_config
+from training.trainers.config import DPOTrainingConfig, SFTTrainingConfig
 
 KINDS = {"sft": SFTTrainingConfig, "dpo": DPOTrainingConfig}
 
@@ -25,7 +26,7 @@ def main(*arguments: str) -> None:
 
 
 def kill_in_the_middle(task: str, file: str) -> None:
-    config = load_config(Path(file), KINDS[task])
+    config = load_config(KINDS[task], Path(file))
     child = os.fork()
     if child == 0:
         importlib.import_module(f"training.trainers.{task}").run(config)

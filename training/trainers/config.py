@@ -4,18 +4,12 @@ Defaults are meant to be left alone; `null` where a setting may be is "as suits 
 saves memory or padding is on where there is a GPU and TRL allows it.
 """
 
-import copy
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from constitution.problems import InputError, Problem
-from constitution.typed_yaml import checked, read_yaml_file
-from constitution.yaml_source import Location, Place, YamlSource, read_yaml, shown
+from constitution.typed_yaml import Settings
+from engine.settings import InputFile, Seed
 
 __all__ = [
     "DPOTrainingConfig",
@@ -23,18 +17,10 @@ __all__ = [
     "RewardModelConfig",
     "SFTTrainingConfig",
     "TrainingConfig",
-    "load_config",
 ]
 
 
-_OVERRIDE = re.compile(r"[a-z_]+(\.[a-z_]+)*=.*", re.DOTALL)
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class LoraSettings(_Settings):
+class LoraSettings(Settings):
     """Low-rank adapters (Hu et al. 2021) instead of training every weight."""
 
     r: int = Field(default=16, ge=1, description="Rank.")
@@ -48,7 +34,7 @@ class LoraSettings(_Settings):
     )
 
 
-class TrainingConfig(_Settings):
+class TrainingConfig(Settings):
     """What every trainer has. Batch sizes are rows (or pairs) on one device at a time."""
 
     model: str = Field(min_length=1, description="A directory, a hub's name, or `embedded`.")
@@ -56,13 +42,13 @@ class TrainingConfig(_Settings):
         min_length=1, description="A directory that `solon export` wrote, a file, or hf:NAME."
     )
     out: str = Field(min_length=1, description="Directory to write.")
-    test_dataset: str | None = Field(
+    test_dataset: Annotated[str | None, InputFile()] = Field(
         default=None, description="Held-out rows; test.jsonl beside the rows if there is one."
     )
     eval_share: float = Field(
         default=0.05, ge=0, lt=1, description="Prompts held out where there are no test rows."
     )
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    seed: Seed = 0
     epochs: float = Field(default=1.0, gt=0)
     max_steps: int | None = Field(default=None, ge=1, description="Overrides `epochs`.")
     learning_rate: float = Field(default=2e-5, gt=0, lt=1)
@@ -83,7 +69,7 @@ class TrainingConfig(_Settings):
     save_every: int | None = Field(
         default=None, ge=1, description="Steps between checkpoints; a tenth of the run if null."
     )
-    chat_template: str | None = Field(
+    chat_template: Annotated[str | None, InputFile()] = Field(
         default=None, description="A Jinja file, for a model that has none."
     )
     trust_remote_code: bool = False
@@ -111,7 +97,7 @@ class DPOTrainingConfig(TrainingConfig):
     soft_labels: bool = Field(
         default=False, description="Train on the judge's `probability` instead of its choice."
     )
-    reference: str | None = Field(
+    reference: Annotated[str | None, InputFile(or_name=True)] = Field(
         default=None, description="The reference model; the model itself, untrained, if null."
     )
     precompute_reference: bool = Field(
@@ -130,64 +116,3 @@ class RewardModelConfig(TrainingConfig):
     center_rewards: float = Field(
         default=0.01, ge=0, description="Weight of the squared mean of a pair's rewards."
     )
-
-
-Config = TypeVar("Config", bound=TrainingConfig)
-
-
-def load_config(
-    file: Path, kind: type[Config], overrides: Sequence[str] = (), out: Path | None = None
-) -> Config:
-    """The settings in `file`, each `key=value` (or `lora.r=8`) of `overrides` taking precedence.
-
-    Raises InputError with every problem, at its line or at its `--set`.
-    """
-    return checked(_overridden(read_yaml_file(file), overrides, out), kind)
-
-
-@dataclass(frozen=True, slots=True)
-class _Overridden(YamlSource):
-    """A file some of whose values come from the command line; problems with those name the option."""
-
-    options: Mapping[Location, str] = field(default_factory=dict)
-
-    def where(self, location: Location, *, key: bool = False) -> str:
-        for length in range(len(location), 0, -1):
-            if option := self.options.get(location[:length]):
-                return option
-        return YamlSource.where(self, location, key=key)
-
-
-def _overridden(source: YamlSource, overrides: Sequence[str], out: Path | None) -> YamlSource:
-    data = copy.deepcopy(source.data)
-    values, problems = dict(source.values), list(source.problems)
-    options: dict[Location, str] = {}
-    if out is not None:
-        data["out"], values[("out",)], options[("out",)] = str(out), Place(1, 1), "--out"
-    for override in overrides:
-        key, _, text = override.partition("=")
-        location: Location = tuple(key.split("."))
-        option = f"--set {key}"
-        if not _OVERRIDE.fullmatch(override):
-            remedy = "write --set key=value, such as learning_rate=1e-5 or lora.r=8"
-            problems.append(Problem("--set", f"{shown(override)} is no key and value", remedy))
-            continue
-        try:
-            value = read_yaml(f"value: {text}", option).data["value"]
-        except InputError as error:
-            problems += error.problems
-            continue
-        _put(data, location, value)
-        for length in range(1, len(location) + 1):
-            values.setdefault(location[:length], Place(1, 1))
-        options[location] = option
-    return _Overridden(source.name, data, values, source.keys, tuple(problems), options)
-
-
-def _put(data: dict[Any, Any], location: Location, value: Any) -> None:
-    """Set a value, making the mappings around it where there are none."""
-    for step in location[:-1]:
-        if not isinstance(data.get(step), dict):
-            data[step] = {}
-        data = data[step]
-    data[location[-1]] = value

@@ -14,11 +14,11 @@ from typing import Any
 
 from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem
-from constitution.schema import Constitution
 from engine.generators.base import Generator
 from engine.generators.chat_template import Neutraliser
 from engine.generators.spec import open_generator
 from engine.generators.weights import local_name, uses_gpu
+from engine.settings import for_stakeholder
 from training.data.rows import Rows, read_rows
 from training.trainers.fit import arguments, fit, identity_of
 from training.trainers.grpo_config import GRPOTrainingConfig
@@ -32,7 +32,7 @@ from training.trainers.models import (
 from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report, progress_callback
 from training.trainers.rewards import ConstitutionalReward, Penalties, RewardCounts
-from training.trainers.scorers import JudgeScorer, RewardModelScorer, Scorer, principles_for
+from training.trainers.scorers import JudgeScorer, PrincipleDraw, RewardModelScorer, Scorer
 from training.trainers.tokenized import ChatTokens, Encoded, Tokenized, tokenize
 
 __all__ = ["run"]
@@ -51,13 +51,13 @@ def run(
     """
     _check(config)
     judge = open_generator(config.judge) if config.judge else None
-    constitution = load_constitution(config.constitution) if config.constitution else None
-    rows = _prompts(config, constitution)
+    principles = _principles(config)
+    rows = _prompts(config, principles)
     quiet_libraries()
     tokenizer = load_tokenizer(config)
     _make_inert(rows, tokenizer)
     trl_config = _trl_config(config)
-    identity = identity_of(config) | _rewarders(config, constitution, judge)
+    identity = identity_of(config) | _rewarders(config, principles, judge)
     output = Output("grpo", config, rows, identity, overwrite=overwrite)
     with output:
         if output.finished:
@@ -65,7 +65,7 @@ def run(
         with trl_config.main_process_first(local=False):
             folder, longest = output.path / "data", config.longest_prompt
             data = tokenize(rows, _columns, tokenizer, longest, folder, output.is_main)
-        reward = _reward(config, constitution, judge, str(trl_config.device))
+        reward = _reward(config, principles, judge, str(trl_config.device))
         trainer = _trainer(config, trl_config, data, tokenizer, reward, output, report)
         try:
             return fit(
@@ -96,16 +96,24 @@ def _check(config: GRPOTrainingConfig) -> None:
         raise InputError(problems)
 
 
-def _prompts(config: GRPOTrainingConfig, constitution: Constitution | None) -> Rows:
+def _principles(config: GRPOTrainingConfig) -> PrincipleDraw | None:
+    """What the judge holds answers against, if there is a judge."""
+    if config.constitution is None:
+        return None
+    constitution = for_stakeholder(load_constitution(config.constitution), config.stakeholder)
+    return PrincipleDraw(constitution, config.principles, config.seed, config.stakeholder)
+
+
+def _prompts(config: GRPOTrainingConfig, principles: PrincipleDraw | None) -> Rows:
     """The prompts, without those that no principle applies to if only a judge rewards."""
     rows = read_rows(config, "prompt")
     for number, row in enumerate([*rows.train, *rows.test]):
         row.setdefault("id", str(number))
-    if constitution is None:
+    if principles is None:
         return rows
-    rows.constitutions = (constitution.content_hash,)
+    rows.constitutions = (principles.constitution.content_hash,)
     for split in (rows.train, rows.test):
-        kept = [row for row in split if _meets_a_principle(row, constitution)]
+        kept = [row for row in split if principles.of(str(row["id"]), row.get("tags") or ())]
         rows.dropped["no principle applies"] += len(split) - len(kept)
         split[:] = kept
     rows.dropped = +rows.dropped  # without the reasons that no row has
@@ -113,10 +121,6 @@ def _prompts(config: GRPOTrainingConfig, constitution: Constitution | None) -> R
         what = f"none of {config.constitution}'s principles applies to any prompt"
         raise InputError(Problem("dataset", what, "give the prompts the tags that they ask for"))
     return rows
-
-
-def _meets_a_principle(row: dict[str, Any], constitution: Constitution) -> bool:
-    return bool(principles_for(constitution, str(row["id"]), row.get("tags") or ()))
 
 
 def _make_inert(rows: Rows, tokenizer: Any) -> None:
@@ -137,12 +141,12 @@ def _columns(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
 
 
 def _rewarders(
-    config: GRPOTrainingConfig, constitution: Constitution | None, judge: Generator | None
+    config: GRPOTrainingConfig, principles: PrincipleDraw | None, judge: Generator | None
 ) -> dict[str, str]:
     """Who rewards, by content: part of what the trained model depends on."""
     found = {}
-    if constitution is not None and judge is not None:
-        found["constitution"] = constitution.content_hash
+    if principles is not None and judge is not None:
+        found["constitution"] = principles.constitution.content_hash
         found["judge"] = judge.fingerprint
     if config.reward_model is not None:
         found["reward_model"] = fingerprint(config.reward_model)
@@ -151,14 +155,13 @@ def _rewarders(
 
 def _reward(
     config: GRPOTrainingConfig,
-    constitution: Constitution | None,
+    principles: PrincipleDraw | None,
     judge: Generator | None,
     device: str,
 ) -> ConstitutionalReward:
     scorers: list[tuple[Scorer, float]] = []
-    if judge is not None and constitution is not None:
-        scorer = JudgeScorer(judge, constitution, config.principles, config.seed)
-        scorers.append((scorer, config.judge_weight))
+    if judge is not None and principles is not None:
+        scorers.append((JudgeScorer(judge, principles), config.judge_weight))
     if config.reward_model is not None:
         model = RewardModelScorer(Path(local_name(config.reward_model)), device)
         scorers.append((model, config.reward_model_weight))

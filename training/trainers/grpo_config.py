@@ -1,8 +1,11 @@
 """What `solon train grpo` is told: how to sample, who rewards, and what costs."""
 
+from typing import Annotated
+
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from engine.settings import InputFile, StakeholderChoice
 from training.trainers.config import TrainingConfig
 
 __all__ = ["GRPOTrainingConfig"]
@@ -30,7 +33,7 @@ class GRPOTrainingConfig(TrainingConfig):
         default=0.3, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes."
     )
 
-    reward_model: str | None = Field(
+    reward_model: Annotated[str | None, InputFile(or_name=True)] = Field(
         default=None, description="What `solon train reward-model` wrote."
     )
     reward_model_weight: float = Field(default=1.0, gt=0)
@@ -46,6 +49,7 @@ class GRPOTrainingConfig(TrainingConfig):
     principles: int | None = Field(
         default=None, ge=1, description="To judge each prompt by; null: all that apply."
     )
+    stakeholder: StakeholderChoice = None
     length_penalty: float = Field(
         default=0.5, ge=0, description="Off the reward of an answer of `max_answer` tokens."
     )

@@ -5,18 +5,18 @@ score. One scorer serves a whole training run: it is started by its first batch 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from constitution.schema import Constitution, Principle
-from constitution.selection import draw
+from constitution.selection import applicable, draw, draw_profile
 from engine.generators.base import GenerationError, Generator
 from engine.judging.judge import judge_answer
 from engine.messages import Conversation, Message, to_dicts
 
-__all__ = ["AnswerScore", "JudgeScorer", "RewardModelScorer", "Sample", "Scorer", "principles_for"]
+__all__ = ["AnswerScore", "JudgeScorer", "PrincipleDraw", "RewardModelScorer", "Sample", "Scorer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +56,39 @@ class Scorer(Protocol):
         ...
 
 
-def principles_for(
-    constitution: Constitution,
-    sample_id: str,
-    tags: Sequence[str] = (),
-    count: int | None = None,
-    seed: int = 0,
-) -> list[tuple[Principle, float]]:
-    """The principles that a prompt's answers are judged by, and their share in the score.
+@dataclass(frozen=True, slots=True)
+class PrincipleDraw:
+    """Which principles a prompt's answers are judged by.
 
-    All that apply, by weight; or `count` of them drawn by weight, which then count the same.
-    Answers to one prompt always meet the same principles, as comparing them demands.
+    All that apply, by weight; or `count` of them drawn by weight, which then count the same. Both
+    as the stakeholder's profile weighs them, if one is named. Answers to one prompt always meet
+    the same principles, as comparing them demands.
     """
-    drawn = draw(
-        constitution,
-        prompt_id=sample_id,
-        tags=tags,
-        rounds=count or 0,
-        seed=seed,
-        every_principle=count is None,
-    )
-    weights = [principle.weight if count is None else 1.0 for principle in drawn]
-    return [(p, weight / sum(weights)) for p, weight in zip(drawn, weights, strict=True)]
+
+    constitution: Constitution
+    count: int | None = None
+    seed: int = 0
+    stakeholder: str | Mapping[str, float] | None = None
+
+    def of(self, prompt_id: str, tags: Sequence[str] = ()) -> list[tuple[Principle, float]]:
+        """Those of one prompt, and their share in the score."""
+        profile = self.stakeholder
+        if isinstance(profile, Mapping):
+            profile = draw_profile(profile, prompt_id=prompt_id, seed=self.seed)
+        if self.count is None:
+            weighed = applicable(self.constitution, tags, profile)
+        else:
+            drawn = draw(
+                self.constitution,
+                prompt_id=prompt_id,
+                tags=tags,
+                rounds=self.count,
+                seed=self.seed,
+                stakeholder=profile,
+            )
+            weighed = [(principle, 1.0) for principle in drawn]
+        total = sum(weight for _, weight in weighed)
+        return [(principle, weight / total) for principle, weight in weighed]
 
 
 @dataclass(slots=True)
@@ -89,9 +100,7 @@ class JudgeScorer:
     """
 
     judge: Generator
-    constitution: Constitution
-    principles: int | None = None
-    seed: int = 0
+    principles: PrincipleDraw
     name: str = "judge"
 
     async def score(self, samples: Sequence[Sample]) -> list[AnswerScore]:
@@ -106,9 +115,7 @@ class JudgeScorer:
     async def _score(self, sample: Sample) -> AnswerScore:
         if not sample.answer:  # it breaks no principle, which must not pay
             return AnswerScore(0.0)
-        shares = principles_for(
-            self.constitution, sample.id, sample.tags, self.principles, self.seed
-        )
+        shares = self.principles.of(sample.id, sample.tags)
         if not shares:
             return AnswerScore(None, "no principle applies")
         verdicts = await asyncio.gather(*(self._verdict(sample, p) for p, _ in shares))
@@ -125,7 +132,7 @@ class JudgeScorer:
         """P(violates), or None and why."""
         try:
             verdict, _ = await judge_answer(
-                self.judge, self.constitution, principle, sample.conversation
+                self.judge, self.principles.constitution, principle, sample.conversation
             )
         except GenerationError as error:
             return None, str(error.reason)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constitution.problems import Stopped
-from constitution.schema import AppliesTo
+from constitution.schema import AppliesTo, Stakeholder
 from engine.generators.base import (
     Choice,
     FailureReason,
@@ -17,7 +17,7 @@ from engine.generators.base import (
 from engine.messages import Message
 from tests.engine.builders import Replies, constitution, principle
 from training.trainers.rewards import ConstitutionalReward, Penalties, length_excess
-from training.trainers.scorers import AnswerScore, JudgeScorer, Sample, principles_for
+from training.trainers.scorers import AnswerScore, JudgeScorer, PrincipleDraw, Sample
 
 END = 2
 FREE = Penalties(longest=10, soft_length=8, length=0.5, non_answer=1.0)
@@ -60,7 +60,7 @@ def rewards(scorers, *answers, penalties=FREE, metrics=None, **columns):
 
 def judged(verdict, *samples, rules=RULES, **options):
     judge = Replies(lambda request: "", verdict)
-    return asyncio.run(JudgeScorer(judge, rules, **options).score(samples)), judge
+    return asyncio.run(JudgeScorer(judge, PrincipleDraw(rules, **options)).score(samples)), judge
 
 
 def sample(answer="Hi.", name="p0", tags=()):
@@ -178,7 +178,7 @@ def test_a_judge_that_is_gone_stops_the_run():
             raise GeneratorUnavailable("the server is gone")
 
     with pytest.raises(GeneratorUnavailable):
-        asyncio.run(JudgeScorer(Gone(lambda request: ""), RULES).score([sample()]))
+        asyncio.run(JudgeScorer(Gone(lambda request: ""), PrincipleDraw(RULES)).score([sample()]))
 
 
 def test_an_empty_answer_is_worth_nothing_and_the_judge_is_not_asked():
@@ -199,8 +199,8 @@ def test_principles_that_do_not_apply_are_not_asked_about():
 @given(st.integers(1, 6), st.text(max_size=8))
 def test_answers_to_one_prompt_meet_the_same_principles(count, name):
     rules = constitution("a", "b", "c", "d")
-    drawn = principles_for(rules, name, count=count)
-    assert drawn == principles_for(rules, name, count=count)
+    drawn = PrincipleDraw(rules, count).of(name)
+    assert drawn == PrincipleDraw(rules, count).of(name)
     assert len(drawn) == min(count, 4)
     assert sum(share for _, share in drawn) == pytest.approx(1)
 
@@ -215,3 +215,19 @@ def test_tags_and_ids_reach_the_judge():
 
     rewards([(Watching(), 1.0)], "a", "b", id=["p1", "p1"], tags=[["work"], None])
     assert seen == [("p1", ("work",)), ("p1", ())]
+
+
+def test_principles_are_drawn_and_weighed_as_the_stakeholder_weighs_them():
+    rules = constitution("a", "b").model_copy(
+        update={
+            "stakeholders": {
+                "one": Stakeholder(weights={"a": 3.0}),
+                "two": Stakeholder(weights={"a": 0.0}),
+            }
+        }
+    )
+    weighed = PrincipleDraw(rules, stakeholder="one").of("p0")
+    assert [(p.id, share) for p, share in weighed] == [("a", 0.75), ("b", 0.25)]
+    assert [p.id for p, _ in PrincipleDraw(rules, 2, stakeholder="two").of("p0")] == ["b"]
+    mixed = PrincipleDraw(rules, stakeholder={"one": 1.0, "two": 1.0})
+    assert {len(mixed.of(f"p{n}")) for n in range(20)} == {1, 2}

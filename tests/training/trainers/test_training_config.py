@@ -3,13 +3,13 @@ import sys
 
 import pytest
 
+from constitution.config_file import Override, load_config
 from constitution.problems import InputError
 from training.trainers.config import (
     DPOTrainingConfig,
     LoraSettings,
     RewardModelConfig,
     SFTTrainingConfig,
-    load_config,
 )
 
 MINIMAL = "model: embedded\ndataset: rows.jsonl\nout: out\n"
@@ -21,15 +21,15 @@ def write(tmp_path, text):
     return path
 
 
-def problems(tmp_path, text, overrides=(), kind=SFTTrainingConfig, out=None):
+def problems(tmp_path, text, overrides=(), kind=SFTTrainingConfig):
     with pytest.raises(InputError) as caught:
-        load_config(write(tmp_path, text), kind, overrides, out)
+        load_config(kind, write(tmp_path, text), assignments=overrides)
     return [str(p).replace(f"{tmp_path}/", "") for p in caught.value.problems]
 
 
 @pytest.mark.parametrize("kind", [SFTTrainingConfig, DPOTrainingConfig, RewardModelConfig])
 def test_three_settings_are_enough(tmp_path, kind):
-    config = load_config(write(tmp_path, MINIMAL), kind)
+    config = load_config(kind, write(tmp_path, MINIMAL))
     assert (config.model, config.dataset, config.out) == ("embedded", "rows.jsonl", "out")
     assert config.lora is None
     assert not config.trust_remote_code and config.push_to_hub is None
@@ -48,13 +48,19 @@ def test_every_problem_is_told_at_its_line(tmp_path):
 
 def test_an_override_takes_precedence_and_reads_as_yaml(tmp_path):
     overrides = ["learning_rate=1e-5", "lora.r=8", "max_steps=3", "model=other", "packing=null"]
-    config = load_config(write(tmp_path, MINIMAL + "max_steps: 9\n"), SFTTrainingConfig, overrides)
+    config = load_config(
+        SFTTrainingConfig, write(tmp_path, MINIMAL + "max_steps: 9\n"), assignments=overrides
+    )
     assert (config.learning_rate, config.max_steps, config.model) == (1e-5, 3, "other")
     assert config.lora == LoraSettings(r=8)
 
 
 def test_out_on_the_command_line_takes_precedence(tmp_path):
-    config = load_config(write(tmp_path, MINIMAL), SFTTrainingConfig, (), tmp_path / "there")
+    config = load_config(
+        SFTTrainingConfig,
+        write(tmp_path, MINIMAL),
+        [Override(("out",), str(tmp_path / "there"), "--out")],
+    )
     assert config.out == str(tmp_path / "there")
 
 
