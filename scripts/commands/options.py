@@ -139,6 +139,12 @@ class Generated:
         app.command()(made)
         return [p for p in typer.main.get_command(app).params if isinstance(p, TyperOption)]
 
+    @cached_property
+    def required(self) -> list[TyperOption]:
+        """Those that the command line must give, or a file."""
+        needed = {name for name, leaf in self.leaves.items() if leaf.field.is_required()}
+        return [option for option in self.parameters if option.name in needed]
+
     def _leaves(
         self, kind: "type[Settings]", section: "FieldInfo | None", at: Location
     ) -> Iterator[_Leaf]:
@@ -231,26 +237,33 @@ class _Command(TyperCommand):
         return [*made, *super().get_params(ctx)]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """With those marked that the command line or a file must give."""
+        """With those marked that the command line or a file must give, and without the --no-X of
+        switches that are off."""
         leaves = self._generated.leaves if self._generated else {}
-        shown = {p: leaf for p in self.get_params(ctx) if (leaf := leaves.get(p.name))}
-        secondary = {option: option.secondary_opts for option in shown}
-        for option, leaf in shown.items():
-            option.required = leaf.field.is_required()
-            option.secondary_opts = [] if leaf.default is False else option.secondary_opts
+        switches = [p for p in self.get_params(ctx) if p.name in leaves and p.default is False]
+        negative = [switch.secondary_opts for switch in switches]
+        for switch in switches:
+            switch.secondary_opts = []
+        self._require(True)
         super().format_help(ctx, formatter)
-        for option in shown:
-            option.required, option.secondary_opts = False, secondary[option]
+        for switch, names in zip(switches, negative, strict=True):
+            switch.secondary_opts = names
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raise InputError for an option that has one value and is given several times."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         _refuse_repeated(order)
+        self._require(False)  # a file may give them
         rest = super().parse_args(ctx, args)
+        self._require(True)
         if self._generated:
             ctx.meta[_FILE] = ctx.params.pop("config_file")
             ctx.meta[_OVERRIDES] = list(_overrides(ctx, self._generated))
         return rest
+
+    def _require(self, required: bool) -> None:
+        for option in self._generated.required if self._generated else ():
+            option.required = required
 
 
 def _refuse_repeated(order: Sequence[Any]) -> None:
