@@ -25,8 +25,8 @@ from engine.runs.plan import Plan, plan_run
 from engine.runs.run import Progress, RevisionRun, RunResult
 from engine.runs.scheduler import Window, revise_all, stream
 from engine.settings import LabelSettings, LoopSettings, RoleModel, Roles, roles
+from engine.storage.atomic import StorageFull
 from engine.storage.completion_cache import CompletionCache
-from engine.storage.disk import StorageFull
 
 __all__ = [  # noqa: RUF022  grouped by purpose
     # run

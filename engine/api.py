@@ -14,7 +14,7 @@ from engine.generators.base import Generator, Sampling
 from engine.generators.spec import open_generator
 from engine.prompts.sources import Prompt, PromptSource, open_prompts, prompts_from
 from engine.records import Failure, Record
-from engine.runs.directory import Mode
+from engine.runs.output import Mode
 from engine.runs.run import RevisionRun
 from engine.runs.scheduler import revise_all
 from engine.settings import LoopSettings, Roles, roles

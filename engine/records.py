@@ -11,7 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from engine.messages import Conversation, Message, to_dicts
 
-__all__ = ["DropReason", "Failure", "Flag", "Outcome", "Record", "Round", "Usage", "Verdict"]
+__all__ = [
+    "AnswerDrop",
+    "AnswerOutcome",
+    "AnswerRecord",
+    "DropReason",
+    "Failure",
+    "Flag",
+    "Outcome",
+    "Record",
+    "Round",
+    "Usage",
+    "Verdict",
+]
 
 
 class _Model(BaseModel):
@@ -138,6 +150,51 @@ class Record(_Model):
     def conversation(self) -> Conversation:
         """The prompt answered by the final text."""
         return (*self.prompt, Message("assistant", self.final))
+
+
+class AnswerDrop(StrEnum):
+    """Why an answer is not used."""
+
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    DUPLICATE = "duplicate"
+    """It says the same as an earlier one, white space aside."""
+
+
+class AnswerOutcome(StrEnum):
+    """What became of a prompt that is only answered."""
+
+    ANSWERED = "answered"
+    DROPPED = "dropped"
+    """`drop_reason` says why the answer is not a row to train on."""
+
+
+class AnswerRecord(_Model):
+    """One prompt and a model's own answer to it."""
+
+    id: str
+    row: int
+    """Which prompt of the input, counted from 0."""
+    prompt: Conversation
+    tags: tuple[str, ...] = ()
+    answer: str
+    """Without its reasoning, and without white space around it."""
+    truncated: bool = False
+    """It ran into its token limit."""
+    outcome: AnswerOutcome
+    drop_reason: AnswerDrop | None = None
+    models: dict[str, str] = Field(default_factory=dict)
+    """Role (policy) to generator spec."""
+    sampling: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Role to sampling parameters."""
+    seed: int = 0
+    usage: Usage = Usage()
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """The prompt's other columns, carried along."""
+
+    @field_serializer("prompt")
+    def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
+        return to_dicts(prompt)
 
 
 class Failure(_Model):

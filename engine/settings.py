@@ -159,7 +159,7 @@ class LabelSettings(Settings):
 
 
 class AnswerSettings(Settings):
-    """Which of a model's own answers are kept, and how they are drawn."""
+    """Which of a model's own answers become rows to train on, and how they are drawn."""
 
     keep_truncated: KeepTruncated = False
     seed: Seed = 0

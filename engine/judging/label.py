@@ -15,7 +15,6 @@ from constitution.selection import draw, draw_profile
 from engine.generators.base import Choice, Completion, GenerationError, Request
 from engine.judging.preference import Judge, preference_of_violations
 from engine.judging.records import (
-    AnswerDrop,
     LabelDropReason,
     LabelledPair,
     LabelOutcome,
@@ -28,7 +27,7 @@ from engine.loop.critique_revise import ConversationFailed, request_seed
 from engine.loop.hygiene import remove_reasoning
 from engine.messages import without_surrogates
 from engine.prompts.sources import Prompt
-from engine.records import Usage
+from engine.records import AnswerDrop, Usage
 from engine.settings import LabelSettings, RoleModel
 
 __all__ = ["label_prompt"]

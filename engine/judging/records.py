@@ -10,10 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from engine.messages import Conversation, to_dicts
-from engine.records import Usage
+from engine.records import AnswerDrop, Usage
 
 __all__ = [
-    "AnswerDrop",
     "LabelDropReason",
     "LabelOutcome",
     "LabelRecord",
@@ -33,15 +32,6 @@ _CLIP = 1e-6
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AnswerDrop(StrEnum):
-    """Why a sampled answer is in no pair."""
-
-    EMPTY = "empty"
-    TRUNCATED = "truncated"
-    DUPLICATE = "duplicate"
-    """It says the same as an earlier one, white space aside."""
 
 
 class Undecided(StrEnum):

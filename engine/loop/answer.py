@@ -1,21 +1,16 @@
 """A model's own answers to prompts: data for the helpfulness mix, and what models are compared by."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-
-import jsonlines
 
 from engine.generators.base import GenerationError, Generator, Request, Sampling
-from engine.loop.critique_revise import request_seed
+from engine.loop.critique_revise import ConversationFailed, request_seed
 from engine.loop.hygiene import remove_reasoning
-from engine.messages import to_dicts
-from engine.prompts.sources import Prompt, PromptSource
-from engine.runs.scheduler import ask_each
-from engine.storage.cached_generator import CachedGenerator
-from engine.storage.completion_cache import CompletionCache
+from engine.prompts.sources import Prompt
+from engine.records import AnswerDrop, AnswerOutcome, AnswerRecord, Usage
+from engine.settings import AnswerSettings, RoleModel
 
-__all__ = ["Answer", "AnswerCounts", "answer_prompt", "answer_prompts", "write_answers"]
+__all__ = ["Answer", "answer_for_training", "answer_prompt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,97 +22,67 @@ class Answer:
     tokens: int = 0
     truncated: bool = False
     failed: str | None = None
-
-
-@dataclass(slots=True)
-class AnswerCounts:
-    """What became of the prompts."""
-
-    written: int = 0
-    empty: int = 0
-    truncated: int = 0
-    """Of those written, if they are kept; else left out."""
-    failed: int = 0
+    prompt_tokens: int = 0
 
 
 async def answer_prompt(
     prompt: Prompt, generator: Generator, sampling: Sampling, seed: int
 ) -> Answer:
     """The answer to one prompt, without its reasoning. Raises GeneratorUnavailable alone."""
-    asked = Request(
-        prompt.messages, sampling, request_seed(seed, prompt.id, "policy", 0), prompt.row
-    )
     try:
-        completion = await generator.generate(asked)
+        return await _answer(prompt, generator, sampling, seed)
     except GenerationError as error:
         return Answer(prompt, "", failed=error.reason)
-    text = remove_reasoning(completion.text)[0].strip()
-    truncated = completion.finish_reason == "length"
-    return Answer(prompt, text, completion.completion_tokens, truncated)
 
 
-def answer_prompts(
-    prompts: Iterable[Prompt], generator: Generator, sampling: Sampling, seed: int
-) -> AsyncGenerator[Answer, None]:
-    """Each prompt's answer as it finishes. Raises GeneratorUnavailable when the engine is gone.
+async def answer_for_training(
+    prompt: Prompt,
+    policy: RoleModel,
+    settings: AnswerSettings,
+    on_tokens: Callable[[int], None] = lambda tokens: None,
+) -> AnswerRecord:
+    """The record of one answer; an empty one is dropped, a truncated one unless the settings keep it.
 
-    The generator must have been started, or start by itself.
+    `on_tokens` is told of the request's prompt and completion tokens. Raises ConversationFailed
+    when the model could not answer, GeneratorUnavailable when it is gone.
     """
-
-    async def one(prompt: Prompt) -> Answer:
-        return await answer_prompt(prompt, generator, sampling, seed)
-
-    return ask_each(prompts, one, generator, expected_tokens=2 * sampling.max_tokens)
-
-
-async def write_answers(
-    prompts: PromptSource,
-    generator: Generator,
-    sampling: Sampling,
-    seed: int,
-    out: Path,
-    *,
-    keep_truncated: bool = False,
-) -> AnswerCounts:
-    """Write `prompt` and `completion` rows into `out/answers.jsonl`, whole or not at all.
-
-    Completions are kept in `out/completions.sqlite`, so that the same call after an interruption
-    generates what is missing. Empty answers teach nothing and are left out, counted, and truncated
-    ones are unless `keep_truncated`.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    unfinished, counts = out / "answers.jsonl.part", AnswerCounts()
-    with CompletionCache(out / "completions.sqlite") as cache:
-        cached = CachedGenerator(generator, cache)
-        try:
-            with jsonlines.open(unfinished, "w", compact=True) as rows:
-                async for answer in answer_prompts(prompts, cached, sampling, seed):
-                    if _is_usable(answer, counts, keep_truncated):
-                        rows.write(_row(answer))
-        finally:
-            await cached.close()
-            cache.flush()
-    unfinished.replace(out / "answers.jsonl")
-    return counts
+    try:
+        answer = await _answer(prompt, policy.generator, policy.sampling, settings.seed)
+    except GenerationError as error:
+        raise ConversationFailed("policy", error) from error
+    on_tokens(answer.prompt_tokens + answer.tokens)
+    drop = None
+    if not answer.text:
+        drop = AnswerDrop.EMPTY
+    elif answer.truncated and not settings.keep_truncated:
+        drop = AnswerDrop.TRUNCATED
+    return AnswerRecord(
+        id=prompt.id,
+        row=prompt.row,
+        prompt=prompt.messages,
+        tags=prompt.tags,
+        answer=answer.text,
+        truncated=answer.truncated,
+        outcome=AnswerOutcome.DROPPED if drop else AnswerOutcome.ANSWERED,
+        drop_reason=drop,
+        models={"policy": policy.generator.spec},
+        sampling={"policy": policy.sampling.model_dump()},
+        seed=settings.seed,
+        usage=Usage(
+            requests=1, prompt_tokens=answer.prompt_tokens, completion_tokens=answer.tokens
+        ),
+        extra=dict(prompt.extra),
+    )
 
 
-def _is_usable(answer: Answer, counts: AnswerCounts, keep_truncated: bool) -> bool:
-    if answer.failed:
-        counts.failed += 1
-    elif not answer.text:
-        counts.empty += 1
-    else:
-        counts.truncated += answer.truncated
-        usable = keep_truncated or not answer.truncated
-        counts.written += usable
-        return usable
-    return False
-
-
-def _row(answer: Answer) -> dict[str, object]:
-    return {
-        "id": answer.prompt.id,
-        "prompt": to_dicts(answer.prompt.messages),
-        "completion": [{"role": "assistant", "content": answer.text}],
-        "truncated": answer.truncated,
-    }
+async def _answer(prompt: Prompt, generator: Generator, sampling: Sampling, seed: int) -> Answer:
+    sampling_seed = request_seed(seed, prompt.id, "policy", 0)
+    asked = Request(prompt.messages, sampling, sampling_seed, prompt.row)
+    completion = await generator.generate(asked)
+    return Answer(
+        prompt,
+        remove_reasoning(completion.text)[0].strip(),
+        completion.completion_tokens,
+        completion.finish_reason == "length",
+        prompt_tokens=completion.prompt_tokens,
+    )

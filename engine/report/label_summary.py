@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from engine.judging.records import (
-    AnswerDrop,
     LabelDropReason,
     LabelledPair,
     LabelOutcome,
     LabelRecord,
     Undecided,
 )
+from engine.records import AnswerDrop
 from engine.report.run_files import (
     read_failures,
     read_label_records,
-    read_manifest,
     read_principle_texts,
 )
 from engine.report.summary import FailureKind
+from engine.runs.manifest import run_manifest
 
 __all__ = ["CONFIDENT", "LabelSummary", "PrincipleLabels", "summarize_labels"]
 
@@ -114,7 +114,7 @@ def summarize_labels(run_dir: Path) -> LabelSummary:
     """Count the label run in `run_dir`. Raises InputError if it is none, or if a line of it is not
     what it should be."""
     failures = {f.id: FailureKind(f.stage, f.reason) for f in read_failures(run_dir)}
-    summary = LabelSummary(run_dir.resolve().name, read_manifest(run_dir))
+    summary = LabelSummary(run_dir.resolve().name, run_manifest(run_dir, "label"))
     summary.principles = {name: PrincipleLabels() for name in read_principle_texts(run_dir)}
     for record in read_label_records(run_dir):
         failures.pop(record.id, None)

@@ -15,7 +15,7 @@ from engine.report.coverage import CoverageTally
 from engine.report.sample import ConversationSample
 from engine.report.summary import RunSummary, summarize
 from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES
-from engine.storage.disk import write_page
+from engine.storage.atomic import write_page
 
 __all__ = ["build_report"]
 

@@ -1,6 +1,5 @@
 """What a run directory holds, read one line at a time: a run may have a million records."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +10,23 @@ from pydantic import BaseModel, ValidationError
 
 from constitution.problems import InputError, Problem
 from engine.judging.records import LabelRecord
-from engine.records import Failure, Record
+from engine.records import AnswerRecord, Failure, Record
 from engine.storage.jsonl import numbered_jsonl
 
 __all__ = [
     "PrincipleText",
+    "read_answer_records",
     "read_failures",
     "read_label_records",
-    "read_manifest",
     "read_principle_texts",
     "read_records",
-    "run_kind",
 ]
 
 _Row = TypeVar("_Row", bound=BaseModel)
 _NAMES: Mapping[type[BaseModel], str] = {
     Record: "record",
     LabelRecord: "label record",
+    AnswerRecord: "answer record",
     Failure: "failure",
 }
 
@@ -38,28 +37,6 @@ class PrincipleText:
 
     statement: str = ""
     severity: str = ""
-
-
-def read_manifest(run_dir: Path) -> dict[str, Any]:
-    """The run's manifest. Raises InputError if the directory is not a run."""
-    path = run_dir / "manifest.json"
-    if not path.is_file():
-        what = "is not a run: it has no manifest.json"
-        raise InputError(Problem(str(run_dir), what, "name a directory that a run was written to"))
-    try:
-        manifest = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(Problem(str(path), f"is not JSON ({error})", "run again")) from error
-    if not isinstance(manifest, dict):
-        raise InputError(Problem(str(path), "is not a JSON object", "run again"))
-    return manifest
-
-
-def run_kind(manifest: Mapping[str, Any]) -> str:
-    """What was done with each prompt: `revise` or `label`."""
-    identity = manifest.get("identity")
-    kind = manifest.get("kind") or (isinstance(identity, dict) and identity.get("kind"))
-    return str(kind or "revise")
 
 
 def read_records(run_dir: Path) -> Iterator[Record]:
@@ -73,6 +50,11 @@ def read_records(run_dir: Path) -> Iterator[Record]:
 def read_label_records(run_dir: Path) -> Iterator[LabelRecord]:
     """Records of a label run, in the order they were written. Raises as `read_records` does."""
     return _rows(run_dir / "records.jsonl", LabelRecord)
+
+
+def read_answer_records(run_dir: Path) -> Iterator[AnswerRecord]:
+    """Records of an answer run, in the order they were written. Raises as `read_records` does."""
+    return _rows(run_dir / "records.jsonl", AnswerRecord)
 
 
 def read_failures(run_dir: Path) -> Iterator[Failure]:

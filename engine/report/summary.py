@@ -6,16 +6,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem
 from engine.records import DropReason, Flag, Outcome, Record, Verdict
 from engine.report.run_files import (
     PrincipleText,
     read_failures,
-    read_manifest,
     read_principle_texts,
     read_records,
-    run_kind,
 )
+from engine.runs.manifest import run_manifest
 
 __all__ = ["FailureKind", "PrincipleSummary", "RunSummary", "Spent", "summarize"]
 
@@ -136,10 +134,7 @@ def summarize(run_dir: Path, each: Callable[[Record], object] | None = None) -> 
     A failure whose prompt was answered on a later attempt is no longer one. Raises InputError if
     the directory is not a run, or if a line of it is not what it should be.
     """
-    manifest = read_manifest(run_dir)
-    if run_kind(manifest) != "revise":
-        what, remedy = "holds labels, not revisions", "name the directory of a revise run"
-        raise InputError(Problem(str(run_dir), what, remedy))
+    manifest = run_manifest(run_dir, "revise")
     failures = {f.id: FailureKind(f.stage, f.reason) for f in read_failures(run_dir)}
     tally = _Tally()
     for record in read_records(run_dir):

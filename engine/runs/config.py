@@ -187,3 +187,4 @@ class AnswerConfig(Settings):
     roles: PolicySpec = Field(title=_MODELS)
     sampling: Sampling = Field(default=Sampling(), title=_SAMPLING)
     answer: AnswerSettings = Field(default=AnswerSettings(), title=_SAMPLING)
+    window: Window = Field(default=None, title=_SAMPLING)

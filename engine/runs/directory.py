@@ -1,61 +1,63 @@
-"""A run's files: what they are, whose run it is, and how it is taken up again.
+"""A run's files: what is done, what failed, and a row for everything that finishes.
 
     manifest.json  constitution.yaml  records.jsonl  failures.jsonl  escalations.jsonl
     completions.sqlite  previous/1/...  report.html
 
-A run revises or labels; the manifest says which, and only a revision is ever escalated.
-The manifest says what the run is (its identity) before the first record is written and how it ended
-after the last one; `complete` is the last thing written.
+A run revises, labels or answers; only a revision is ever escalated, and only answers are written
+once more as rows to train on (`answers.jsonl`).
 """
 
-import contextlib
 import json
-import os
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any
 
 import yaml
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from engine.judging.records import LabelOutcome, LabelRecord
-from engine.records import Failure, Outcome, Record
-from engine.runs.identity import Difference, Identity, differences
-from engine.runs.takeover import (
-    FORMAT,
-    announce,
-    check_place,
-    clear,
-    finish_pending,
-    forget_drafts,
-    read_own_manifest,
-    set_aside,
-)
+from engine.records import AnswerOutcome, AnswerRecord, Failure, Outcome, Record
+from engine.runs.manifest import versions
+from engine.runs.output import Mode, OutputDirectory, OutputKind
+from engine.storage.atomic import replacing
 from engine.storage.completion_cache import CompletionCache
-from engine.storage.jsonl import DirectoryLock, JsonlStore, write_json_atomic
+from engine.storage.jsonl import JsonlStore
 
-__all__ = ["LABEL", "REVISE", "Done", "Mode", "RunDirectory", "RunKind"]
+__all__ = ["ANSWER", "ANSWERS", "LABEL", "REVISE", "Done", "RunDirectory", "RunKind"]
 
-Mode = Literal["resume", "update", "overwrite"]
+ANSWERS = "answers.jsonl"
+_FILES = (
+    "records.jsonl", "failures.jsonl", "escalations.jsonl", ANSWERS, "constitution.yaml",
+    "report.html", "exports",
+)  # fmt: skip
+_RUNS = ("revise", "label", "answer")
 
 
 @dataclass(frozen=True, slots=True)
 class RunKind:
     """What a run's records are: their outcomes, and whether some of them wait for a person."""
 
-    name: Literal["revise", "label"]
+    output: OutputKind
     outcomes: tuple[str, ...]
-    escalates: bool
+    escalates: bool = False
 
 
-REVISE = RunKind("revise", tuple(Outcome), escalates=True)
-LABEL = RunKind("label", tuple(LabelOutcome), escalates=False)
+REVISE = RunKind(
+    OutputKind("revise", "run", _FILES, _RUNS, updates="constitution"), tuple(Outcome), True
+)
+LABEL = RunKind(
+    OutputKind("label", "run", _FILES, _RUNS, updates="constitution"), tuple(LabelOutcome)
+)
+ANSWER = RunKind(
+    OutputKind("answer", "run", _FILES, _RUNS, updates="prompts"), tuple(AnswerOutcome)
+)
 
 
 class Done:
@@ -79,151 +81,97 @@ class Done:
 
 
 class RunDirectory:
-    """One run's directory, held by one process at a time. Use as a context manager.
+    """One run's rows and counts in an output directory, which it takes for this process.
 
-    Raises InputError when it holds another run (saying what differs and which flag means what),
-    when another process holds it, or when a file in it is damaged beyond its last line.
+    Raises InputError as `OutputDirectory.open` does, and when a file in it is damaged beyond its
+    last line.
     """
 
     def __init__(
-        self, path: Path, kind: RunKind, identity: Identity, constitution: Constitution
+        self,
+        path: Path,
+        kind: RunKind,
+        identity: Mapping[str, Any],
+        constitution: Constitution | None = None,
+        mode: Mode = "resume",
     ) -> None:
         self.path = path
         self.kind = kind
-        self.identity = identity
         self.constitution = constitution
         self.totals: Counter[str] = Counter()
-        self.usage: Counter[str] = Counter()
-        self.done = Done(array("Q"))
-        self.aside: Path | None = None
-        """Where an update put the previous records."""
-        self.complete = False
-        """Whether the manifest found says so, and the rows agree."""
-        self.escalations: JsonlStore | None = None
-        """Of a kind of run that escalates."""
-        self._created: str | None = None
-        self._lock: DirectoryLock | None = None
-
-    # Opening ------------------------------------------------------------------------------------
-
-    def open(self, mode: Mode = "resume") -> "RunDirectory":
-        """Take the directory: new, resumed, updated to an edited constitution, or overwritten."""
-        check_place(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = DirectoryLock(self.path)
-        self._lock.__enter__()
+        self.usage: dict[str, float] = {}
+        """Of this process and those before it."""
+        self.output = OutputDirectory(path, kind.output, identity, mode).open()
         try:
-            self._settle(mode)
+            self._open_files()
         except BaseException:
-            self._lock.__exit__(None, None, None)
+            self.output.close()
             raise
-        return self
 
-    def _settle(self, mode: Mode) -> None:
-        forget_drafts(self.path)
-        found = finish_pending(self.path, read_own_manifest(self.path))
-        ours = self.identity.as_dict()
-        differing = differences(found["identity"], ours) if found else []
-        if found and mode == "overwrite":
-            clear(self.path, ours)
-            found = None
-        elif found and differing:
-            self._refuse_unless_update(differing, mode)
-            self.aside = set_aside(self.path, found, ours)
-            found = None
-        elif not found:
-            announce(self.path, ours)
+    def _open_files(self) -> None:
         self.cache = CompletionCache(self.path / "completions.sqlite")
         self.records = JsonlStore(self.path / "records.jsonl")
+        found = self.output.found or {}
+        self.usage = dict(found.get("usage", {}))
+        done = self._read_records()
+        lasting = self._drop_retryable_failures()
+        done.extend(Done.digest(row["id"]) for row in lasting)
+        self.done = Done(done)
         self.failures = JsonlStore(self.path / "failures.jsonl")
-        self._take_up(found or {})
-        if self.kind.escalates:
-            self.escalations = JsonlStore(self.path / "escalations.jsonl")
-
-    def _refuse_unless_update(self, differing: list[Difference], mode: Mode) -> None:
-        only_constitution = all(d.what == "constitution" for d in differing)
-        if mode == "update" and only_constitution:
-            return
-        told = "; ".join(map(str, differing))
-        remedy = (
-            "--update generates what the edit touches and keeps the previous records beside, "
-            "--overwrite starts anew, another --out leaves this run alone"
-            if only_constitution
-            else "repeat the run's own command to resume it, --overwrite to discard its records, "
-            "or name another --out"
+        self.escalations = (
+            JsonlStore(self.path / "escalations.jsonl") if self.kind.escalates else None
         )
-        raise InputError(Problem(str(self.path), f"holds another run: {told}", remedy))
+        totals = found.get("totals", {})
+        whole = len(done) == totals.get("records", 0) + totals.get("failed", 0)
+        self.complete = bool(found.get("complete")) and whole
+        """Whether the manifest found says so, and the rows agree."""
+        if found.get("complete") and not whole:
+            self.write_manifest("interrupted")
 
-    def _take_up(self, found: Mapping[str, Any]) -> None:
-        """Learn what is done; escalations are written anew from the records, since a kill may have
-        come between the two; failures that may succeed now are forgotten."""
-        self.usage.update(found.get("usage", {}))
-        self._created = found.get("created")
+    def _read_records(self) -> "array[int]":
+        """Ids of the records there are. Escalations are written anew from them, since a kill may
+        have come between the two."""
         done = array("Q")
-        fields = ("id", "outcome", "constitution", *(("escalate",) if self.kind.escalates else ()))
-        with self._escalations_anew() as escalations:
-            for row in self._own_rows(self.records, fields):
+        fields = ["id", "outcome"]
+        fields += ["constitution"] if self.constitution else []
+        fields += ["escalate"] if self.kind.escalates else []
+        path = self.path / "escalations.jsonl"
+        with replacing(path) if self.kind.escalates else nullcontext() as escalations:
+            for row in _rows(self.records, fields):
                 self._refuse_foreign(row)
                 done.append(Done.digest(row["id"]))
                 self.totals[row["outcome"]] += 1
                 if escalations and row["escalate"]:
-                    escalations.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    escalations.write(_line(row))
                     self.totals["escalated"] += 1
-        lasting = [
-            row
-            for row in self._own_rows(self.failures, ("id", "retryable"))
-            if not row["retryable"]
-        ]
-        done.extend(Done.digest(row["id"]) for row in lasting)
+        return done
+
+    def _drop_retryable_failures(self) -> list[dict[str, Any]]:
+        """The failures that would fail again; the others are taken out, and tried again."""
+        path = self.path / "failures.jsonl"
+        with JsonlStore(path) as store:
+            rows = _rows(store, ("id", "retryable"))
+            lasting = [row for row in rows if not row["retryable"]]
+        with replacing(path) as file:
+            file.writelines(map(_line, lasting))
         self.totals["failed"] = len(lasting)
-        self.done = Done(done)
-        totals = found.get("totals", {})
-        rows = self.totals["failed"] + sum(self.totals[outcome] for outcome in self.kind.outcomes)
-        whole = rows == totals.get("records", 0) + totals.get("failed", 0)
-        self.complete = bool(found.get("complete")) and whole
-        if found.get("complete") and not whole:
-            write_json_atomic(
-                self.path / "manifest.json", {**found, "status": "interrupted", "complete": False}
-            )
-        self._keep_failures(lasting)
-
-    def _escalations_anew(self) -> contextlib.AbstractContextManager[TextIO | None]:
-        if not self.kind.escalates:
-            return contextlib.nullcontext()
-        return _rewritten(self.path / "escalations.jsonl")
-
-    def _keep_failures(self, lasting: list[dict[str, Any]]) -> None:
-        """Only these stay in failures.jsonl; the others are tried again."""
-        self.failures.close()
-        with _rewritten(self.path / "failures.jsonl") as failures:
-            for row in lasting:
-                failures.write(json.dumps(row, ensure_ascii=False) + "\n")
-        self.failures = JsonlStore(self.path / "failures.jsonl")
-
-    def _own_rows(self, store: JsonlStore, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-        for number, row in enumerate(store.read(), 1):
-            missing = [name for name in fields if name not in row]
-            if missing:
-                remedy = "restore the line or delete it: the run then makes it again"
-                what = f"is not a row of this run: it has no `{missing[0]}`"
-                raise InputError(Problem(f"{store.path}, row {number}", what, remedy))
-            yield row
+        return lasting
 
     def _refuse_foreign(self, row: Mapping[str, Any]) -> None:
-        if row["constitution"] != self.identity.constitution["hash"]:
+        if self.constitution and row["constitution"] != self.constitution.content_hash:
             what = f"holds a record made with another constitution ({row['constitution']})"
             remedy = "restore the run's own files, or name another --out"
             raise InputError(Problem(str(self.records.path), what, remedy))
 
     # Writing ------------------------------------------------------------------------------------
 
-    def add(self, result: Record | LabelRecord | Failure) -> None:
+    def add(self, result: Record | LabelRecord | AnswerRecord | Failure) -> None:
         """Put one finished conversation on disk. Raises StorageFull when the disk is."""
+        line = result.model_dump_json()
         if isinstance(result, Failure):
-            self.failures.append(result.model_dump_json())
+            self.failures.append(line)
             self.totals["failed"] += 1
             return
-        line = result.model_dump_json()
         self.records.append(line)
         self.records.sync()
         self.totals[result.outcome] += 1
@@ -231,38 +179,29 @@ class RunDirectory:
             self.escalations.append(line)
             self.totals["escalated"] += 1
 
-    def write_manifest(self, status: str, *, created: str, versions: Mapping[str, str]) -> None:
+    def check_intact(self) -> None:
+        """Raise InputError unless the files hold what was written, so that a run whose records were
+        deleted under it does not end complete."""
+        for store in self._stores():
+            store.check_intact()
+
+    def write_manifest(self, status: str) -> None:
         """Write what the run is and where it stands; `complete` when every prompt has its row."""
-        self._created = self._created or created
-        outcomes = {str(outcome): self.totals[outcome] for outcome in self.kind.outcomes}
-        escalated = {"escalated": self.totals["escalated"]} if self.kind.escalates else {}
-        manifest = {
-            "solon_run": FORMAT,
-            "kind": self.kind.name,
-            "status": status,
-            "complete": status == "complete",
-            "created": self._created,
-            "updated": created,
-            "constitution": dict(self.identity.constitution),
-            "prompts": dict(self.identity.prompts),
-            "models": {role: model["spec"] for role, model in self.identity.models.items()},
-            "settings": dict(self.identity.settings),
-            "totals": {
-                "records": sum(outcomes.values()),
-                **outcomes,
-                "failed": self.totals["failed"],
-                **escalated,
-            },
-            "usage": dict(self.usage),
-            "versions": dict(versions),
-            "identity": self.identity.as_dict(),
-        }
         for store in self._stores():
             store.sync(now=True)
-        write_json_atomic(self.path / "manifest.json", manifest)
+        outcomes = {str(outcome): self.totals[outcome] for outcome in self.kind.outcomes}
+        totals = {"records": sum(outcomes.values()), **outcomes, "failed": self.totals["failed"]}
+        if self.kind.escalates:
+            totals["escalated"] = self.totals["escalated"]
+        identity = self.output.identity
+        models = {role: model["spec"] for role, model in identity["models"].items()}
+        facts = {**identity, "models": models, "totals": totals, "usage": self.usage}
+        self.output.write(status, {**facts, "versions": versions()})
 
     def write_constitution(self) -> None:
         """Keep the constitution as it was used, `extends` merged in."""
+        if self.constitution is None:
+            return
         data = self.constitution.model_dump(mode="json", exclude_defaults=True, exclude={"extends"})
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
         (self.path / "constitution.yaml").write_text(text, encoding="utf-8")
@@ -279,14 +218,18 @@ class RunDirectory:
             for store in self._stores():
                 store.close()
         finally:
-            if self._lock is not None:
-                self._lock.__exit__(None, None, None)
+            self.output.close()
 
 
-@contextlib.contextmanager
-def _rewritten(path: Path) -> Iterator[TextIO]:
-    """A file to write in place of `path`; it takes its place, whole, when the block ends."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        yield file
-    os.replace(partial, path)
+def _rows(store: JsonlStore, fields: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(store.read(), 1):
+        missing = [name for name in fields if name not in row]
+        if missing:
+            remedy = "restore the line or delete it: the run then makes it again"
+            what = f"is not a row of this run: it has no `{missing[0]}`"
+            raise InputError(Problem(f"{store.path}, row {number}", what, remedy))
+        yield row
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -16,8 +16,8 @@ from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling
 from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
+from engine.runs.manifest import run_manifest
 from engine.runs.plan import Plan, plan_run
-from engine.runs.takeover import read_own_manifest
 from engine.settings import LoopSettings, RoleModel, Roles
 from engine.storage.completion_cache import CompletionCache
 from engine.storage.jsonl import read_jsonl
@@ -53,7 +53,7 @@ def edit_cost(
     names them otherwise.
     Raises InputError when `run` is no revision run, or those are not the run's prompts.
     """
-    identity = _identity(run)
+    identity = run_manifest(run, "revise")["identity"]
     settings = LoopSettings(**identity["settings"])
     _check_profiles(settings, constitution)
     source = _the_runs(identity["prompts"], prompts, columns)
@@ -78,19 +78,6 @@ class _Named:
 
     spec: str
     fingerprint: str
-
-
-def _identity(run: Path) -> Mapping[str, Any]:
-    manifest = read_own_manifest(run)
-    if manifest is None:
-        what = "is not a run: it has no manifest.json"
-        raise InputError(Problem(str(run), what, "name a directory that a run was written to"))
-    identity: Mapping[str, Any] = manifest["identity"]
-    kind = identity.get("kind", "revise")
-    if kind != "revise":
-        what = f"is a run that does not revise ({kind})"
-        raise InputError(Problem(str(run), what, "name a directory of `solon revise`"))
-    return identity
 
 
 def _roles(models: Mapping[str, Mapping[str, Any]]) -> Roles:

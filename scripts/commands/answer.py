@@ -1,7 +1,9 @@
 """`solon answer`: a model's own answers to prompts, as rows to mix into training data."""
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -10,7 +12,7 @@ from scripts.commands import options as o
 if TYPE_CHECKING:
     from engine.runs.config import AnswerConfig
 
-__all__ = ["answer"]
+__all__ = ["answer", "print_answers"]
 
 
 def _config() -> "type[AnswerConfig]":
@@ -20,24 +22,43 @@ def _config() -> "type[AnswerConfig]":
 
 
 @o.configured(_config, {"roles.policy": ("--model", "-m")})
-def answer(config: "AnswerConfig") -> None:
-    """Answer prompts; empty and truncated answers are counted, and left out."""
+def answer(
+    config: "AnswerConfig", update: o.Update = False, overwrite: o.Overwrite = False
+) -> None:
+    """Answer prompts; empty and truncated answers are recorded, counted, and no rows to train on."""
     from constitution.problems import all_problems
-    from engine.loop.answer import write_answers
-    from scripts.commands.terminal import error_console, run_interruptibly
+    from engine.runs.answer_run import AnswerRun
+    from engine.runs.manifest import run_manifest
+    from scripts.commands.run_command import execute_run, run_mode
+    from scripts.commands.terminal import error_console
 
+    mode = run_mode(update=update, overwrite=overwrite)
     source, models = all_problems(config.prompts.open, lambda: config.roles.open(config.sampling))
-    policy, settings, out = models["policy"], config.answer, Path(config.out)
-    console = error_console()
-    console.print(f"{policy.generator.spec} answers {source.count:,} prompts")
-    work = write_answers(
-        source, policy.generator, policy.sampling, settings.seed, out,
-        keep_truncated=settings.keep_truncated,
-    )  # fmt: skip
-    counts = run_interruptibly(work, lambda: console.print("stopping: answers are kept"))
-    typer.echo(f"{out / 'answers.jsonl'}: {counts.written:,} answers")
-    for name in ("truncated", "empty", "failed"):
-        if count := getattr(counts, name):
-            kept = settings.keep_truncated and name == "truncated"
-            typer.echo(f"  {count:,} {'of them' if kept else 'left out'}: {name}")
-    raise typer.Exit(1 if counts.failed else 0)
+    out = Path(config.out)
+    run = AnswerRun(out, source, models["policy"], config.answer, mode=mode, window=config.window)
+
+    def sum_up() -> int:
+        print_answers(out, run_manifest(out, "answer"))
+        return 1 if run.progress().totals.get("failed") else 0
+
+    raise typer.Exit(execute_run(run, error_console(), sum_up))
+
+
+def print_answers(run: Path, manifest: Mapping[str, Any]) -> None:
+    """Print what became of the prompts of an answer run, and where its rows are."""
+    from engine.report.run_files import read_answer_records
+    from engine.runs.directory import ANSWERS
+
+    dropped, truncated = Counter[str](), 0
+    for record in read_answer_records(run):
+        dropped[record.drop_reason or ""] += 1
+        truncated += record.truncated and not record.drop_reason
+    typer.echo(f"{run / ANSWERS}: {dropped.pop('', 0):,} answers")
+    if truncated:
+        typer.echo(f"  {truncated:,} of them: truncated")
+    for reason, count in dropped.items():
+        typer.echo(f"  {count:,} left out: {reason}")
+    if failed := manifest.get("totals", {}).get("failed"):
+        typer.echo(f"  {failed:,} left out: failed (see failures.jsonl)")
+    if not manifest.get("complete"):
+        typer.echo("  interrupted: the same command resumes it")

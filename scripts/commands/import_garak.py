@@ -20,7 +20,7 @@ def import_garak(
 
     `solon evaluate --import FILE` shows the rows that this writes on its page.
     """
-    from engine.storage.jsonl import write_json_atomic
+    from engine.storage.atomic import write_json_atomic
     from training.evaluation.harness.garak import read_garak
 
     if out.is_dir() or (out.exists() and not overwrite):

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from constitution.problems import InputError, Problem, all_problems
 from engine.generators.base import Generator
 from engine.generators.spec import open_generator
-from engine.storage.jsonl import write_json_atomic
+from engine.storage.atomic import write_json_atomic
 from scripts.commands.judge_table import print_calibration, print_fit
 from scripts.commands.kept_judge import only_principle, started_judge
 from scripts.commands.terminal import (

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem, all_problems
-from engine.judging.records import AnswerDrop
+from engine.records import AnswerDrop
 from engine.report import LabelSummary, summarize_labels
 from engine.runs.config import LabelConfig
-from engine.runs.directory import Mode
+from engine.runs.output import Mode
 from engine.runs.label_run import LabelRun
 from engine.settings import for_stakeholder
 from scripts.commands.label_table import print_labels
@@ -36,7 +36,7 @@ def label_into(config: LabelConfig, mode: Mode) -> None:
     if run.updated:
         console.print(
             "the constitution was edited: what it does not touch is re-used; the previous records "
-            f"are in {run.directory.aside}"
+            f"are in {run.aside}"
         )
 
     def sum_up() -> int:

@@ -14,7 +14,7 @@ from engine.generators.spec import open_generator
 from engine.judging.records import Method
 from engine.report.wording import percent
 from engine.settings import RoleModel
-from engine.storage.jsonl import write_json_atomic
+from engine.storage.atomic import write_json_atomic
 from scripts.commands.kept_judge import only_principle, started_judge
 from scripts.commands.terminal import (
     error_console,

@@ -43,8 +43,7 @@ def _option(text: str, *names: str, panel: str = FILES, **rules: Any) -> Any:
 Update = Annotated[
     bool,
     _option(
-        "The constitution was edited: generate what the edit touches, and keep the old records "
-        "in previous/.",
+        "After an edit: redo what it touches, and keep the old records in previous/.",
         "--update",
     ),
 ]

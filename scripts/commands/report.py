@@ -16,15 +16,20 @@ def report(
 ) -> None:
     """Write a run's report as one HTML page, and print its path.
 
-    A label run has no page: its numbers are printed.
+    Runs of `solon label` and `solon answer` have no page: their numbers are printed.
     """
     import webbrowser
 
     from engine.report import build_report
-    from engine.report.run_files import read_manifest, run_kind
+    from engine.runs.manifest import run_manifest
+    from scripts.commands.answer import print_answers
 
-    if run_kind(read_manifest(run)) == "label":
+    manifest = run_manifest(run, "revise", "label", "answer")
+    if manifest["kind"] == "label":
         _print_labels(run)
+        return
+    if manifest["kind"] == "answer":
+        print_answers(run, manifest)
         return
     path = build_report(run, sample=sample, seed=seed)
     typer.echo(path)

@@ -13,7 +13,7 @@ from constitution.schema import Constitution
 from engine.prompts.sources import PromptSource
 from engine.report import summarize
 from engine.runs.config import ReviseConfig
-from engine.runs.directory import Mode
+from engine.runs.output import Mode
 from engine.runs.plan import Plan, plan_run
 from engine.runs.run import RevisionRun
 from engine.runs.throughput import expected_seconds
@@ -72,7 +72,7 @@ def _say_what_is_redone(run: RevisionRun, console: Console) -> None:
     console.print(
         f"the constitution was edited: {expected.conversations_to_generate:,} of "
         f"{expected.conversations:,} conversations are generated again ({calls:,} calls, "
-        f"{expected.cached_calls:,} re-used); the previous records are in {run.directory.aside}"
+        f"{expected.cached_calls:,} re-used); the previous records are in {run.aside}"
     )
 
 

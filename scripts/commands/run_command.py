@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from constitution.problems import InputError, Problem
-from engine.runs.directory import Mode
+from engine.runs.output import Mode
 from engine.runs.run import Run
 from engine.runs.throughput import remember_throughput
 from scripts.commands.progress_display import shown_progress
@@ -37,7 +37,7 @@ def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], int]) -> i
             if not run.complete:
                 async with shown_progress(console, run.progress):
                     await run.execute()
-                remember_throughput(run.cast["policy"].generator.fingerprint, run.progress())
+                remember_throughput(run.models["policy"].generator.fingerprint, run.progress())
         finally:
             await run.close()
 

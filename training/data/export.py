@@ -18,7 +18,9 @@ from pydantic import ValidationError
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from engine.records import Outcome, Record
-from engine.report.run_files import read_label_records, read_manifest, read_records
+from engine.report.run_files import read_label_records, read_records
+from engine.runs.manifest import run_manifest
+from engine.storage.atomic import check_free, written_whole
 from training.data.card import Card, write_card
 from training.data.datasets import (
     Row,
@@ -31,7 +33,6 @@ from training.data.datasets import (
 from training.data.mix import Mixture, mix_rows
 from training.data.preferences import label_preference_rows
 from training.data.split import is_held_out
-from training.data.whole_directory import check_place, written_whole
 from training.review.overrides import Overrides
 
 __all__ = ["ExportFormat", "ExportOptions", "ExportResult", "export_run", "run_constitution"]
@@ -111,9 +112,9 @@ def export_run(
     if `out` exists and is not to be overwritten.
     """
     options = options or ExportOptions()
-    manifest = read_manifest(run_dir)
+    manifest = run_manifest(run_dir, "revise", "label")
     out = out or run_dir / "exports" / format
-    check_place(out, _FILES, overwrite)
+    check_free(out, _FILES, overwrite)
     if not 0 <= options.test_share < 1:
         remedy = "give a number from 0 up to but not including 1"
         raise InputError(Problem("test share", f"is {options.test_share}", remedy))
@@ -199,7 +200,7 @@ def _run_rows(
     skipped: Counter[str],
 ) -> Iterator[Row]:
     """Every row of the run, with its `source`; records that give none are counted in `skipped`."""
-    if manifest.get("kind") == "label":
+    if manifest["kind"] == "label":
         yield from _label_rows(run_dir, format, overrides, skipped)
         return
     constitution = run_constitution(run_dir) if format is ExportFormat.LLM_SWARM else None

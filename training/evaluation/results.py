@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Severity
-from engine.storage.jsonl import write_json_atomic
+from engine.storage.atomic import write_json_atomic
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.bradley_terry import WinRate
 from training.stats.intervals import Estimate

@@ -4,20 +4,19 @@ A stage that loads a model ends before the next one starts, so vLLM and training
 process or a GPU. Killed at any moment, the same call goes on where it stood.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from constitution.problems import InputError, Problem, Stopped
-from engine.storage.jsonl import DirectoryLock, write_json_atomic
+from constitution.problems import Stopped
+from engine.runs.output import OutputDirectory, OutputKind
 from training.recipe.schema import Recipe
 from training.recipe.stage import Decision, Stage, begin, decide, exit_code_of, finish, is_complete
 
 __all__ = ["StageFailed", "run_stages"]
 
 INTERRUPTED = 130
-_MARKER = "recipe.json"
+_RECIPE = OutputKind("recipe", "recipe", overwrites=False)
 
 Runner = Callable[[Stage, list[str]], int]
 """Runs `solon` with these arguments for a stage; its exit code."""
@@ -44,8 +43,7 @@ def run_stages(
     `report` is given a line for each stage. Raises StageFailed, KeyboardInterrupt when a stage was
     interrupted, and InputError when `out` holds something else or another process works in it.
     """
-    _take(out, recipe)
-    with DirectoryLock(out):
+    with OutputDirectory(out, _RECIPE, {"recipe": recipe.name}):
         ran = 0
         for stage in stages:
             decision = decide(stage, out)
@@ -75,19 +73,3 @@ def _announcement(stage: Stage, decision: Decision) -> str:
         "update": f"{stage.does} again",
     }
     return f"{stage.name}: {does[decision.action]} ({decision.why})"
-
-
-def _take(out: Path, recipe: Recipe) -> None:
-    """Make `out` this recipe's. Raises InputError when it is anything else's."""
-    marker = out / _MARKER
-    if marker.is_file():
-        name = json.loads(marker.read_bytes()).get("recipe")
-        if name != recipe.name:
-            remedy = "name another directory with --out"
-            raise InputError(Problem(str(out), f"holds the recipe `{name}`", remedy))
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        what = "is not empty and holds no recipe" if out.is_dir() else "is a file"
-        raise InputError(Problem(str(out), what, "name another directory with --out"))
-    out.mkdir(parents=True, exist_ok=True)
-    write_json_atomic(marker, {"recipe": recipe.name})

@@ -109,8 +109,9 @@ class _Plan:
         ]  # fmt: skip
         reads = {"helpful prompts": self.places.content(file), **self.places.base_identity}
         return self._stage(
-            "answer", "answer helpful prompts", command, "helpful", ["answers.jsonl"], reads=reads
-        )
+            "answer", "answer helpful prompts", command, "helpful", ["answers.jsonl"],
+            reads=reads, resumes=True,
+        )  # fmt: skip
 
     # Training -----------------------------------------------------------------------------------
 

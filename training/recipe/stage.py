@@ -7,7 +7,6 @@ starts and after it has ended, so that a killed pipeline knows where it stood.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any, Literal
 
 import yaml
 
-from engine.storage.jsonl import write_json_atomic
+from engine.runs.manifest import read_manifest
+from engine.storage.atomic import remove, write_json_atomic
 
 __all__ = ["Decision", "Stage", "begin", "decide", "exit_code_of", "finish", "is_complete"]
 
@@ -115,8 +115,8 @@ def is_complete(stage: Stage) -> bool:
     """Whether what the stage was to leave is there and, where it has a manifest, called complete."""
     if not all(file.is_file() for file in stage.product):
         return False
-    manifest = stage.output / "manifest.json"
-    return not manifest.is_file() or bool(json.loads(manifest.read_bytes()).get("complete"))
+    manifest = read_manifest(stage.output)
+    return manifest is None or bool(manifest.get("complete"))
 
 
 def _state_file(stage: Stage, out: Path) -> Path:
@@ -202,11 +202,7 @@ def _clear(output: Path) -> None:
     if not output.is_dir():
         return
     for entry in output.iterdir():
-        if entry.name.startswith(_CACHE):
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+        if not entry.name.startswith(_CACHE):
+            remove(entry)
     if not any(output.iterdir()):
         output.rmdir()

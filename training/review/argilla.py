@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
-from engine.storage.jsonl import write_json_atomic
+from engine.storage.atomic import write_json_atomic
 from training.review.items import VERDICTS, Queue
 from training.review.shown import ShownItem
 from training.review.votes import Vote

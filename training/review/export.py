@@ -10,7 +10,7 @@ import jsonlines
 
 from constitution.problems import InputError, Problem
 from engine.report.run_files import read_principle_texts
-from training.data.whole_directory import check_place, written_whole
+from engine.storage.atomic import check_free, written_whole
 from training.review import argilla, label_studio
 from training.review.items import Queue, ReviewItem, review_items
 from training.review.shown import shown_item
@@ -46,7 +46,7 @@ def export_review(
     `out` is `exports/TOOL-QUEUE` in the run. Raises InputError if there is nothing to review.
     """
     out = out or run / "exports" / f"{tool}-{queue}"
-    check_place(out, _FILES, overwrite, "an export for review")
+    check_free(out, _FILES, overwrite, "export for review")
     items, available = _first(run, queue, limit)
     if not items:
         why = "no record was escalated" if queue == "escalated" else "no record gives a pair"

@@ -18,11 +18,10 @@ from engine.messages import Conversation
 from engine.records import Outcome, Record
 from engine.report.run_files import (
     read_label_records,
-    read_manifest,
     read_principle_texts,
     read_records,
-    run_kind,
 )
+from engine.runs.manifest import run_manifest
 from training.data.datasets import Row, preference_row
 from training.data.preferences import label_preference_rows
 
@@ -68,7 +67,7 @@ class ReviewItem:
 
 def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
     """Every item of a run, in the order of its records. Raises InputError if it has no such queue."""
-    if run_kind(read_manifest(run)) == "label":
+    if run_manifest(run, "revise", "label")["kind"] == "label":
         if queue == "escalated":
             remedy = "leave --queue out, or name a run of `solon revise`"
             raise InputError(Problem(str(run), "is a label run: it escalates nothing", remedy))

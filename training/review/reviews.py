@@ -9,9 +9,8 @@ from pathlib import Path
 import jsonlines
 
 from constitution.problems import InputError, Problem
-from engine.report.run_files import read_manifest, run_kind
-from engine.storage.jsonl import write_json_atomic
-from training.data.whole_directory import check_place, written_whole
+from engine.runs.manifest import run_manifest
+from engine.storage.atomic import check_free, write_json_atomic, written_whole
 from training.review.agreement import ReviewerAgreement, agreement
 from training.review.argilla import RECORDS, is_argilla, read_argilla
 from training.review.items import VERDICTS, Queue, ReviewItem, review_items
@@ -42,7 +41,7 @@ def import_reviews(file: Path, run: Path, out: Path, *, overwrite: bool = False)
     Raises InputError if `file` is not an export that can be read, holds other verdicts than were asked
     for, or none about this run.
     """
-    check_place(out, {REVIEWS, FIGURES}, overwrite, "a directory of reviews")
+    check_free(out, {REVIEWS, FIGURES}, overwrite, "directory of reviews")
     items = _items(run)
     unused: Counter[str] = Counter()
     votes = _usable(file, items, unused)
@@ -82,7 +81,7 @@ def read_votes(file: Path) -> list[Vote]:
 
 
 def _items(run: Path) -> dict[str, ReviewItem]:
-    label_run = run_kind(read_manifest(run)) == "label"
+    label_run = run_manifest(run, "revise", "label")["kind"] == "label"
     queues: Iterable[Queue] = ("pairs",) if label_run else ("pairs", "escalated")
     return {item.id: item for queue in queues for item in review_items(run, queue)}
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from constitution.problems import InputError, Problem
 from engine.generators.fingerprint import fingerprint_model
 from engine.generators.weights import local_name, uses_gpu
-from engine.storage.jsonl import write_json_atomic
+from engine.storage.atomic import write_json_atomic
 from training.trainers.config import TrainingConfig
 
 __all__ = [

@@ -19,7 +19,7 @@ import jinja2
 
 from constitution.problems import InputError, Problem
 from engine.generators.chat_template import Neutraliser
-from engine.storage.jsonl import write_json_atomic
+from engine.storage.atomic import write_json_atomic
 from training.data.rows import Rows
 
 __all__ = ["Encode", "Tokenized", "preference_tokens", "reward_tokens", "sft_tokens", "tokenize"]

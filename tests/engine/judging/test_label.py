@@ -18,7 +18,6 @@ from engine.generators.base import (
 from engine.generators.scripted import ScriptedGenerator
 from engine.judging.label import label_prompt
 from engine.judging.records import (
-    AnswerDrop,
     LabelDropReason,
     LabelOutcome,
     LabelRecord,
@@ -26,6 +25,7 @@ from engine.judging.records import (
 )
 from engine.loop.critique_revise import ConversationFailed
 from engine.prompts.sources import open_prompts
+from engine.records import AnswerDrop
 from engine.report import build_report, summarize_labels
 from engine.runs.label_run import LabelRun
 from engine.runs.run import RevisionRun
@@ -358,5 +358,5 @@ def test_a_summary_counts_what_became_of_answers_and_pairs(tmp_path, source):
 
 def test_a_page_of_a_label_run_is_refused_in_words(tmp_path, source):
     execute(tmp_path / "run", source)
-    with pytest.raises(InputError, match="labels, not revisions"):
+    with pytest.raises(InputError, match="is a directory of `solon label`"):
         build_report(tmp_path / "run")

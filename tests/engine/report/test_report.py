@@ -19,7 +19,7 @@ from engine.report import FailureKind, build_report, summarize
 from engine.report.run_files import read_failures, read_records
 from engine.report.sample import ConversationSample
 from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES, percent, visible
-from engine.storage.disk import StorageFull
+from engine.storage.atomic import StorageFull
 from tests.engine.run_fixture import NASTY, PRINCIPLES, write_run
 
 

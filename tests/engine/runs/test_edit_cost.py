@@ -175,7 +175,7 @@ def test_what_is_no_run_and_profiles_that_are_gone_are_told(tmp_path, prompts):
     rules = constitution(*IDS)
     with pytest.raises(InputError, match="is not a run"):
         edit_cost(tmp_path, rules)
-    manifest = {"solon_run": 1, "identity": {"kind": "label"}}
+    manifest = {"solon": 2, "kind": "label", "identity": {}}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    with pytest.raises(InputError, match="does not revise"):
+    with pytest.raises(InputError, match="is a directory of `solon label`"):
         edit_cost(tmp_path, rules)

@@ -11,7 +11,7 @@ from constitution.problems import InputError
 from engine.generators.base import FailureReason, GenerationError, GeneratorUnavailable
 from engine.generators.scripted import ScriptedGenerator
 from engine.prompts.sources import open_prompts
-from engine.runs import takeover as run_takeover
+from engine.runs import output as run_output
 from engine.runs.plan import plan_run
 from engine.runs.run import RevisionRun
 from engine.settings import LoopSettings, roles
@@ -350,9 +350,9 @@ def test_killed_while_making_room_nothing_is_lost_or_called_complete(
     new = edited(old, "one")
     with monkeypatch.context() as patch:
         if mode == "update":
-            kill_at(patch, run_takeover.os, "replace", step)
+            kill_at(patch, run_output.os, "replace", step)
         else:
-            kill_at(patch, run_takeover, "_delete", step)
+            kill_at(patch, run_output, "remove", step)
         try:
             execute(out, source, new, mode=mode)
         except Killed:
@@ -432,7 +432,7 @@ def test_a_manifest_that_is_none_of_ours_is_never_adopted(tmp_path, source, text
 def test_a_run_of_a_newer_version_is_refused(tmp_path, source):
     out, rules = tmp_path / "run", constitution("one")
     execute(out, source, rules)
-    written = {**manifest(out), "solon_run": 99}
+    written = {**manifest(out), "solon": 99}
     (out / "manifest.json").write_text(json.dumps(written), encoding="utf-8")
     with pytest.raises(InputError, match="format 99"):
         execute(out, source, rules)

@@ -25,9 +25,9 @@ from engine.generators.base import (
 )
 from engine.messages import Message, TokenIds
 from engine.storage import sqlite as sqlite_store
+from engine.storage.atomic import StorageFull
 from engine.storage.cached_generator import CachedGenerator
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
-from engine.storage.disk import StorageFull
 
 COUNT = st.integers(0, 2**31)
 TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too

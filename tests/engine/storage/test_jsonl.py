@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constitution.problems import InputError
-from engine.storage.disk import StorageFull
-from engine.storage.jsonl import DirectoryLock, JsonlStore, read_jsonl, write_json_atomic
+from engine.storage.atomic import StorageFull, write_json_atomic
+from engine.storage.jsonl import JsonlStore, read_jsonl
+from engine.storage.lock import DirectoryLock
 
 ROWS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=20) | st.integers()))
 
@@ -90,7 +91,8 @@ def test_text_of_every_kind_comes_back(tmp_path):
 APPENDED_THEN_KILLED = """
 import os, sys, time
 from pathlib import Path
-from engine.storage.jsonl import DirectoryLock, JsonlStore
+from engine.storage.jsonl import JsonlStore
+from engine.storage.lock import DirectoryLock
 with DirectoryLock(Path(sys.argv[1]).parent):
     store = JsonlStore(Path(sys.argv[1]))
     for number in range(300):

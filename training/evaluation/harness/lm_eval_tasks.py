@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 from constitution.problems import InputError, Problem, Stopped
 from engine.generators.base import Generator
 from engine.generators.spec import read_spec
-from engine.storage.jsonl import write_json_atomic
+from engine.storage.atomic import write_json_atomic
 
 __all__ = ["Harness", "HarnessFailed", "check_harness", "run_harness"]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from constitution.problems import InputError, Problem
-from engine.storage.jsonl import write_json_atomic
+from engine.storage.atomic import write_json_atomic
 from training.evaluation.judges.labelled_answers import LabelledAnswers
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from constitution.problems import InputError
 from engine.generators.spec import read_spec
+from engine.runs.manifest import read_manifest
 
 __all__ = ["TrainingRows", "training_rows"]
 
@@ -80,8 +82,8 @@ def _config(model: Path) -> dict[str, Any] | None:
     """The settings in the manifest beside a model, or in its own directory."""
     for folder in (model, model.parent):
         try:
-            config = json.loads((folder / "manifest.json").read_bytes()).get("config")
-        except (OSError, ValueError, AttributeError):
+            config = (read_manifest(folder) or {}).get("config")
+        except (OSError, InputError):
             continue
         if isinstance(config, dict):
             return config

@@ -1,0 +1,77 @@
+"""A run that answers: prompts and a model's own answers to them, in a directory."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from engine.loop.answer import answer_for_training
+from engine.prompts.sources import Prompt, PromptSource
+from engine.records import AnswerOutcome, AnswerRecord
+from engine.runs.directory import ANSWER, ANSWERS
+from engine.runs.output import Mode
+from engine.runs.run import Run, RunSpec
+from engine.runs.scheduler import Work
+from engine.settings import AnswerSettings, RoleModel, RoleModels
+from engine.storage.atomic import replacing
+
+__all__ = ["AnswerRun"]
+
+
+def _answering(models: RoleModels, settings: AnswerSettings) -> Work[AnswerRecord]:
+    def work(prompt: Prompt, on_tokens: Callable[[int], None]) -> Awaitable[AnswerRecord]:
+        return answer_for_training(prompt, models["policy"], settings, on_tokens)
+
+    return work
+
+
+class AnswerRun(Run[AnswerRecord]):
+    """A run that only answers. Raises as Run does.
+
+    Its answers are written once more as rows to train on, `prompt` and `completion`, to the file
+    `answers`, whole or not at all, when every prompt has its record.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        prompts: PromptSource,
+        model: RoleModel,
+        settings: AnswerSettings,
+        *,
+        mode: Mode = "resume",
+        window: int | None = None,
+    ) -> None:
+        spec = RunSpec(
+            kind=ANSWER,
+            prompts=prompts,
+            constitution=None,
+            models={"policy": model},
+            settings=settings,
+            work=lambda models: _answering(models, settings),
+            expected_tokens=2 * model.sampling.max_tokens,
+        )
+        super().__init__(out, spec, mode, window)
+        self.answers = out / ANSWERS
+
+    @property
+    def complete(self) -> bool:
+        """Whether every prompt has its record already, and the answers are there to train on."""
+        return super().complete and self.answers.is_file()
+
+    def finish(self) -> None:
+        """Write the rows to train on."""
+        with replacing(self.answers) as file:
+            for record in self.directory.records.read():
+                if record["outcome"] == AnswerOutcome.ANSWERED:
+                    file.write(_row(record))
+
+
+def _row(record: dict[str, object]) -> bytes:
+    row = {
+        "id": record["id"],
+        "prompt": record["prompt"],
+        "completion": [{"role": "assistant", "content": record["answer"]}],
+        "truncated": record["truncated"],
+    }
+    text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace") + b"\n"

@@ -1,0 +1,153 @@
+"""Files and directories written whole or not at all, never over something else, and one clear error
+where the disk is full."""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from constitution.problems import InputError, Problem, Stopped
+
+__all__ = [
+    "StorageFull",
+    "check_free",
+    "check_place",
+    "full_disk_explained",
+    "remove",
+    "replacing",
+    "write_json_atomic",
+    "write_page",
+    "written_whole",
+]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class StorageFull(Stopped, OSError):
+    """No space (or quota) is left for `path`; what was written before is whole and is kept."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        super().__init__(f"{path}: no space left to write; free some space")
+
+
+@contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Raises StorageFull where the block fails for want of space; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull(path) from error
+        raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` when nothing was raised: a reader, or a crash, sees the
+    old one or the new one. Raises StorageFull, and then the old file is as it was."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with full_disk_explained(path), draft.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def write_json_atomic(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all. Raises StorageFull as `replacing` does."""
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    with replacing(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page whole or not at all. Raises StorageFull as `replacing` does."""
+    with replacing(path) as file:
+        file.write(page.encode("utf-8"))
+
+
+@contextmanager
+def written_whole(out: Path) -> Iterator[Path]:
+    """A directory to write into, which takes the place of `out` when nothing was raised.
+
+    What a killed process left of it is deleted first. Raises InputError while another process
+    writes the same directory.
+    """
+    unfinished = out.with_name(f".{out.name}.part")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    held = os.open(unfinished, os.O_RDONLY)
+    try:
+        _lock(held, unfinished, out)
+        for left in unfinished.iterdir():
+            remove(left)
+        try:
+            yield unfinished
+            remove(out)
+            unfinished.replace(out)
+        except BaseException:
+            remove(unfinished)
+            raise
+    finally:
+        os.close(held)
+
+
+def check_place(path: Path, noun: str, may_be_there: Callable[[str], bool]) -> None:
+    """Raise InputError where `path` is a file, or holds something that may not be there: it is not
+    ours. `noun` is what it should be."""
+    remedy = "name another directory with --out"
+    if path.exists() and not path.is_dir():
+        raise InputError(Problem(str(path), "is a file", remedy))
+    names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    strange = [name for name in names if not may_be_there(name)]
+    if strange:
+        raise InputError(Problem(str(path), f"is not a {noun}: it holds {strange[0]}", remedy))
+
+
+def check_free(out: Path, names: Collection[str], overwrite: bool, noun: str = "dataset") -> None:
+    """Raise InputError unless `out` is free, or is to be overwritten and holds only `names`."""
+    if out.suffix in (".jsonl", ".json"):
+        remedy = f"name a directory, such as {out.with_suffix('')}"
+        raise InputError(Problem(str(out), "is the name of a file", remedy))
+    if out.exists() and not overwrite:
+        remedy = "name another directory, or allow overwriting with --overwrite"
+        raise InputError(Problem(str(out), "exists already", remedy))
+    check_place(out, noun, names.__contains__)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, a link or a whole directory, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _lock(held: int, unfinished: Path, out: Path) -> None:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mine = unfinished.exists() and os.path.samestat(os.fstat(held), unfinished.stat())
+    except BlockingIOError:
+        mine = False
+    if not mine:
+        raise InputError(Problem(str(out), "another process is writing to it", "wait for it"))
+
+
+def _sync_directory(directory: Path) -> None:
+    """A rename is durable once its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
