@@ -62,11 +62,11 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     return manifest
 
 
-def own_manifest(directory: Path, noun: str, kinds: Collection[str]) -> dict[str, Any] | None:
+def own_manifest(directory: Path, a_noun: str, kinds: Collection[str]) -> dict[str, Any] | None:
     """The manifest of a directory that is to be written to, None where there is none.
 
     Raises InputError for a manifest that is damaged, of none of `kinds`, or of another version;
-    `noun` is what the directory should hold.
+    `a_noun` is what the directory should hold.
     """
     found, file = read_manifest(directory), str(directory / MANIFEST)
     if found is None:
@@ -76,7 +76,7 @@ def own_manifest(directory: Path, noun: str, kinds: Collection[str]) -> dict[str
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        what = f"is damaged, or not the manifest of a {noun} ({told})"
+        what = f"is damaged, or not the manifest of {a_noun} ({told})"
         remedy = "restore it, or name another directory with --out"
         raise InputError(Problem(file, what, remedy)) from error
     if known.solon != FORMAT:
@@ -84,7 +84,7 @@ def own_manifest(directory: Path, noun: str, kinds: Collection[str]) -> dict[str
         remedy = "use the version that wrote it, or name another directory with --out"
         raise InputError(Problem(file, what, remedy))
     if known.kind not in kinds:
-        what = f"is not of a {noun} but of another kind of directory ({known.kind})"
+        what = f"is not of {a_noun} but of another kind of directory ({known.kind})"
         raise InputError(Problem(file, what, "name another directory with --out"))
     return found
 

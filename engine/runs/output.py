@@ -58,6 +58,11 @@ class OutputKind:
     """A glob of what makes an unfinished one worth keeping; another replaces one without it unasked.
     None: every one is."""
 
+    @property
+    def a_noun(self) -> str:
+        """The noun with its article."""
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
+
 
 class OutputDirectory:
     """A directory that one process at a time writes results of one identity into.
@@ -110,11 +115,12 @@ class OutputDirectory:
         return self
 
     def _own_manifest(self) -> dict[str, Any] | None:
-        return own_manifest(self.path, self.kind.noun, (self.kind.name, *self.kind.replaces))
+        return own_manifest(self.path, self.kind.a_noun, (self.kind.name, *self.kind.replaces))
 
     def _check_place(self) -> None:
         if not (self.path / MANIFEST).is_file():
-            check_place(self.path, f"{self.kind.noun}, and has no {MANIFEST}", self._may_be_there)
+            missing = f" and no {MANIFEST}"
+            check_place(self.path, self.kind.a_noun, self._may_be_there, missing)
 
     def _claim(self) -> None:
         for name in (MANIFEST, *self.kind.files):

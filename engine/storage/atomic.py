@@ -103,19 +103,25 @@ def written_whole(out: Path) -> Iterator[Path]:
         os.close(held)
 
 
-def check_place(path: Path, noun: str, may_be_there: Callable[[str], bool]) -> None:
+def check_place(
+    path: Path, a_noun: str, may_be_there: Callable[[str], bool], missing: str = ""
+) -> None:
     """Raise InputError where `path` is a file, or holds something that may not be there: it is not
-    ours. `noun` is what it should be."""
+    ours. `a_noun` is what it should be, `missing` what it lacks."""
     remedy = "name another directory with --out"
     if path.exists() and not path.is_dir():
         raise InputError(Problem(str(path), "is a file", remedy))
     names = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     strange = [name for name in names if not may_be_there(name)]
     if strange:
-        raise InputError(Problem(str(path), f"is not a {noun}: it holds {strange[0]}", remedy))
+        raise InputError(
+            Problem(str(path), f"is not {a_noun}: it holds {strange[0]}{missing}", remedy)
+        )
 
 
-def check_free(out: Path, names: Collection[str], overwrite: bool, noun: str = "dataset") -> None:
+def check_free(
+    out: Path, names: Collection[str], overwrite: bool, a_noun: str = "a dataset"
+) -> None:
     """Raise InputError unless `out` is free, or is to be overwritten and holds only `names`."""
     if out.suffix in (".jsonl", ".json"):
         remedy = f"name a directory, such as {out.with_suffix('')}"
@@ -123,7 +129,7 @@ def check_free(out: Path, names: Collection[str], overwrite: bool, noun: str = "
     if out.exists() and not overwrite:
         remedy = "name another directory, or allow overwriting with --overwrite"
         raise InputError(Problem(str(out), "exists already", remedy))
-    check_place(out, noun, names.__contains__)
+    check_place(out, a_noun, names.__contains__)
 
 
 def remove(path: Path) -> None:

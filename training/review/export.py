@@ -46,7 +46,7 @@ def export_review(
     `out` is `exports/TOOL-QUEUE` in the run. Raises InputError if there is nothing to review.
     """
     out = out or run / "exports" / f"{tool}-{queue}"
-    check_free(out, _FILES, overwrite, "export for review")
+    check_free(out, _FILES, overwrite, "an export for review")
     items, available = _first(run, queue, limit)
     if not items:
         why = "no record was escalated" if queue == "escalated" else "no record gives a pair"

@@ -41,7 +41,7 @@ def import_reviews(file: Path, run: Path, out: Path, *, overwrite: bool = False)
     Raises InputError if `file` is not an export that can be read, holds other verdicts than were asked
     for, or none about this run.
     """
-    check_free(out, {REVIEWS, FIGURES}, overwrite, "directory of reviews")
+    check_free(out, {REVIEWS, FIGURES}, overwrite, "a directory of reviews")
     items = _items(run)
     unused: Counter[str] = Counter()
     votes = _usable(file, items, unused)

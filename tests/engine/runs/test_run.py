@@ -461,3 +461,92 @@ def test_where_a_model_is_served_may_change_between_two_halves(tmp_path, source)
     ) as refused:
         execute(out, source, rules, moved)
     assert str(refused.value).count("third") == 1
+
+
+@pytest.mark.parametrize("how", ["deleted", "cut", "replaced"])
+def test_records_that_are_lost_during_a_run_do_not_end_it_complete(tmp_path, source, how):
+    out, rules = tmp_path / "run", constitution("one")
+    path = out / "records.jsonl"
+
+    def lose():
+        text = path.read_bytes()
+        if how == "cut":
+            path.write_bytes(b"".join(text.splitlines(keepends=True)[:3]))
+            return
+        path.unlink()
+        if how == "replaced":
+            path.write_bytes(text)
+
+    class Losing(Counted):
+        lost = False
+
+        async def generate(self, request):
+            if request.priority == COUNT // 2 and not self.lost:
+                self.lost = True
+                lose()
+            return await super().generate(request)
+
+    with pytest.raises(InputError, match=r"records\.jsonl: was deleted or changed"):
+        execute(out, source, rules, Losing())
+    assert manifest(out)["complete"] is False
+    again = Counted()
+    execute(out, source, rules, again)
+    assert again.answers == again.critiques == 0, "what was generated is kept"
+    assert {row["id"] for row in rows(path)} == {f"p{row}" for row in range(COUNT)}
+    assert manifest(out)["complete"] is True
+
+
+def test_usage_of_earlier_processes_is_added_up(tmp_path, source):
+    out, rules = tmp_path / "run", constitution("one")
+    whole = execute(tmp_path / "whole", source, rules).progress
+    alive = 100
+
+    class Dying(ScriptedGenerator):
+        async def generate(self, request):
+            if request.priority > alive:
+                raise GeneratorUnavailable("the engine died")
+            return await super().generate(request)
+
+    for last in (100, 250):
+        alive = last
+        with pytest.raises(GeneratorUnavailable):
+            execute(out, source, rules, Dying())
+    alive = COUNT
+    execute(out, source, rules, Dying())
+    usage = manifest(out)["usage"]
+    assert usage["generated_requests"] == whole.requests - whole.cached_requests
+    assert usage["completion_tokens"] == whole.generated_tokens
+    assert usage["prompt_tokens"] == whole.prompt_tokens
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"usage": 5},
+        {"totals": {"records": "many"}},
+        {"pending": {"delete": "everything"}},
+        {"created": None},
+        {"solon": "2"},
+    ],
+)
+def test_a_damaged_manifest_is_one_line_and_loses_nothing(tmp_path, source, damage):
+    out, rules = tmp_path / "run", constitution("one")
+    execute(out, source, rules)
+    text = json.dumps({**manifest(out), **damage})
+    (out / "manifest.json").write_text(text, encoding="utf-8")
+    for mode in ("resume", "update", "overwrite"):
+        with pytest.raises(InputError, match=r"manifest\.json: is damaged") as refused:
+            execute(out, source, rules, mode=mode)
+        assert len(refused.value.problems) == 1 and "\n" not in str(refused.value)
+    assert len(rows(out / "records.jsonl")) == COUNT
+
+
+@pytest.mark.parametrize("part", ["models", "settings", "prompts", "constitution"])
+def test_a_damaged_identity_is_another_run(tmp_path, source, part):
+    out, rules = tmp_path / "run", constitution("one")
+    execute(out, source, rules)
+    identity = {**manifest(out)["identity"], part: 7}
+    text = json.dumps({**manifest(out), "identity": identity})
+    (out / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="holds another run"):
+        execute(out, source, rules)

@@ -318,7 +318,7 @@ def test_everything_wrong_is_told_at_once(kitchen):
 def test_a_directory_of_something_else_is_left_alone(kitchen):
     kitchen.out.mkdir()
     (kitchen.out / "thesis.tex").write_text("mine", encoding="utf-8")
-    with pytest.raises(InputError, match="is not empty and holds no recipe"):
+    with pytest.raises(InputError, match="is not a recipe: it holds thesis"):
         kitchen.cook()
     assert [path.name for path in kitchen.out.iterdir()] == ["thesis.tex"]
 
@@ -326,7 +326,7 @@ def test_a_directory_of_something_else_is_left_alone(kitchen):
 def test_a_directory_of_another_recipe_is_left_alone(kitchen):
     kitchen.cook()
     kitchen.edit("recipe.yaml", "name: tiny", "name: other")
-    with pytest.raises(InputError, match="holds the recipe `tiny`"):
+    with pytest.raises(InputError, match="holds another recipe: recipe was tiny, now other"):
         kitchen.cook()
 
 
