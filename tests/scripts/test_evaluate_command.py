@@ -84,7 +84,7 @@ def test_other_prompts_are_another_evaluation(place):
     assert evaluate(place).returncode == 0
     (place / "held_out.jsonl").write_text('{"prompt": "Something else?"}\n', encoding="utf-8")
     before = (place / "out" / "results.json").read_bytes()
-    assert refused(evaluate(place), "other prompts", "--overwrite")
+    assert refused(evaluate(place), "holds another evaluation: prompts was ", "--overwrite")
     assert (place / "out" / "results.json").read_bytes() == before
     assert evaluate(place, "--overwrite").returncode == 0
 

@@ -183,8 +183,6 @@ class Results:
     prompt_count: int
     judge: str
     models: tuple[ModelResult, ...]
-    asked: dict[str, str] = field(default_factory=dict)
-    """What makes it this evaluation and no other: hashes of what was asked, and how."""
     pairings: tuple[Pairing, ...] = ()
     """Every pair once, the earlier model first."""
     findings: tuple[Finding, ...] = ()

@@ -1,6 +1,6 @@
 """An evaluation in its directory: checked, resumed, gated, and written as results and as a page.
 
-results.json  evaluation.html  completions.sqlite  lm-eval/...
+manifest.json  results.json  evaluation.html  completions.sqlite  lm-eval/...
 """
 
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem
 from engine.generators.base import Generator
-from engine.storage.disk import write_page
-from engine.storage.jsonl import DirectoryLock
+from engine.runs.manifest import versions
+from engine.runs.output import Mode, OutputDirectory, OutputKind
+from engine.storage.atomic import write_page
 from training.evaluation.evidence import Evidence, OnProgress, gather_evidence
 from training.evaluation.figures import model_results, pairings
 from training.evaluation.gates import Bound, check_gates
@@ -24,7 +24,6 @@ from training.evaluation.results import (
     ModelResult,
     PrincipleShown,
     Results,
-    read_results,
     write_results,
 )
 from training.evaluation.sampled_answers import sampled_answers
@@ -37,6 +36,7 @@ from training.stats.intervals import mean_estimate
 __all__ = ["PAGE", "EvaluationInputs", "EvaluationRun"]
 
 PAGE = "evaluation.html"
+_EVALUATION = OutputKind("evaluate", "evaluation", (RESULTS, PAGE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,16 @@ class EvaluationRun:
     """One evaluation in `out`. What was generated there is re-used, and further models are added.
 
     Raises InputError for inputs that cannot work together, and where `out` holds an evaluation of
-    something else, unless `overwrite`.
+    something else, unless `overwrite`: further models, gates and sets of questions are not.
     """
 
     def __init__(self, inputs: EvaluationInputs, out: Path, *, overwrite: bool = False) -> None:
         self.inputs = inputs
         self.out = out
         self.identity = inputs.questionnaire.identity()
-        if not overwrite:
-            self._check_directory()
+        mode: Mode = "overwrite" if overwrite else "resume"
+        self.directory = OutputDirectory(out, _EVALUATION, self.identity, mode)
+        self.directory.look()
         if harness := inputs.questionnaire.harness:
             others = [task.name for task in inputs.questionnaire.tasks]
             check_harness(harness, inputs.models, out, others)
@@ -93,8 +94,8 @@ class EvaluationRun:
         an engine is gone.
         """
         given = self.inputs
-        self.out.mkdir(parents=True, exist_ok=True)
-        with DirectoryLock(self.out):
+        with self.directory:
+            self.directory.write("running")
             evidence = await gather_evidence(
                 given.questionnaire, given.models, given.judges, self.out, on_progress
             )
@@ -102,6 +103,7 @@ class EvaluationRun:
             results = replace(results, gates=check_gates(given.gates, results))
             write_results(results, self.out)
             write_page(self.page, evaluation_page(results))
+            self.directory.write("complete", {"versions": versions()})
         return results
 
     def _results(self, evidence: Evidence) -> Results:
@@ -120,23 +122,11 @@ class EvaluationRun:
             prompt_count=len(evidence.questionnaire.prompts),
             judge=given.judges.judge.spec,
             models=tuple(models),
-            asked=self.identity,
             pairings=tuple(pairings(evidence)),
             findings=(*self.findings, *check_after(evidence, models)),
             samples=tuple(sampled_answers(evidence)),
             imported=given.imported,
         )
-
-    def _check_directory(self) -> None:
-        """Other models, gates and further sets of questions are no other evaluation."""
-        if not (self.out / RESULTS).exists():
-            return
-        before = read_results(self.out).asked
-        other = [name for name, value in self.identity.items() if before.get(name) != value]
-        if other:
-            what = f"holds an evaluation with other {', '.join(other)}"
-            remedy = "name another --out, or add --overwrite (what was generated is kept)"
-            raise InputError(Problem(str(self.out), what, remedy))
 
 
 def _with_signs(result: ModelResult, evidence: Evidence, judges: Judges) -> ModelResult:

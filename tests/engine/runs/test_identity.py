@@ -55,5 +55,5 @@ def test_every_setting_of_the_loop_is_of_a_runs_identity(source, name):
     opened(source)
     value = getattr(LoopSettings(), name)
     other = "legal" if value is None else not value if isinstance(value, bool) else value + 1
-    with pytest.raises(InputError, match=name.replace("_", " ")):
+    with pytest.raises(InputError, match=rf"{name} was "):
         opened(source, settings=replace(LoopSettings(), **{name: other}))

@@ -496,29 +496,6 @@ def test_records_that_are_lost_during_a_run_do_not_end_it_complete(tmp_path, sou
     assert manifest(out)["complete"] is True
 
 
-def test_usage_of_earlier_processes_is_added_up(tmp_path, source):
-    out, rules = tmp_path / "run", constitution("one")
-    whole = execute(tmp_path / "whole", source, rules).progress
-    alive = 100
-
-    class Dying(ScriptedGenerator):
-        async def generate(self, request):
-            if request.priority > alive:
-                raise GeneratorUnavailable("the engine died")
-            return await super().generate(request)
-
-    for last in (100, 250):
-        alive = last
-        with pytest.raises(GeneratorUnavailable):
-            execute(out, source, rules, Dying())
-    alive = COUNT
-    execute(out, source, rules, Dying())
-    usage = manifest(out)["usage"]
-    assert usage["generated_requests"] == whole.requests - whole.cached_requests
-    assert usage["completion_tokens"] == whole.generated_tokens
-    assert usage["prompt_tokens"] == whole.prompt_tokens
-
-
 @pytest.mark.parametrize(
     "damage",
     [

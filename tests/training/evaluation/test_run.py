@@ -1,14 +1,17 @@
 """From models and a judge to figures: nothing is scored that was not said, and faults are found."""
 
 import asyncio
+import json
 
 import pytest
 
+from constitution.problems import InputError
 from engine.generators.base import (
     Choice,
     Completion,
     FailureReason,
     GenerationError,
+    GeneratorUnavailable,
     Sampling,
     Score,
 )
@@ -186,3 +189,41 @@ def test_all_sets_are_asked_and_resuming_asks_nothing_twice(tmp_path):
     assert repeated == results
     assert not any(model.requests or model.questions for model in again.values())
     assert not any(model.scored for model in again.values())
+
+
+def test_the_manifest_says_complete_at_the_end_and_another_evaluation_is_refused(tmp_path):
+    models = {"base": says("base", "One."), "sft": says("sft", "Two.")}
+    evaluated(models, judge(bad_is_bad), tmp_path)
+    before = (tmp_path / "results.json").read_bytes()
+    manifest = json.loads((tmp_path / "manifest.json").read_bytes())
+    assert (manifest["kind"], manifest["complete"]) == ("evaluate", True)
+    assert manifest["identity"]["principles per prompt"] == "4"
+    with pytest.raises(InputError, match=r"principles per prompt was 4, now 2; .*--overwrite"):
+        evaluated(models, judge(bad_is_bad), tmp_path, principles=2)
+    assert (tmp_path / "results.json").read_bytes() == before
+    more = {**models, "dpo": says("dpo", "Three.")}
+    assert len(evaluated(more, judge(bad_is_bad), tmp_path).models) == 3
+
+
+def test_an_evaluation_that_ends_early_is_not_called_complete(tmp_path):
+    models = {"base": says("base", "One."), "sft": says("sft", "Two.")}
+    evaluated(models, judge(bad_is_bad), tmp_path)
+
+    def gone(request):
+        raise GeneratorUnavailable("the engine died")
+
+    with pytest.raises(GeneratorUnavailable):
+        evaluated({**models, "dpo": Model("dpo", gone)}, judge(bad_is_bad), tmp_path)
+    assert not json.loads((tmp_path / "manifest.json").read_bytes())["complete"]
+
+
+def test_a_directory_of_a_run_is_no_place_for_an_evaluation(tmp_path):
+    manifest = {"solon": 2, "kind": "revise", "complete": True, "created": "", "identity": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (tmp_path / "records.jsonl").write_text("{}\n", encoding="utf-8")
+    questionnaire = Questionnaire(PROMPTS, RULES)
+    inputs = EvaluationInputs(questionnaire, {"base": says("base", "One.")}, Judges(judge(0.1)))
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match=r"is not of an evaluation but .*\(revise\)"):
+            EvaluationRun(inputs, tmp_path, overwrite=overwrite)
+    assert (tmp_path / "records.jsonl").exists()

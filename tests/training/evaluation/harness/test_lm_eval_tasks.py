@@ -184,7 +184,7 @@ def test_tasks_count_as_capabilities_and_for_the_alignment_tax(tmp_path, notes):
     )
     models = {"base": Model("vllm:org/model"), "dpo": Model("vllm:org/worse")}
     inputs = EvaluationInputs(questionnaire, models, Judges(Model("judge")))
-    results = asyncio.run(EvaluationRun(inputs, tmp_path).execute())
+    results = asyncio.run(EvaluationRun(inputs, tmp_path / "out").execute())
     base, dpo = results.models
     assert base.capabilities["arc_easy"].value == 1.0
     assert dpo.capabilities["arc_easy"].value == 0.5
