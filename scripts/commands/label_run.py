@@ -10,8 +10,8 @@ from constitution.problems import InputError, Problem, all_problems
 from engine.records import AnswerDrop
 from engine.report import LabelSummary, summarize_labels
 from engine.runs.config import LabelConfig
-from engine.runs.output import Mode
 from engine.runs.label_run import LabelRun
+from engine.runs.output import Mode
 from engine.settings import for_stakeholder
 from scripts.commands.label_table import print_labels
 from scripts.commands.run_command import execute_run
