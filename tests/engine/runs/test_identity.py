@@ -1,7 +1,7 @@
 """What makes two runs the same run: everything that moves a record does, and nothing else."""
 
 import asyncio
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def opened(source, cast=CAST, settings=None):
 
 
 def test_every_field_of_sampling_is_tried_here():
-    assert OTHER.keys() == asdict(Sampling()).keys()
+    assert OTHER.keys() == Sampling.model_fields.keys()
 
 
 @pytest.mark.parametrize("role", dict(CAST))
@@ -42,7 +42,7 @@ def test_every_field_of_sampling_is_tried_here():
 def test_a_role_that_samples_otherwise_is_another_run(source, role, field):
     opened(source)
     model = dict(CAST)[role]
-    sampling = replace(model.sampling, **{field: OTHER[field]})
+    sampling = model.sampling.model_copy(update={field: OTHER[field]})
     cast = Roles(**{**dict(CAST), role: replace(model, sampling=sampling)})
     was, now = getattr(Sampling(), field), OTHER[field]
     with pytest.raises(InputError, match=rf"{field} \({role}\) was {was}, now {now}"):
@@ -50,10 +50,10 @@ def test_a_role_that_samples_otherwise_is_another_run(source, role, field):
     opened(source)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(LoopSettings)])
+@pytest.mark.parametrize("name", list(LoopSettings.model_fields))
 def test_every_setting_of_the_loop_is_of_a_runs_identity(source, name):
     opened(source)
     value = getattr(LoopSettings(), name)
     other = "legal" if value is None else not value if isinstance(value, bool) else value + 1
     with pytest.raises(InputError, match=rf"{name} was "):
-        opened(source, settings=replace(LoopSettings(), **{name: other}))
+        opened(source, settings=LoopSettings().model_copy(update={name: other}))
