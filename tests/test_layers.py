@@ -16,8 +16,8 @@ MODEL_LIBRARIES = ("torch", "vllm", "transformers", "datasets", "pandas", "trl",
 
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
-IMPORT_SECONDS = 2.0
-"""Processor time, generous: a model library takes several times as long on its own."""
+MOST_MODULES = 800
+"""Imported: a model library alone has more."""
 
 needs_the_command = pytest.mark.skipif(
     not (ROOT / "scripts" / "solon.py").exists(), reason="no command line yet"
@@ -34,9 +34,9 @@ def test_the_layers_hold():
 
 
 PROBE = """
-import json, sys, time
+import json, sys
 {code}
-print(json.dumps({{"modules": sorted(sys.modules), "seconds": time.process_time()}}))
+print(json.dumps({{"modules": sorted(sys.modules)}}))
 """
 
 
@@ -67,7 +67,7 @@ except SystemExit as stopped:
 def test_importing_is_light(code):
     seen = probe(code)
     assert not set(MODEL_LIBRARIES) & set(seen["modules"])
-    assert seen["seconds"] < IMPORT_SECONDS
+    assert len(seen["modules"]) < MOST_MODULES
 
 
 def every_module():

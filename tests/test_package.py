@@ -20,7 +20,7 @@ def wheel_names(tmp_path_factory):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert built.returncode == 0, built.stderr
     (wheel,) = folder.glob("*.whl")

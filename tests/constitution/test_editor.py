@@ -42,7 +42,7 @@ def install(npm, place):
     options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--loglevel=error")
     command = [npm, "install", *options, f"--prefix={folder}", f"yaml-language-server@{VERSION}"]
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=folder)
+        subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=folder)
         folder.rename(place)
     except (OSError, subprocess.SubprocessError) as error:
         if not place.is_dir():  # another process was no faster

@@ -45,7 +45,7 @@ class Page:
         number = next(self._numbers)
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
         while True:
-            message = json.loads(await self._socket.receive_str(timeout=30))
+            message = json.loads(await self._socket.receive_str(timeout=300))
             self._note(message)
             if message.get("id") == number:
                 return message["result"]
@@ -55,6 +55,12 @@ class Page:
         answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    async def until(self, condition: str) -> None:
+        """Wait until a JavaScript condition holds: a page does some things after it was asked."""
+        async with asyncio.timeout(120):
+            while not await self.evaluate(condition):
+                await asyncio.sleep(0.05)
 
     async def choose(self, **values: str) -> None:
         """Set filters of the page by the names of their fields."""
@@ -70,8 +76,7 @@ class Page:
     async def load(self, path: Path) -> None:
         """Go to a file and wait until it is there."""
         await self.call("Page.navigate", url=path.resolve().as_uri())
-        while await self.evaluate("document.readyState") != "complete":
-            await asyncio.sleep(0.05)
+        await self.until("document.readyState === 'complete'")
 
     def _note(self, message: dict[str, Any]) -> None:
         match message.get("method"):
@@ -110,7 +115,7 @@ async def open_page(profile: Path) -> AsyncIterator[Page]:
 
 
 async def _port(path: Path) -> int:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not (path.exists() and path.read_text(encoding="utf-8").strip()):
             await asyncio.sleep(0.1)
     return int(path.read_text(encoding="utf-8").split()[0])

@@ -15,7 +15,8 @@ __all__ = ["FakeServer", "Fault", "every"]
 Fault = int | str | dict[str, Any] | None
 """A status, `garbage`, `closed`, `hang`, a JSON body to send instead, or None for an answer."""
 
-FAULTS: tuple[Fault, ...] = (500, 429, "garbage", "closed", "hang", 503, {"choices": []})
+FAULTS: tuple[Fault, ...] = (500, 429, "garbage", "closed", 503, {"choices": []})
+"""Those that a server owns up to at once: what hangs is noticed by a clock alone."""
 
 
 def every(n: int, faults: tuple[Fault, ...] = FAULTS) -> Iterator[Fault]:

@@ -68,7 +68,7 @@ def told(*arguments) -> list[str]:
 
 def solon(*arguments) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "scripts.solon", "constitution", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 def test_check_says_in_one_line_that_a_file_is_valid_then_gives_advice(rules):

@@ -150,7 +150,7 @@ def test_new_asks_on_a_terminal(folder):
     )
     answers = ("House Rules", "For the house.", "", "", "The assistant is kind.", "")
     os.write(ours, "".join(f"{answer}\n" for answer in answers).encode())
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     os.close(ours)
     os.close(theirs)
     assert process.returncode == 0, err

@@ -23,7 +23,7 @@ def place(tmp_path):
 
 def solon(*arguments):
     command = [sys.executable, "-m", "scripts.solon", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def label(place, *more, **changed):

@@ -1,5 +1,5 @@
-"""Every command starts without a model library; those that ask no model are done within half a
-second."""
+"""Every command starts without a model library; those that ask no model are done in little more time
+than it takes to import what every command needs."""
 
 import json
 import os
@@ -16,7 +16,11 @@ from tests.test_layers import MODEL_LIBRARIES
 ROOT = Path(__file__).parents[2]
 CHAIN = {"polite": {"name": "p", "critique_request": "Is it rude?", "revision_request": "Mend it."}}
 SECONDS = 1.0
-"""Of processor time: half a second, doubled for a slow or busy machine. A model library takes more."""
+"""Of processor time, that pass without a question. A model library takes more."""
+IMPORTS = "import asyncio, jinja2, jsonlines, pydantic, rich.console, sqlite3, time, typer, yaml"
+TIMES = 4
+"""As long as `IMPORTS`: what a command may take on a machine so slow or busy that these, too, take
+long. It is measured where a command has taken more than `SECONDS`."""
 PROBE = """
 import json, sys, time
 from scripts.solon import app
@@ -55,12 +59,19 @@ def solon(folder, *arguments, before=""):
         env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert finished.stdout, finished.stderr
     seen = json.loads(finished.stdout.splitlines()[-1])
     assert finished.returncode == 0, finished.stderr
     return seen
+
+
+def seconds_to_import():
+    """What importing the common libraries takes here and now."""
+    code = f"{IMPORTS}; print(time.process_time())"
+    took = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(took.stdout)
 
 
 def test_no_commands_help_loads_a_model_library(folder):
@@ -101,7 +112,7 @@ def test_no_commands_help_loads_a_model_library(folder):
 def test_commands_are_light(folder, arguments):
     seen = solon(folder, *arguments)
     assert not set(MODEL_LIBRARIES) & set(seen["modules"])
-    assert seen["seconds"] < SECONDS
+    assert seen["seconds"] < SECONDS or seen["seconds"] < TIMES * seconds_to_import()
     needs_engine = arguments[0] != "constitution" or {"--judge", "--rendered", "--run"} & {
         *arguments
     }

@@ -11,7 +11,7 @@ from tests.training.trainer_data import preference_rows, sft_rows, write_rows
 
 def solon(*arguments):
     command = [sys.executable, "-m", "scripts.solon", "train", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def config(tmp_path, **settings):

@@ -62,7 +62,7 @@ def test_filters_narrow_the_conversations(visit, report):
         )
         assert await page.evaluate("location.hash") == "#principle=no-preaching&outcome=dropped"
         await page.evaluate("document.querySelector('.filters button').click()")
-        await asyncio.sleep(0.1)
+        await page.until(f"{SHOWN}.length === {len(everything)}")
         assert await shown(page, "one.querySelector('.id').textContent") == everything
 
     visit(check)
@@ -108,7 +108,7 @@ def test_keys_move_and_open(visit):
 def test_a_principle_leads_to_its_conversations(visit):
     async def check(page):
         await page.evaluate("document.querySelector('a.jump').click()")
-        await asyncio.sleep(0.2)
+        await page.until("document.querySelector('.filters').elements.principle.value")
         lists = await shown(page, "one.dataset.principle")
         assert lists and all("no-physical-harm" in names.split("\n") for names in lists)
 

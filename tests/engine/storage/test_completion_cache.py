@@ -378,7 +378,8 @@ def test_another_waiter_generates_when_the_first_is_cancelled_or_fails():
 
     async def ask():
         tasks = [asyncio.create_task(generator.generate(REQUEST)) for _ in range(4)]
-        await asyncio.sleep(0.001)
+        while not model.asked:
+            await asyncio.sleep(0)
         tasks[0].cancel()
         tasks[2].cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)

@@ -89,7 +89,7 @@ def test_text_of_every_kind_comes_back(tmp_path):
 
 
 APPENDED_THEN_KILLED = """
-import os, sys, time
+import os, sys
 from pathlib import Path
 from engine.storage.jsonl import JsonlStore
 from engine.storage.lock import DirectoryLock
@@ -100,7 +100,7 @@ with DirectoryLock(Path(sys.argv[1]).parent):
     ready, tell = os.pipe()
     if os.fork() == 0:
         os.write(tell, b"!")
-        time.sleep(2)
+        sys.stdin.read()
         os._exit(0)
     os.read(ready, 1)
     os.kill(os.getpid(), 9)
@@ -110,9 +110,10 @@ with DirectoryLock(Path(sys.argv[1]).parent):
 def test_kill_right_after_append_loses_nothing_and_frees_the_lock_despite_a_child(tmp_path):
     path = tmp_path / "rows.jsonl"
     command = [sys.executable, "-c", APPENDED_THEN_KILLED, str(path)]
-    assert subprocess.run(command, check=False).returncode == -9
-    with DirectoryLock(tmp_path):
-        assert [row["number"] for row in read_jsonl(path)] == list(range(300))
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:  # the child reads to its end
+        assert process.wait() == -9
+        with DirectoryLock(tmp_path):
+            assert [row["number"] for row in read_jsonl(path)] == list(range(300))
 
 
 def test_full_disk_leaves_whole_lines_and_the_old_json_file(tmp_path):

@@ -73,7 +73,7 @@ def test_filters_narrow_the_answers(visit):
         assert await page.evaluate("document.querySelector('output').value") == f"{len(mine)} of 40"
         assert await page.evaluate("location.hash.includes('principle=no-preaching')")
         await page.evaluate("document.querySelector('.filters button').click()")
-        await asyncio.sleep(0.1)
+        await page.until(f"({IDS}).length === {len(everything)}")
         assert await page.evaluate(IDS) == everything
         for outcome in ("kept", "broken", "undecided", "refused", "truncated", "changed", "mended"):
             assert await choose(page, outcome=outcome) == matching(outcome=outcome) != []
@@ -101,7 +101,7 @@ def test_search_finds_words_inside_closed_samples(visit):
 def test_a_principle_leads_to_its_answers(visit):
     async def check(page):
         await page.evaluate("document.querySelector('a.jump').click()")
-        await asyncio.sleep(0.2)
+        await page.until("document.querySelector('.filters').elements.principle.value")
         chosen = await page.evaluate("document.querySelector('.filters').elements.principle.value")
         assert chosen == "no-physical-harm"
         assert await page.evaluate(IDS) == matching(principle=chosen)

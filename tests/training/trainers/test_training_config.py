@@ -91,6 +91,6 @@ def test_a_wrong_config_ends_the_command_with_2_before_anything_heavy(tmp_path):
         "print('torch' in sys.modules)"
     )
     command = [sys.executable, "-c", script, "train", "dpo", "--config", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert "did you mean 'beta'?" in done.stdout
     assert done.stdout.endswith("False\n")
