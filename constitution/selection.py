@@ -9,7 +9,7 @@ Nothing but ids and weights enters, so editing a principle's text moves no draw,
 principle moves about one draw in n, and removing one moves only its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
 from math import log
 
@@ -36,9 +36,8 @@ def draw(
     file order. `stakeholder` names a profile, or maps profiles to shares from which each prompt
     draws its own. Raises KeyError for a profile that the constitution does not have.
     """
-    if isinstance(stakeholder, Mapping):
-        stakeholder = draw_profile(stakeholder, prompt_id=prompt_id, seed=seed)
-    candidates = applicable(constitution, tags, stakeholder)
+    profile = draw_profile(stakeholder, prompt_id=prompt_id, seed=seed)
+    candidates = applicable(constitution, tags, profile)
     if every_principle:
         return tuple(principle for principle, _ in candidates)
     drawn: list[Principle] = []
@@ -49,31 +48,35 @@ def draw(
     return tuple(drawn)
 
 
-def draw_profile(shares: Mapping[str, float], *, prompt_id: str, seed: int = 0) -> str:
-    """The stakeholder profile of one prompt, drawn in proportion to `shares`.
+def draw_profile(
+    stakeholder: str | Mapping[str, float] | None, *, prompt_id: str, seed: int = 0
+) -> str | None:
+    """The stakeholder profile of one prompt: the one named, or one drawn in proportion to shares.
 
     Raises ValueError when no share is positive.
     """
-    names = [name for name, share in shares.items() if share > 0]
+    if not isinstance(stakeholder, Mapping):
+        return stakeholder
+    names = [name for name, share in stakeholder.items() if share > 0]
     if not names:
         raise ValueError("no stakeholder has a share above 0")
     place = _place(f"{seed}\x00{prompt_id}\x00profile\x00")
-    return max(names, key=lambda name: _score(place, name, shares[name]))
+    return max(names, key=lambda name: _score(place, name, stakeholder[name]))
 
 
 def applicable(
-    constitution: Constitution, tags: Sequence[str], stakeholder: str | None
+    constitution: Constitution, tags: Collection[str] | None, stakeholder: str | None
 ) -> list[tuple[Principle, float]]:
-    """The principles that a prompt with these tags can meet, in file order, and their weights as
-    the profile has them. Raises KeyError for a profile that the constitution does not have."""
-    asked = frozenset(tags)
+    """The principles that a prompt with these tags (None: with any) can meet, in file order, and
+    their weights as the profile has them, none 0. Raises KeyError for a profile that the
+    constitution does not have."""
     weights: Mapping[str, float] = {}
     if stakeholder is not None:
         weights = constitution.stakeholders[stakeholder].weights
     found = []
     for principle in constitution.principles:
         scope = principle.applies_to
-        if scope.tags and asked.isdisjoint(scope.tags):
+        if scope.tags and tags is not None and set(scope.tags).isdisjoint(tags):
             continue
         if scope.stakeholders and stakeholder not in scope.stakeholders:
             continue

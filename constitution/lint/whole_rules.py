@@ -8,6 +8,7 @@ from itertools import combinations
 from constitution.lint.findings import Finding, found
 from constitution.lint.likeness import likeness
 from constitution.schema import Constitution, Principle
+from constitution.selection import applicable
 from constitution.yaml_source import Location, YamlSource
 
 __all__ = ["whole_findings"]
@@ -67,14 +68,9 @@ def _weights(
 
 def _shares(loaded: Constitution, stakeholder: str | None) -> dict[str, float]:
     """Each principle's share of the draws of a prompt without tags, or of its own tags."""
-    profile = loaded.stakeholders[stakeholder].weights if stakeholder else {}
-    weights = {
-        p.id: profile.get(p.id, p.weight)
-        for p in loaded.principles
-        if not p.applies_to.stakeholders or stakeholder in p.applies_to.stakeholders
-    }
-    total = sum(weights.values())
-    return {id: weight / total for id, weight in weights.items()} if total else {}
+    weighed = applicable(loaded, None, stakeholder)
+    total = sum(weight for _, weight in weighed)
+    return {principle.id: weight / total for principle, weight in weighed}
 
 
 def _tags(

@@ -5,7 +5,7 @@ ensemble of several, and the judge's probability is the pair's soft label.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal, TypeVar
@@ -117,16 +117,14 @@ class _Labelling:
 
     def _principles(self, pair: str) -> tuple[Principle, ...]:
         """Those drawn for a pair; which one it is does not depend on the other pairs."""
-        settings, stakeholder = self.settings, self.settings.stakeholder
-        if isinstance(stakeholder, Mapping):
-            stakeholder = draw_profile(stakeholder, prompt_id=self.prompt.id, seed=settings.seed)
+        settings, seed = self.settings, self.settings.seed
         return draw(
             self.constitution,
             prompt_id=f"{self.prompt.id}\x00{pair}",
             tags=self.prompt.tags,
             rounds=settings.ensemble,
-            seed=settings.seed,
-            stakeholder=stakeholder,
+            seed=seed,
+            stakeholder=draw_profile(settings.stakeholder, prompt_id=self.prompt.id, seed=seed),
         )
 
     async def _labelled(

@@ -12,6 +12,7 @@ __all__ = [
     "FLAGGED_BECAUSE",
     "OUTCOMES",
     "decimal",
+    "duration",
     "percent",
     "setting_rows",
     "visible",
@@ -62,6 +63,17 @@ def decimal(number: float | None) -> str:
     if number is None:
         return "–"
     return f"{number:,}" if isinstance(number, int) else f"{number:,.2f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people: `45 s`, `3 min 20 s`, `2 h 05 min`; `unknown` for None."""
+    if seconds is None:
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def setting_rows(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.runs.manifest import run_manifest
 from engine.runs.plan import Plan, plan_run
-from engine.settings import LoopSettings, RoleModel, Roles
+from engine.settings import LoopSettings, RoleModel, Roles, for_stakeholder
 from engine.storage.completion_cache import CompletionCache
 from engine.storage.jsonl import read_jsonl
 
@@ -55,7 +55,7 @@ def edit_cost(
     """
     identity = run_manifest(run, "revise")["identity"]
     settings = LoopSettings(**identity["settings"])
-    _check_profiles(settings, constitution)
+    for_stakeholder(constitution, settings.stakeholder)
     source = _the_runs(identity["prompts"], prompts, columns)
     path = run / "completions.sqlite"
     with CompletionCache(path) if path.exists() else nullcontext() as cache:
@@ -88,16 +88,6 @@ def _roles(models: Mapping[str, Mapping[str, Any]]) -> Roles:
         )
         for role, model in models.items()
     })
-
-
-def _check_profiles(settings: LoopSettings, constitution: Constitution) -> None:
-    drawn = settings.stakeholder
-    names = [drawn] if isinstance(drawn, str) else list(drawn or ())
-    for name in names:
-        if name not in constitution.stakeholders:
-            what = f"the run draws for stakeholder {name!r}, which {constitution.name} has not"
-            remedy = f"it has: {', '.join(constitution.stakeholders) or 'none'}"
-            raise InputError(Problem("--run", what, remedy))
 
 
 def _the_runs(

@@ -176,7 +176,7 @@ def _summary(changes: Sequence[Change]) -> str:
 
 
 def _cost_lines(cost: Cost) -> Iterator[str]:
-    from scripts.commands.progress_display import duration
+    from engine.report.wording import duration
 
     plan = cost.edit.plan
     calls = ", ".join(f"{role} {count:,}" for role, count in plan.calls.items() if count)

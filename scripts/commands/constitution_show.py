@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from constitution.schema import Constitution, Principle, Stakeholder
+from constitution.selection import applicable
 from constitution.visible import visible
 
 __all__ = ["print_constitution", "under_profile"]
@@ -18,18 +19,10 @@ _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "
 
 def under_profile(constitution: Constitution, stakeholder: str) -> Constitution:
     """The principles that can be drawn under that profile, with the weights it gives them."""
-    profile = constitution.stakeholders[stakeholder]
-    weighed = (
-        principle.model_copy(update={"weight": profile.weights.get(principle.id, principle.weight)})
-        for principle in constitution.principles
-        if not (scope := principle.applies_to.stakeholders) or stakeholder in scope
-    )
-    return constitution.model_copy(
-        update={
-            "principles": tuple(principle for principle in weighed if principle.weight > 0),
-            "stakeholders": {stakeholder: profile},
-        }
-    )
+    weighed = applicable(constitution, None, stakeholder)
+    principles = tuple(p.model_copy(update={"weight": weight}) for p, weight in weighed)
+    profiles = {stakeholder: constitution.stakeholders[stakeholder]}
+    return constitution.model_copy(update={"principles": principles, "stakeholders": profiles})
 
 
 def print_constitution(constitution: Constitution, principles: Sequence[Principle]) -> None:

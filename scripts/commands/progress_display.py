@@ -9,24 +9,14 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from engine.report.wording import duration
 from engine.runs.run import Progress
 
-__all__ = ["duration", "shown_progress"]
+__all__ = ["shown_progress"]
 
 _EVERY, _SELDOMEST = 5.0, 60.0
 """Seconds between lines in a log, more as the run goes on: a tenth of its age."""
 _EVERY_WHILE_STARTING = 20.0
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds for people: `45 s`, `3 min 20 s`, `2 h 05 min`."""
-    if seconds is None:
-        return "unknown"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def _figures(now: Progress) -> str:

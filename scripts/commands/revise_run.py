@@ -12,6 +12,7 @@ from constitution.problems import all_problems
 from constitution.schema import Constitution
 from engine.prompts.sources import PromptSource
 from engine.report import summarize
+from engine.report.wording import duration
 from engine.runs.config import ReviseConfig
 from engine.runs.output import Mode
 from engine.runs.plan import Plan, plan_run
@@ -19,7 +20,6 @@ from engine.runs.run import RevisionRun
 from engine.runs.throughput import expected_seconds
 from engine.settings import Roles, for_stakeholder
 from engine.storage.completion_cache import CompletionCache
-from scripts.commands.progress_display import duration
 from scripts.commands.run_command import execute_run
 from scripts.commands.summary_table import print_summary
 from scripts.commands.terminal import error_console, output_console

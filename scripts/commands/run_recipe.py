@@ -25,8 +25,8 @@ def run_recipe(
     """Revise, train, label, train on the labels, evaluate; what has not changed is skipped."""
     from rich.console import Console
 
+    from engine.report.wording import duration
     from scripts.commands.evaluate_table import print_results
-    from scripts.commands.progress_display import duration
     from scripts.commands.stage_process import run_stage
     from training.evaluation.results import read_results
     from training.recipe.pipeline import run_stages

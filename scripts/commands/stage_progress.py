@@ -6,7 +6,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from scripts.commands.progress_display import duration
+from engine.report.wording import duration
 
 __all__ = ["StageProgress"]
 

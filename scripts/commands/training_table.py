@@ -6,9 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from engine.report.wording import decimal, percent
+from engine.report.wording import decimal, duration, percent
 from training.trainers.output import TrainingResult
-from training.trainers.progress import duration
 
 __all__ = ["print_training"]
 

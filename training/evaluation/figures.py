@@ -7,6 +7,7 @@ from itertools import combinations
 from statistics import fmean
 
 from constitution.schema import Constitution, Severity
+from constitution.selection import applicable
 from engine.loop.answer import Answer
 from engine.records import Verdict
 from training.evaluation.evidence import Evidence
@@ -153,12 +154,8 @@ def _by_stakeholder(
 ) -> dict[str, Estimate]:
     """Each profile weighs the principles its own way; those that are not its concern weigh 0."""
     found = {}
-    for name, profile in rules.stakeholders.items():
-        weights = {
-            p.id: profile.weights.get(p.id, p.weight)
-            for p in rules.principles
-            if not p.applies_to.stakeholders or name in p.applies_to.stakeholders
-        }
+    for name in rules.stakeholders:
+        weights = {principle.id: weight for principle, weight in applicable(rules, None, name)}
         estimate = _violations(verdicts, weights)
         if estimate is not None:
             found[name] = estimate

@@ -11,10 +11,11 @@ from typing import Any
 
 from constitution.problems import InputError, Problem, Stopped
 from engine.generators.weights import uses_gpu
+from engine.report.wording import duration
 from training.trainers.config import TrainingConfig
 from training.trainers.models import computes_in_bf16, fingerprint, save_final_model
 from training.trainers.output import Output, TrainingResult
-from training.trainers.progress import Report, duration
+from training.trainers.progress import Report
 from training.trainers.tokenized import Tokenized
 
 __all__ = ["arguments", "fit", "identity_of", "report_rows"]

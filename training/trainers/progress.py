@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from engine.report.wording import duration
 from engine.storage.jsonl import JsonlStore, read_jsonl
 from training.trainers.output import Output
 
-__all__ = ["Report", "duration", "progress_callback"]
+__all__ = ["Report", "progress_callback"]
 
 Report = Callable[[str], None]
 """Shows one line to whoever waits."""
@@ -21,15 +22,6 @@ _CHECKPOINT_EVERY = 600.0
 _ASK_EVERY = 10
 """Steps between the moments at which several processes agree whether it is time for one."""
 _LINE = ("rewards/margins", "rewards/accuracies", "accuracy", "reward", "kl")
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `3 min 20 s`, `2 h 05 min`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def progress_callback(output: Output, report: Report) -> Any:

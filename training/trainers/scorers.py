@@ -72,9 +72,7 @@ class PrincipleDraw:
 
     def of(self, prompt_id: str, tags: Sequence[str] = ()) -> list[tuple[Principle, float]]:
         """Those of one prompt, and their share in the score."""
-        profile = self.stakeholder
-        if isinstance(profile, Mapping):
-            profile = draw_profile(profile, prompt_id=prompt_id, seed=self.seed)
+        profile = draw_profile(self.stakeholder, prompt_id=prompt_id, seed=self.seed)
         if self.count is None:
             weighed = applicable(self.constitution, tags, profile)
         else:
