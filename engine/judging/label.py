@@ -24,8 +24,7 @@ from engine.judging.records import (
     Undecided,
 )
 from engine.loop.critique_revise import ConversationFailed, request_seed
-from engine.loop.hygiene import remove_reasoning
-from engine.messages import without_surrogates
+from engine.loop.reply import Reply, reply_of
 from engine.prompts.sources import Prompt
 from engine.records import AnswerDrop, Usage
 from engine.settings import LabelSettings, RoleModel
@@ -89,7 +88,7 @@ class _Labelling:
         if not self._principles("any"):
             return self._concluded((), (), LabelDropReason.NO_PRINCIPLE_APPLIES)
         completions = await _gathered(self._sample(i) for i in range(self.settings.samples))
-        samples = _usable_once(completions, self.settings.keep_truncated)
+        samples = _usable_once(map(reply_of, completions), self.settings.keep_truncated)
         kept = [place for place, sample in enumerate(samples) if sample.dropped is None]
         pairs = [
             _Pair(first, second, self._principles(f"{first}-{second}"))
@@ -242,21 +241,17 @@ class _Labelling:
         )
 
 
-def _usable_once(
-    completions: Iterable[Completion], keep_truncated: bool
-) -> tuple[SampledAnswer, ...]:
+def _usable_once(replies: Iterable[Reply], keep_truncated: bool) -> tuple[SampledAnswer, ...]:
     """The answers, each with why it cannot be compared, if it cannot."""
     seen: set[str] = set()
     samples = []
-    for completion in completions:
-        text = remove_reasoning(without_surrogates(completion.text))[0].strip()
-        said = " ".join(text.split())
-        truncated = completion.finish_reason == "length"
+    for reply in replies:
+        said = " ".join(reply.text.split())
         dropped = (
             AnswerDrop.EMPTY
-            if not text
+            if not reply.text
             else AnswerDrop.TRUNCATED
-            if truncated and not keep_truncated
+            if reply.truncated and not keep_truncated
             else AnswerDrop.DUPLICATE
             if said in seen
             else None
@@ -264,7 +259,9 @@ def _usable_once(
         if dropped is None:
             seen.add(said)
         samples.append(
-            SampledAnswer(text=text, dropped=dropped, truncated=truncated and not dropped)
+            SampledAnswer(
+                text=reply.text, dropped=dropped, truncated=reply.truncated and not dropped
+            )
         )
     return tuple(samples)
 

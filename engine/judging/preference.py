@@ -20,9 +20,9 @@ from engine.generators.base import (
 )
 from engine.judging.judge import judge_answer
 from engine.judging.records import Method, Preference, Undecided
-from engine.loop.hygiene import remove_reasoning
 from engine.loop.rendering import preference_choice, preference_messages
-from engine.messages import Conversation, Message, without_surrogates
+from engine.loop.reply import reply_of
+from engine.messages import Conversation, Message
 from engine.settings import RoleModel
 
 __all__ = ["Judge", "Replies", "answered", "preference_of_violations"]
@@ -157,7 +157,7 @@ class Judge:
         request = Request(messages, model.sampling, question.seed, question.priority)
         completion = await model.generator.generate(request)
         self.on_answer(completion, completion.completion_tokens)
-        return remove_reasoning(without_surrogates(completion.text))[0].strip()
+        return reply_of(completion).text
 
 
 def preference_of_violations(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine.generators.base import GenerationError, Generator, Request, Sampling
 from engine.loop.critique_revise import ConversationFailed, request_seed
-from engine.loop.hygiene import remove_reasoning
+from engine.loop.reply import reply_of
 from engine.prompts.sources import Prompt
 from engine.records import AnswerDrop, AnswerOutcome, AnswerRecord, Usage
 from engine.settings import AnswerSettings, RoleModel
@@ -79,10 +79,11 @@ async def _answer(prompt: Prompt, generator: Generator, sampling: Sampling, seed
     sampling_seed = request_seed(seed, prompt.id, "policy", 0)
     asked = Request(prompt.messages, sampling, sampling_seed, prompt.row)
     completion = await generator.generate(asked)
+    reply = reply_of(completion)
     return Answer(
         prompt,
-        remove_reasoning(completion.text)[0].strip(),
+        reply.text,
         completion.completion_tokens,
-        completion.finish_reason == "length",
+        reply.truncated,
         prompt_tokens=completion.prompt_tokens,
     )

@@ -7,7 +7,7 @@ exact prefix of the next one and the KV cache serves it.
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from constitution.schema import Constitution, Principle
@@ -21,9 +21,10 @@ from engine.generators.base import (
 )
 from engine.judging.judge import judge_answer
 from engine.loop.conclusion import ConversationState, conclude
-from engine.loop.hygiene import CleanedReply, clean_revision, remove_reasoning
+from engine.loop.hygiene import CleanedReply, clean_revision
 from engine.loop.rendering import critique_request, few_shot_messages, revision_request
-from engine.messages import Conversation, Message, without_surrogates
+from engine.loop.reply import Reply, reply_of
+from engine.messages import Conversation, Message
 from engine.prompts.sources import Prompt
 from engine.records import DropReason, Flag, Record, Round, Usage, Verdict
 from engine.settings import LoopSettings, RoleModel, Roles
@@ -132,15 +133,13 @@ class _Loop:
         self.requests = self.prompt_tokens = self.completion_tokens = 0
 
     async def answer_prompt(self) -> None:
-        completion = await self._ask("policy", self.roles.policy, self.conversation, 0)
-        text, reasoned = remove_reasoning(completion.text)
-        truncated = completion.finish_reason == "length"
+        reply = await self._ask("policy", self.roles.policy, self.conversation, 0)
         self.answer_flags = (
-            *((Flag.TRUNCATED_ANSWER,) if truncated else ()),
-            *((Flag.REASONING_REMOVED,) if reasoned else ()),
+            *((Flag.TRUNCATED_ANSWER,) if reply.truncated else ()),
+            *((Flag.REASONING_REMOVED,) if reply.reasoned else ()),
         )
-        self.answer = self.first_answer = text.strip()
-        self.conversation = (*self.conversation, _turn(completion, self.answer))
+        self.answer = self.first_answer = reply.text
+        self.conversation = (*self.conversation, reply.turn(reply.text))
 
     async def hold_against(self, index: int, principle: Principle) -> None:
         """One round: judge first if asked to, then critique and revise."""
@@ -176,11 +175,10 @@ class _Loop:
         )
         try:
             critique = await self._ask("critic", self.roles.critic, (*self.few_shot, *shown), index)
-            text = remove_reasoning(critique.text)[0].strip()
-            if not text:
+            if not critique.text:
                 return _Revised(shown, None, CleanedReply("", DropReason.EMPTY_CRITIQUE))
             ask = Message("user", revision_request(self.constitution, principle))
-            shown = (*shown, _turn(critique, text), ask)
+            shown = (*shown, critique.turn(critique.text), ask)
             revision = await self._ask(
                 "reviser", self.roles.reviser, (*self.few_shot, *shown), index
             )
@@ -191,14 +189,14 @@ class _Loop:
         reply = clean_revision(
             revision,
             answer=self.answer,
-            critique=text,
+            critique=critique.text,
             longest=self.settings.longest_revision,
             keep_truncated=self.settings.keep_truncated,
         )
-        if critique.finish_reason == "length":
+        if critique.truncated:
             flags = (Flag.TRUNCATED_CRITIQUE, *reply.flags)
             reply = CleanedReply(reply.text, reply.dropped, flags)
-        return _Revised((*shown, _turn(revision, reply.text)), text, reply)
+        return _Revised((*shown, revision.turn(reply.text)), critique.text, reply)
 
     def _add_round(
         self,
@@ -222,9 +220,7 @@ class _Loop:
             )
         )
 
-    async def _ask(
-        self, role: str, model: RoleModel, messages: Conversation, index: int
-    ) -> Completion:
+    async def _ask(self, role: str, model: RoleModel, messages: Conversation, index: int) -> Reply:
         seed = request_seed(self.settings.seed, self.prompt.id, role, index)
         told = partial(self.on_text, role) if self.on_text else None
         request = Request(messages, model.sampling, seed, self.prompt.row, told)
@@ -232,12 +228,12 @@ class _Loop:
             completion = await model.generator.generate(request)
         except GenerationError as error:
             raise ConversationFailed(role, error) from error
-        completion = _writable(completion)
         self._count(completion, completion.completion_tokens)
+        reply = reply_of(completion)
         if self.on_step:
             tokens = completion.prompt_tokens + completion.completion_tokens
-            self.on_step(Step(role, index, self.principle, completion.text, tokens))
-        return completion
+            self.on_step(Step(role, index, self.principle, reply.message.content, tokens))
+        return reply
 
     async def _judge(self, principle: Principle) -> Verdict:
         conversation = (*self.prompt.messages, Message("assistant", self.answer))
@@ -287,14 +283,3 @@ class _Loop:
             drop_reason=drop_reason,
         )
         return conclude(self.prompt, self.constitution, self.roles, self.settings.seed, course)
-
-
-def _writable(completion: Completion) -> Completion:
-    """The completion itself, or one whose text can be written to a file."""
-    text = without_surrogates(completion.text)
-    return completion if text == completion.text else replace(completion, text=text, tokens=None)
-
-
-def _turn(completion: Completion, text: str) -> Message:
-    """The completion as a turn: verbatim, with its tokens, unless more than white space was cut."""
-    return completion.message if text == completion.text.strip() else Message("assistant", text)

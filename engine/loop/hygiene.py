@@ -1,4 +1,4 @@
-"""Is a completion fit to be used as an answer? What is wrong with it is named, never guessed away.
+"""Is a reply fit to be used as an answer? What is wrong with it is named, never guessed away.
 
 Only whole leading lines are ever removed (an introduction that ends in a colon, a reasoning block);
 text is never split on punctuation to "parse" it.
@@ -7,10 +7,10 @@ text is never split on punctuation to "parse" it.
 import re
 from dataclasses import dataclass
 
-from engine.generators.base import Completion
+from engine.loop.reply import Reply
 from engine.records import DropReason, Flag
 
-__all__ = ["CleanedReply", "clean_revision", "remove_reasoning"]
+__all__ = ["CleanedReply", "clean_revision"]
 
 _PREAMBLE = re.compile(
     r"\A\s*(?:"
@@ -45,28 +45,15 @@ _SHARED_RUN = 120
 
 @dataclass(frozen=True, slots=True)
 class CleanedReply:
-    """A completion's usable text, and what was noticed on the way."""
+    """A reply's usable text, and what was noticed on the way."""
 
     text: str
     dropped: DropReason | None = None
     flags: tuple[Flag, ...] = ()
 
 
-def remove_reasoning(text: str) -> tuple[str, bool]:
-    """`text` without a leading `<think>` block, and whether there was one.
-
-    The block may lack its opening tag, which some chat templates write into the prompt. One that
-    never closes is all there is: nothing of it is an answer.
-    """
-    opened = text.lstrip().startswith("<think>")
-    reasoning, closing, answer = text.partition("</think>")
-    if closing and (opened or "<think>" not in reasoning):
-        return answer.lstrip(), True
-    return ("", True) if opened else (text, False)
-
-
 def clean_revision(
-    completion: Completion,
+    reply: Reply,
     *,
     answer: str,
     critique: str,
@@ -79,15 +66,13 @@ def clean_revision(
     allowed, since a refusal rewritten as help is rightly longer). `keep_truncated` only flags one
     that ran into its token limit.
     """
-    text, reasoned = remove_reasoning(completion.text)
-    flags = [Flag.REASONING_REMOVED] if reasoned else []
-    stripped = _LABEL.sub("", _PREAMBLE.sub("", text, count=1), count=1).strip()
-    if stripped != text.strip():
+    flags = [Flag.REASONING_REMOVED] if reply.reasoned else []
+    stripped = _LABEL.sub("", _PREAMBLE.sub("", reply.said, count=1), count=1).strip()
+    if stripped != reply.text:
         flags.append(Flag.PREAMBLE_REMOVED)
-    truncated = completion.finish_reason == "length"
-    if truncated and keep_truncated:
+    if reply.truncated and keep_truncated:
         flags.append(Flag.TRUNCATED_REVISION)
-    unfit_end = truncated and not keep_truncated
+    unfit_end = reply.truncated and not keep_truncated
     dropped = _unfit(stripped, answer, critique, longest, truncated=unfit_end)
     return CleanedReply(stripped, dropped, tuple(flags))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from constitution.problems import Stopped
-from engine.loop.hygiene import remove_reasoning
+from engine.loop.reply import reply_of
 from engine.messages import Conversation, Message
 from training.trainers.scorers import AnswerScore, Sample, Scorer
 
@@ -194,7 +194,7 @@ def _samples(
 ) -> list[Sample]:
     names = columns.get("id") or [str(_conversation(prompt)) for prompt in prompts]
     tags = columns.get("tags") or [()] * len(prompts)
-    answers = (remove_reasoning(completion[-1]["content"])[0].strip() for completion in completions)
+    answers = (reply_of(completion[-1]["content"]).text for completion in completions)
     return [
         Sample(str(name), _conversation(prompt), answer, tuple(tagged or ()))
         for name, prompt, answer, tagged in zip(names, prompts, answers, tags, strict=True)

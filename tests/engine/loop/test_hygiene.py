@@ -5,7 +5,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.generators.base import Completion
-from engine.loop.hygiene import clean_revision, remove_reasoning
+from engine.loop.hygiene import clean_revision
+from engine.loop.reply import reply_of
 from engine.records import DropReason, Flag
 
 ANSWER = "You could try calling the landlord again."
@@ -16,9 +17,8 @@ CRITIQUE = (
 
 
 def clean(text, finish="stop", answer=ANSWER, critique=CRITIQUE, longest=4.0):
-    return clean_revision(
-        Completion(text, finish), answer=answer, critique=critique, longest=longest
-    )
+    reply = reply_of(Completion(text, finish))
+    return clean_revision(reply, answer=answer, critique=critique, longest=longest)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,5 @@ def test_a_revision_may_be_so_many_times_the_answer_and_always_2000_characters(
     ],
 )
 def test_reasoning_is_taken_out(text, left):
-    assert remove_reasoning(text) == left
+    reply = reply_of(text)
+    assert (reply.said, reply.reasoned) == left

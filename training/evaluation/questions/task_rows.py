@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from engine.loop.hygiene import remove_reasoning
+from engine.loop.reply import reply_of
 from engine.messages import Conversation, Message
 
 __all__ = ["BadRow", "Item", "parse_item"]
@@ -65,7 +65,7 @@ class Item:
         and articles aside (Rajpurkar et al. 2016, section 6.1), it is the whole reply, its last
         line, or what follows `####`, "answer:" or "the answer is".
         """
-        said = remove_reasoning(text)[0].strip()
+        said = reply_of(text).text
         right = _number(self.answer)
         if right is not None:
             marked = _NUMBER.search(said.rpartition("####")[2]) if "####" in said else None
