@@ -4,7 +4,7 @@ import asyncio
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.generators.base import Choice
@@ -25,6 +25,8 @@ def judge(choice, **options):
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
+@example(0.5, 1.0)
+@example(0.5, 0.05)
 def test_a_judge_that_did_not_answer_gives_no_verdict(probability, mass):
     verdict = judge(Choice((probability, 1 - probability), mass))
     if mass < 0.05:

@@ -66,6 +66,23 @@ def test_each_sample_has_a_seed_of_its_own_and_the_policys_sampling():
     assert {request.sampling for request in policy.requests} == {T1}
 
 
+def test_each_pair_is_reasoned_about_with_a_seed_of_its_own():
+    def seeds(**settings):
+        _, judge = label(
+            answers("a", "b", "c", "d"),
+            likes("a"),
+            method="pairwise",
+            chain_of_thought=True,
+            **settings,
+        )
+        return [request.seed for request in judge.requests]
+
+    found = seeds()
+    assert len(found) == 4 and len(set(found)) == 2, "two orders of each of two pairs"
+    assert seeds() == found
+    assert not set(seeds(seed=1)) & set(found)
+
+
 def test_disjoint_pairs_use_each_answer_once_and_all_pairs_every_two():
     record, _ = label(answers("a", "b", "c", "d"), breaks("b"))
     assert [(p.first, p.second) for p in record.pairs] == [(0, 1), (2, 3)]

@@ -209,6 +209,44 @@ def test_rounds_that_come_to_nothing_leave_the_last_accepted_revision():
     assert row["completion"][0]["content"] == preference_row(record)["chosen"][0]["content"] == "3."
 
 
+@pytest.mark.parametrize("nothing", ["", " \n", "<think>hm</think>\n", "<think>hm"])
+def test_an_empty_answer_is_dropped_and_nothing_is_asked_about_it(nothing):
+    model = Replies(in_turn(nothing))
+    record = run(model)
+    assert (record.outcome, record.drop_reason) == (Outcome.DROPPED, DropReason.EMPTY_ANSWER)
+    assert (record.answer, record.final, record.rounds) == ("", "", ())
+    assert len(model.requests) == 1 and model.questions == []
+
+
+def test_whoever_watches_sees_each_role_write_and_each_step_with_its_tokens():
+    class Writing(Replies):
+        async def generate(self, request):
+            completion = await super().generate(request)
+            request.on_text(completion.text)
+            return completion
+
+    written, steps, rules = [], [], constitution("one")
+    model = Writing(in_turn("First.", "Critique.", "Second."), lambda _: Choice((0.1, 0.9), 1.0, 7))
+    work = critique_and_revise(
+        prompt(),
+        rules,
+        roles(model),
+        LoopSettings(),
+        on_step=steps.append,
+        on_text=lambda role, text: written.append((role, text)),
+    )
+    record = asyncio.run(work)
+    assert written == [("policy", "First."), ("critic", "Critique."), ("reviser", "Second.")]
+    assert [(step.role, step.tokens) for step in steps] == [
+        ("policy", 15),
+        ("critic", 15),
+        ("reviser", 15),
+        ("judge", 8),
+    ]
+    assert [step.principle for step in steps] == [None, *rules.principles * 3]
+    assert record.usage.prompt_tokens + record.usage.completion_tokens == 15 * 3 + 8
+
+
 def test_a_principle_whose_revision_was_the_last_is_unresolved_but_not_undone():
     rules = constitution("one", "two", "three")
     turns = ("1.", "C.", "2.", "C.", "3.", "C.", "")

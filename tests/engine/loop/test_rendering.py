@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from engine.loop.rendering import (
     critique_request,
     few_shot_messages,
+    preference_messages,
+    question_messages,
     quoted,
     revision_request,
     verdict_messages,
@@ -128,6 +130,25 @@ def test_the_principle_comes_last_so_that_verdicts_share_their_prefix():
     one, two = (verdict_messages(rules, p, conversation)[0].content for p in rules.principles)
     shared = one[: one.index("Principle:")]
     assert two.startswith(shared)
+
+
+def test_every_turn_and_reply_stands_in_its_place():
+    turns = [Message("system", "S"), Message("user", "U1"), Message("assistant", "A1")]
+    turns = (*turns, Message("user", "U2"))
+    said = (*turns, Message("assistant", "A2"))
+    told = {"system": ["S"], "user": ["U1", "U2"], "assistant": ["A1"]}
+    for (question,) in (verdict_messages(RULES, RULE, said), question_messages("Rude?", said)):
+        found = {name: texts(question.content, name) for name in told}
+        assert found == told and texts(question.content, "reply") == ["A2"]
+    assert "Rude?" in question.content
+    (question,) = preference_messages(RULES, RULE, turns, ("First", "Second"))
+    assert {name: texts(question.content, name) for name in told} == told
+    assert texts(question.content, "reply_a") == ["First"]
+    assert texts(question.content, "reply_b") == ["Second"]
+
+
+def texts(question, tag):
+    return re.findall(rf"^<{tag}>\n(.*)\n</{tag}>$", question, re.MULTILINE)
 
 
 def test_no_few_shot_is_no_turns():
