@@ -7,18 +7,14 @@ import pytest
 
 from constitution.schema import AppliesTo, Severity, Stakeholder
 from engine.generators.base import Choice, Sampling
-from engine.loop.answer import Answer
 from engine.messages import Message
 from engine.prompts.sources import Prompt
-from engine.records import Verdict
 from tests.engine.builders import constitution, principle
-from tests.training.evaluation.test_evaluate import Model, says
-from training.evaluation.evaluate import Judging, evaluate_models
-from training.evaluation.evaluation import HELD_OUT, Evaluation
-from training.evaluation.figures import Evidence, model_results
-from training.evaluation.judges.judging import Judgements
-from training.evaluation.questions.answering import ModelOutputs
+from tests.training.evaluation.test_run import Model, says
+from training.evaluation.judges.judging import Judges
 from training.evaluation.questions.attacks import ATTACKS
+from training.evaluation.questions.questionnaire import Questionnaire
+from training.evaluation.run import EvaluationInputs, EvaluationRun
 
 PROMPTS = tuple(Prompt(f"p{n}", n, (Message("user", f"Question {n}?"),)) for n in range(12))
 
@@ -44,10 +40,11 @@ class Asked:
 
 
 def evaluated(rules, asked, out, models=("An answer.",), **changes):
-    evaluation = Evaluation(PROMPTS, rules, sampling=Sampling(max_tokens=50), **changes)
+    questionnaire = Questionnaire(PROMPTS, rules, sampling=Sampling(max_tokens=50), **changes)
     said = {f"m{at}": says(f"m{at}", text) for at, text in enumerate(models)}
-    judge = Model("judge", lambda _: "unused", asked)
-    return evaluation, asyncio.run(evaluate_models(evaluation, said, Judging(judge), out))
+    judges = Judges(Model("judge", lambda _: "unused", asked))
+    run = EvaluationRun(EvaluationInputs(questionnaire, said, judges), out)
+    return questionnaire, asyncio.run(run.execute())
 
 
 def rules_of(*principles, **fields):
@@ -85,23 +82,17 @@ def test_each_stakeholder_weighs_the_principles_its_own_way(tmp_path, broken, le
     assert values == pytest.approx({"legal": legal, "support": support})
 
 
-def test_a_principle_that_is_not_a_stakeholders_concern_weighs_nothing_for_it():
-    """What a verdict says of it, for a run whose principles were drawn for another profile."""
+def test_a_principle_that_is_not_a_stakeholders_concern_weighs_nothing_for_it(tmp_path):
+    """Asked about for one profile, it counts for that one and not for the other."""
     scope = AppliesTo(stakeholders=("legal",))
     rules = rules_of(
         principle("one"),
         principle("two", applies_to=scope),
         stakeholders={"legal": Stakeholder(), "support": Stakeholder()},
     )
-    answers = {HELD_OUT: {p.id: Answer(p, "An answer.") for p in PROMPTS}}
-    broken = tuple(
-        Verdict(principle=name, principle_hash="0", violates=name == "two")
-        for name in ("one", "two")
-    )
-    judged = Judgements(verdicts={"m0": {p.id: broken for p in PROMPTS}})
-    evidence = Evidence(Evaluation(PROMPTS, rules), {"m0": ModelOutputs(answers)}, judged)
-    (found,) = model_results(evidence, {"m0": "m0"})
-    values = {name: estimate.value for name, estimate in found.stakeholders.items()}
+    _, results = evaluated(rules, Asked("two"), tmp_path, principles=2, stakeholder="legal")
+    found = results.models[0].stakeholders
+    values = {name: estimate.value for name, estimate in found.items()}
     assert values == {"legal": 0.5, "support": 0.0}
 
 
@@ -109,9 +100,9 @@ def test_a_principle_that_is_not_a_stakeholders_concern_weighs_nothing_for_it():
 def test_a_duel_is_fought_under_the_first_principle_that_its_prompt_meets(tmp_path, method):
     asked, rules = Asked(), constitution("one", "two", "three", "four")
     said = ("One answer.", "Another answer.")
-    evaluation, _ = evaluated(rules, asked, tmp_path, said, principles=3, method=method)
+    questionnaire, _ = evaluated(rules, asked, tmp_path, said, principles=3, method=method)
     met = {
-        prompt.messages[-1].content: [p.statement for p in evaluation.principles_of(prompt)]
+        prompt.messages[-1].content: [p.statement for p in questionnaire.principles_of(prompt)]
         for prompt in PROMPTS
     }
     firsts = {statements[0] for statements in met.values()}
