@@ -19,7 +19,6 @@ from engine.judging.records import Method
 
 __all__ = [
     "AnswerSettings",
-    "InputFile",
     "KeepTruncated",
     "LabelSettings",
     "LoopSettings",
@@ -34,18 +33,6 @@ __all__ = [
 ]
 
 Model = TypeVar("Model")
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """Marks a setting that names a file or a directory to read.
-
-    Where `or_name`, what is not there may be a model's name on a hub instead; `words` are values
-    that name no file.
-    """
-
-    or_name: bool = False
-    words: tuple[str, ...] = ()
 
 
 def _shares(stakeholder: Any) -> Any:

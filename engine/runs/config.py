@@ -12,10 +12,10 @@ from pydantic import Field
 from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
 from engine.generators.spec import open_generator
+from engine.input_files import InputFile
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.settings import (
     AnswerSettings,
-    InputFile,
     LabelSettings,
     LoopSettings,
     RoleModel,
@@ -24,6 +24,7 @@ from engine.settings import (
 
 __all__ = [
     "AnswerConfig",
+    "ChatTemplate",
     "ConstitutionName",
     "LabelConfig",
     "LabelRoles",
@@ -45,6 +46,11 @@ _SPEC = Field(json_schema_extra={"metavar": "SPEC"})
 
 ConstitutionName = Annotated[str, Field(description="A YAML file, or a shipped name.")]
 RunDirectory = Annotated[str, Field(description="The run directory; the same command resumes it.")]
+ChatTemplate = Annotated[
+    str | None,
+    InputFile(),
+    Field(description="A Jinja file, for models without a chat template."),
+]
 Window = Annotated[
     int | None,
     Field(
@@ -90,9 +96,7 @@ class PolicySpec(Settings):
         description="embedded, vllm:NAME, server:MODEL@URL, transformers:NAME or "
         "scripted[:FILE]; engine options follow as ?key=value&key=value."
     )
-    chat_template: Annotated[str | None, InputFile()] = Field(
-        default=None, description="A Jinja file, for models without a chat template."
-    )
+    chat_template: ChatTemplate = None
 
     @property
     def specs(self) -> dict[str, str]:

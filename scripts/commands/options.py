@@ -136,13 +136,16 @@ class Generated:
         ])
         app = typer.Typer(add_completion=False)
         app.command()(made)
-        return [p for p in typer.main.get_command(app).params if isinstance(p, TyperOption)]
+        options = [p for p in typer.main.get_command(app).params if isinstance(p, TyperOption)]
+        for option in options:
+            leaf = self.leaves.get(option.name or "")
+            option.required = leaf is not None and leaf.field.is_required()
+        return options
 
     @cached_property
     def required(self) -> list[TyperOption]:
         """Those that the command line must give, or a file."""
-        needed = {name for name, leaf in self.leaves.items() if leaf.field.is_required()}
-        return [option for option in self.parameters if option.name in needed]
+        return [option for option in self.parameters if option.required]
 
     def _leaves(
         self, kind: "type[Settings]", section: "FieldInfo | None", at: Location

@@ -15,6 +15,7 @@ from training.evaluation.results import AnswerCounts, ModelResult, Results, writ
 from training.recipe.pipeline import run_stages
 from training.recipe.plan import stages_of
 from training.recipe.schema import load_recipe
+from training.recipe.stage import begin, decide
 from training.stats.intervals import Estimate
 
 ROOT = Path(__file__).parents[2]
@@ -142,11 +143,12 @@ def test_planning_says_what_would_run_and_runs_nothing(tmp_path):
 def test_a_recipe_that_is_not_there_is_one_line(tmp_path):
     result = solon("run", "quickstart")
     assert result.returncode == 2
-    assert result.stderr == "quickstart: is no recipe; did you mean 'quickstart-cpu'?\n"
+    assert result.stderr == "quickstart: not a recipe; did you mean 'quickstart-cpu'?\n"
 
 
 def test_a_stage_is_a_command_of_solon(tmp_path):
     recipe, file = load_recipe("quickstart-cpu")
     split = stages_of(recipe, file, tmp_path)[0]
-    assert run_stage(split, list(split.command)) == 0
+    command = begin(split, tmp_path, decide(split, tmp_path))
+    assert run_stage(split, command) == 0
     assert (tmp_path / "prompts" / "train.jsonl").is_file()

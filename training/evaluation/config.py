@@ -2,13 +2,16 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from constitution.typed_yaml import Settings
+from constitution.validation import nearest
 from engine.generators.base import Sampling
+from engine.input_files import InputFile
 from engine.judging.records import Method
-from engine.runs.config import ConstitutionName, PromptsFile, RunDirectory
-from engine.settings import InputFile, Seed, StakeholderChoice
+from engine.runs.config import ChatTemplate, ConstitutionName, PromptsFile, RunDirectory
+from engine.settings import Seed, StakeholderChoice
+from training.evaluation.questions.attacks import ATTACKS
 
 __all__ = ["NONE", "SHIPPED", "EvaluateConfig", "EvaluationSettings"]
 
@@ -90,6 +93,17 @@ class EvaluationSettings(Settings):
     stakeholder: StakeholderChoice = None
     seed: Seed = 0
 
+    @field_validator("attacks")
+    @classmethod
+    def _are_known(cls, attacks: list[str], info: ValidationInfo) -> list[str]:
+        for name in attacks:
+            if name not in ATTACKS and attacks != ["all"]:
+                near = nearest(name, tuple(ATTACKS)) or f"one of {', '.join(ATTACKS)}, or all"
+                raise ValueError(f"unknown attack `{name}`: {near}")
+        if attacks and info.data.get("harmful") == NONE:
+            raise ValueError("they transform harmful prompts, and there are none")
+        return attacks
+
 
 class EvaluateConfig(Settings):
     """What `solon evaluate` is given."""
@@ -97,6 +111,7 @@ class EvaluateConfig(Settings):
     constitution: ConstitutionName
     prompts: PromptsFile = Field(title=_FILES)
     out: RunDirectory
+    chat_template: ChatTemplate = Field(default=None, title=_MODELS)
     models: Annotated[dict[str, str], BeforeValidator(_by_name)] = Field(
         min_length=1,
         title=_MODELS,

@@ -1,14 +1,13 @@
 """Everything that an evaluation reads, opened before any model is loaded; its problems all at once."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem, all_problems
-from constitution.validation import nearest
 from engine.generators.base import Generator
 from engine.generators.spec import open_generator
 from engine.messages import Conversation, Message
@@ -44,7 +43,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
     gates_file = config.gates
     questionnaire, models, judges, gates, imported = all_problems(
         lambda: _questionnaire(config),
-        lambda: _models(config.models),
+        lambda: _models(config),
         lambda: _judges(config),
         lambda: read_gates(Path(gates_file), tuple(config.models)) if gates_file else (),
         lambda: _imported([Path(file) for file in config.imported]),
@@ -55,7 +54,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
 
 def _questionnaire(config: EvaluateConfig) -> Questionnaire:
     asked = config.evaluate
-    source, rules, harmful, benign, tasks, opinions, helpful, attacks = all_problems(
+    source, rules, harmful, benign, tasks, opinions, helpful = all_problems(
         config.prompts.open,
         lambda: for_stakeholder(load_constitution(config.constitution), asked.stakeholder),
         lambda: _prompts(asked.harmful, HARMFUL, asked.per_set),
@@ -63,15 +62,12 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         lambda: _tasks(asked),
         lambda: _opinions(asked),
         lambda: _helpful(asked),
-        lambda: _attacks(asked.attacks),
     )
-    if attacks and not harmful:
-        what = "transforms harmful prompts, and there are none"
-        raise InputError(Problem("--attack", what, "leave out --harmful none"))
     return Questionnaire(
         prompts=tuple(source), constitution=rules, source=source.path,
         principles=asked.principles, stakeholder=asked.stakeholder, sampling=config.sampling,
-        seed=asked.seed, method=asked.method, harmful=harmful, benign=benign, attacks=attacks,
+        seed=asked.seed, method=asked.method, harmful=harmful, benign=benign,
+        attacks=_attacks(asked.attacks),
         tasks=tasks, harness=_harness(asked), opinions=opinions, helpful=helpful,
     )  # fmt: skip
 
@@ -116,32 +112,28 @@ def _helpful(asked: EvaluationSettings) -> tuple[Conversation, ...]:
 
 
 def _attacks(given: Sequence[str]) -> tuple[str, ...]:
-    names = ATTACKS if tuple(given) == ("all",) else given
-    for name in names:
-        if name not in ATTACKS:
-            near = nearest(name, tuple(ATTACKS)) or f"one of {', '.join(ATTACKS)}, or all"
-            raise InputError(Problem("--attack", f"unknown attack `{name}`", near))
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(ATTACKS if list(given) == ["all"] else given))
 
 
-def _models(specs: Mapping[str, str]) -> dict[str, Generator]:
-    return dict(
-        zip(
-            specs,
-            all_problems(*(lambda spec=spec: open_generator(spec) for spec in specs.values())),
-            strict=True,
-        )
+def _models(config: EvaluateConfig) -> dict[str, Generator]:
+    opened = all_problems(
+        *(lambda spec=spec: _open(config, spec) for spec in config.models.values())
     )
+    return dict(zip(config.models, opened, strict=True))
 
 
 def _judges(config: EvaluateConfig) -> Judges:
     other = config.training_judge
     judge, second, *classifiers = all_problems(
-        lambda: open_generator(config.judge),
-        lambda: open_generator(other) if other else None,
+        lambda: _open(config, config.judge),
+        lambda: _open(config, other) if other else None,
         *(lambda spec=spec: open_classifier(spec) for spec in config.classifiers),
     )
     return Judges(judge, second, tuple(classifiers))
+
+
+def _open(config: EvaluateConfig, spec: str) -> Generator:
+    return open_generator(spec, chat_template=config.chat_template)
 
 
 def _imported(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:

@@ -5,11 +5,14 @@ import os
 from pathlib import Path
 
 from constitution.loader import load_constitution, shipped_constitutions
-from constitution.problems import InputError, Problem
+from engine.generators.fingerprint import fingerprint_model
 from engine.generators.spec import open_generator
-from training.recipe.schema import Prompts, Recipe
+from engine.input_files import NamedFile
+from engine.runs.config import RoleSpecs
+from engine.settings import for_stakeholder
+from training.recipe.schema import Recipe
 
-__all__ = ["RecipePaths", "fingerprint_of"]
+__all__ = ["RecipePaths", "content", "fingerprint_of"]
 
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd")
 
@@ -20,20 +23,19 @@ def fingerprint_of(spec: str) -> str:
 
 
 class RecipePaths:
-    """A recipe's paths, seen from its folder, as seen from the current one; models as specs.
+    """A recipe's paths, relative to its folder, as seen from the current one; models as specs.
 
-    Raises InputError for every file that the recipe names and that is not there, and for a
-    constitution that is none.
+    Raises InputError for a constitution that cannot be read, or that lacks the stakeholder.
     """
 
     def __init__(self, recipe: Recipe, file: Path) -> None:
         self._recipe = recipe
         self._folder = file.parent
         self._has_gpu = any(Path(device).exists() for device in _GPU_DEVICES)
-        self._check_files(file)
         named = recipe.constitution
         self.constitution = named if named in shipped_constitutions() else self.path(named)
-        self.rules = load_constitution(self.constitution).content_hash
+        rules = for_stakeholder(load_constitution(self.constitution), recipe.stakeholder)
+        self.rules = rules.content_hash
         here = Path(self.path(recipe.model))
         self.base = str(here) if here.is_dir() else recipe.model.removeprefix("hf:")
 
@@ -44,12 +46,17 @@ class RecipePaths:
         path = Path(name).expanduser()
         return name if path.is_absolute() else os.path.relpath(self._folder / path)
 
-    def content(self, name: str) -> Path | str:
-        """The same as what a stage reads: a file, or the name where it is not on this machine."""
-        return name if name.startswith("hf:") else Path(self.path(name))
+    def located(self, file: NamedFile) -> str:
+        """A file that a section names; a model that is not there is a hub's name."""
+        path = self.path(file.name)
+        return path if not file.mark.or_name or Path(path).exists() else file.name
 
     def spec(self, model: str, *, revising: bool = False) -> str:
-        """The generator of a model: vLLM or transformers, as the recipe's `engine` says."""
+        """The generator of a model: vLLM or transformers, as the recipe's `engine` says.
+
+        On a CPU vLLM is worth its start for the revisions and for an evaluation (`revising`), in
+        which one engine serves all models.
+        """
         engine = self._recipe.engine
         if engine == "auto":
             on_cpu = revising and importlib.util.find_spec("vllm") is not None
@@ -61,35 +68,32 @@ class RecipePaths:
         spec = "embedded" if model == "embedded" else f"{engine}:{model}"
         return f"{spec}?{query}" if query else spec
 
-    def evaluated(self, model: str) -> str:
-        """The generator of a model to evaluate: one engine serves them all, so vLLM's is worth its
-        start."""
-        return self.spec(model, revising=True)
+    def roles(self, *, revising: bool = False) -> RoleSpecs:
+        """The base model and the others of the recipe in their roles."""
+        recipe = self._recipe
+        template = recipe.chat_template and self.path(recipe.chat_template)
+        return RoleSpecs(
+            policy=self.spec(self.base, revising=revising),
+            chat_template=template,
+            critic=recipe.critic,
+            reviser=recipe.reviser,
+            judge=recipe.judge,
+        )
 
     @property
     def judge(self) -> str:
         """The judge's spec."""
-        return self._recipe.judge or self.spec(self.base)
+        return self.roles().specs["judge"]
 
     @property
     def base_identity(self) -> dict[str, str]:
         """What a stage that reads the base model depends on."""
         return {"model": fingerprint_of(self.spec(self.base))}
 
-    @property
-    def judge_identity(self) -> dict[str, str]:
-        """What a stage that asks the judge depends on."""
-        return {"judge": fingerprint_of(self.judge)}
 
-    def _check_files(self, file: Path) -> None:
-        recipe = self._recipe
-        named = [recipe.prompts.file, *([recipe.accelerate] if recipe.accelerate else [])]
-        named += [recipe.held_out.file] if isinstance(recipe.held_out, Prompts) else []
-        named += [recipe.helpful.file] if recipe.helpful else []
-        here = {name: self.content(name) for name in named}
-        missing = [
-            name for name, path in here.items() if isinstance(path, Path) and not path.exists()
-        ]
-        if missing:
-            remedy = f"paths are seen from {file.parent}"
-            raise InputError(Problem(str(file), f"there is no {name}", remedy) for name in missing)
+def content(file: NamedFile) -> Path | str:
+    """What a stage reads of a file that its configuration names: the file, a model's fingerprint,
+    or the name of what is not on this machine."""
+    if file.name.startswith("hf:"):
+        return file.name
+    return fingerprint_model(file.name) if file.mark.or_name else Path(file.name)

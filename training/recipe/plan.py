@@ -5,27 +5,43 @@ Nothing is run here: `training.recipe.stage` says what has to run, and why.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from training.recipe.paths import RecipePaths, fingerprint_of
-from training.recipe.schema import Prompts, Recipe
+from constitution.typed_yaml import Settings
+from engine.input_files import named_files, with_files
+from engine.runs.config import (
+    AnswerConfig,
+    LabelConfig,
+    LabelRoles,
+    PolicySpec,
+    PromptsFile,
+    ReviseConfig,
+)
+from engine.settings import AnswerSettings, LabelSettings, LoopSettings
+from training.data.split_prompts import SplitConfig
+from training.evaluation.config import EvaluateConfig, EvaluationSettings
+from training.recipe.paths import RecipePaths, content, fingerprint_of
+from training.recipe.schema import TRAINERS, Recipe
 from training.recipe.stage import Stage
 
 __all__ = ["stages_of"]
 
+Section = TypeVar("Section", bound=Settings)
+Reads = Mapping[str, Path | str]
+
 
 def stages_of(recipe: Recipe, file: Path, out: Path) -> list[Stage]:
-    """The stages in order. Raises InputError for files, a constitution or models that are not there."""
+    """The stages in order. Raises InputError for a constitution or models that are not there."""
     return list(_Plan(recipe, RecipePaths(recipe, file), out).stages())
 
 
 class _Plan:
-    def __init__(self, recipe: Recipe, places: RecipePaths, out: Path) -> None:
+    def __init__(self, recipe: Recipe, paths: RecipePaths, out: Path) -> None:
         self.recipe = recipe
-        self.places = places
+        self.paths = paths
         self.out = out
-        self.train_prompts = out / "prompts" / "train.jsonl"
-        self.held_out = out / "prompts" / "held_out.jsonl"
+        self.train_prompts = PromptsFile(file=str(out / "prompts" / "train.jsonl"))
+        self.held_out = PromptsFile(file=str(out / "prompts" / "held_out.jsonl"))
 
     def stages(self) -> Iterator[Stage]:
         """Split, revise, SFT, rounds of preferences and DPO (or GRPO), evaluate."""
@@ -33,55 +49,48 @@ class _Plan:
         yield self._revise()
         yield self._report()
         if self.recipe.helpful and self.recipe.helpful.answer:
-            yield self._answer(self.recipe.helpful.file)
+            yield self._answer()
         yield self._sft_data()
-        yield self._train("sft", "sft", "sft-data", self.places.base, self.recipe.sft)
+        yield self._train("sft", "sft", "sft", self.paths.base)
         trained = {"sft": self.out / "sft"}
         if self.recipe.rlaif == "dpo":
             for number in range(1, self.recipe.rounds + 1):
                 yield from self._round(number, trained)
         else:
             yield self._prompt_rows()
-            start = str(self.out / "sft" / "model")
-            yield self._train("grpo", "grpo", "grpo-data", start, self.recipe.grpo)
+            yield self._train("grpo", "grpo", "grpo", str(self.out / "sft" / "model"))
             trained["grpo"] = self.out / "grpo"
         yield self._evaluate(trained)
 
     # Prompts and revisions ----------------------------------------------------------------------
 
     def _split(self) -> Stage:
-        recipe, reads = self.recipe, {"prompts": self.places.content(self.recipe.prompts.file)}
-        command = ["split", *self._prompts_options(recipe.prompts)]
-        if isinstance(recipe.held_out, float):
-            command += ["--held-out", str(recipe.held_out)]
-        else:
-            aside = recipe.held_out
-            reads["held-out prompts"] = self.places.content(aside.file)
-            command += ["--held-out", self.places.path(aside.file)]
-            command += _option("--held-out-column", aside.prompt_column)
-            command += _option("--held-out-limit", aside.limit)
+        recipe = self.recipe
+        config = SplitConfig(
+            prompts=self._located(recipe.prompts),
+            held_out=recipe.held_out
+            if isinstance(recipe.held_out, float)
+            else self._located(recipe.held_out),
+            out=str(self.out / "prompts"),
+        )
         return self._stage(
-            "split", "set prompts aside", command, "prompts", ["train.jsonl", "held_out.jsonl"],
-            reads=reads,
-        )  # fmt: skip
+            "split", "set prompts aside", config, "prompts", ["train.jsonl", "held_out.jsonl"]
+        )
 
     def _revise(self) -> Stage:
-        revise = self.recipe.revise
-        command = [
-            "revise", "--constitution", self.places.constitution, "--prompts", str(self.train_prompts),
-            "--model", self.places.spec(self.places.base, revising=True), "--rounds", str(revise.rounds),
-            "--seed", str(self.recipe.seed), *self._sampling(),
-            *(["--every-principle"] if revise.every_principle else []),
-            *(["--stop-when-compliant"] if revise.stop_when_compliant else []),
-            *_option("--stakeholder", revise.stakeholder), *self._keeping(),
-        ]  # fmt: skip
-        reads = {
-            "constitution": self.places.rules,
-            "prompts": self.train_prompts,
-            **self.places.base_identity,
-        }
+        config = ReviseConfig(
+            constitution=self.paths.constitution,
+            prompts=self.train_prompts,
+            out=str(self.out / "revise"),
+            roles=self.paths.roles(revising=True),
+            revise=self._settings(LoopSettings, self.recipe.revise),
+            sampling=self.recipe.sampling,
+        )
+        others = config.roles.model_dump(exclude={"policy", "chat_template"}, exclude_none=True)
+        reads = self._rules() | self.paths.base_identity
+        reads |= {role: fingerprint_of(spec) for role, spec in others.items()}
         return self._stage(
-            "revise", "answer, critique, revise", command, "revise", ["records.jsonl"],
+            "revise", "answer, critique, revise", config, "revise", ["records.jsonl"],
             reads=reads, resumes=True, updates=True,
         )  # fmt: skip
 
@@ -96,21 +105,25 @@ class _Plan:
             reads={"revisions": run / "records.jsonl"},
         )
 
-    def _answer(self, file: str) -> Stage:
+    def _answer(self) -> Stage:
         helpful = self.recipe.helpful
-        prompts = Prompts(
-            file=file,
-            limit=helpful.limit if helpful else None,
-            prompt_column=helpful.prompt_column if helpful else None,
+        assert helpful is not None
+        roles = self.paths.roles()
+        prompts = PromptsFile(
+            file=self.paths.path(helpful.file),
+            limit=helpful.limit,
+            prompt_column=helpful.prompt_column,
         )
-        command = [
-            "answer", *self._prompts_options(prompts), "--model", self.places.spec(self.places.base),
-            "--seed", str(self.recipe.seed), *self._sampling(), *self._keeping(),
-        ]  # fmt: skip
-        reads = {"helpful prompts": self.places.content(file), **self.places.base_identity}
+        config = AnswerConfig(
+            prompts=prompts,
+            out=str(self.out / "helpful"),
+            roles=PolicySpec(policy=roles.policy, chat_template=roles.chat_template),
+            answer=self._settings(AnswerSettings),
+            sampling=self.recipe.sampling,
+        )
         return self._stage(
-            "answer", "answer helpful prompts", command, "helpful", ["answers.jsonl"],
-            reads=reads, resumes=True,
+            "answer", "answer helpful prompts", config, "helpful", ["answers.jsonl"],
+            reads=self.paths.base_identity, resumes=True,
         )  # fmt: skip
 
     # Training -----------------------------------------------------------------------------------
@@ -121,143 +134,135 @@ class _Plan:
         command += ["--every-revision"] if self.recipe.revise.every_revision else []
         reads: dict[str, Path | str] = {"revisions": self.out / "revise" / "records.jsonl"}
         if helpful := self.recipe.helpful:
-            answered = self.out / "helpful" / "answers.jsonl"
-            mix = answered if helpful.answer else self.places.content(helpful.file)
-            reads["helpful rows"] = mix
-            command += ["--mix", str(mix), "--mix-ratio", str(helpful.ratio)]
-        return self._stage(
-            "sft-data", "revisions to rows", command, "data/sft", ["train.jsonl"], reads=reads
-        )
+            answered = str(self.out / "helpful" / "answers.jsonl")
+            mix = answered if helpful.answer else self.paths.path(helpful.file)
+            reads["helpful rows"] = mix if mix.startswith("hf:") else Path(mix)
+            command += ["--mix", mix, "--mix-ratio", str(helpful.ratio)]
+        return self._rows("sft-data", "revisions to rows", command, "sft", reads)
 
     def _round(self, number: int, trained: dict[str, Path]) -> Iterator[Stage]:
         """Sample from the newest policy, judge, and train it by DPO against itself as it was."""
         policy = list(trained.values())[-1]
         suffix = f"-{number}" if self.recipe.rounds > 1 else ""
         yield self._label(f"label{suffix}", policy, self.recipe.seed + number - 1)
-        run = self.out / f"label{suffix}"
-        yield self._stage(
-            f"dpo-data{suffix}", "preferences to rows",
-            ["export", str(run), "--format", "trl-preference",
-             "--test-share", str(self.recipe.test_share)],
-            f"data/dpo{suffix}", ["train.jsonl"], reads={"preferences": run / "records.jsonl"},
-        )  # fmt: skip
-        name = f"dpo{suffix}"
-        start = str(policy / "model")
-        yield self._train(name, "dpo", f"dpo-data{suffix}", start, self.recipe.dpo)
-        trained[f"dpo{suffix}"] = self.out / name
+        run, share = self.out / f"label{suffix}", str(self.recipe.test_share)
+        command = ["export", str(run), "--format", "trl-preference", "--test-share", share]
+        reads: Reads = {"preferences": run / "records.jsonl"}
+        folder = f"dpo{suffix}"
+        yield self._rows(f"dpo-data{suffix}", "preferences to rows", command, folder, reads)
+        yield self._train(folder, "dpo", folder, str(policy / "model"))
+        trained[folder] = self.out / folder
 
     def _label(self, name: str, policy: Path, seed: int) -> Stage:
-        label, sampling = self.recipe.label, self.recipe.sampling
-        command = [
-            "label", "--constitution", self.places.constitution, "--prompts", str(self.train_prompts),
-            "--policy", self.places.spec(str(policy / "model")), "--judge", self.places.judge,
-            "--samples", str(label.samples), "--method", label.method,
-            "--ensemble", str(label.ensemble), "--pairs", label.pairs,
-            *(["--chain-of-thought"] if label.chain_of_thought else []),
-            "--temperature", str(label.temperature), "--top-p", str(sampling.top_p),
-            "--max-tokens", str(sampling.max_tokens), "--seed", str(seed), *self._keeping(),
-        ]  # fmt: skip
-        reads = {
-            "constitution": self.places.rules,
-            "prompts": self.train_prompts,
-            "policy": policy / "manifest.json",
-            **self.places.judge_identity,
-        }
+        label, template = self.recipe.label, self.paths.roles().chat_template
+        spec = self.paths.spec(str(policy / "model"))
+        config = LabelConfig(
+            constitution=self.paths.constitution,
+            prompts=self.train_prompts,
+            out=str(self.out / name),
+            roles=LabelRoles(policy=spec, judge=self.paths.judge, chat_template=template),
+            label=self._settings(LabelSettings, label).model_copy(update={"seed": seed}),
+            sampling=self.recipe.sampling.model_copy(update={"temperature": label.temperature}),
+        )
+        reads = self._rules() | self._judge() | {"policy": policy / "manifest.json"}
         return self._stage(
-            name, "sample answers and judge them", command, name, ["records.jsonl"],
+            name, "sample answers and judge them", config, name, ["records.jsonl"],
             reads=reads, resumes=True, updates=True,
         )  # fmt: skip
 
     def _prompt_rows(self) -> Stage:
         run = self.out / "revise"
-        return self._stage(
-            "grpo-data", "prompts to rows", ["export", str(run), "--format", "trl-prompt"],
-            "data/grpo", ["train.jsonl"], reads={"revisions": run / "records.jsonl"},
-        )  # fmt: skip
+        command = ["export", str(run), "--format", "trl-prompt"]
+        reads: Reads = {"revisions": run / "records.jsonl"}
+        return self._rows("grpo-data", "prompts to rows", command, "grpo", reads)
 
-    def _train(
-        self, name: str, trainer: str, data: str, model: str, section: Mapping[str, Any]
-    ) -> Stage:
-        dataset = self.out / "data" / data.replace("-data", "")
-        config = {**section, "model": model, "dataset": str(dataset)}
-        config.setdefault("seed", self.recipe.seed)
-        if trainer == "grpo":
-            config |= {"judge": self.places.judge, "constitution": self.places.constitution}
+    def _train(self, name: str, trainer: str, data: str, model: str) -> Stage:
+        recipe, dataset = self.recipe, self.out / "data" / data
+        section = getattr(recipe, trainer)
+        shared: dict[str, Any] = {"seed": recipe.seed, "chat_template": recipe.chat_template}
         reads: dict[str, Path | str] = {"rows": dataset / "train.jsonl"}
-        if model == self.places.base:
-            reads |= self.places.base_identity
+        if model == self.paths.base:
+            reads |= self.paths.base_identity
         else:
             reads["policy"] = Path(model).parent / "manifest.json"
         if trainer == "grpo":
-            reads |= {**self.places.judge_identity, "constitution": self.places.rules}
-        accelerate = self.recipe.accelerate
+            shared |= {"judge": self.paths.judge, "constitution": self.paths.constitution}
+            shared |= {"stakeholder": recipe.stakeholder}
+            reads |= self._rules() | self._judge()
+        filled_in = {"model": model, "dataset": str(dataset), "out": str(self.out / name)}
+        config = TRAINERS[trainer].model_validate({**section, **shared, **filled_in})
         return self._stage(
-            name, f"train with {trainer.upper()}", ["train", trainer], name, ["manifest.json"],
-            reads=reads, config=config, resumes=True,
-            accelerate=Path(self.places.path(accelerate)) if accelerate else None,
+            name, f"train with {trainer.upper()}", self._located(config), name,
+            ["manifest.json"], command=("train", trainer), reads=reads, resumes=True,
+            accelerate=Path(self.paths.path(recipe.accelerate)) if recipe.accelerate else None,
         )  # fmt: skip
 
     def _evaluate(self, trained: Mapping[str, Path]) -> Stage:
-        evaluate = self.recipe.evaluate
-        specs = {"base": self.places.evaluated(self.places.base)}
-        specs |= {
-            name: self.places.evaluated(str(directory / "model"))
-            for name, directory in trained.items()
-        }
-        named = [part for name, spec in specs.items() for part in ("--model", f"{name}={spec}")]
-        judge = evaluate.judge or self.recipe.judge or specs["base"]
-        tasks = [self.places.content(file) for file in evaluate.tasks]
-        command = [
-            "evaluate", "--constitution", self.places.constitution, "--prompts", str(self.held_out),
-            *named, "--judge", judge, "--seed", str(self.recipe.seed),
-            "--principles", str(evaluate.principles), "--method", evaluate.method,
-            *_option("--per-set", evaluate.per_set),
-            *(part for name in evaluate.attacks for part in ("--attack", name)),
-            *(part for file in tasks for part in ("--task", str(file))),
-            *self._sampling(), "--overwrite",
-        ]  # fmt: skip
-        reads: dict[str, Path | str] = {
-            "constitution": self.places.rules,
-            "held-out prompts": self.held_out,
-            "model": fingerprint_of(specs["base"]),
-            "judge": fingerprint_of(judge),
-            **{f"questions of {file}": file for file in tasks},
-            **{name: directory / "manifest.json" for name, directory in trained.items()},
-        }
+        base = self.paths.roles(revising=True)
+        specs = {"base": base.policy}
+        for name, directory in trained.items():
+            specs[name] = self.paths.spec(str(directory / "model"), revising=True)
+        judge = self.recipe.evaluate.judge or base.specs["judge"]
+        config = EvaluateConfig(
+            constitution=self.paths.constitution,
+            prompts=self.held_out,
+            out=str(self.out / "evaluate"),
+            models=specs,
+            judge=judge,
+            chat_template=base.chat_template,
+            evaluate=self._located(self._settings(EvaluationSettings, self.recipe.evaluate)),
+            sampling=self.recipe.sampling,
+        )
+        reads = self._rules() | {"model": fingerprint_of(base.policy)}
+        reads |= {"judge": fingerprint_of(judge)}
+        reads |= {name: directory / "manifest.json" for name, directory in trained.items()}
         return self._stage(
-            "evaluate", "evaluate on held-out prompts", command, "evaluate",
-            ["results.json", "evaluation.html"], reads=reads,
+            "evaluate", "evaluate on held-out prompts", config, "evaluate",
+            ["results.json", "evaluation.html"], command=("evaluate", "--overwrite"), reads=reads,
         )  # fmt: skip
 
     # Parts --------------------------------------------------------------------------------------
 
-    def _stage(
-        self, name: str, does: str, command: list[str], folder: str, product: list[str],
-        **more: Any,
+    def _settings(self, kind: type[Section], section: Settings | None = None) -> Section:
+        """What a section says, and what the recipe says once for every stage."""
+        said = section.model_dump(include=set(kind.model_fields)) if section else {}
+        shared = kind.model_fields.keys() & {"seed", "stakeholder", "keep_truncated"}
+        return kind.model_validate({**said, **{key: getattr(self.recipe, key) for key in shared}})
+
+    def _located(self, settings: Section) -> Section:
+        """The same, with the recipe's paths as they are seen from here."""
+        return with_files(settings, self.paths.located)
+
+    def _rules(self) -> dict[str, Path | str]:
+        return {"constitution": self.paths.rules}
+
+    def _judge(self) -> dict[str, Path | str]:
+        return {"judge": fingerprint_of(self.paths.judge)}
+
+    def _rows(
+        self, name: str, does: str, command: list[str], folder: str, reads: Reads
     ) -> Stage:  # fmt: skip
+        output = self.out / "data" / folder
+        words = (*command, "--out", str(output))
+        return Stage(name, does, words, output, (output / "train.jsonl",), reads)
+
+    def _stage(
+        self, name: str, does: str, config: Settings, folder: str, product: list[str],
+        *, command: tuple[str, ...] = (), reads: Reads | None = None, **more: Any,
+    ) -> Stage:  # fmt: skip
+        """A command with a configuration: every file that it names is an input by its content."""
         output = self.out / folder
-        files = tuple(output / file for file in product)
-        return Stage(name, does, (*command, "--out", str(output)), output, files, **more)
-
-    def _sampling(self) -> list[str]:
-        s = self.recipe.sampling
-        return [
-            "--max-tokens", str(s.max_tokens), "--temperature", str(s.temperature),
-            "--top-p", str(s.top_p),
-        ]  # fmt: skip
-
-    def _keeping(self) -> list[str]:
-        return ["--keep-truncated"] if self.recipe.keep_truncated else []
-
-    def _prompts_options(self, prompts: Prompts) -> list[str]:
-        return [
-            "--prompts", self.places.path(prompts.file),
-            *_option("--limit", prompts.limit),
-            *_option("--prompt-column", prompts.prompt_column),
-            *_option("--id-column", prompts.id_column),
-            *_option("--tags-column", prompts.tags_column),
-        ]  # fmt: skip
-
-
-def _option(name: str, value: object) -> list[str]:
-    return [] if value is None else [name, str(value)]
+        files: dict[str, Path | str] = {}
+        for file in named_files(config):
+            key = ".".join(map(str, file.location))
+            files[f"{key} {file.name}" if key in files else key] = content(file)
+        return Stage(
+            name,
+            does,
+            command or (name.partition("-")[0],),
+            output,
+            tuple(output / file for file in product),
+            {**files, **(reads or {})},
+            config.model_dump(mode="json"),
+            **more,
+        )

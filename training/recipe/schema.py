@@ -1,7 +1,8 @@
 """A recipe: the whole pipeline, from a constitution and prompts to a trained model, as one file.
 
-It names what goes in and what each stage should do; `training.recipe.plan` turns it into the stages.
-Paths in a recipe are seen from its own folder.
+Its sections are the settings of the engine, the trainers and the evaluation. What every stage
+shares (models, seed, stakeholder, sampling) is said once, at the top. Paths are relative to the
+recipe's folder. `training.recipe.plan` turns it into the stages.
 """
 
 from collections.abc import Iterator
@@ -9,130 +10,109 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from constitution.problems import InputError, Problem
-from constitution.typed_yaml import checked, read_yaml_file
+from constitution.typed_yaml import Settings, checked, read_yaml_file, section_of
 from constitution.validation import nearest
-from constitution.yaml_source import YamlSource
+from constitution.yaml_source import Location, YamlSource
+from engine.generators.base import Sampling
+from engine.input_files import InputFile, NamedFile, named_files
+from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, PromptsFile
+from engine.settings import (
+    KeepTruncated,
+    LabelSettings,
+    LoopSettings,
+    Seed,
+    StakeholderChoice,
+)
+from training.data.split_prompts import HeldOut
+from training.evaluation.config import EvaluationSettings
 from training.trainers.config import DPOTrainingConfig, SFTTrainingConfig, TrainingConfig
 from training.trainers.grpo_config import GRPOTrainingConfig
 
-__all__ = ["Helpful", "Prompts", "Recipe", "load_recipe", "shipped_recipes"]
+__all__ = ["TRAINERS", "Recipe", "load_recipe", "shipped_recipes"]
 
 _LIBRARY = Path(__file__).parent / "recipes"
-_TRAINERS: dict[str, type[TrainingConfig]] = {
+TRAINERS: dict[str, type[TrainingConfig]] = {
     "sft": SFTTrainingConfig,
     "dpo": DPOTrainingConfig,
     "grpo": GRPOTrainingConfig,
 }
-_FILLED_IN = {"model": "embedded", "dataset": "rows", "out": "out"}
-"""Settings of every trainer that follow from the recipe."""
+_STAND_INS = {"model": "embedded", "dataset": "rows", "out": "out"}
+"""For what a trainer must have and the recipe fills in, while its section is checked."""
+_SHARED = {
+    *OtherRoles.model_fields,
+    *("model", "constitution", "chat_template", "stakeholder", "seed", "keep_truncated"),
+}
+"""What is said once, at the top of a recipe, and holds in every stage that knows it."""
 _REWARDED_BY = {"judge": "scripted", "constitution": "base"}
-"""Those of GRPO that do, too."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Prompts(_Model):
-    """A file of prompts, as `solon revise` takes it."""
-
-    file: str = Field(description="JSONL, JSON, CSV, Parquet, a saved dataset or hf:NAME.")
-    limit: int | None = Field(default=None, ge=1, description="Only the first so many.")
-    prompt_column: str | None = None
-    id_column: str | None = None
-    tags_column: str | None = None
-
-
-class Helpful(_Model):
+class Helpful(Settings):
     """Helpful conversations to mix into SFT, so that the model does not become evasive."""
 
-    file: str = Field(description="Rows with `prompt` and `completion`, or prompts alone.")
+    file: Annotated[str, InputFile()] = Field(
+        description="Rows with `prompt` and `completion`, or prompts alone."
+    )
     ratio: float = Field(default=0.2, gt=0, lt=1, description="Share of all rows of SFT.")
     answer: bool = Field(
         default=False, description="The rows are prompts alone: let the base model answer them."
     )
-    limit: int | None = Field(default=None, ge=1, description="Only the first so many prompts.")
-    prompt_column: str | None = None
+    limit: int | None = Field(
+        default=None, ge=1, description="Only the first N prompts, of those to answer."
+    )
+    prompt_column: str | None = Field(
+        default=None, description="Column that holds the prompt, of those to answer."
+    )
+
+    @field_validator("limit", "prompt_column")
+    @classmethod
+    def _is_read(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and not info.data.get("answer"):
+            raise ValueError("it is read with `answer: true` alone: add that, or take this out")
+        return value
 
 
-class Sampling(_Model):
-    """How answers, critiques and revisions are sampled, and the answers that are compared."""
+class Revise(LoopSettings):
+    """The loop, and which of its revisions are learned."""
 
-    max_tokens: int = Field(default=512, ge=1)
-    temperature: float = Field(default=0.7, ge=0)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-
-
-class Revise(_Model):
-    """The loop; see `solon revise --help`."""
-
-    rounds: int = Field(default=2, ge=1)
-    every_principle: bool = False
-    stop_when_compliant: bool = False
-    stakeholder: str | None = None
     every_revision: bool = Field(
         default=False, description="Train on each revision instead of the last."
     )
 
 
-class Label(_Model):
-    """Preferences of the judge between samples of the policy; see `solon label --help`."""
+class Label(LabelSettings):
+    """Preferences of the judge between samples of the policy."""
 
-    samples: int = Field(default=4, ge=2)
-    temperature: float = Field(default=1.0, gt=0)
-    method: Literal["pointwise", "pairwise"] = "pointwise"
-    ensemble: int = Field(default=1, ge=1, description="Principles that judge each pair.")
-    pairs: Literal["disjoint", "all"] = "disjoint"
-    chain_of_thought: bool = False
+    temperature: float = Field(
+        default=1.0, gt=0, description="Of the samples, in place of the recipe's."
+    )
 
 
-class Evaluate(_Model):
-    """The table of before and after; see `solon evaluate --help`."""
+class Evaluate(EvaluationSettings):
+    """The table of before and after."""
 
-    principles: int = Field(default=4, ge=1, description="That each held-out prompt meets.")
     judge: str | None = Field(
-        default=None, description="A model spec; the judge of the training if not given."
-    )
-    method: Literal["pairwise", "pointwise"] = "pairwise"
-    per_set: int | None = Field(
-        default=None, ge=1, description="At most so many harmful prompts, look-alikes, questions."
-    )
-    attacks: list[str] = Field(default_factory=list, description="Transforms, or [all].")
-    tasks: list[str] = Field(
-        default_factory=list, description="Files of questions with known answers, not the shipped."
+        default=None, description="Another judge than the training's: a model spec."
     )
 
 
-def _as_file(value: Any) -> Any:
-    return {"file": value} if isinstance(value, str) else value
-
-
-PromptsFile = Annotated[Prompts, BeforeValidator(_as_file)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Recipe(_Model):
+class Recipe(OtherRoles):
     """What goes in, what each stage should do, and what they run on."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     description: str = ""
-    constitution: str = Field(description="A shipped name, or a file.")
+    constitution: ConstitutionName
     prompts: PromptsFile
-    held_out: Share | PromptsFile = Field(
-        default=0.1, description="The share of the prompts to compare on, or a file of others."
-    )
+    held_out: HeldOut = 0.1
     helpful: Helpful | None = None
     model: str = Field(description="embedded, a directory or a hub's name: what is trained.")
-    judge: str | None = Field(
-        default=None, description="A model spec; the base model if not given."
-    )
-    keep_truncated: bool = Field(
-        default=True,
-        description="Learn what ran into max_tokens as far as it goes; false drops it.",
-    )
+    chat_template: ChatTemplate = None
+    keep_truncated: KeepTruncated = True
+    stakeholder: StakeholderChoice = None
+    seed: Seed = 0
+    sampling: Sampling = Sampling()
     engine: Literal["auto", "vllm", "transformers"] = Field(
         default="auto",
         description="What answers: auto is vLLM on a GPU; on a CPU vLLM for the revisions and "
@@ -141,15 +121,16 @@ class Recipe(_Model):
     engine_options: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="Engine arguments of vLLM."
     )
-    accelerate: str | None = Field(
+    accelerate: Annotated[str | None, InputFile()] = Field(
         default=None, description="A configuration file of accelerate: train on several GPUs."
     )
-    seed: int = 0
-    test_share: Share = Field(
-        default=0.1, description="Share of the training prompts whose loss is watched instead."
+    test_share: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Share of the training prompts whose loss is watched instead.",
     )
-    sampling: Sampling = Sampling()
-    revise: Revise = Revise()
+    revise: Revise = Revise(rounds=2)
     sft: dict[str, Any] = Field(default_factory=dict, description="Settings of `solon train sft`.")
     rlaif: Literal["dpo", "grpo"] = "dpo"
     rounds: int = Field(default=1, ge=1, description="Of sampling, judging and DPO.")
@@ -160,6 +141,20 @@ class Recipe(_Model):
     )
     evaluate: Evaluate = Evaluate()
 
+    @field_validator("engine_options")
+    @classmethod
+    def _are_read(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if options and info.data.get("engine") == "transformers":
+            raise ValueError("they are arguments of vLLM: set `engine: vllm`, or take them out")
+        return options
+
+    @field_validator("rounds")
+    @classmethod
+    def _are_dpos(cls, rounds: int, info: ValidationInfo) -> int:
+        if rounds > 1 and info.data.get("rlaif") == "grpo":
+            raise ValueError("GRPO samples and judges while it trains, once: take rounds out")
+        return rounds
+
 
 def shipped_recipes() -> tuple[str, ...]:
     """Names that `load_recipe` knows."""
@@ -169,36 +164,71 @@ def shipped_recipes() -> tuple[str, ...]:
 def load_recipe(source: str | Path) -> tuple[Recipe, Path]:
     """Read a recipe from a file, or a shipped one by name, and say which file it is.
 
-    Raises InputError with every problem, each with its line.
+    Raises InputError with every problem, each with its line: also for files that are not there
+    and for settings that cannot work together.
     """
     path = _LIBRARY / f"{source}.yaml" if str(source) in shipped_recipes() else Path(source)
     if not path.is_file():
         near = nearest(path.stem, shipped_recipes())
         remedy = near or f"name a YAML file, or one of {', '.join(shipped_recipes())}"
-        raise InputError(Problem(str(source), "is no recipe", remedy))
+        raise InputError(Problem(str(source), "not a recipe", remedy))
     written = read_yaml_file(path)
-    problems = [*_section_problems(written)]
+    problems = [*_said_in_a_section(written), *_section_problems(written, path.parent)]
     try:
         recipe = checked(written, Recipe)
     except InputError as error:
         raise InputError([*error.problems, *problems]) from None
+    problems += _missing(written, named_files(recipe), path.parent)
     if problems:
         raise InputError(problems)
     return recipe, path
 
 
-def _section_problems(source: YamlSource) -> Iterator[Problem]:
+def _said_in_a_section(written: YamlSource) -> Iterator[Problem]:
+    """What is said once at the top of a recipe, and stands in a section."""
+    for name, field in Recipe.model_fields.items():
+        kind, section = section_of(field) or TRAINERS.get(name), written.data.get(name)
+        if kind is None or not isinstance(section, dict):
+            continue
+        for key in section.keys() & kind.model_fields.keys():
+            where = written.where((name, key), key=True)
+            if key in _SHARED and (name, key) != ("evaluate", "judge"):
+                remedy = f"say `{key}:` at the top, where it holds in every stage"
+                yield Problem(where, f"{name}.{key} is not said in a section", remedy)
+            elif name in TRAINERS and key in _STAND_INS:
+                yield Problem(where, f"{name}.{key} is filled in by the recipe", "take it out")
+
+
+def _section_problems(written: YamlSource, folder: Path) -> Iterator[Problem]:
     """What is wrong with the settings of each trainer, known before any stage has run."""
-    for name, kind in _TRAINERS.items():
-        section = source.data.get(name)
+    for name, kind in TRAINERS.items():
+        section = written.data.get(name)
         if not isinstance(section, dict):
             continue
-        filled_in = _FILLED_IN | (_REWARDED_BY if name == "grpo" else {})
-        for key in filled_in.keys() & section.keys():
-            where = source.where((name, key), key=True)
-            yield Problem(where, f"{name}.{key} is filled in by the recipe", "take it out")
-        whole = replace(source, data={name: {**section, **filled_in}}, problems=())
+        filled_in = _STAND_INS | (_REWARDED_BY if name == "grpo" else {})
+        whole = replace(written, data={name: {**section, **filled_in}}, problems=())
         try:
-            checked(whole, kind, (name,))
+            config = checked(whole, kind, (name,))
         except InputError as error:
             yield from error.problems
+            continue
+        yield from _missing(written, named_files(config), folder, (name,))
+        if isinstance(config, GRPOTrainingConfig):
+            undivided = None if written.data.get("accelerate") else config.undivided(1)
+            if undivided:
+                yield Problem(written.where((name, "generations")), *undivided)
+        if config.lora is not None and not config.lora.merge:
+            where, remedy = written.where((name, "lora", "merge")), "set it to true"
+            yield Problem(where, f"the stages after {name} need its merged model", remedy)
+
+
+def _missing(
+    written: YamlSource, files: list[NamedFile], folder: Path, at: Location = ()
+) -> Iterator[Problem]:
+    """Files that are not there, of those that the recipe names itself."""
+    for file in files:
+        is_path = not file.mark.or_name or file.name.startswith((".", "/", "~"))
+        is_path = is_path and not file.name.startswith("hf:")
+        if is_path and not (folder / Path(file.name).expanduser()).exists():
+            where = written.where((*at, *file.location))
+            yield Problem(where, f"there is no {file.name}", f"paths are relative to {folder}")

@@ -7,7 +7,7 @@ starts and after it has ended, so that a killed pipeline knows where it stood.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -142,44 +142,41 @@ def _inputs(stage: Stage, out: Path) -> dict[str, str]:
     """Name to value or digest of everything that the outcome depends on. `out` itself may move."""
 
     def plain(value: object) -> str:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         return text.replace(str(out), "OUT")
 
-    found = {name: plain(value) for name, value in _options(stage.command).items()}
-    found |= {name: plain(value) for name, value in (stage.config or {}).items()}
+    found = {"command": plain(" ".join(stage.command))}
+    for name, value in _flat(stage.config or {}):
+        if name not in stage.reads:  # what a file holds counts, not where it lies
+            found[name] = plain(value)
     for name, value in stage.reads.items():
         found[name] = _digest(value) if isinstance(value, Path) else f"={value}"
     return found
 
 
-def _options(command: tuple[str, ...]) -> dict[str, str]:
-    """Option to value; values of an option given several times are joined."""
-    found: dict[str, str] = {"command": command[0]}
-    name = "command"
-    for part in command[1:]:
-        if part.startswith("--"):
-            name = part
-            found.setdefault(name, "")
+def _flat(settings: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting by its key, with those of its sections before it."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{at}{key}.")
         else:
-            found[name] = f"{found.get(name, '')} {part}".strip()
-    return found
+            yield f"{at}{key}", value
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Each difference, in words: settings with their values, files by name."""
-    told = []
+    changes = []
     for name in dict.fromkeys([*now, *before]):
         was, value = before.get(name), now.get(name)
         if was == value:
             continue
         is_content = (value or was or "").startswith(("=", "sha256:"))
-        plain = f"{name}: {_said(was)} -> {_said(value)}"
-        told.append(f"{name} changed" if is_content else plain)
-    return told
-
-
-def _said(value: str | None) -> str:
-    return "not given" if value is None else value
+        short = name.removesuffix(".file").rpartition(".")[2]
+        plain = f"{short}: {was or 'not given'} -> {value or 'not given'}"
+        changes.append(f"{short} changed" if is_content else plain)
+    return changes
 
 
 def _digests(files: tuple[Path, ...]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from constitution.typed_yaml import Settings
-from engine.settings import InputFile, Seed
+from engine.input_files import InputFile
+from engine.settings import Seed
 
 __all__ = [
     "DPOTrainingConfig",

@@ -79,16 +79,8 @@ def run(
 
 def _check(config: GRPOTrainingConfig) -> None:
     problems = []
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    sampled = config.batch_size * config.gradient_accumulation * processes
-    if sampled % config.generations:
-        what = f"{sampled:,} answers a step cannot be shared out as {config.generations} a prompt"
-        remedy = "make batch_size × gradient_accumulation × processes a multiple of it"
-        problems.append(Problem("generations", what, remedy))
-    if config.longest_prompt < 1:
-        what = f"{config.max_length:,} tokens leave none to a prompt"
-        remedy = f"set it above max_answer ({config.max_answer:,})"
-        problems.append(Problem("max_length", what, remedy))
+    if undivided := config.undivided(int(os.environ.get("WORLD_SIZE", "1"))):
+        problems.append(Problem("generations", *undivided))
     if config.lora is None and (Path(local_name(config.model)) / "adapter_config.json").exists():
         what = "is an adapter, beside which its whole model cannot be kept as the reference"
         problems.append(Problem(config.model, what, "set lora, or train it with lora.merge: true"))

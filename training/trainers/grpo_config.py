@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from engine.settings import InputFile, StakeholderChoice
+from engine.input_files import InputFile
+from engine.settings import StakeholderChoice
 from training.trainers.config import TrainingConfig
 
 __all__ = ["GRPOTrainingConfig"]
@@ -23,7 +24,12 @@ class GRPOTrainingConfig(TrainingConfig):
         default=0.04, ge=0, description="Weight of the KL to the model it starts as."
     )
     generations: int = Field(default=8, ge=2, description="Answers to each prompt, to be compared.")
-    max_answer: int = Field(default=256, ge=1, description="Tokens of an answer; then it is cut.")
+    max_answer: int = Field(
+        default=256,
+        ge=1,
+        validate_default=True,
+        description="Tokens of an answer; then it is cut.",
+    )
     temperature: float = Field(default=1.0, gt=0)
     vllm: bool | None = Field(
         default=None,
@@ -60,6 +66,14 @@ class GRPOTrainingConfig(TrainingConfig):
         default=1.0, ge=0, description="Off the reward of an empty or truncated answer."
     )
 
+    @field_validator("max_answer")
+    @classmethod
+    def _leaves_a_prompt(cls, max_answer: int, info: ValidationInfo) -> int:
+        longest = info.data.get("max_length")
+        if longest is not None and longest <= max_answer:
+            raise ValueError(f"max_length ({longest:,}) leaves no token to a prompt: set it higher")
+        return max_answer
+
     @field_validator("judge")
     @classmethod
     def _has_a_reward(cls, judge: str | None, info: ValidationInfo) -> str | None:
@@ -73,6 +87,15 @@ class GRPOTrainingConfig(TrainingConfig):
         if constitution is None and info.data.get("judge") is not None:
             raise PydanticCustomError("missing", "a judge without a constitution")
         return constitution
+
+    def undivided(self, processes: int) -> tuple[str, str] | None:
+        """What is wrong, and the remedy, where the answers of a step over all `processes` are not
+        whole groups of `generations`."""
+        sampled = self.batch_size * self.gradient_accumulation * processes
+        if sampled % self.generations == 0:
+            return None
+        what = f"{sampled:,} answers a step cannot be shared out as {self.generations} a prompt"
+        return what, "make batch_size × gradient_accumulation × processes a multiple of it"
 
     @property
     def longest_prompt(self) -> int:

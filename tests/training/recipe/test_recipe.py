@@ -57,8 +57,8 @@ class FakeRunner:
             file.parent.mkdir(parents=True, exist_ok=True)
             read = [path.read_text("utf-8") for path in stage.reads.values() if _is_file(path)]
             others = [value for value in stage.reads.values() if isinstance(value, str)]
-            asked = [] if stage.name == "split" else list(stage.command)
-            content = json.dumps([read, others, stage.config, asked])
+            asked = [] if stage.name == "split" else [stage.config, stage.command]
+            content = json.dumps([read, others, asked])
             manifest = {"complete": True, "content": content}
             text = json.dumps(manifest) if file.name == "manifest.json" else content
             file.write_text(text, encoding="utf-8")
@@ -197,7 +197,7 @@ def test_what_was_made_with_other_settings_is_cleared_but_for_the_cache(kitchen)
         (kitchen.out / "revise" / name).write_text("x", encoding="utf-8")
     kitchen.edit("recipe.yaml", "rounds: 2", "rounds: 2\nseed: 7")
     run = kitchen.cook()
-    assert "revise" in run.names and "--seed: 0 -> 7" in kitchen.line("revise")
+    assert "revise" in run.names and "seed: 0 -> 7" in kitchen.line("revise")
     left = {path.name for path in (kitchen.out / "revise").iterdir()}
     assert left == {"completions.sqlite", "records.jsonl", "report.html"}
 
@@ -248,24 +248,24 @@ def test_each_round_starts_from_the_policy_that_was_judged(kitchen):
     sft, first = (str(kitchen.out / name / "model") for name in ("sft", "dpo-1"))
     assert by_name["dpo-1"].config["model"] == sft
     assert by_name["dpo-2"].config["model"] == first
-    assert f"transformers:{sft}" in by_name["label-1"].command
-    assert f"transformers:{first}" in by_name["label-2"].command
+    assert by_name["label-1"].config["roles"]["policy"] == f"transformers:{sft}"
+    assert by_name["label-2"].config["roles"]["policy"] == f"transformers:{first}"
     for stage in ("dpo-1", "dpo-2"):
         assert "reference_model" not in by_name[stage].config, "the policy it starts from"
-    seeds = [_after(by_name[name].command, "--seed") for name in ("label-1", "label-2")]
+    seeds = [by_name[name].config["label"]["seed"] for name in ("label-1", "label-2")]
     assert seeds[0] != seeds[1], "a round draws other samples than the one before"
-
-
-def _after(command, option):
-    return command[command.index(option) + 1]
 
 
 def test_engines_are_as_the_recipe_says(kitchen):
     kitchen.edit("recipe.yaml", "rounds: 2", "engine: vllm\nengine_options: {max_model_len: 512}")
     _, stages = kitchen.stages()
-    evaluate = stages[-1].command
-    assert "base=embedded?max_model_len=512" in evaluate
-    assert f"sft=vllm:{kitchen.out}/sft/model?max_model_len=512" in evaluate
+    models = stages[-1].config["models"]
+    assert models["base"] == "embedded?max_model_len=512"
+    assert models["sft"] == f"vllm:{kitchen.out}/sft/model?max_model_len=512"
+
+
+def kept(section) -> bool:
+    return isinstance(section, dict) and section.get("keep_truncated", False)
 
 
 def test_what_is_truncated_is_learned_as_far_as_it_goes_unless_told_otherwise(kitchen):
@@ -273,7 +273,8 @@ def test_what_is_truncated_is_learned_as_far_as_it_goes_unless_told_otherwise(ki
     for added, keep in (("", True), ("keep_truncated: false", False)):
         kitchen.edit("recipe.yaml", "rounds: 2", f"rounds: 2\n{added}")
         _, stages = kitchen.stages()
-        keeping = {stage.name for stage in stages if "--keep-truncated" in stage.command}
+        sections = {s.name: (s.config or {}).get(s.name.partition("-")[0]) for s in stages}
+        keeping = {name for name, section in sections.items() if kept(section)}
         assert keeping & sampling == (sampling if keep else set())
 
 
@@ -290,13 +291,17 @@ def test_what_is_truncated_is_learned_as_far_as_it_goes_unless_told_otherwise(ki
         (
             "prompts: prompts.jsonl",
             "prompts: p.jsonl",
-            "recipe.yaml: there is no p.jsonl; paths are",
+            "recipe.yaml:4:10: there is no p.jsonl; paths are",
         ),
         ("epochs: 1", "epoch: 1", "recipe.yaml:9:7: unknown key 'epoch'; did you mean 'epochs'?"),
-        ("sft: {", "grpo: {judge: embedded}\nsft: {", "grpo.judge is filled in by the recipe"),
+        ("sft: {", "grpo: {judge: embedded}\nsft: {", "grpo.judge is not said in a section"),
         ("sft: {", "grpo: {generations: 1}\nsft: {", "9:21: grpo.generations is 1; "),
         ("epochs: 1", "epochs: -1", "recipe.yaml:9:15: sft.epochs is -1; "),
-        ("epochs: 1", "model: other", "recipe.yaml:9:7: sft.model is filled in by the recipe"),
+        (
+            "epochs: 1",
+            "model: other",
+            "recipe.yaml:9:7: sft.model is not said in a section; say `model:` at",
+        ),
         ("constitution: rules.yaml", "constitution: rule.yaml", "rule.yaml: no such file"),
     ],
 )

@@ -1,0 +1,63 @@
+"""Settings that name files: marked in their class, and found in any settings by walking them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from constitution.typed_yaml import Settings
+from constitution.yaml_source import Location
+
+__all__ = ["InputFile", "NamedFile", "named_files", "with_files"]
+
+Model = TypeVar("Model", bound=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """Marks a setting that names a file or a directory to read.
+
+    Where `or_name`, what is not there may be a model's name on a hub instead; `words` are values
+    that name no file.
+    """
+
+    or_name: bool = False
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file that some settings name, and the key that does."""
+
+    location: Location
+    name: str
+    mark: InputFile
+
+
+def named_files(settings: Settings) -> list[NamedFile]:
+    """Every file that `settings` and their sections name."""
+    found: list[NamedFile] = []
+
+    def note(file: NamedFile) -> str:
+        found.append(file)
+        return file.name
+
+    with_files(settings, note)
+    return found
+
+
+def with_files(settings: Model, change: Callable[[NamedFile], str], at: Location = ()) -> Model:
+    """The same settings, with `change` of each file that they and their sections name."""
+    found: dict[str, Any] = {}
+    for key, field in type(settings).model_fields.items():
+        value, location = getattr(settings, key), (*at, key)
+        marks = [mark for mark in field.metadata if isinstance(mark, InputFile)]
+        if isinstance(value, Settings):
+            found[key] = with_files(value, change, location)
+        elif marks and value is not None:
+            names = value if isinstance(value, list) else [value]
+            changed = [
+                name if name in marks[0].words else change(NamedFile(location, name, marks[0]))
+                for name in names
+            ]
+            found[key] = changed if isinstance(value, list) else changed[0]
+    return settings.model_copy(update=found)
