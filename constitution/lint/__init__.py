@@ -2,7 +2,7 @@
 
 from constitution.lint.conflicts import Conflict, Pair, pairs_that_meet
 from constitution.lint.findings import RULES, Finding, Level, Rule
-from constitution.lint.fixes import fix_text
+from constitution.lint.fixes import fix_file, fix_text
 from constitution.lint.formats import LintFormat, formatted
 from constitution.lint.linter import lint_file, own_principles
 
@@ -14,6 +14,7 @@ __all__ = [
     "LintFormat",
     "Pair",
     "Rule",
+    "fix_file",
     "fix_text",
     "formatted",
     "lint_file",

@@ -3,12 +3,38 @@
 import re
 from pathlib import Path
 
-from constitution.yaml_source import read_yaml
+from constitution.loader import constitution_path
+from constitution.problems import InputError, Problem
+from constitution.yaml_source import decode, read_yaml
 from constitution.yaml_writer import schema_comment
 
-__all__ = ["fix_text"]
+__all__ = ["fix_file", "fix_text"]
 
 _SCHEMA_LINE = "# yaml-language-server:"
+
+
+def fix_file(source: str) -> bool:
+    """Write the fixed text of a file in its place, whole or not at all; whether anything changed.
+
+    A file that is not there is left to who loads it. Raises InputError for text that is no YAML,
+    and for a file with fixes to apply that is read-only.
+    """
+    path = constitution_path(source).resolve()
+    if not path.is_file():
+        return False
+    text = decode(path.read_bytes(), source)
+    fixed = fix_text(text, path)
+    if fixed == text:
+        return False
+    mode = path.stat().st_mode
+    if not mode & 0o222:
+        remedy = "make it writable, or leave out --fix"
+        raise InputError(Problem(source, "is read-only and has fixes to apply", remedy))
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(fixed, encoding="utf-8", newline="")
+    draft.chmod(mode)
+    draft.replace(path)
+    return True
 
 
 def fix_text(text: str, path: Path) -> str:

@@ -4,19 +4,42 @@ Each pair is asked about twice, with the principles and the answers to choose fr
 so that a judge that prefers a place, or a letter, says yes only once.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
-from constitution.lint.conflicts import Conflict, Pair
+from constitution.lint import Conflict, Pair, own_principles, pairs_that_meet
+from constitution.loader import load_constitution
 from constitution.schema import Constitution
 from engine.generators.base import GenerationError, Generator
+from engine.generators.vllm_platform import cache_directory
 from engine.judging.preference import answered
 from engine.loop.rendering import conflict_messages
 from engine.runs.scheduler import ask_each
+from engine.storage.cached_generator import remembering
 
-__all__ = ["PairAnswer", "judge_pairs"]
+__all__ = ["PairAnswer", "PairQuestions", "judge_files", "judge_pairs", "questions_of"]
 
 _CHOICES = ("A", "B")
+_MOST = 1_000
+"""Pairs of a file; of more than that, those with the most words in common."""
+_CACHE = "principle-pairs.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class PairQuestions:
+    """The pairs of a file's own principles to ask about, and how many more there are."""
+
+    constitution: Constitution
+    pairs: list[Pair]
+    left_out: int
+
+
+def questions_of(file: str) -> PairQuestions:
+    """Raises InputError as `load_constitution` does."""
+    loaded = load_constitution(file)
+    pairs = pairs_that_meet(loaded, own_principles(file))
+    return PairQuestions(loaded, pairs[:_MOST], len(pairs[_MOST:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +87,22 @@ def judge_pairs(
         return PairAnswer(pair, both)
 
     return ask_each(pairs, one, judge, total=len(pairs))
+
+
+async def judge_files(
+    questions: Mapping[str, PairQuestions],
+    judge: Generator,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, list[PairAnswer]]:
+    """Ask about the pairs of every file, and remember: what was asked before is not asked again.
+
+    Raises GeneratorUnavailable when the judge is gone.
+    """
+    answers: dict[str, list[PairAnswer]] = {file: [] for file in questions}
+    async with remembering(judge, cache_directory() / _CACHE) as asked:
+        for file, of_file in questions.items():
+            async with aclosing(judge_pairs(of_file.constitution, of_file.pairs, asked)) as found:
+                async for answer in found:
+                    answers[file].append(answer)
+                    on_progress(sum(map(len, answers.values())))
+    return answers

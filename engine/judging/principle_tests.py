@@ -1,19 +1,34 @@
 """A principle's own tests put to a judge: does it tell the answer that breaks it from the one that
 keeps it, asked of each alone and asked which of the two is better?"""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 
+from constitution.problems import InputError, Problem
 from constitution.schema import Constitution, Principle, PrincipleTest
-from engine.generators.base import GenerationError
+from constitution.validation import nearest
+from engine.generators.base import GenerationError, Generator
+from engine.generators.vllm_platform import cache_directory
 from engine.judging.preference import Judge
 from engine.judging.records import Preference, Undecided
 from engine.messages import Message
 from engine.runs.scheduler import ask_each
 from engine.settings import RoleModel
+from engine.storage.cached_generator import remembering
 
-__all__ = ["PrincipleReport", "TestOutcome", "TestResult", "judge_tests", "report_of"]
+__all__ = [
+    "PrincipleReport",
+    "TestOutcome",
+    "TestResult",
+    "judge_tests",
+    "principles_with_tests",
+    "report_of",
+    "run_tests",
+]
+
+_CACHE = "principle-tests.sqlite"
 
 
 class TestOutcome(StrEnum):
@@ -147,6 +162,45 @@ def judge_tests(
         return await _asked(asking, *item)
 
     return ask_each(tests, one, judge.generator, total=len(tests))
+
+
+def principles_with_tests(loaded: Constitution, only: Sequence[str]) -> list[Principle]:
+    """The principles of those ids, or all without any. Raises InputError for others, or if none has a test."""
+    known = [principle.id for principle in loaded.principles]
+    problems = [
+        Problem("--principle", f"no {id!r} to test", nearest(id, known) or "see `show`")
+        for id in only
+        if id not in known
+    ]
+    chosen = [p for p in loaded.principles if not only or p.id in only]
+    if not problems and not any(p.tests for p in chosen):
+        problems.append(
+            Problem(loaded.name, "has no tests to run", "add `tests` to its principles")
+        )
+    if problems:
+        raise InputError(problems)
+    return chosen
+
+
+async def run_tests(
+    loaded: Constitution,
+    principles: Sequence[Principle],
+    judge: Generator,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> tuple[PrincipleReport, ...]:
+    """Every test of `principles`, and remember: what was asked before is not asked again.
+
+    Raises GeneratorUnavailable when the judge is gone.
+    """
+    results: list[TestResult] = []
+    async with (
+        remembering(judge, cache_directory() / _CACHE) as asked,
+        aclosing(judge_tests(loaded, principles, RoleModel(asked))) as found,
+    ):
+        async for result in found:
+            results.append(result)
+            on_progress(len(results))
+    return report_of(principles, results)
 
 
 async def _asked(

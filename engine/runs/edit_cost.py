@@ -6,7 +6,7 @@ so what is counted is what `solon revise --update` would then ask.
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +18,7 @@ from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.runs.manifest import run_manifest
 from engine.runs.plan import Plan, plan_run
+from engine.runs.throughput import expected_seconds
 from engine.settings import LoopSettings, RoleModel, Roles, for_stakeholder
 from engine.storage.completion_cache import CompletionCache
 from engine.storage.jsonl import read_jsonl
@@ -38,6 +39,15 @@ class EditCost:
     """Hash of the constitution that the run's records were made with."""
     fingerprint: str
     """Of the model that answers."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Expected, at the pace of the model's last run on this machine."""
+        return expected_seconds(self.fingerprint, self.plan.completion_tokens)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"made_with": self.made_with, **asdict(self.plan), "seconds": self.seconds}
 
 
 def edit_cost(

@@ -1,9 +1,10 @@
 """A generator that asks the completion cache first."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
@@ -11,7 +12,7 @@ from engine.generators.succession import succeed
 from engine.messages import Conversation
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
 
-__all__ = ["CachedGenerator", "CallCounts"]
+__all__ = ["CachedGenerator", "CallCounts", "remembering"]
 
 Answer = TypeVar("Answer", Completion, Choice, Score)
 
@@ -166,3 +167,14 @@ class CachedGenerator:
                 else:
                     await succeed(old, self._generator)
                 self.started = True
+
+
+@asynccontextmanager
+async def remembering(generator: Generator, file: Path) -> AsyncIterator[CachedGenerator]:
+    """`generator` behind the completion cache in `file`; closed in the end."""
+    with CompletionCache(file) as cache:
+        cached = CachedGenerator(generator, cache)
+        try:
+            yield cached
+        finally:
+            await cached.close()

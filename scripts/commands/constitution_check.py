@@ -1,6 +1,7 @@
 """`solon constitution check`: is a file valid, and beyond that, is it likely to work?"""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 from constitution.lint import LintFormat
 from constitution.problems import InputError, Problem
 from scripts.commands import options as o
+from scripts.commands.terminal import counted
 
 if TYPE_CHECKING:
     from constitution.lint import Conflict, Finding
@@ -28,7 +30,7 @@ def check(
         LintFormat, typer.Option("--format", "-f", help="How advice is written.")
     ] = LintFormat.TEXT,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Mend what changes nothing that a model reads.")
+        bool, typer.Option("--fix", help="Fix what changes nothing that a model reads.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 if there is any advice.")
@@ -42,7 +44,7 @@ def check(
     chat_template: o.ChatTemplate = None,
 ) -> None:
     """Say what is wrong with each file, and what could be better; exit 2 for what is wrong."""
-    from constitution.lint import formatted
+    from constitution.lint import fix_file, formatted
     from constitution.visible import visible
 
     tags = _prompt_tags(prompts) if prompts else None
@@ -51,8 +53,8 @@ def check(
     findings: list[Finding] = []
     for file in files:
         try:
-            if fix:
-                _mend(file)
+            if fix and fix_file(file):
+                typer.echo(f"{file}: fixed")
             findings += _checked(
                 file, tags, conflicts.get(file, []), told=format is LintFormat.TEXT
             )
@@ -79,35 +81,12 @@ def _checked(
     if told:
         count, tests = len(loaded.principles), sum(len(p.tests) for p in loaded.principles)
         line = (
-            f"{file}: ok: {loaded.name} {loaded.version}, {_counted(count, 'principle')}, "
-            f"{_counted(tests, 'test')}, {loaded.content_hash}"
+            f"{file}: ok: {loaded.name} {loaded.version}, {counted(count, 'principle')}, "
+            f"{counted(tests, 'test')}, {loaded.content_hash}"
         )
-        advice = f", {_counted(len(findings), 'finding')}" if findings else ""
+        advice = f", {counted(len(findings), 'finding')}" if findings else ""
         typer.echo(visible(line + advice))
     return findings
-
-
-def _mend(file: str) -> None:
-    """Write the mended text in place, whole or not at all."""
-    from constitution.lint import fix_text
-    from constitution.loader import constitution_path
-    from constitution.yaml_source import decode
-
-    path = constitution_path(file).resolve()
-    if not path.is_file():
-        return  # told by the check
-    text = decode(path.read_bytes(), file)
-    fixed = fix_text(text, path)
-    if fixed != text:
-        mode = path.stat().st_mode
-        if not mode & 0o222:
-            remedy = "make it writable, or leave out --fix"
-            raise InputError(Problem(file, "is read-only, and there is something to mend", remedy))
-        draft = path.with_name(f".{path.name}.part")
-        draft.write_text(fixed, encoding="utf-8", newline="")
-        draft.chmod(mode)
-        draft.replace(path)
-        typer.echo(f"{file}: mended")
 
 
 def _prompt_tags(prompts: str) -> frozenset[str]:
@@ -119,14 +98,39 @@ def _prompt_tags(prompts: str) -> frozenset[str]:
 def _conflicts(
     files: list[str], judge: str, chat_template: Path | None
 ) -> "dict[str, list[Conflict]]":
-    from scripts.commands.constitution_check_judge import conflicts_by_file
+    """Ask the judge about the pairs of each file that is valid; says on standard error how many
+    were asked about, and how many of them got no answer."""
+    from engine.generators.spec import open_generator
+    from engine.judging.principle_conflicts import judge_files, questions_of
+    from scripts.commands.terminal import error_console, run_interruptibly
 
-    return conflicts_by_file(files, judge, chat_template)
+    generator = open_generator(judge, chat_template=chat_template)
+    questions, console = {}, error_console()
+    for file in dict.fromkeys(files):
+        with suppress(InputError):  # reported by the check
+            questions[file] = questions_of(file)
+            if left_out := questions[file].left_out:
+                console.print(
+                    f"{file}: {left_out:,} of {left_out + len(questions[file].pairs):,} pairs are "
+                    "left out: those with the fewest words in common",
+                    soft_wrap=True,
+                )
+    total = sum(len(one.pairs) for one in questions.values())
+    if not total:
+        return {}
+    with console.status(f"asking {generator.spec}") as status:
+        work = judge_files(
+            questions, generator, lambda n: status.update(f"{n:,} of {total:,} pairs of principles")
+        )
+        answers = run_interruptibly(work, lambda: None)
+    for file, found in answers.items():
+        silent = sum(answer.probabilities is None for answer in found)
+        note = f", {silent:,} without an answer" if silent else ""
+        console.print(f"{file}: pairs of principles judged: {len(found):,}{note}", soft_wrap=True)
+    return {
+        file: [one.conflict for one in found if one.conflict] for file, found in answers.items()
+    }
 
 
 def _lines(visible: "Callable[[str], str]", text: str) -> str:
     return "\n".join(visible(line) for line in text.splitlines())
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,14 +1,25 @@
 """`solon constitution diff`: what an edit changed, and what it will cost on a run."""
 
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.text import Text
 
+from constitution.diff import diff as compare
+from constitution.diff_text import Piece, diff_document, diff_lines
+from constitution.git_revision import load_revision
+from constitution.loader import load_constitution_text
 from constitution.problems import InputError, Problem, all_problems
+from constitution.schema import Constitution
+from constitution.visible import visible
+from constitution.yaml_source import decode
+from scripts.commands.terminal import output_console
 
 if TYPE_CHECKING:
-    from constitution.schema import Constitution
+    from engine.runs.edit_cost import EditCost
 
 __all__ = ["diff"]
 
@@ -16,6 +27,14 @@ _Column = Annotated[str | None, typer.Option(help="Where --prompts has it.")]
 _GIT_ARGUMENTS = (7, 9)
 """What git gives an external diff: path, old file, hash and mode, new file, hash and mode, and for
 a renamed file its new path and what became of it."""
+_STYLES = {
+    "old": "red strike",
+    "new": "green underline",
+    "was": "red",
+    "now": "green",
+    "head": "bold",
+    "": "",
+}
 
 
 def diff(
@@ -38,36 +57,107 @@ def diff(
         Literal["text", "json"], typer.Option("--format", "-f", help="For people or programs.")
     ] = "text",
 ) -> None:
-    """Tell by principle what differs; exit 0 if nothing does, 1 if something does.
+    """Show differences by principle; exit 0 if nothing does, 1 if something does.
 
     git takes it for `git diff` too: see the documentation of the format.
     """
-    from scripts.commands import constitution_difference as difference
-
     columns = (prompt_column, id_column, tags_column)
     if run is None and any((prompts, *columns)):
         what, remedy = "prompts are named, and no run", "add --run, or leave them out"
         raise InputError(Problem("--prompts", what, remedy))
     if len(files) in _GIT_ARGUMENTS and run is None:
-        difference.show_for_git(files[0], files[1], files[4])
+        _print_for_git(files[0], files[1], files[4])
         return
     if len(files) != 2:
         remedy = "write `solon constitution diff OLD NEW`"
         raise InputError(Problem("diff", f"compares two files and was given {len(files)}", remedy))
-    sides = _both(files)
-    cost = None
-    if run is not None:
-        from engine.prompts.rows import Columns
-
-        named = Columns(*columns) if any(columns) else None
-        cost = difference.cost_on(run, *sides, prompts=prompts, columns=named)
-    changes = difference.show(*sides, cost, as_json=format == "json")
+    old, new = all_problems(lambda: load_revision(files[0]), lambda: load_revision(files[1]))
+    cost = _cost(run, new, prompts, columns) if run is not None else None
+    changes = compare(old, new)
+    if format == "json":
+        document = diff_document(old, new, changes)
+        if run and cost:
+            ours = {"run": str(run), "old_is_the_runs": cost.made_with == old.content_hash}
+            document["cost"] = ours | cost.as_dict()
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        lines = [*diff_lines(old, new, changes)] if changes else []
+        if run and cost:
+            lines += [[(line, "")] for line in _cost_lines(run, cost, old)]
+        _print(lines)
     raise typer.Exit(1 if changes else 0)
 
 
-def _both(files: list[str]) -> "tuple[Constitution, Constitution]":
-    """Problems of both are told together."""
-    from constitution.git_revision import load_revision
+def _cost(
+    run: Path, new: Constitution, prompts: str | None, columns: tuple[str | None, ...]
+) -> "EditCost":
+    """What going on with `new` will generate on that run. Raises InputError."""
+    from engine.prompts.rows import Columns
+    from engine.runs.edit_cost import edit_cost
 
-    old, new = all_problems(lambda: load_revision(files[0]), lambda: load_revision(files[1]))
-    return old, new
+    return edit_cost(run, new, prompts=prompts, columns=Columns(*columns) if any(columns) else None)
+
+
+def _print_for_git(path: str, old: str, new: str) -> None:
+    """Print what differs between two files that git names, as versions of `path`.
+
+    A version that is no constitution is reported in its place: git takes a failure for its own.
+    """
+    try:
+        before, after = (_version(path, file) for file in (old, new))
+    except InputError as error:
+        typer.echo(visible(f"{path}: {error}"))
+        return
+    _print([[(path, "head")], *diff_lines(before, after, compare(before, after)), [("", "")]])
+
+
+def _version(path: str, file: str) -> Constitution:
+    content = Path(file).read_bytes()
+    if not content:
+        return Constitution(name="nothing")
+    return load_constitution_text(decode(content, path), path)
+
+
+def _cost_lines(run: Path, cost: "EditCost", old: Constitution) -> Iterator[str]:
+    from scripts.commands.progress_display import duration
+
+    plan = cost.plan
+    calls = ", ".join(f"{role} {count:,}" for role, count in plan.calls.items() if count)
+    yield ""
+    yield (
+        f"{run}: {plan.conversations_to_generate:,} of {plan.conversations:,} conversations "
+        f"are generated again"
+    )
+    yield f"  calls   {sum(plan.calls.values()):,} ({calls or 'none'}), {plan.cached_calls:,} re-used"
+    yield (
+        f"  tokens  about {plan.completion_tokens:,} to write, "
+        f"about {plan.prompt_tokens:,} to read before the KV cache"
+    )
+    if cost.seconds is not None:
+        yield f"  time    about {duration(cost.seconds)}, at the pace of its last run here"
+    if plan.sampled < plan.conversations:
+        yield f"  (estimated from {plan.sampled:,} of the conversations)"
+    if cost.made_with != old.content_hash:
+        yield "  (the run was made with other words than OLD; this is what NEW costs on it as it stands)"
+
+
+def _print(lines: Sequence[Sequence[Piece]]) -> None:
+    """In colour on a terminal, else with `[-old-]{+new+}`, line by line as it is."""
+    console = output_console()
+    for pieces in lines:
+        if console.is_terminal:
+            console.print(
+                Text.assemble(*((visible(text), _STYLES[style]) for text, style in pieces))
+            )
+        else:
+            typer.echo("".join(_marked(visible(text), style) for text, style in pieces))
+
+
+def _marked(text: str, style: str) -> str:
+    match style:
+        case "old":
+            return f"[-{text}-]"
+        case "new":
+            return f"{{+{text}+}}"
+        case _:
+            return text

@@ -1,23 +1,62 @@
-"""A constitution for people to read."""
+"""`solon constitution show`: a constitution for people to read, or the prompts it becomes."""
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
+import typer
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from constitution.loader import load_constitution
+from constitution.problems import InputError, Problem
 from constitution.schema import Constitution, Principle, Stakeholder
 from constitution.selection import applicable
+from constitution.validation import nearest
 from constitution.visible import visible
 
-__all__ = ["print_constitution", "under_profile"]
+__all__ = ["show"]
 
 _SEVERITY_STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "green"}
 
 
-def under_profile(constitution: Constitution, stakeholder: str) -> Constitution:
+def show(
+    file: Annotated[
+        str, typer.Argument(help="A YAML file, or the name of a shipped constitution.")
+    ],
+    principle: Annotated[str | None, typer.Option(help="Only the principle of that id.")] = None,
+    stakeholder: Annotated[
+        str | None, typer.Option(help="Only what is drawn under that profile, with its weights.")
+    ] = None,
+    rendered: Annotated[
+        bool, typer.Option("--rendered", help="Exactly what the models will be asked.")
+    ] = False,
+) -> None:
+    """Print a constitution with its parents merged in, or the rendered prompts."""
+    loaded = load_constitution(file)
+    if stakeholder is not None:
+        _check_named("--stakeholder", stakeholder, list(loaded.stakeholders))
+        loaded = _under_profile(loaded, stakeholder)
+    if principle is not None:
+        _check_named("--principle", principle, [p.id for p in loaded.principles])
+    chosen = [p for p in loaded.principles if principle in (None, p.id)]
+    if rendered:
+        from engine.loop.rendered_requests import rendered_requests
+
+        typer.echo(rendered_requests(loaded, chosen))
+    else:
+        _print_constitution(loaded, chosen)
+
+
+def _check_named(option: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        remedy = nearest(name, known) or f"there is {', '.join(known) or 'none'}"
+        raise InputError(Problem(option, f"no {name!r} to show", remedy))
+
+
+def _under_profile(constitution: Constitution, stakeholder: str) -> Constitution:
     """The principles that can be drawn under that profile, with the weights it gives them."""
     weighed = applicable(constitution, None, stakeholder)
     principles = tuple(p.model_copy(update={"weight": weight}) for p, weight in weighed)
@@ -25,8 +64,7 @@ def under_profile(constitution: Constitution, stakeholder: str) -> Constitution:
     return constitution.model_copy(update={"principles": principles, "stakeholders": profiles})
 
 
-def print_constitution(constitution: Constitution, principles: Sequence[Principle]) -> None:
-    """Print the constitution's head and those principles."""
+def _print_constitution(constitution: Constitution, principles: Sequence[Principle]) -> None:
     console = Console(highlight=False)
     title = Text(visible(f"{constitution.name} {constitution.version}"), style="bold")
     console.print(Text.assemble(title, (f"  {constitution.content_hash}", "dim")))

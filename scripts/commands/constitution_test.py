@@ -1,11 +1,16 @@
 """`solon constitution test`: does a judge understand each principle?"""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from constitution.problems import InputError, Problem
 from scripts.commands import options as o
+
+if TYPE_CHECKING:
+    from engine.judging.principle_tests import PrincipleReport
 
 __all__ = ["run_tests"]
 
@@ -21,7 +26,67 @@ def run_tests(
     ] = None,
     chat_template: o.ChatTemplate = None,
 ) -> None:
-    """Put each principle's tests to a judge; exit 1 unless it gets all of them right."""
-    from scripts.commands.constitution_test_run import test_principles
+    """Run each principle's tests against a judge; exit 1 unless it gets all of them right."""
+    from constitution.loader import load_constitution
+    from constitution.problems import all_problems
+    from engine.generators.spec import open_generator
+    from engine.judging import principle_tests as tests
+    from engine.report.junit import junit_xml
+    from scripts.commands.terminal import error_console, run_interruptibly
 
-    test_principles(file, judge, principle or [], junit, chat_template)
+    loaded, generator = all_problems(
+        lambda: load_constitution(file),
+        lambda: open_generator(judge, chat_template=chat_template),
+    )
+    chosen = tests.principles_with_tests(loaded, principle or [])
+    if junit is not None:
+        _check_writable(junit)
+    total = sum(len(one.tests) for one in chosen)
+    with error_console().status(f"asking {judge}") as status:
+        work = tests.run_tests(
+            loaded, chosen, generator, lambda done: status.update(f"{done} of {total} tests")
+        )
+        reports = run_interruptibly(work, lambda: None)
+    _print(reports, judge)
+    if junit:
+        junit.write_text(junit_xml(loaded.name, reports), encoding="utf-8")
+    if any(report.outcome not in (None, tests.TestOutcome.PASSED) for report in reports):
+        raise typer.Exit(1)
+
+
+def _check_writable(path: Path) -> None:
+    """Before a judge is asked anything."""
+    if path.is_dir():
+        raise InputError(Problem(str(path), "is a folder", "name a file"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _print(reports: "Sequence[PrincipleReport]", judge: str) -> None:
+    from rich.text import Text
+
+    from constitution.visible import visible
+    from engine.judging.principle_tests import TestOutcome
+    from engine.report.wording import decimal, percent
+    from scripts.commands.terminal import figures_table, output_console
+
+    numbers = ("tests", "precision", "recall", "position bias", "verdict")
+    table = figures_table("principle", *numbers, title=f"judged by {judge}")
+    colours = {TestOutcome.PASSED: "green", TestOutcome.FAILED: "red", TestOutcome.ERROR: "magenta"}
+    for report in reports:
+        outcome = report.outcome
+        verdict = Text(outcome, colours[outcome]) if outcome else "no tests"
+        bias = report.position_bias
+        table.add_row(
+            visible(report.principle.id), decimal(len(report.results)),
+            percent(report.precision), percent(report.recall),
+            "–" if bias is None else f"{bias:+.2f}", verdict,
+        )  # fmt: skip
+    console = output_console()
+    console.print(table)
+    for report in reports:
+        for result in report.results:
+            if result.told:
+                console.print(f"{report.principle.id}, test {result.number}: {result.told}")
+    results = [result for report in reports for result in report.results]
+    passed = sum(result.outcome is TestOutcome.PASSED for result in results)
+    console.print(f"{passed:,} of {len(results):,} tests passed")

@@ -34,25 +34,14 @@ def import_garak(
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     from engine.report.wording import percent
-    from scripts.commands.terminal import output_console
+    from scripts.commands.terminal import figures_table, interval, output_console
     from training.stats.intervals import share_estimate
 
-    table = Table(box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False, header_style="bold")
-    for name in ("probe", "detector", "model"):
-        table.add_column(name, overflow="fold")
-    for name in ("attempts", "hits", "share"):
-        table.add_column(name, justify="right")
+    table = figures_table("probe of model, detector", "attempts", "hits", "share")
     for row in rows:
         attempts, hits = row["attempts"], row["hits"]
         share = share_estimate([1.0] * hits + [0.0] * (attempts - hits))
-        told = percent(None)
-        if share:
-            low, high = percent(share.low), percent(share.high)
-            told = f"{percent(share.value)} [{low}, {high}]"
-        names = (row["probe"], row["detector"], row["model"])
-        table.add_row(*names, f"{attempts:,}", f"{hits:,}", told)
+        name = f"{row['probe']} of {row['model'] or '?'}, {row['detector']}"
+        table.add_row(name, f"{attempts:,}", f"{hits:,}", interval(share, percent))
     output_console().print(table)

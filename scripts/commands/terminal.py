@@ -1,20 +1,28 @@
-"""What commands share on a terminal: consoles that show text as it is, signals, progress."""
+"""What commands share on a terminal: consoles that show text as it is, tables, signals."""
 
 import asyncio
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from constitution.visible import visible
 
+if TYPE_CHECKING:
+    from training.stats.intervals import Estimate
+
 __all__ = [
     "EXIT_INTERRUPTED",
+    "counted",
     "error_console",
+    "figures_table",
+    "interval",
     "output_console",
     "run_interruptibly",
 ]
@@ -24,6 +32,11 @@ _GRACE = 8.0
 """Seconds an interrupted command may take to stop its engines before they are killed."""
 
 Result = TypeVar("Result")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 principle`, `2 principles`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def error_console() -> Console:
@@ -36,6 +49,31 @@ def error_console() -> Console:
 def output_console() -> Console:
     """A console on standard output."""
     return _PlainConsole(markup=False, emoji=False, highlight=False)
+
+
+def figures_table(first: str, *numbers: str, title: str | None = None) -> Table:
+    """An empty table: names in its first column, which may fold, and figures in the others."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column(first, overflow="fold", min_width=24)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def interval(
+    found: "Estimate | None", written: Callable[[float], str] = lambda share: f"{share:.0%}"
+) -> str:
+    """A figure and its 95 % interval in brackets; a dash where nothing was measured."""
+    if found is None:
+        return "–"
+    return f"{written(found.value)} [{written(found.low)}, {written(found.high)}]"
 
 
 class _PlainConsole(Console):

@@ -6,7 +6,7 @@ import pytest
 
 from constitution import InputError
 from engine.generators.scripted import ScriptedGenerator
-from scripts.commands import constitution_check_judge
+from engine.judging import principle_conflicts
 from scripts.commands.constitution import app
 
 RULES = """\
@@ -98,7 +98,7 @@ def test_a_judge_that_gives_no_answer_is_counted(check, tmp_path):
 
 
 def test_of_many_pairs_those_left_out_are_counted(check, monkeypatch):
-    monkeypatch.setattr(constitution_check_judge, "_MOST", 1)
+    monkeypatch.setattr(principle_conflicts, "_MOST", 1)
     told = check("--judge", "scripted:judge.json")[2]
     assert "2 of 3 pairs are left out" in told and "judged: 1\n" in told
 

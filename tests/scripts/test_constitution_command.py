@@ -99,10 +99,10 @@ def test_check_knows_the_tags_that_prompts_carry(rules, tmp_path):
 
 def test_check_mends_in_place_what_changes_nothing(rules):
     rules.write_text(GOOD.replace("quiet.", "quiet.  "), encoding="utf-8")
-    assert f"{rules}: mended" in output("check", rules, "--fix")
+    assert f"{rules}: fixed" in output("check", rules, "--fix")
     text = rules.read_text(encoding="utf-8")
     assert text.startswith("# yaml-language-server: $schema=") and "quiet.  " not in text
-    assert "mended" not in output("check", rules, "--fix")
+    assert "fixed" not in output("check", rules, "--fix")
     rules.write_text("name: [", encoding="utf-8")
     assert told("check", rules, "--fix")
     assert rules.read_text(encoding="utf-8") == "name: ["
@@ -112,7 +112,7 @@ def test_check_mends_what_a_link_names_and_keeps_its_mode(rules, tmp_path):
     link = tmp_path / "link.yaml"
     link.symlink_to(rules.name)
     rules.chmod(0o640)
-    assert f"{link}: mended" in output("check", link, "--fix")
+    assert f"{link}: fixed" in output("check", link, "--fix")
     assert link.is_symlink() and rules.stat().st_mode & 0o777 == 0o640
     assert rules.read_text(encoding="utf-8").startswith("# yaml-language-server")
 
@@ -120,8 +120,7 @@ def test_check_mends_what_a_link_names_and_keeps_its_mode(rules, tmp_path):
 def test_check_leaves_a_read_only_file_alone(rules):
     rules.chmod(0o444)
     assert told("check", rules, "--fix") == [
-        f"{rules}: is read-only, and there is something to mend; "
-        "make it writable, or leave out --fix"
+        f"{rules}: is read-only and has fixes to apply; make it writable, or leave out --fix"
     ]
     assert rules.read_text(encoding="utf-8") == GOOD
 
