@@ -76,7 +76,7 @@ def test_changed_words_are_marked_and_the_exit_code_is_that_of_diff(folder):
 
 def test_the_documentation_shows_what_is_really_printed(folder):
     page = (ROOT / "docs" / "constitution.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"^```\n(--- house-rules.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(r"^```\w*\n(--- house-rules.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert diff("old.yaml", "new.yaml").output == shown
 
 
