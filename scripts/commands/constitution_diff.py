@@ -119,7 +119,7 @@ def _version(path: str, file: str) -> Constitution:
 
 
 def _cost_lines(run: Path, cost: "EditCost", old: Constitution) -> Iterator[str]:
-    from scripts.commands.progress_display import duration
+    from engine.report.wording import duration
 
     plan = cost.plan
     calls = ", ".join(f"{role} {count:,}" for role, count in plan.calls.items() if count)
