@@ -109,7 +109,7 @@ class _Pump:
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[None]] | None = None
 
     def stop(self) -> None:
-        """Cancel what is under way and wait until it has ended."""
+        """Cancel what is in flight and wait until it has ended."""
         if self._running and self.thread.is_alive():
             loop, task = self._running
             with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile

@@ -36,7 +36,7 @@ class Progress:
     total: int
     done: int
     half_done: float
-    """Whole conversations that the finished turns of those under way add up to."""
+    """Whole conversations that the finished turns of those in flight add up to."""
     resumed: int
     totals: Mapping[str, int]
     seconds: float
@@ -51,7 +51,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated from this process's pace, turns under way included: a window may hold most of
+        """Estimated from this process's pace, turns in flight included: a window may hold most of
         a run, and finish nothing for half of it. None before it has a pace."""
         if self.done - self.resumed < _FEWEST_FOR_AN_ESTIMATE:
             return None

@@ -27,7 +27,7 @@ that came back, and raises ConversationFailed when there is no result."""
 
 
 class Window:
-    """How many conversations to have under way: as many as the engines can hold to their end.
+    """How many conversations to have in flight: as many as the engines can hold to their end.
 
     An engine holds `kv_tokens / footprint` conversations, `sequences` at most; the footprint, the
     tokens of a conversation's longest request, is learned from those that finish and is
@@ -35,7 +35,7 @@ class Window:
     them has ended, grows by two with each turn that comes back: a crowd admitted at once would be
     prefilled at once, move in step like a stage barrier, and have no record on disk for half the
     run. So few that starting slowly takes longer than all of them (`total`) start at once.
-    Conversations with several `requests` under way at a time share the capacity.
+    Conversations with several `requests` in flight at a time share the capacity.
     """
 
     _SLACK = 1.1
@@ -88,13 +88,13 @@ class Window:
 
     @property
     def half_done(self) -> float:
-        """How many whole conversations the finished turns of those under way add up to."""
+        """How many whole conversations the finished turns of those in flight add up to."""
         unended = max(0, self._turns - self._turns_of_ended)
         return unended * self._ended / self._turns_of_ended if self._turns_of_ended else 0.0
 
     @property
     def size(self) -> int:
-        """Conversations to have under way now."""
+        """Conversations to have in flight now."""
         if self._fixed is not None:
             return self._fixed
         capacity = self._capacity()
@@ -117,36 +117,36 @@ class Window:
 async def stream(
     items: Iterable[Item], work: Callable[[Item], Awaitable[Result]], window: Window
 ) -> AsyncGenerator[Result, None]:
-    """Results of `work` in the order they finish, at most `window.size` under way.
+    """Results of `work` in the order they finish, at most `window.size` in flight.
 
     Items are drawn lazily. An exception of `work` ends the stream; closing it cancels what is
-    under way.
+    in flight.
     """
     finished: asyncio.Queue[asyncio.Task[Result] | None] = asyncio.Queue()
     window.on_growth(lambda: finished.put_nowait(None))
-    under_way: set[asyncio.Task[Result]] = set()
+    in_flight: set[asyncio.Task[Result]] = set()
     waiting = iter(items)
     exhausted = False
     try:
         while True:
-            while not exhausted and len(under_way) < window.size:
+            while not exhausted and len(in_flight) < window.size:
                 item = next(waiting, None)
                 if item is None:
                     exhausted = True
                     break
                 task = asyncio.ensure_future(_result(work, item))
                 task.add_done_callback(finished.put_nowait)
-                under_way.add(task)
-            if not under_way:
+                in_flight.add(task)
+            if not in_flight:
                 return
             ended = await finished.get()
             if ended is not None:
-                under_way.discard(ended)
+                in_flight.discard(ended)
                 yield ended.result()
     finally:
-        for task in under_way:
+        for task in in_flight:
             task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*in_flight, return_exceptions=True)
 
 
 async def _result(work: Callable[[Item], Awaitable[Result]], item: Item) -> Result:

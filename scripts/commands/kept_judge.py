@@ -11,16 +11,19 @@ from constitution.schema import Constitution
 from engine.generators.base import Generator
 from engine.storage.cached_generator import CachedGenerator
 from engine.storage.completion_cache import CompletionCache
+from engine.storage.lock import DirectoryLock
 
 __all__ = ["only_principle", "started_judge"]
 
 
 @asynccontextmanager
 async def started_judge(judge: Generator, out: Path | None) -> AsyncIterator[Generator]:
-    """`judge`, started, and closed in the end; with `out` behind `out/completions.sqlite`."""
+    """`judge`, started, and closed in the end; with `out` behind `out/completions.sqlite`,
+    which one process at a time writes. Raises InputError when another does."""
     with ExitStack() as stack:
         if out:
             out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(DirectoryLock(out))
             cache = stack.enter_context(CompletionCache(out / "completions.sqlite"))
             judge = CachedGenerator(judge, cache)
         await judge.start()

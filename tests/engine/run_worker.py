@@ -7,9 +7,10 @@ from pathlib import Path
 
 from engine.generators.scripted import Script, ScriptedGenerator
 from engine.prompts.sources import open_prompts
+from engine.runs.answer_run import AnswerRun
 from engine.runs.label_run import LabelRun
 from engine.runs.run import RevisionRun
-from engine.settings import LabelSettings, LoopSettings, RoleModel, roles
+from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModel, roles
 from engine.storage.completion_cache import completion_key
 from tests.engine.builders import constitution
 
@@ -34,11 +35,14 @@ SETTINGS = LoopSettings(rounds=2)
 def main(out: str, prompts: str, log: str, delay: str, kind: str = "revise") -> None:
     generator = Logged(Path(log), float(delay))
     source, model = open_prompts(prompts), RoleModel(generator)
-    run = (
-        RevisionRun(Path(out), source, RULES, roles(generator), SETTINGS, window=16)
-        if kind == "revise"
-        else LabelRun(Path(out), source, RULES, model, model, LabelSettings(), window=16)
-    )
+    run: RevisionRun | LabelRun | AnswerRun
+    match kind:
+        case "revise":
+            run = RevisionRun(Path(out), source, RULES, roles(generator), SETTINGS, window=16)
+        case "label":
+            run = LabelRun(Path(out), source, RULES, model, model, LabelSettings(), window=16)
+        case _:
+            run = AnswerRun(Path(out), source, model, AnswerSettings(), window=4)
 
     async def work():
         try:

@@ -13,6 +13,7 @@ from constitution.typed_yaml import Settings
 from engine.messages import to_dicts
 from engine.prompts.sources import Prompt, PromptSource
 from engine.runs.config import PromptsFile
+from engine.storage.atomic import replacing
 from training.data.split import is_held_out, prompt_digest
 
 __all__ = ["HeldOut", "SplitConfig", "SplitCounts", "split_prompts"]
@@ -81,12 +82,11 @@ def _aside(prompt: Prompt, share: float) -> bool:
 
 
 def _write(path: Path, prompts: Iterable[Prompt]) -> int:
-    unfinished, count = path.with_name(path.name + ".part"), 0
-    with jsonlines.open(unfinished, "w", compact=True) as lines:
+    count = 0
+    with replacing(path) as file, jsonlines.Writer(file, compact=True) as lines:
         for prompt in prompts:
             lines.write(_row(prompt))
             count += 1
-    unfinished.replace(path)
     return count
 
 

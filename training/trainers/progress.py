@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.report.wording import duration
+from engine.storage.atomic import replacing
 from engine.storage.jsonl import JsonlStore, read_jsonl
 from training.trainers.output import Output
 
@@ -83,10 +84,8 @@ class _Progress:
             self._log.close()
         if file.exists():
             kept = [line for line in read_jsonl(file) if line["step"] <= step]
-            text = "".join(json.dumps(line) + "\n" for line in kept)
-            draft = file.with_name(".log.jsonl.part")
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(file)
+            with replacing(file) as draft:
+                draft.writelines(json.dumps(line).encode() + b"\n" for line in kept)
         self._log = JsonlStore(file)
 
     @staticmethod

@@ -42,7 +42,9 @@ def known_keys(out, log):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "kills_to_survive"), [("revise", 25), ("label", 5)])
+@pytest.mark.parametrize(
+    ("kind", "kills_to_survive"), [("revise", 25), ("label", 5), ("answer", 5)]
+)
 def test_killed_at_random_moments_it_ends_as_if_it_never_was(
     tmp_path, prompts, kind, kills_to_survive
 ):
