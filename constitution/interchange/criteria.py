@@ -1,32 +1,34 @@
-"""Formats of criteria that compare: icai's numbered text and Constitutional-Evals.
+"""Formats of criteria that compare, from each of which comes a judge principle.
 
 icai (Findeis et al. 2024):  "1. Select the response that ...\\n2. ..."
-Constitutional-Evals 1.1:    {"schema_version", "id", "title", "version", "criteria": [...],
+constitutional-evals 1.1:    {"schema_version", "id", "title", "version", "criteria": [...],
                               "voices", "provenance", "changelog"}, or a bare list of criteria
+anthropic-preference (RLMadisonInstructions.json of Bai et al. 2022):
+                             ["\\nPlease choose ... Options:"]
 """
 
 import re
 from typing import Any
 
-from constitution.interchange.draft import Draft, Exported, not_carried
-from constitution.interchange.files import json_text
+from constitution.interchange.draft import Draft
+from constitution.interchange.shapes import WITHOUT_IDS, Format, Shape
 from constitution.interchange.wording import preference_text, slug
 from constitution.schema import Constitution
 
-__all__ = ["is_evals", "is_icai", "read_evals", "read_icai", "write_evals", "write_icai"]
+__all__ = ["SHAPES"]
 
 _NUMBER = re.compile(r"^[ \t]*\d+[.)][ \t]+", re.MULTILINE)
+_OPTIONS = re.compile(r"\s*\bOptions:\s*\Z")
 _SCHEMA_VERSION = "1.1"
 _KEYS = ("schema_version", "id", "title", "version", "criteria")
 
 
-def is_icai(data: Any) -> bool:
-    """Whether `data` is one text."""
+def _is_numbered(data: Any) -> bool:
     return isinstance(data, str)
 
 
-def read_icai(data: Any, draft: Draft) -> None:
-    """A judge principle for each numbered line, or each line if none is numbered."""
+def _read_numbered(data: Any, draft: Draft) -> None:
+    """Each numbered line, or each line if none is numbered."""
     text = draft.text(data, "the file")
     before, *numbered = _NUMBER.split(text)
     if before.strip() and numbered:
@@ -36,16 +38,13 @@ def read_icai(data: Any, draft: Draft) -> None:
             draft.chosen_by(" ".join(criterion.split()))
 
 
-def write_icai(constitution: Constitution) -> Exported:
-    """A numbered line for each principle."""
+def _numbered(constitution: Constitution) -> Any:
     texts = [" ".join(preference_text(p).split()) for p in constitution.principles]
-    lines = "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
-    notes = ("left out: the ids of the principles", *not_carried(constitution, "preference"))
-    return Exported(json_text(lines), notes)
+    return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
 
 
-def is_evals(data: Any) -> bool:
-    """Whether `data` has `criteria`, or is a list of texts that are no longer prompts."""
+def _is_evals(data: Any) -> bool:
+    """A list of texts is one if they are not another format's prompts."""
     if isinstance(data, dict):
         return "criteria" in data
     return isinstance(data, list) and any(
@@ -54,8 +53,7 @@ def is_evals(data: Any) -> bool:
     )
 
 
-def read_evals(data: Any, draft: Draft) -> None:
-    """A judge principle for each criterion."""
+def _read_evals(data: Any, draft: Draft) -> None:
     if isinstance(data, dict):
         version = data.get("schema_version")
         if version not in (None, _SCHEMA_VERSION):
@@ -72,9 +70,8 @@ def read_evals(data: Any, draft: Draft) -> None:
         draft.chosen_by(draft.text(criterion, f"criteria[{index}]"))
 
 
-def write_evals(constitution: Constitution) -> Exported:
-    """A criterion for each principle."""
-    document = {
+def _evals(constitution: Constitution) -> Any:
+    return {
         "schema_version": _SCHEMA_VERSION,
         "id": constitution.name,
         "title": constitution.description or constitution.name,
@@ -84,5 +81,25 @@ def write_evals(constitution: Constitution) -> Exported:
         "provenance": {},
         "changelog": [],
     }
-    notes = not_carried(constitution, "preference", "description", "version")
-    return Exported(json_text(document), ("left out: the ids of the principles", *notes))
+
+
+def _is_options(data: Any) -> bool:
+    return isinstance(data, list) and any(isinstance(t, str) and _OPTIONS.search(t) for t in data)
+
+
+def _read_options(data: Any, draft: Draft) -> None:
+    for index, text in enumerate(draft.items(data, "the file")):
+        draft.chosen_by(_OPTIONS.sub("", draft.text(text, f"[{index}]")))
+
+
+def _options(constitution: Constitution) -> Any:
+    return [f"\n{preference_text(p)} Options:" for p in constitution.principles]
+
+
+SHAPES = {
+    Format.ICAI: Shape(_is_numbered, _read_numbered, _numbered, ("preference",), WITHOUT_IDS),
+    Format.CONSTITUTIONAL_EVALS: Shape(
+        _is_evals, _read_evals, _evals, ("preference", "description", "version"), WITHOUT_IDS
+    ),
+    Format.ANTHROPIC_PREFERENCE: Shape(_is_options, _read_options, _options, ("preference",)),
+}

@@ -16,7 +16,7 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Constitution, FewShotExample, Principle
 from constitution.yaml_source import shown
 
-__all__ = ["Draft", "Example", "Exported", "Imported", "not_carried"]
+__all__ = ["Draft", "Imported"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -31,26 +31,6 @@ class Imported:
     """What was derived, changed or left out, a sentence each."""
     prompts: tuple[Mapping[str, Any], ...] = ()
     """Rows of a prompts file: questions that came with principles, tagged by principle id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """The text of a file in another format, and what of the constitution is not in it."""
-
-    text: str
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """An example critique and revision as other formats have it: with what was asked, not of whom."""
-
-    prompt: str
-    answer: str
-    critique_request: str
-    critique: str
-    revision_request: str
-    revision: str
 
 
 @dataclass(slots=True)
@@ -160,25 +140,3 @@ class Draft:
             few_shot=tuple(dict.fromkeys(self.few_shot)),
         )
         return Imported(constitution, format, tuple(self.notes), tuple(self.prompts))
-
-
-_PARTS = ("preamble", "stakeholders", "few_shot", "description", "version")
-_WORDS = ("statement", "critique", "revision", "preference")
-_FIELDS = (*_WORDS, "weight", "severity", "tags", "applies_to", "tests")
-
-
-def not_carried(constitution: Constitution, *carried: str) -> tuple[str, ...]:
-    """What `constitution` says and a format without a place for it leaves out, a sentence each."""
-    told = []
-    for name in _PARTS:
-        default = Constitution.model_fields[name].get_default(call_default_factory=True)
-        if name not in carried and getattr(constitution, name) != default:
-            told.append(f"left out: {name.replace('_', '-')}")
-    for name in _FIELDS:
-        given = Principle.model_fields[name]
-        default = None if given.is_required() else given.get_default(call_default_factory=True)
-        ids = [p.id for p in constitution.principles if getattr(p, name) != default]
-        if name not in carried and ids:
-            some = ", ".join(ids[:4]) + (", ..." if len(ids) > 4 else "")
-            told.append(f"left out: {name} of {len(ids):,} principles ({some})")
-    return tuple(told)

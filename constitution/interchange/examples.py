@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from constitution.interchange.draft import Draft, Example
+from constitution.interchange.draft import Draft
 from constitution.interchange.wording import critique_text
 from constitution.schema import Constitution, FewShotExample
 
@@ -17,11 +17,23 @@ _ALIKE = 0.4
 _LABEL = re.compile(
     r"(?:^|\n\n)(Human|Assistant|CritiqueRequest|Critique|RevisionRequest|Revision):[ \t]*"
 )
+_KEPT = ("prompt", "answer", "critique", "revision")
 _LABELS = ("CritiqueRequest", "Critique", "RevisionRequest", "Revision")
 _CONVERSATION = ("Human", "Assistant")
 
 
-def read_chats(draft: Draft, value: Any, where: str) -> Iterator[Example]:
+class _Example(NamedTuple):
+    """As other formats have it: with what was asked, not of which principle."""
+
+    prompt: str
+    answer: str
+    critique_request: str
+    critique: str
+    revision_request: str
+    revision: str
+
+
+def read_chats(draft: Draft, value: Any, where: str) -> Iterator[_Example]:
     """From lists of messages with `role` and `content`; roles in any case."""
     for index, chat in enumerate(draft.items(value, where)):
         place = f"{where}[{index}]"
@@ -39,7 +51,7 @@ def read_chats(draft: Draft, value: Any, where: str) -> Iterator[Example]:
         yield from _example(draft, texts, place)
 
 
-def read_transcripts(draft: Draft, value: Any) -> Iterator[Example]:
+def read_transcripts(draft: Draft, value: Any) -> Iterator[_Example]:
     """From texts whose turns begin with `Human:`, `Assistant:`, `CritiqueRequest:` and so on."""
     for index, text in enumerate(draft.items(value, "the file")):
         place = f"[{index}]"
@@ -55,7 +67,7 @@ def read_transcripts(draft: Draft, value: Any) -> Iterator[Example]:
         yield from _example(draft, texts, place)
 
 
-def _example(draft: Draft, texts: Sequence[str], place: str) -> Iterator[Example]:
+def _example(draft: Draft, texts: Sequence[str], place: str) -> Iterator[_Example]:
     if len(texts) < _TURNS or len(texts) % 2:
         what = f"has {len(texts)} turns where an example has {_TURNS} or more"
         draft.wrong(place, what, "end with a critique and a revision, each after its request")
@@ -67,10 +79,10 @@ def _example(draft: Draft, texts: Sequence[str], place: str) -> Iterator[Example
             f"beginning with {earlier[0][:80]!r}"
         )
     if all(texts):
-        yield Example(*texts[-_TURNS:])
+        yield _Example(*texts[-_TURNS:])
 
 
-def add_examples(draft: Draft, examples: Sequence[Example]) -> None:
+def add_examples(draft: Draft, examples: Sequence[_Example]) -> None:
     """Put each example under the principle that asks as it does, or else nearly so.
 
     A file that has examples and no principles gets those that its examples ask about. An example
@@ -84,18 +96,11 @@ def add_examples(draft: Draft, examples: Sequence[Example]) -> None:
             asked[key] = draft.revised_by(example.critique_request, example.revision_request)
         principle = asked[key] if bare else _nearest(draft, example)
         if principle is not None:
-            draft.few_shot.append(
-                FewShotExample(
-                    principle=principle,
-                    prompt=example.prompt,
-                    answer=example.answer,
-                    critique=example.critique,
-                    revision=example.revision,
-                )
-            )
+            kept = {key: getattr(example, key) for key in _KEPT}
+            draft.few_shot.append(FewShotExample(principle=principle, **kept))
 
 
-def _nearest(draft: Draft, example: Example) -> str | None:
+def _nearest(draft: Draft, example: _Example) -> str | None:
     """The principle whose requests share most words with the example's; what changes is noted."""
     theirs = example.critique_request, example.revision_request
 
@@ -125,14 +130,14 @@ def _plain(text: str) -> str:
 
 def example_messages(constitution: Constitution) -> list[list[dict[str, str]]]:
     """Each few-shot example as six messages."""
-    chats: list[list[dict[str, str]]] = []
-    for example in constitution.few_shot:
-        texts = _texts(constitution, example)
-        roles = ("user", "assistant") * (_TURNS // 2)
-        chats.append([
-            {"role": role, "content": text} for role, text in zip(roles, texts, strict=True)
-        ])
-    return chats
+    roles = ("user", "assistant") * (_TURNS // 2)
+    return [
+        [
+            {"role": role, "content": text}
+            for role, text in zip(roles, _texts(constitution, example), strict=True)
+        ]
+        for example in constitution.few_shot
+    ]
 
 
 def transcript(constitution: Constitution, example: FewShotExample) -> str:

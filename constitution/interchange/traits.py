@@ -4,28 +4,25 @@ A .txt file with one JSON list  [{"trait": "I am ...", "questions": [...]}]
 A .jsonl file, a line for each  {"trait", "questions", "additional_questions", "clarification"?}
 """
 
-import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
-from constitution.interchange.draft import Draft, Exported, not_carried
-from constitution.interchange.files import json_text
-from constitution.schema import Constitution, Principle
+from constitution.interchange.draft import Draft
+from constitution.interchange.shapes import WITHOUT_IDS, Format, Shape
+from constitution.schema import Constitution
 
-__all__ = ["is_traits", "read_traits", "write_traits", "write_traits_lines"]
+__all__ = ["SHAPES"]
 
 _SAYS = "The assistant's reply is that of one who could say: "
 _FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|my|My|me)\b")
 _KEYS = ("trait", "questions", "additional_questions", "clarification")
 
 
-def is_traits(data: Any) -> bool:
-    """Whether `data` is a list of traits."""
+def _is_traits(data: Any) -> bool:
     return isinstance(data, list) and any(isinstance(row, dict) and "trait" in row for row in data)
 
 
-def read_traits(data: Any, draft: Draft) -> None:
+def _read_traits(data: Any, draft: Draft) -> None:
     """A principle for each trait; its questions become prompts."""
     asked = 0
     for index, value in enumerate(draft.items(data, "the file")):
@@ -48,28 +45,25 @@ def read_traits(data: Any, draft: Draft) -> None:
         )
 
 
-def write_traits(constitution: Constitution) -> Exported:
-    """One list, with the prompts of each principle's tests as its questions."""
-    rows = [_trait(principle) for principle in constitution.principles]
-    return Exported(json_text(rows), _notes(constitution))
+def _traits(constitution: Constitution) -> list[dict[str, Any]]:
+    """The prompts of each principle's tests are its questions."""
+    rows: list[dict[str, Any]] = []
+    for principle in constitution.principles:
+        trait, _, clarification = principle.statement.partition("\n\n")
+        questions = [test.prompt for test in principle.tests]
+        row = {"trait": trait.removeprefix(_SAYS), "questions": questions}
+        rows.append(row | ({"clarification": clarification} if clarification else {}))
+    return rows
 
 
-def write_traits_lines(constitution: Constitution) -> Exported:
-    """A line for each, with the prompts of each principle's tests as its questions."""
-    rows = [{**_trait(p), "additional_questions": []} for p in constitution.principles]
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    return Exported(lines, _notes(constitution))
+def _trait_lines(constitution: Constitution) -> Any:
+    return [{**row, "additional_questions": []} for row in _traits(constitution)]
 
 
-def _trait(principle: Principle) -> Mapping[str, Any]:
-    trait, _, clarification = principle.statement.partition("\n\n")
-    questions = [test.prompt for test in principle.tests]
-    row = {"trait": trait.removeprefix(_SAYS), "questions": questions}
-    return row | ({"clarification": clarification} if clarification else {})
-
-
-def _notes(constitution: Constitution) -> tuple[str, ...]:
-    tested = any(principle.tests for principle in constitution.principles)
-    answers = ("left out: the answers of the tests, whose prompts are questions",) if tested else ()
-    notes = not_carried(constitution, "statement", "tests")
-    return ("left out: the ids of the principles", *answers, *notes)
+_CARRIES = ("statement", "tests")
+SHAPES = {
+    Format.OPEN_CHARACTER: Shape(_is_traits, _read_traits, _traits, _CARRIES, WITHOUT_IDS),
+    Format.OPEN_CHARACTER_LINES: Shape(
+        _is_traits, _read_traits, _trait_lines, _CARRIES, WITHOUT_IDS, lines=True
+    ),
+}
