@@ -1,11 +1,11 @@
 # Every target finds its tools in .venv, which `setup` makes and keeps in step with the lock.
 BIN := .venv/bin
-CODE := constitution engine training scripts tests
-REFERENCE = $(BIN)/python -m typer scripts/solon.py utils docs --name solon --title Commands --output
+CODE := constitution engine training scripts tests docs
+PAGES := commands settings
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format docs lock clean
+.PHONY: help setup demo test test-fast check format docs pages lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +27,17 @@ check: setup  ## lint, format, types, layers and written pages, as CI does
 	@$(BIN)/ruff format --quiet --check $(CODE) || { echo "not formatted: run make format"; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@mkdir -p build && $(REFERENCE) build/commands.md >/dev/null
-	@cmp --silent build/commands.md docs/commands.md || { echo "docs/commands.md: run make docs"; exit 1; }
+	@mkdir -p build && $(MAKE) --no-print-directory pages INTO=build
+	@for page in $(PAGES); do cmp --silent build/$$page.md docs/$$page.md || \
+	  { echo "docs/$$page.md is out of date: run make docs"; exit 1; }; done
 
 docs: setup  ## write the pages that come from the code
-	@$(REFERENCE) docs/commands.md >/dev/null
+	@$(MAKE) --no-print-directory pages INTO=docs
+
+pages:
+	@$(BIN)/python -m typer scripts/solon.py utils docs --name solon --title Commands \
+	  --output $(INTO)/commands.md >/dev/null
+	@$(BIN)/python docs/write_settings.py $(INTO)/settings.md
 
 format: setup  ## sort imports, fix what can be fixed, format
 	@$(BIN)/ruff check --quiet --fix $(CODE)

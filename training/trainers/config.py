@@ -26,7 +26,7 @@ class LoraSettings(Settings):
 
     r: int = Field(default=16, ge=1, description="Rank.")
     alpha: int = Field(default=32, ge=1, description="Scale; the update counts alpha / r.")
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="On the adapter's input.")
     target_modules: str | list[str] = Field(
         default="all-linear", description="Names of modules, or all linear ones but the head."
     )
@@ -50,13 +50,19 @@ class TrainingConfig(Settings):
         default=0.05, ge=0, lt=1, description="Prompts held out where there are no test rows."
     )
     seed: Seed = 0
-    epochs: float = Field(default=1.0, gt=0)
+    epochs: float = Field(default=1.0, gt=0, description="Passes over the rows.")
     max_steps: int | None = Field(default=None, ge=1, description="Overrides `epochs`.")
-    learning_rate: float = Field(default=2e-5, gt=0, lt=1)
-    schedule: Literal["linear", "cosine", "constant"] = "cosine"
-    warmup: float = Field(default=0.05, ge=0, lt=1, description="Share of the steps.")
-    batch_size: int = Field(default=8, ge=1)
-    gradient_accumulation: int = Field(default=1, ge=1)
+    learning_rate: float = Field(
+        default=2e-5, gt=0, lt=1, description="Its peak; LoRA wants about ten times as much."
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        default="cosine", description="Of the learning rate, after the warm-up."
+    )
+    warmup: float = Field(
+        default=0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
+    )
+    batch_size: int = Field(default=8, ge=1, description="Rows, or pairs, on one device at a time.")
+    gradient_accumulation: int = Field(default=1, ge=1, description="Batches in a step.")
     max_length: int = Field(
         default=1024, ge=8, description="Tokens of prompt and answer; longer rows are left out."
     )
@@ -64,27 +70,41 @@ class TrainingConfig(Settings):
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="To compute in; auto is bfloat16 on a GPU that has it."
     )
-    gradient_checkpointing: bool | None = None
-    liger: bool | None = Field(default=None, description="Liger's kernels; needs liger-kernel.")
-    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
+    gradient_checkpointing: bool | None = Field(
+        default=None, description="Recompute activations to save memory; null: on a GPU."
+    )
+    liger: bool | None = Field(
+        default=None, description="Liger's kernels; null: on a GPU, if liger-kernel is installed."
+    )
+    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = Field(
+        default="none", description="Where metrics go besides log.jsonl."
+    )
     save_every: int | None = Field(
-        default=None, ge=1, description="Steps between checkpoints; a tenth of the run if null."
+        default=None,
+        ge=1,
+        description="Steps between checkpoints; null: one every ten minutes, deleted at the end.",
     )
     chat_template: Annotated[str | None, InputFile()] = Field(
         default=None, description="A Jinja file, for a model that has none."
     )
-    trust_remote_code: bool = False
-    push_to_hub: str | None = Field(default=None, description="OWNER/NAME to publish it as.")
+    trust_remote_code: bool = Field(
+        default=False, description="Run code that comes with the model."
+    )
+    push_to_hub: str | None = Field(
+        default=None, description="OWNER/NAME to publish the model as, privately."
+    )
 
 
 class SFTTrainingConfig(TrainingConfig):
     """Supervised fine-tuning on `prompt` and `completion`."""
 
     packing: bool | None = Field(
-        default=None, description="Several rows in one sequence, kept apart by FlashAttention."
+        default=None,
+        description="Several rows in one sequence, kept apart by FlashAttention 2; null: on a GPU, if "
+        "flash-attn is installed.",
     )
     padding_free: bool | None = Field(
-        default=None, description="No padding within a batch; needs FlashAttention."
+        default=None, description="No padding within a batch; null: as for packing."
     )
 
 

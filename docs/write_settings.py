@@ -1,0 +1,110 @@
+"""Writes the page of every configuration file's keys, from the classes that read them.
+
+python docs/write_settings.py docs/settings.md
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from constitution.typed_yaml import Settings, section_of
+from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
+from engine.settings import AnswerSettings
+from training.evaluation.config import EvaluateConfig
+from training.recipe.schema import Recipe
+from training.trainers.config import (
+    DPOTrainingConfig,
+    RewardModelConfig,
+    SFTTrainingConfig,
+    TrainingConfig,
+)
+from training.trainers.grpo_config import GRPOTrainingConfig
+
+__all__ = ["settings_page"]
+
+_FILES: dict[str, type[Settings]] = {
+    "solon revise --config FILE": ReviseConfig,
+    "solon label --config FILE": LabelConfig,
+    "solon answer --config FILE": AnswerConfig,
+    "solon evaluate --config FILE": EvaluateConfig,
+    "solon train TRAINER --config FILE": TrainingConfig,
+    "solon train sft": SFTTrainingConfig,
+    "solon train dpo": DPOTrainingConfig,
+    "solon train reward-model": RewardModelConfig,
+    "solon train grpo": GRPOTrainingConfig,
+    "solon run RECIPE": Recipe,
+}
+_SAID_AT_THE_TOP = {*AnswerSettings.model_fields, "stakeholder"}
+"""Of a recipe; its sections have them from there."""
+_HEAD = """# Configuration files
+
+Written by `make docs` from the classes that read these files. A key with a dot is one of a section:
+`sampling.max_tokens` is `max_tokens` under `sampling:`. An unknown key, a wrong type or a value out of
+range is refused, all of them at once, each with its line. Every trainer has the keys of
+`solon train TRAINER`; below them are those that one has besides, or with another default.
+"""
+
+
+def settings_page() -> str:
+    """The page, in Markdown: a table of keys for each kind of file."""
+    return "\n".join([_HEAD, *(_section(name, kind) for name, kind in _FILES.items())])
+
+
+def _section(name: str, kind: type[Settings]) -> str:
+    rows = [_row(key, field) for key, field in _leaves(kind) if not _is_at_the_top(kind, key)]
+    if issubclass(kind, TrainingConfig) and kind is not TrainingConfig:
+        shared = {_row(key, field) for key, field in _leaves(TrainingConfig)}
+        rows = [row for row in rows if row not in shared]
+    table = "\n".join(["| key | default | |", "|---|---|---|", *rows])
+    return f"## {name}\n\n{table}\n"
+
+
+def _row(key: str, field: FieldInfo) -> str:
+    return f"| `{key}` | {_default(field)} | {_cell(_told(field))} |"
+
+
+def _is_at_the_top(kind: type[Settings], key: str) -> bool:
+    return kind is Recipe and "." in key and key.rpartition(".")[2] in _SAID_AT_THE_TOP
+
+
+def _leaves(kind: type[Settings], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Each key with its field; the keys of a section follow its name, with the section's defaults."""
+    for name, field in kind.model_fields.items():
+        section = section_of(field)
+        if section is None:
+            yield f"{prefix}{name}", field
+            continue
+        for key, inner in _leaves(section, f"{prefix}{name}."):
+            given = getattr(field.default, key.rpartition(".")[2], inner.default)
+            default = inner.default if inner.is_required() else given
+            yield key, FieldInfo.merge_field_infos(inner, default=default)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    return f"`{json.dumps(value, default=str)}`"
+
+
+def _told(field: FieldInfo) -> str:
+    """The description, and the values that there are to choose from."""
+    choices = _choices(field.annotation)
+    return " ".join(filter(None, [field.description, f"One of {choices}." if choices else ""]))
+
+
+def _choices(annotation: Any) -> str:
+    values = [value for value in getattr(annotation, "__args__", ()) if isinstance(value, str)]
+    return ", ".join(f"`{value}`" for value in values)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(settings_page(), encoding="utf-8")
