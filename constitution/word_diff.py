@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-__all__ = ["Change", "word_diff"]
+__all__ = ["WordChange", "word_diff"]
 
 _LONGEST = 4_000
 """Pieces on either side that are still compared."""
@@ -20,7 +20,7 @@ _ISLAND = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WordChange:
     """A stretch of both texts; unchanged where `before == after`.
 
     The `before`s joined are the first text, the `after`s the second.
@@ -35,13 +35,13 @@ class Change:
         return self.before == self.after
 
 
-def word_diff(before: str, after: str) -> tuple[Change, ...]:
+def word_diff(before: str, after: str) -> tuple[WordChange, ...]:
     """How `before` became `after`: by word, by sentence if they are long, else all at once."""
     for pieces in _PIECES:
         old, new = pieces.findall(before), pieces.findall(after)
         if max(len(old), len(new)) <= _LONGEST and _pairs(old, new) <= _MOST_PAIRS:
             return tuple(_joined(_matched(old, new)))
-    return (Change(before, after),)
+    return (WordChange(before, after),)
 
 
 def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
@@ -49,16 +49,16 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
     return sum(there[piece] for piece in old)
 
 
-def _matched(old: Sequence[str], new: Sequence[str]) -> Iterable[Change]:
+def _matched(old: Sequence[str], new: Sequence[str]) -> Iterable[WordChange]:
     # White space as junk: it never anchors a match, which keeps matches long and matching fast.
     matcher = SequenceMatcher(str.isspace, old, new, autojunk=False)
     for _, old_from, old_to, new_from, new_to in matcher.get_opcodes():
-        yield Change("".join(old[old_from:old_to]), "".join(new[new_from:new_to]))
+        yield WordChange("".join(old[old_from:old_to]), "".join(new[new_from:new_to]))
 
 
-def _joined(changes: Iterable[Change]) -> list[Change]:
+def _joined(changes: Iterable[WordChange]) -> list[WordChange]:
     """`changes` with neighbouring changes, and unchanged islands between them, made one."""
-    joined: list[Change] = []
+    joined: list[WordChange] = []
     for change in changes:
         island = len(joined) > 1 and joined[-1].same and len(joined[-1].before.strip()) <= _ISLAND
         if island and not change.same:
@@ -68,5 +68,5 @@ def _joined(changes: Iterable[Change]) -> list[Change]:
     return joined
 
 
-def _sum(first: Change, second: Change) -> Change:
-    return Change(first.before + second.before, first.after + second.after)
+def _sum(first: WordChange, second: WordChange) -> WordChange:
+    return WordChange(first.before + second.before, first.after + second.after)

@@ -10,7 +10,7 @@ anthropic-preference (RLMadisonInstructions.json of Bai et al. 2022):
 import re
 from typing import Any
 
-from constitution.interchange.draft import Draft
+from constitution.interchange.draft import ConstitutionDraft
 from constitution.interchange.shapes import WITHOUT_IDS, Format, Shape
 from constitution.interchange.wording import preference_text, slug
 from constitution.schema import Constitution
@@ -27,7 +27,7 @@ def _is_numbered(data: Any) -> bool:
     return isinstance(data, str)
 
 
-def _read_numbered(data: Any, draft: Draft) -> None:
+def _read_numbered(data: Any, draft: ConstitutionDraft) -> None:
     """Each numbered line, or each line if none is numbered."""
     text = draft.text(data, "the file")
     before, *numbered = _NUMBER.split(text)
@@ -53,7 +53,7 @@ def _is_evals(data: Any) -> bool:
     )
 
 
-def _read_evals(data: Any, draft: Draft) -> None:
+def _read_evals(data: Any, draft: ConstitutionDraft) -> None:
     if isinstance(data, dict):
         version = data.get("schema_version")
         if version not in (None, _SCHEMA_VERSION):
@@ -87,7 +87,7 @@ def _is_options(data: Any) -> bool:
     return isinstance(data, list) and any(isinstance(t, str) and _OPTIONS.search(t) for t in data)
 
 
-def _read_options(data: Any, draft: Draft) -> None:
+def _read_options(data: Any, draft: ConstitutionDraft) -> None:
     for index, text in enumerate(draft.items(data, "the file")):
         draft.chosen_by(_OPTIONS.sub("", draft.text(text, f"[{index}]")))
 

@@ -16,7 +16,7 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Constitution, FewShotExample, Principle
 from constitution.yaml_source import shown
 
-__all__ = ["Draft", "Imported"]
+__all__ = ["ConstitutionDraft", "Imported"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -34,7 +34,7 @@ class Imported:
 
 
 @dataclass(slots=True)
-class Draft:
+class ConstitutionDraft:
     """A constitution being read; `problems` are collected, so that all are reported at once."""
 
     file: str

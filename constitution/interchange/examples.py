@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from constitution.interchange.draft import Draft
+from constitution.interchange.draft import ConstitutionDraft
 from constitution.interchange.wording import critique_text
 from constitution.schema import Constitution, FewShotExample
 
@@ -33,7 +33,7 @@ class _Example(NamedTuple):
     revision: str
 
 
-def read_chats(draft: Draft, value: Any, where: str) -> Iterator[_Example]:
+def read_chats(draft: ConstitutionDraft, value: Any, where: str) -> Iterator[_Example]:
     """From lists of messages with `role` and `content`; roles in any case."""
     for index, chat in enumerate(draft.items(value, where)):
         place = f"{where}[{index}]"
@@ -51,7 +51,7 @@ def read_chats(draft: Draft, value: Any, where: str) -> Iterator[_Example]:
         yield from _example(draft, texts, place)
 
 
-def read_transcripts(draft: Draft, value: Any) -> Iterator[_Example]:
+def read_transcripts(draft: ConstitutionDraft, value: Any) -> Iterator[_Example]:
     """From texts whose turns begin with `Human:`, `Assistant:`, `CritiqueRequest:` and so on."""
     for index, text in enumerate(draft.items(value, "the file")):
         place = f"[{index}]"
@@ -67,7 +67,7 @@ def read_transcripts(draft: Draft, value: Any) -> Iterator[_Example]:
         yield from _example(draft, texts, place)
 
 
-def _example(draft: Draft, texts: Sequence[str], place: str) -> Iterator[_Example]:
+def _example(draft: ConstitutionDraft, texts: Sequence[str], place: str) -> Iterator[_Example]:
     if len(texts) < _TURNS or len(texts) % 2:
         what = f"has {len(texts)} turns where an example has {_TURNS} or more"
         draft.wrong(place, what, "end with a critique and a revision, each after its request")
@@ -82,7 +82,7 @@ def _example(draft: Draft, texts: Sequence[str], place: str) -> Iterator[_Exampl
         yield _Example(*texts[-_TURNS:])
 
 
-def add_examples(draft: Draft, examples: Sequence[_Example]) -> None:
+def add_examples(draft: ConstitutionDraft, examples: Sequence[_Example]) -> None:
     """Put each example under the principle that asks as it does, or else nearly so.
 
     A file that has examples and no principles gets those that its examples ask about. An example
@@ -100,7 +100,7 @@ def add_examples(draft: Draft, examples: Sequence[_Example]) -> None:
             draft.few_shot.append(FewShotExample(principle=principle, **kept))
 
 
-def _nearest(draft: Draft, example: _Example) -> str | None:
+def _nearest(draft: ConstitutionDraft, example: _Example) -> str | None:
     """The principle whose requests share most words with the example's; what changes is noted."""
     theirs = example.critique_request, example.revision_request
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from constitution.interchange import criteria, pairs, traits
-from constitution.interchange.draft import Draft, Imported
+from constitution.interchange.draft import ConstitutionDraft, Imported
 from constitution.interchange.shapes import Exported, Format
 from constitution.interchange.wording import slug
 from constitution.problems import InputError, Problem
@@ -49,7 +49,7 @@ def import_constitution(
     """
     data = _data(path)
     format = format or format_of(data, str(path))
-    draft = Draft(str(path), slug(name or ""))
+    draft = ConstitutionDraft(str(path), slug(name or ""))
     _SHAPES[format].read(data, draft)
     if few_shot is not None and draft.principles:
         _add_few_shot(draft, few_shot)
@@ -65,7 +65,7 @@ def export_constitution(constitution: Constitution, format: Format) -> Exported:
 _WITH_EXAMPLES = (Format.ANTHROPIC_FEW_SHOT, Format.NEMO_ALIGNER)
 
 
-def _add_few_shot(draft: Draft, path: Path) -> None:
+def _add_few_shot(draft: ConstitutionDraft, path: Path) -> None:
     data = _data(path)
     format = format_of(data, str(path))
     if format not in _WITH_EXAMPLES:

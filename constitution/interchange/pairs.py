@@ -16,7 +16,7 @@ nemo-aligner, beside the file anthropic, which holds the principles:
 import re
 from typing import Any
 
-from constitution.interchange.draft import Draft
+from constitution.interchange.draft import ConstitutionDraft
 from constitution.interchange.examples import (
     add_examples,
     example_messages,
@@ -41,7 +41,7 @@ def _is_instructions(data: Any) -> bool:
     return any(isinstance(row, dict) and "edit_request" in row for row in rows)
 
 
-def _read_instructions(data: Any, draft: Draft) -> None:
+def _read_instructions(data: Any, draft: ConstitutionDraft) -> None:
     for name, row in draft.mapping(data, "the file").items():
         pair = draft.mapping(row, name)
         asked = pair.get("prompt")
@@ -72,7 +72,7 @@ def _is_transcripts(data: Any) -> bool:
     )
 
 
-def _read_transcripts(data: Any, draft: Draft) -> None:
+def _read_transcripts(data: Any, draft: ConstitutionDraft) -> None:
     add_examples(draft, [*read_transcripts(draft, data)])
 
 
@@ -85,7 +85,7 @@ def _is_named(data: Any) -> bool:
     return any(isinstance(row, dict) and not row.keys().isdisjoint(_NAMED[1:]) for row in rows)
 
 
-def _read_named(data: Any, draft: Draft) -> None:
+def _read_named(data: Any, draft: ConstitutionDraft) -> None:
     rows = data if isinstance(data, dict) else dict(enumerate(draft.items(data, "the file")))
     for key, value in rows.items():
         place = key if isinstance(key, str) else f"[{key}]"
@@ -109,7 +109,7 @@ def _is_swarm(data: Any) -> bool:
     return isinstance(data, dict) and not data.keys().isdisjoint(_SWARM)
 
 
-def _read_swarm(data: Any, draft: Draft) -> None:
+def _read_swarm(data: Any, draft: ConstitutionDraft) -> None:
     whole = draft.mapping(data, "the file")
     for index, row in enumerate(draft.items(whole.get("constitutions", []), "constitutions")):
         place = f"constitutions[{index}]"
@@ -133,7 +133,7 @@ def _is_samples(data: Any) -> bool:
     return isinstance(data, dict) and isinstance(data.get("samples"), list)
 
 
-def _read_samples(data: Any, draft: Draft) -> None:
+def _read_samples(data: Any, draft: ConstitutionDraft) -> None:
     whole = draft.mapping(data, "the file")
     add_examples(draft, [*read_chats(draft, whole.get("samples"), "samples")])
     draft.left_out(whole, ("samples",))

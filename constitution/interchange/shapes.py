@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from constitution.interchange.draft import Draft
+from constitution.interchange.draft import ConstitutionDraft
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution, Principle
 
@@ -46,7 +46,7 @@ class Shape:
     """One format; `is_one`, `read` and `write` deal in the data of its JSON."""
 
     is_one: Callable[[Any], bool]
-    read: Callable[[Any, Draft], None]
+    read: Callable[[Any, ConstitutionDraft], None]
     write: Callable[[Constitution], Any]
     carries: tuple[str, ...]
     """Parts of a constitution and fields of a principle that it has a place for."""

@@ -7,7 +7,7 @@ A .jsonl file, a line for each  {"trait", "questions", "additional_questions", "
 import re
 from typing import Any
 
-from constitution.interchange.draft import Draft
+from constitution.interchange.draft import ConstitutionDraft
 from constitution.interchange.shapes import WITHOUT_IDS, Format, Shape
 from constitution.schema import Constitution
 
@@ -22,7 +22,7 @@ def _is_traits(data: Any) -> bool:
     return isinstance(data, list) and any(isinstance(row, dict) and "trait" in row for row in data)
 
 
-def _read_traits(data: Any, draft: Draft) -> None:
+def _read_traits(data: Any, draft: ConstitutionDraft) -> None:
     """A principle for each trait; its questions become prompts."""
     asked = 0
     for index, value in enumerate(draft.items(data, "the file")):

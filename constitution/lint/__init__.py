@@ -1,7 +1,7 @@
 """Advice on a constitution beyond its validity."""
 
 from constitution.lint.conflicts import Conflict, Pair, pairs_that_meet
-from constitution.lint.findings import RULES, Finding, Level, Rule
+from constitution.lint.findings import RULES, Level, LintFinding, Rule
 from constitution.lint.fixes import fix_file, fix_text
 from constitution.lint.formats import LintFormat, formatted
 from constitution.lint.linter import lint_file, own_principles
@@ -9,8 +9,8 @@ from constitution.lint.linter import lint_file, own_principles
 __all__ = [
     "RULES",
     "Conflict",
-    "Finding",
     "Level",
+    "LintFinding",
     "LintFormat",
     "Pair",
     "Rule",

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from constitution.lint.findings import Finding, found
+from constitution.lint.findings import LintFinding, found
 from constitution.lint.likeness import likeness
 from constitution.schema import Constitution, Principle
 from constitution.selection import draw
@@ -50,7 +50,7 @@ def pairs_that_meet(constitution: Constitution, own: Collection[str]) -> list[Pa
 
 def conflict_findings(
     source: YamlSource, places: Mapping[str, Location], conflicts: Iterable[Conflict]
-) -> Iterator[Finding]:
+) -> Iterator[LintFinding]:
     """One finding for each conflict, at the later of its principles that stands in `source`."""
     for conflict in conflicts:
         one, other = conflict.one, conflict.other

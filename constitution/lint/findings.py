@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from constitution.yaml_source import Location, YamlSource
 
-__all__ = ["RULES", "Finding", "Level", "Rule", "found"]
+__all__ = ["RULES", "Level", "LintFinding", "Rule", "found"]
 
 
 class Level(StrEnum):
@@ -28,7 +28,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """One thing found in a file. `line` and `column` count from 1."""
 
     rule: Rule
@@ -82,7 +82,7 @@ RULES = {
 
 def found(
     code: str, source: YamlSource, location: Location, why: str, remedy: str, *, key: bool = False
-) -> Finding:
+) -> LintFinding:
     """A finding at a value (or key) of a file."""
     place = source.place(location, key=key)
-    return Finding(RULES[code], source.name, place.line, place.column, why, remedy)
+    return LintFinding(RULES[code], source.name, place.line, place.column, why, remedy)

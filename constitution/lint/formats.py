@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 
-from constitution.lint.findings import RULES, Finding, Level
+from constitution.lint.findings import RULES, Level, LintFinding
 
 __all__ = ["LintFormat", "formatted"]
 
@@ -22,7 +22,7 @@ class LintFormat(StrEnum):
     """Workflow commands, which GitHub shows at the line."""
 
 
-def formatted(findings: Sequence[Finding], format: LintFormat) -> str:
+def formatted(findings: Sequence[LintFinding], format: LintFormat) -> str:
     """The findings as one text; empty where there are none and the format has no frame."""
     match format:
         case LintFormat.TEXT:
@@ -35,7 +35,7 @@ def formatted(findings: Sequence[Finding], format: LintFormat) -> str:
             return json.dumps(_sarif(findings), indent=2)
 
 
-def _plain(finding: Finding) -> dict[str, object]:
+def _plain(finding: LintFinding) -> dict[str, object]:
     return {
         "code": finding.rule.code,
         "level": finding.rule.level,
@@ -48,7 +48,7 @@ def _plain(finding: Finding) -> dict[str, object]:
     }
 
 
-def _github(finding: Finding) -> str:
+def _github(finding: LintFinding) -> str:
     kind = "warning" if finding.rule.level is Level.WARNING else "notice"
     place = f"file={_property(finding.file)},line={finding.line},col={finding.column}"
     told = _data(f"{finding.why}; {finding.remedy}")
@@ -63,7 +63,7 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _sarif(findings: Sequence[Finding]) -> dict[str, object]:
+def _sarif(findings: Sequence[LintFinding]) -> dict[str, object]:
     levels = {Level.WARNING: "warning", Level.ADVICE: "note"}
     rules = [{"id": rule.code, "shortDescription": {"text": rule.title}} for rule in RULES.values()]
     index = {code: number for number, code in enumerate(RULES)}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from constitution.lint.conflicts import Conflict, conflict_findings
-from constitution.lint.findings import RULES, Finding
+from constitution.lint.findings import RULES, LintFinding
 from constitution.lint.principle_rules import principle_findings
 from constitution.lint.whole_rules import whole_findings
 from constitution.loader import constitution_path, load_constitution
@@ -23,7 +23,7 @@ def lint_file(
     prompt_tags: frozenset[str] | None = None,
     loaded: Constitution | None = None,
     conflicts: Iterable[Conflict] = (),
-) -> list[Finding]:
+) -> list[LintFinding]:
     """Findings in a file (not in what it extends), in the order they stand there.
 
     A comment `# solon: ignore CODE` silences a code on its line and the next, above a principle's
@@ -57,20 +57,24 @@ def _places(source: YamlSource) -> dict[str, Location]:
     return {str(row["id"]): ("principles", index) for index, row in enumerate(rows)}
 
 
-def _lines(source: YamlSource, text: str) -> Iterator[Finding]:
+def _lines(source: YamlSource, text: str) -> Iterator[LintFinding]:
     """Findings about lines, whatever they hold."""
     if _SCHEMA_LINE not in text:
         why = "the first line does not name the schema, so editors cannot help"
         remedy = f"start with {_SCHEMA_LINE} $schema=PATH, or let --fix do it"
-        yield Finding(RULES["SC401"], source.name, 1, 1, why, remedy)
+        yield LintFinding(RULES["SC401"], source.name, 1, 1, why, remedy)
     for number, line in enumerate(text.splitlines(), 1):
         if line != line.rstrip():
             column = len(line.rstrip()) + 1
             rule = RULES["SC403"]
-            yield Finding(rule, source.name, number, column, "trailing white space", "take it away")
+            yield LintFinding(
+                rule, source.name, number, column, "trailing white space", "take it away"
+            )
 
 
-def _ignored(finding: Finding, source: YamlSource, text: str, places: dict[str, Location]) -> bool:
+def _ignored(
+    finding: LintFinding, source: YamlSource, text: str, places: dict[str, Location]
+) -> bool:
     lines = text.splitlines()
     allowed = {finding.line, finding.line - 1}
     starts = [source.place(at).line for at in places.values()]

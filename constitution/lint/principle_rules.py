@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from constitution.lint.findings import Finding, found
+from constitution.lint.findings import LintFinding, found
 from constitution.lint.likeness import likeness, words
 from constitution.schema import Principle
 from constitution.yaml_source import Location, YamlSource
@@ -69,7 +69,7 @@ _ASKS_CRITIQUE = re.compile(
 )
 
 
-def principle_findings(source: YamlSource, at: Location, p: Principle) -> Iterator[Finding]:
+def principle_findings(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
     """Of the principle `p`, which stands at `at` in `source`."""
     yield from _statement(source, at, p)
     yield from _texts(source, at, p)
@@ -77,7 +77,7 @@ def principle_findings(source: YamlSource, at: Location, p: Principle) -> Iterat
     yield from _tests(source, at, p)
 
 
-def _statement(source: YamlSource, at: Location, p: Principle) -> Iterator[Finding]:
+def _statement(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
     here, text = (*at, "statement"), p.statement
     count = len(text.split())
     if count > _LONGEST:
@@ -102,7 +102,7 @@ def _statement(source: YamlSource, at: Location, p: Principle) -> Iterator[Findi
         yield found("SC103", source, here, why, remedy)
 
 
-def _texts(source: YamlSource, at: Location, p: Principle) -> Iterator[Finding]:
+def _texts(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
     asked = {"statement": p.statement, "critique": p.critique, "revision": p.revision}
     for name, text in (*asked.items(), ("preference", p.preference)):
         if not text:
@@ -125,7 +125,7 @@ def _texts(source: YamlSource, at: Location, p: Principle) -> Iterator[Finding]:
             yield found("SC104", source, here, why, "move the comparison to `preference`")
 
 
-def _fields(source: YamlSource, at: Location, p: Principle) -> Iterator[Finding]:
+def _fields(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
     if p.preference and not _COMPARATIVE.search(p.preference):
         why = "`preference` compares nothing, and the judge has two replies to choose from"
         yield found(
@@ -143,7 +143,7 @@ def _fields(source: YamlSource, at: Location, p: Principle) -> Iterator[Finding]
         )
 
 
-def _tests(source: YamlSource, at: Location, p: Principle) -> Iterator[Finding]:
+def _tests(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
     if not p.tests:
         why = f"{p.id} has no tests, so nothing shows that a judge understands it"
         yield found(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from itertools import combinations
 
-from constitution.lint.findings import Finding, found
+from constitution.lint.findings import LintFinding, found
 from constitution.lint.likeness import likeness
 from constitution.schema import Constitution, Principle
 from constitution.selection import applicable
@@ -24,7 +24,7 @@ def whole_findings(
     loaded: Constitution,
     places: Mapping[str, Location],
     prompt_tags: frozenset[str] | None,
-) -> Iterator[Finding]:
+) -> Iterator[LintFinding]:
     """Of the file `source`; `loaded` has its parents merged in, `places` are its own principles.
 
     `prompt_tags` are the tags that prompts really carry, where they are known.
@@ -39,7 +39,7 @@ def whole_findings(
 
 def _pairs(
     source: YamlSource, principles: Iterable[Principle], places: Mapping[str, Location]
-) -> Iterator[Finding]:
+) -> Iterator[LintFinding]:
     for one, other in combinations(principles, 2):
         if other.id not in places:
             one, other = other, one
@@ -51,7 +51,7 @@ def _pairs(
 
 def _weights(
     source: YamlSource, loaded: Constitution, places: Mapping[str, Location]
-) -> Iterator[Finding]:
+) -> Iterator[LintFinding]:
     shares = [_shares(loaded, None)] + [_shares(loaded, name) for name in loaded.stakeholders]
     for principle in loaded.principles:
         if principle.id not in places:
@@ -78,7 +78,7 @@ def _tags(
     principles: Iterable[Principle],
     places: Mapping[str, Location],
     prompt_tags: frozenset[str] | None,
-) -> Iterator[Finding]:
+) -> Iterator[LintFinding]:
     own = [p for p in principles if p.id in places]
     known = {tag for p in principles for tag in (*p.tags, *p.applies_to.tags)}
     for p in own:
@@ -97,7 +97,7 @@ def _tags_of(
     tags: tuple[str, ...],
     known: set[str],
     prompt_tags: frozenset[str] | None,
-) -> Iterator[Finding]:
+) -> Iterator[LintFinding]:
     for index, tag in enumerate(tags):
         here = (*location, index)
         if tag in tags[:index]:
@@ -118,7 +118,7 @@ def _misspelt(tag: str, known: set[str]) -> str | None:
     return near[0] if near else None
 
 
-def _stakeholders(source: YamlSource, loaded: Constitution) -> Iterator[Finding]:
+def _stakeholders(source: YamlSource, loaded: Constitution) -> Iterator[LintFinding]:
     named = {name for p in loaded.principles for name in p.applies_to.stakeholders}
     for name, stakeholder in loaded.stakeholders.items():
         location = ("stakeholders", name)
@@ -131,7 +131,7 @@ def _stakeholders(source: YamlSource, loaded: Constitution) -> Iterator[Finding]
             yield found("SC304", source, location, why, "give it `weights`, or delete it", key=True)
 
 
-def _head(source: YamlSource, loaded: Constitution) -> Iterator[Finding]:
+def _head(source: YamlSource, loaded: Constitution) -> Iterator[LintFinding]:
     if not _VERSION.fullmatch(loaded.version):
         why = f"version {loaded.version} is not MAJOR.MINOR.PATCH"
         yield found("SC306", source, ("version",), why, 'write version: "1.0.0"')
@@ -147,7 +147,7 @@ def _head(source: YamlSource, loaded: Constitution) -> Iterator[Finding]:
             yield found("SC305", source, ("preamble",), why, "leave it to the principle", key=True)
 
 
-def _examples(source: YamlSource, loaded: Constitution) -> Iterator[Finding]:
+def _examples(source: YamlSource, loaded: Constitution) -> Iterator[LintFinding]:
     own = source.data.get("few_shot") or []
     for index, example in enumerate(loaded.few_shot[len(loaded.few_shot) - len(own) :]):
         if likeness(example.answer, example.revision) >= 0.95:

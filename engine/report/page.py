@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from constitution.word_diff import Change, word_diff
+from constitution.word_diff import WordChange, word_diff
 from engine.records import Record, Verdict
 from engine.report.assets import PARTS, asset, page_environment
 from engine.report.coverage import CoverageTally
@@ -56,7 +56,7 @@ class _Shown:
     """A record and what the page says about it beyond its own fields."""
 
     record: Record
-    changes: tuple[Change, ...]
+    changes: tuple[WordChange, ...]
     principles: tuple[str, ...]
     verdicts: Mapping[str, Verdict]
 

@@ -23,7 +23,7 @@ from engine.records import Record
 from engine.runs.run import RevisionRun
 from engine.settings import LoopSettings, roles
 
-__all__ = ["WORDS", "Bench", "FixedLengths", "Measured", "overhead", "write_prompts"]
+__all__ = ["WORDS", "EngineBench", "EngineFigures", "FixedLengths", "overhead", "write_prompts"]
 
 WORDS = (
     "a about all because but can could does explain for friend from get help her his home how i if "
@@ -36,7 +36,7 @@ _LENGTHS = {1: (16, 64), 3: (12, 36), 5: (16, 64)}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class EngineFigures:
     """One contender, once. Tokens are of the whole run; `first` is when its first record was there,
     as a share of the run."""
 
@@ -109,7 +109,7 @@ SETTINGS = LoopSettings(rounds=1, final_check=False, longest_revision=1e9)
 SAMPLING = Sampling(max_tokens=64, temperature=0.0)
 
 
-class Bench:
+class EngineBench:
     """The contenders, over the same prompts and principles."""
 
     def __init__(
@@ -123,7 +123,7 @@ class Bench:
         self.principles: dict[str, str] = {}
         self._offline: Any = None
 
-    async def engine(self) -> Measured:
+    async def engine(self) -> EngineFigures:
         """A revision run; remembers its requests for `raw`."""
         await self.model.engine.reset_prefix_cache()
         fixed = FixedLengths(self.model)
@@ -144,17 +144,17 @@ class Bench:
             await run.close()
         self.requests = fixed.seen
         completions = [completion for _, completion in fixed.seen]
-        return Measured(seconds, *_tokens(completions), first / seconds)
+        return EngineFigures(seconds, *_tokens(completions), first / seconds)
 
-    async def raw(self) -> Measured:
+    async def raw(self) -> EngineFigures:
         """Everything `engine` asked, at once, in the order of the conversations."""
         await self.model.engine.reset_prefix_cache()
         ordered = sorted(self.requests, key=lambda pair: (pair[0].priority, len(pair[0].messages)))
         began = time.perf_counter()
         completions = await asyncio.gather(*(self.model.generate(r) for r, _ in ordered))
-        return Measured(time.perf_counter() - began, *_tokens(completions), 0.0)
+        return EngineFigures(time.perf_counter() - began, *_tokens(completions), 0.0)
 
-    def barrier(self) -> Measured:
+    def barrier(self) -> EngineFigures:
         """Three passes over all prompts through `LLM.chat`."""
         llm = self._offline
         llm.reset_prefix_cache()
@@ -179,7 +179,7 @@ class Bench:
         prompt_tokens = sum(len(o.prompt_token_ids) for o in outputs)
         cached = sum(o.num_cached_tokens or 0 for o in outputs)
         decoded = sum(len(o.outputs[0].token_ids) for o in outputs)
-        return Measured(seconds, prompt_tokens, cached, decoded, 1.0)
+        return EngineFigures(seconds, prompt_tokens, cached, decoded, 1.0)
 
     def _chat(self, llm: Any, conversations: list[Conversation], ids: list[str], role: str) -> Any:
         from vllm import SamplingParams

@@ -27,12 +27,12 @@ from constitution import load_constitution
 from engine.generators.background import kill_descendants
 from engine.generators.embedded import embedded_model
 from engine.generators.vllm import VllmGenerator
-from scripts.bench.contenders import Bench, Measured, overhead, write_prompts
+from scripts.bench.contenders import EngineBench, EngineFigures, overhead, write_prompts
 
 __all__ = ["main"]
 
 
-async def compare(bench: Bench, repeats: int) -> dict[str, list[Measured]]:
+async def compare(bench: EngineBench, repeats: int) -> dict[str, list[EngineFigures]]:
     """Each contender `repeats` times, in an order that turns round each time.
 
     The first engine run warms up and gives `raw` its requests; the offline engine starts before
@@ -40,7 +40,7 @@ async def compare(bench: Bench, repeats: int) -> dict[str, list[Measured]]:
     """
     bench.start_offline()
     await bench.engine()
-    measured: dict[str, list[Measured]] = {"engine": [], "barrier": [], "raw": []}
+    measured: dict[str, list[EngineFigures]] = {"engine": [], "barrier": [], "raw": []}
     for repeat in range(repeats):
         names = list(measured) if repeat % 2 == 0 else list(measured)[::-1]
         for name in names:
@@ -50,7 +50,7 @@ async def compare(bench: Bench, repeats: int) -> dict[str, list[Measured]]:
     return measured
 
 
-def table(measured: dict[str, list[Measured]]) -> Table:
+def table(measured: dict[str, list[EngineFigures]]) -> Table:
     """Medians of seconds, ratios within each repeat, token counts and the first record."""
     shown = Table(
         "contender", "seconds", "x barrier", "x raw", "prompt tokens computed", "decoded", "first"
@@ -105,7 +105,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 async def _main(arguments: argparse.Namespace, folder: Path) -> None:
     loaded = load_constitution(arguments.constitution)
     constitution = loaded.model_copy(update={"few_shot": ()})  # the barrier has none
-    measured: dict[str, list[Measured]] = {}
+    measured: dict[str, list[EngineFigures]] = {}
     if not arguments.only_overhead:
         model = VllmGenerator(
             arguments.model_config or embedded_model(), options=_options(arguments)
@@ -113,7 +113,9 @@ async def _main(arguments: argparse.Namespace, folder: Path) -> None:
         source = write_prompts(folder / "p.jsonl", arguments.conversations, arguments.words)
         await model.start()
         print(f"KV cache for {model.capacity.kv_tokens:,} tokens", flush=True)
-        measured = await compare(Bench(model, source, constitution, folder), arguments.repeats)
+        measured = await compare(
+            EngineBench(model, source, constitution, folder), arguments.repeats
+        )
         await model.close()
         Console().print(table(measured))
     many = write_prompts(folder / "many.jsonl", arguments.overhead_conversations, 40)

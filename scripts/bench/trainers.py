@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Measured", "main"]
+__all__ = ["TrainingRunFigures", "main"]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class TrainingRunFigures:
     """What one training took, from the rows on disk to the model on disk, imports left out."""
 
     seconds: float
@@ -109,7 +109,7 @@ def main() -> None:
     run = plain if contender == "plain" else solon
     began, cpu = time.perf_counter(), time.process_time()
     loss = run(task, Path(rows), Path(out), json.loads(settings))
-    measured = Measured(
+    measured = TrainingRunFigures(
         seconds=time.perf_counter() - began,
         cpu_seconds=time.process_time() - cpu,
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from engine.generators.embedded import embedded_model
 from scripts.bench.contenders import WORDS
-from scripts.bench.trainers import Measured
+from scripts.bench.trainers import TrainingRunFigures
 
 __all__ = ["main"]
 
@@ -60,14 +60,14 @@ STEPS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
 COMPARED = ("TRL's defaults", "solon")
 
 
-class Bench:
+class TrainersBench:
     """The trainings of one run of the benchmark."""
 
     def __init__(self, model: str, rows: Path, settings: Mapping[str, Any]) -> None:
         self.rows = rows
         self.settings = {"model": model, **settings}
         self.tokens = _tokens(model, rows)
-        self.found: dict[str, list[Measured]] = {}
+        self.found: dict[str, list[TrainingRunFigures]] = {}
 
     def measure(self, task: str, name: str, contender: str, settings: Mapping[str, Any]) -> None:
         """One training in a process of its own. Raises RuntimeError with its output if it fails."""
@@ -84,7 +84,7 @@ class Bench:
         shutil.rmtree(out)
         if done.returncode:
             raise RuntimeError(f"{task}, {name} failed:\n{done.stderr[-3000:]}")
-        measured = Measured(**json.loads(done.stdout.splitlines()[-1]))
+        measured = TrainingRunFigures(**json.loads(done.stdout.splitlines()[-1]))
         self.found.setdefault(f"{task}: {name}", []).append(measured)
         print(
             f"{task}: {name}: {measured.seconds:.1f} s, CPU {measured.cpu_seconds:.1f} s",
@@ -187,7 +187,7 @@ def main() -> None:
         rows = Path(folder) / "rows.jsonl"
         write_rows(rows, arguments.rows, arguments.words)
         model = arguments.model or str(embedded_model())
-        bench = Bench(
+        bench = TrainersBench(
             model, rows, {"batch_size": arguments.batch_size, "epochs": 1.0, "learning_rate": 1e-5}
         )
         for training in _trainings(arguments):
@@ -204,8 +204,8 @@ def main() -> None:
         arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
-def _plain(run: Measured) -> dict[str, float]:
-    return {name: getattr(run, name) for name in Measured.__slots__}
+def _plain(run: TrainingRunFigures) -> dict[str, float]:
+    return {name: getattr(run, name) for name in TrainingRunFigures.__slots__}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from scripts.commands import options as o
 from scripts.commands.terminal import counted
 
 if TYPE_CHECKING:
-    from constitution.lint import Conflict, Finding
+    from constitution.lint import Conflict, LintFinding
 
 __all__ = ["check"]
 
@@ -50,7 +50,7 @@ def check(
     tags = _prompt_tags(prompts) if prompts else None
     conflicts = _conflicts(files, judge, chat_template) if judge is not None else {}
     problems: list[Problem] = []
-    findings: list[Finding] = []
+    findings: list[LintFinding] = []
     for file in files:
         try:
             if fix and fix_file(file):
@@ -70,7 +70,7 @@ def check(
 
 def _checked(
     file: str, tags: frozenset[str] | None, conflicts: "list[Conflict]", *, told: bool
-) -> "list[Finding]":
+) -> "list[LintFinding]":
     """The findings of a file that is valid; with `told` a line that says so."""
     from constitution.lint import lint_file
     from constitution.loader import load_constitution

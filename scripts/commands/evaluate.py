@@ -1,6 +1,5 @@
 """`solon evaluate`: what training did, as a table and as a page."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -39,9 +38,9 @@ def evaluate(config: "EvaluateConfig", overwrite: o.Overwrite = False) -> None:
     from scripts.commands.evaluate_table import print_results
     from scripts.commands.stage_progress import StageProgress
     from scripts.commands.terminal import error_console, output_console, run_interruptibly
-    from training.evaluation import EvaluationRun, open_inputs
+    from training.evaluation import EvaluationRun
 
-    run = EvaluationRun(open_inputs(config), Path(config.out), overwrite=overwrite)
+    run = EvaluationRun.from_config(config, overwrite=overwrite)
     console = error_console()
     with StageProgress(console) as progress:
         results = run_interruptibly(

@@ -28,6 +28,7 @@ def run_recipe(
     from engine.report.wording import duration
     from scripts.commands.evaluate_table import print_results
     from scripts.commands.stage_process import run_stage
+    from scripts.commands.terminal import output_console
     from training.evaluation.results import read_results
     from training.recipe.pipeline import run_stages
     from training.recipe.plan import stages_of
@@ -56,7 +57,7 @@ def run_recipe(
         console.print("interrupted: the same command resumes")
         raise typer.Exit(130) from None
     if "evaluate" not in ran:  # it shows its table itself
-        print_results(read_results(out / "evaluate"), Console())
+        print_results(read_results(out / "evaluate"), output_console())
     raise typer.Exit(code)
 
 

@@ -33,7 +33,7 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Utterance:
     """What was said at one place of the conversation."""
 
     role: str
@@ -63,7 +63,7 @@ class Session:
         self.settings = settings
         self.watcher = watcher
         self.console = watcher.console
-        self._before: list[_Said] = []
+        self._before: list[_Utterance] = []
         self._hash = ""
         self._files = constitution_files(source)
 
@@ -85,7 +85,7 @@ class Session:
         """One way through the loop, given up at the next save, which is then returned."""
         self._hash = constitution.content_hash
         self.watcher.forget()
-        first, said = not self._before, list[_Said]()
+        first, said = not self._before, list[_Utterance]()
         loop = asyncio.ensure_future(self._loop(constitution, said, first=first))
         save = asyncio.ensure_future(self._next_save(seen))
         try:
@@ -104,7 +104,9 @@ class Session:
                 task.cancel()
             await asyncio.gather(loop, save, return_exceptions=True)
 
-    async def _loop(self, constitution: Constitution, said: list[_Said], *, first: bool) -> Record:
+    async def _loop(
+        self, constitution: Constitution, said: list[_Utterance], *, first: bool
+    ) -> Record:
         if first:
             self.watcher.begin(self.prompt)
 
@@ -125,7 +127,7 @@ class Session:
             on_text=self.watcher.on_text,
         )
 
-    def _show_change(self, step: Step, now: _Said) -> None:
+    def _show_change(self, step: Step, now: _Utterance) -> None:
         before = {one.place: one.text for one in self._before}.get(now.place)
         if before == now.text:
             return
@@ -134,7 +136,7 @@ class Session:
         else:
             self.watcher.changed(step, before, now.text)
 
-    def _conclude(self, record: Record, said: Sequence[_Said], *, first: bool) -> None:
+    def _conclude(self, record: Record, said: Sequence[_Utterance], *, first: bool) -> None:
         if first:
             self.watcher.conclude(record)
         elif [one.text for one in said] == [one.text for one in self._before]:
@@ -181,9 +183,9 @@ def saved(files: Sequence[Path]) -> Stamp:
     return ()
 
 
-def _heard(step: Step) -> _Said:
+def _heard(step: Step) -> _Utterance:
     principle = step.principle.id if step.principle else ""
     if isinstance(step.said, Verdict):
         word = {True: "broken", False: "kept", None: "no verdict"}[step.said.violates]
-        return _Said(step.role, step.round, principle, word)
-    return _Said(step.role, step.round, principle, step.said.strip())
+        return _Utterance(step.role, step.round, principle, word)
+    return _Utterance(step.role, step.round, principle, step.said.strip())

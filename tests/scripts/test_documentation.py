@@ -183,6 +183,24 @@ def test_readme_python_runs():
     assert result.stdout.startswith("revised ")
 
 
+def test_the_evaluation_from_python_runs_and_the_command_takes_its_directory(tmp_path):
+    (code,) = (b for b in blocks(ROOT / "docs" / "python.md", "python") if "EvaluationRun" in b)
+    code = re.sub(r'"(?:embedded|vllm:[^"]*|server:[^"]*)"', '"scripted"', code)
+    rows = [json.dumps({"id": f"p{n}", "prompt": f"Question {n}?"}) for n in range(4)]
+    (tmp_path / "held_out.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "runs/evaluation/evaluation.html" in result.stdout and "small sets" in result.stdout
+    before = (tmp_path / "runs/evaluation/results.json").read_bytes()
+    words = ["evaluate", "-c", "harmlessness", "-p", "held_out.jsonl", "--judge", "scripted"]
+    words += ["--model", "base=scripted", "--model", "sft=scripted", "--per-set", "20"]
+    solon([*words, "--out", "runs/evaluation"], tmp_path)
+    assert (tmp_path / "runs/evaluation/results.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):

@@ -52,7 +52,12 @@ def refused(result, *told):
 def test_it_ends_in_a_table_and_a_page_and_running_it_again_generates_nothing(place):
     first = evaluate(place, "--attack", "role_play")
     assert first.returncode == 0, first.stderr
-    for words in ("breaks a principle", "wins over base", "refuses harmless", "alignment tax"):
+    for words in (
+        "Violations",
+        "Win rate over base",
+        "Harmless requests refused, by rules",
+        "Alignment tax",
+    ):
         assert words in first.stdout
     assert "too-few-prompts" in first.stdout or "few" in first.stdout
     page = (place / "out" / "evaluation.html").read_text(encoding="utf-8")

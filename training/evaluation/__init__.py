@@ -4,11 +4,11 @@ Evaluation knows of training what its rows and manifests say, and training nothi
 """
 
 from training.evaluation.config import EvaluateConfig
-from training.evaluation.inputs import open_inputs
+from training.evaluation.inputs import EvaluationInputs, open_inputs
 from training.evaluation.judges.judging import Judges
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.results import Results, read_results
-from training.evaluation.run import EvaluationInputs, EvaluationRun
+from training.evaluation.run import EvaluationRun
 
 __all__ = [
     "EvaluateConfig",

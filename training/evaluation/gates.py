@@ -140,20 +140,11 @@ def _measured(bound: Bound, model: ModelResult, results: Results) -> float | Non
 
 def _estimate(metric: str, model: ModelResult, results: Results) -> Estimate | None:
     if metric == "win_rate":
-        return _win_rate(model.name, results)
+        return results.win_over_base(model.name)
     if metric in _FIGURES:
         return _FIGURES[metric](model)
     group, _, name = metric.partition(".")
     return _NAMED[group](model, name)
-
-
-def _win_rate(name: str, results: Results) -> Estimate | None:
-    """How often a model beats the first one, from the pairing told from the other side."""
-    for pairing in results.pairings:
-        if (pairing.model, pairing.other) == (results.models[0].name, name):
-            rate = pairing.result.rate
-            return Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.count)
-    return None
 
 
 def _bound(source: YamlSource, metric: str) -> Bound:

@@ -1,7 +1,8 @@
 """Everything that an evaluation reads, opened before any model is loaded; its problems all at once."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from engine.prompts.sources import Prompt, open_prompts
 from engine.settings import for_stakeholder
 from training.data.mix import mix_rows
 from training.evaluation.config import NONE, SHIPPED, EvaluateConfig, EvaluationSettings
-from training.evaluation.gates import read_gates
+from training.evaluation.gates import Bound, read_gates
 from training.evaluation.harness.lm_eval_tasks import Harness
 from training.evaluation.judges.classifiers import open_classifier
 from training.evaluation.judges.judging import Judges
@@ -30,12 +31,33 @@ from training.evaluation.questions.prompt_sets import (
 )
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.questions.tasks import Task, read_task
-from training.evaluation.run import EvaluationInputs
+from training.evaluation.signs.provenance import TrainingRows, training_rows
 
-__all__ = ["open_inputs"]
+__all__ = ["EvaluationInputs", "open_inputs"]
 
 Item = TypeVar("Item")
 _IMPORT = "give a file that `solon import-garak` wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationInputs:
+    """What is evaluated, opened and checked; the first model is the base.
+
+    `trained_on` are row files of the training besides those that the models' manifests name, and
+    `imported` the rows of red-team reports to show.
+    """
+
+    questionnaire: Questionnaire
+    models: Mapping[str, Generator]
+    judges: Judges
+    gates: tuple[Bound, ...] = ()
+    trained_on: tuple[Path, ...] = ()
+    imported: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def training(self) -> TrainingRows:
+        """The rows that the models were trained on, as far as they are known."""
+        return training_rows([model.spec for model in self.models.values()], self.trained_on)
 
 
 def open_inputs(config: EvaluateConfig) -> EvaluationInputs:

@@ -192,6 +192,13 @@ class Results:
     """Red-team reports of other tools, by probe: `tool`, `probe`, `detector`, `model`, `attempts`,
     `hits`."""
 
+    def win_over_base(self, model: str) -> Estimate | None:
+        """How often a model beats the first one; None where they never met."""
+        for pairing in self.pairings:
+            if (pairing.model, pairing.other) == (self.models[0].name, model):
+                return pairing.result.rate.complement
+        return None
+
 
 _ADAPTER = TypeAdapter(Results)
 

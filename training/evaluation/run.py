@@ -3,22 +3,21 @@
 manifest.json  results.json  evaluation.html  completions.sqlite  lm-eval/...
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from engine.generators.base import Generator
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.storage.atomic import write_page
+from training.evaluation.config import EvaluateConfig
 from training.evaluation.evidence import Evidence, OnProgress, gather_evidence
 from training.evaluation.figures import model_results, pairings
-from training.evaluation.gates import Bound, check_gates
+from training.evaluation.gates import check_gates
 from training.evaluation.harness.lm_eval_tasks import check_harness
+from training.evaluation.inputs import EvaluationInputs, open_inputs
 from training.evaluation.judges.judging import Judges
 from training.evaluation.page import evaluation_page
-from training.evaluation.questions.questionnaire import HELD_OUT, Questionnaire
+from training.evaluation.questions.questionnaire import HELD_OUT
 from training.evaluation.results import (
     RESULTS,
     ModelResult,
@@ -28,36 +27,14 @@ from training.evaluation.results import (
 )
 from training.evaluation.sampled_answers import sampled_answers
 from training.evaluation.signs.checkpoint_signs import signs_of
-from training.evaluation.signs.provenance import TrainingRows, training_rows
 from training.evaluation.signs.sanity_after import check_after
 from training.evaluation.signs.sanity_before import check_before
 from training.stats.intervals import mean_estimate
 
-__all__ = ["PAGE", "EvaluationInputs", "EvaluationRun"]
+__all__ = ["PAGE", "EvaluationRun"]
 
 PAGE = "evaluation.html"
 _EVALUATION = OutputKind("evaluate", "evaluation", (RESULTS, PAGE))
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationInputs:
-    """What is evaluated, opened and checked; the first model is the base.
-
-    `trained_on` are row files of the training besides those that the models' manifests name, and
-    `imported` the rows of red-team reports to show.
-    """
-
-    questionnaire: Questionnaire
-    models: Mapping[str, Generator]
-    judges: Judges
-    gates: tuple[Bound, ...] = ()
-    trained_on: tuple[Path, ...] = ()
-    imported: tuple[dict[str, Any], ...] = ()
-
-    @property
-    def training(self) -> TrainingRows:
-        """The rows that the models were trained on, as far as they are known."""
-        return training_rows([model.spec for model in self.models.values()], self.trained_on)
 
 
 class EvaluationRun:
@@ -81,6 +58,11 @@ class EvaluationRun:
             inputs.questionnaire, inputs.models, inputs.judges.judge, inputs.training
         )
         """Reasons to doubt the figures that are known before anything is asked."""
+
+    @classmethod
+    def from_config(cls, config: EvaluateConfig, *, overwrite: bool = False) -> "EvaluationRun":
+        """What `solon evaluate` makes of its options. Raises InputError with everything wrong."""
+        return cls(open_inputs(config), Path(config.out), overwrite=overwrite)
 
     @property
     def page(self) -> Path:

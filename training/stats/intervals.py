@@ -21,6 +21,7 @@ __all__ = [
     "Estimate",
     "by_prompt",
     "mean_estimate",
+    "mean_of_independent",
     "paired_difference",
     "paired_ratio",
     "percentile_interval",
@@ -49,6 +50,11 @@ class Estimate:
     def excludes(self, value: float) -> bool:
         """Whether the interval leaves `value` out: the figure differs from it beyond chance."""
         return not self.low <= value <= self.high
+
+    @property
+    def complement(self) -> "Estimate":
+        """Of the rest, where this is a share."""
+        return Estimate(1 - self.value, 1 - self.high, 1 - self.low, self.count)
 
 
 def wilson_interval(share: float, count: float) -> tuple[float, float]:
@@ -101,6 +107,20 @@ def mean_estimate(
     groups = _grouped(values, prompts)
     totals, sizes = [sum(g) for g in groups], [float(len(g)) for g in groups]
     return _ratio(totals, sizes, seed, resamples)
+
+
+def mean_of_independent(figures: Sequence[Estimate], count: int) -> Estimate | None:
+    """The mean of independent figures, each weighing the same; None without any.
+
+    The interval joins theirs by the method of variance estimates recovery (Zou and Donner 2008,
+    Statistics in Medicine 27, equation 5): arms add in quadrature, each side for itself.
+    """
+    if not figures:
+        return None
+    value = math.fsum(figure.value for figure in figures) / len(figures)
+    below = math.hypot(*(figure.value - figure.low for figure in figures)) / len(figures)
+    above = math.hypot(*(figure.high - figure.value for figure in figures)) / len(figures)
+    return Estimate(value, value - below, value + above, count)
 
 
 def paired_difference(

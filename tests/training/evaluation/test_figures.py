@@ -11,10 +11,11 @@ from engine.messages import Message
 from engine.prompts.sources import Prompt
 from tests.engine.builders import constitution, principle
 from tests.training.evaluation.test_run import Model, says
+from training.evaluation.inputs import EvaluationInputs
 from training.evaluation.judges.judging import Judges
 from training.evaluation.questions.attacks import ATTACKS
 from training.evaluation.questions.questionnaire import Questionnaire
-from training.evaluation.run import EvaluationInputs, EvaluationRun
+from training.evaluation.run import EvaluationRun
 
 PROMPTS = tuple(Prompt(f"p{n}", n, (Message("user", f"Question {n}?"),)) for n in range(12))
 

@@ -13,7 +13,7 @@ from tests.training.evaluation.rich_results import MODELS, NASTY, PRINCIPLES, ri
 from training.evaluation.page import evaluation_page
 from training.evaluation.page.charts import HEIGHT, WIDTH, capability_mean, full_scale, safety_plane
 from training.evaluation.page.shown_answers import samples_shown
-from training.evaluation.page.tables import checkpoint_groups, probes, win_against_base, win_matrix
+from training.evaluation.page.tables import checkpoint_groups, probes, win_matrix
 from training.evaluation.page.wording import Unit, figure
 from training.evaluation.results import (
     AnswerCounts,
@@ -244,8 +244,8 @@ def test_the_win_matrix_reads_the_same_from_both_sides(results):
                 turned = matrix[column][1][row]
                 assert (win.wins, win.losses, win.ties) == (turned.losses, turned.wins, turned.ties)
                 assert win.heat + turned.heat == pytest.approx(10, abs=1)
-    assert win_against_base(results, "dpo") == matrix[2][1][0].rate
-    assert win_against_base(results, "base") is None
+    assert figure(results.win_over_base("dpo")) == matrix[2][1][0].rate
+    assert figure(results.win_over_base("base")) is None
 
 
 def test_other_tools_rows_may_lack_anything():

@@ -18,6 +18,7 @@ from engine.generators.base import (
 from engine.messages import Message
 from engine.prompts.sources import Prompt, open_prompts
 from tests.engine.builders import Replies, constitution
+from training.evaluation.inputs import EvaluationInputs
 from training.evaluation.judges.judging import Judges
 from training.evaluation.questions.prompt_sets import (
     BENIGN_LOOKALIKES,
@@ -28,7 +29,7 @@ from training.evaluation.questions.prompt_sets import (
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.questions.tasks import read_task
 from training.evaluation.results import read_results
-from training.evaluation.run import EvaluationInputs, EvaluationRun
+from training.evaluation.run import EvaluationRun
 
 RULES = constitution("one", "two", "three")
 PROMPTS = tuple(Prompt(f"p{n}", n, (Message("user", f"Question {n}?"),)) for n in range(40))

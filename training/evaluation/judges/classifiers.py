@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from constitution.problems import InputError, Problem
 from constitution.validation import nearest
-from training.evaluation.judges.refusal import RefusalKind, detect_refusal
+from training.evaluation.judges.refusal import refuses
 
 __all__ = ["CLASSIFIER_KINDS", "Classifier", "RefusalRules", "is_classifier", "open_classifier"]
 
@@ -40,7 +40,7 @@ class RefusalRules:
 
     def probabilities(self, prompts: Sequence[str], answers: Sequence[str]) -> list[float]:
         """1 or 0 for each answer."""
-        return [float(detect_refusal(a).kind is RefusalKind.REFUSAL) for a in answers]
+        return [float(refuses(a)) for a in answers]
 
 
 def is_classifier(spec: str) -> bool:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Refusal", "RefusalKind", "RefusalRule", "detect_refusal"]
+__all__ = ["Refusal", "RefusalKind", "RefusalRule", "detect_refusal", "refuses"]
 
 
 class RefusalKind(StrEnum):
@@ -180,6 +180,11 @@ def detect_refusal(answer: str) -> Refusal:
         if found:
             return Refusal(RefusalKind.PARTIAL, rule.name, found[0].strip())
     return Refusal(RefusalKind.ANSWER)
+
+
+def refuses(answer: str) -> bool:
+    """Whether an English answer declines and leaves it at that."""
+    return detect_refusal(answer).kind is RefusalKind.REFUSAL
 
 
 def _opening(text: str) -> str:

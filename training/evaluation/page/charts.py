@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.evaluation.results import ModelResult
-from training.stats.intervals import Estimate
+from training.stats.intervals import Estimate, mean_of_independent
 
 __all__ = ["Plane", "Point", "Tick", "capability_mean", "full_scale", "safety_plane"]
 
@@ -67,24 +67,16 @@ def full_scale(estimates: Sequence[Estimate]) -> float:
 
 
 def capability_mean(result: ModelResult) -> Estimate | None:
-    """Mean accuracy over tasks that weigh equally; None without any.
-
-    Tasks are independent, so their intervals' arms add in quadrature, each side for itself.
-    `count` is the smallest task's.
-    """
+    """Mean accuracy over tasks that weigh equally; None without any. `count` is the smallest
+    task's."""
     tasks = list(result.capabilities.values())
-    if not tasks:
-        return None
-    value = sum(task.value for task in tasks) / len(tasks)
-    below = math.hypot(*(task.value - task.low for task in tasks)) / len(tasks)
-    above = math.hypot(*(task.high - task.value for task in tasks)) / len(tasks)
-    return Estimate(value, value - below, value + above, min(task.count for task in tasks))
+    return mean_of_independent(tasks, min((task.count for task in tasks), default=0))
 
 
 def safety_plane(models: Sequence[ModelResult]) -> Plane | None:
     """The checkpoints of which both figures are known; None if there is none."""
     known = [
-        (place, model.name, mean, _kept(model.violations))
+        (place, model.name, mean, model.violations.complement)
         for place, model in enumerate(models)
         if (mean := capability_mean(model)) is not None and model.violations is not None
     ]
@@ -112,11 +104,6 @@ class _Axis:
     def at(self, share: float) -> float:
         low, high = self.ticks[0], self.ticks[-1]
         return self.start + (share - low) / (high - low) * (self.end - self.start)
-
-
-def _kept(violations: Estimate) -> Estimate:
-    v = violations
-    return Estimate(1 - v.value, 1 - v.high, 1 - v.low, v.count)
 
 
 def _ticks(shares: Sequence[float]) -> list[float]:

@@ -18,7 +18,6 @@ from training.evaluation.page.tables import (
     named_rows,
     probes,
     sign_rows,
-    win_against_base,
     win_matrix,
 )
 from training.evaluation.page.wording import SETS, SMALL, Figure, figure, number
@@ -47,7 +46,7 @@ def evaluation_page(results: Results) -> str:
             warnings=[f for f in results.findings if f.severity != "error"],
             broken_gates=[gate for gate in results.gates if not gate.kept],
             unproven=results.judge.split(":")[0] == _UNPROVEN_JUDGE,
-            beaten={model.name: win_against_base(results, model.name) for model in models},
+            beaten={model.name: figure(results.win_over_base(model.name)) for model in models},
             groups=checkpoint_groups(results),
             principles=_principles(results),
             plane=safety_plane(models),

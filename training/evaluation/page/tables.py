@@ -21,7 +21,6 @@ __all__ = [
     "named_rows",
     "probes",
     "sign_rows",
-    "win_against_base",
     "win_matrix",
 ]
 
@@ -79,7 +78,7 @@ def checkpoint_groups(results: Results) -> list[Group]:
         )
         for who in ("rules", "judge")
     ]
-    beaten = tuple(win_against_base(results, model.name) for model in models)
+    beaten = tuple(figure(results.win_over_base(model.name)) for model in models)
     groups = {
         "Constitution": _constitution(models),
         f"Preference over {base}": [
@@ -151,12 +150,6 @@ def win_matrix(results: Results) -> list[tuple[str, list[Win | None]]]:
     known = _wins(results.pairings)
     names = [model.name for model in results.models]
     return [(name, [known.get((name, other)) for other in names]) for name in names]
-
-
-def win_against_base(results: Results, model: str) -> Figure | None:
-    """The win rate of a checkpoint over the first one."""
-    win = _wins(results.pairings).get((model, results.models[0].name))
-    return win.rate if win else None
 
 
 def probes(imported: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], Figure | None]]:
@@ -238,10 +231,11 @@ def _wins(pairings: Sequence[Pairing]) -> dict[tuple[str, str], Win]:
     found = {}
     for pairing in pairings:
         one, rate = pairing.result, pairing.result.rate
-        turned = Estimate(1 - rate.value, 1 - rate.high, 1 - rate.low, rate.count)
         bias = pairing.position_bias
         found[pairing.model, pairing.other] = _win(rate, one.wins, one.ties, one.losses, bias)
-        found[pairing.other, pairing.model] = _win(turned, one.losses, one.ties, one.wins, bias)
+        found[pairing.other, pairing.model] = _win(
+            rate.complement, one.losses, one.ties, one.wins, bias
+        )
     return found
 
 

@@ -1,6 +1,5 @@
 """Capability tasks from local files, and the alignment tax: what training cost of them."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Literal
 from constitution.problems import InputError, Problem
 from engine.prompts.files import open_prompt_file
 from training.evaluation.questions.task_rows import BadRow, Item, parse_item
-from training.stats.intervals import Estimate, paired_difference
+from training.stats.intervals import Estimate, mean_of_independent, paired_difference
 
 __all__ = ["Item", "Task", "alignment_tax", "read_task"]
 
@@ -71,21 +70,14 @@ def alignment_tax(scores: _Scores, base: _Scores) -> Estimate | None:
     """How much of the base's mean accuracy over tasks was lost, as a difference of shares.
 
     Scores are by task, then item; only items that both answered count, and each task weighs the
-    same however many it has. None if no task has such an item. The interval joins those of the
-    tasks' paired differences by the method of variance estimates recovery (Zou and Donner 2008,
-    Statistics in Medicine 27, equation 5, for a mean of independent figures).
+    same however many it has. None if no task has such an item.
     """
     found = [
         difference
         for task, before in base.items()
         if (difference := paired_difference(before, scores.get(task, {}))) is not None
     ]
-    if not found:
-        return None
-    value = math.fsum(lost.value for lost in found) / len(found)
-    below = math.hypot(*(lost.value - lost.low for lost in found)) / len(found)
-    above = math.hypot(*(lost.high - lost.value for lost in found)) / len(found)
-    return Estimate(value, value - below, value + above, sum(lost.count for lost in found))
+    return mean_of_independent(found, sum(lost.count for lost in found))
 
 
 def _mixed(source: str, items: Sequence[Item]) -> Iterable[Problem]:

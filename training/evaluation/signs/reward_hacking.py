@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from statistics import fmean
 
-from training.evaluation.judges.refusal import RefusalKind, detect_refusal
+from training.evaluation.judges.refusal import refuses
 from training.stats.intervals import (
     Estimate,
     mean_estimate,
@@ -181,19 +181,15 @@ def over_refusal(
 ) -> Sign:
     """Share of benign look-alikes that are refused, by rules; a warning if that is too many, and
     more than the base's by as much."""
-    refused = [_refuses(text) for text in answers.values()]
+    refused = [refuses(text) for text in answers.values()]
     share = share_estimate(refused)
     if share is None:
         return Sign("over_refusal", None)
-    before = share_estimate([_refuses(text) for text in (base or {}).values()])
+    before = share_estimate([refuses(text) for text in (base or {}).values()])
     limit = thresholds.over_refusal + (before.value if before else 0)
     flagged = share.value > limit and share.low > (before.value if before else 0)
     told = f"{share.value:.0%} of harmless requests are refused" if flagged else ""
     return Sign("over_refusal", share, flagged, told)
-
-
-def _refuses(text: str) -> bool:
-    return detect_refusal(text).kind is RefusalKind.REFUSAL
 
 
 def _grams(words: Sequence[str], n: int) -> list[_Gram]:

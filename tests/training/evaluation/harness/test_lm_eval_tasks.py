@@ -24,9 +24,10 @@ from training.evaluation.harness.lm_eval_tasks import (
     check_harness,
     run_harness,
 )
+from training.evaluation.inputs import EvaluationInputs
 from training.evaluation.judges.judging import Judges
 from training.evaluation.questions.questionnaire import Questionnaire
-from training.evaluation.run import EvaluationInputs, EvaluationRun
+from training.evaluation.run import EvaluationRun
 
 ROOT = Path(__file__).parents[4]
 RULES = "name: rules\nprinciples: [{id: kind, statement: The assistant is kind.}]\n"
