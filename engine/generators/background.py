@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,28 +22,17 @@ async def in_daemon_thread(function: Callable[[], Result]) -> Result:
     The loop's own executor is joined when the program ends, so loading a model there would hold
     an interrupted program for as long as loading takes.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
-
-    def settle(result: Result | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]  # no error: it is a Result
+    future: Future[Result] = Future()
+    future.set_running_or_notify_cancel()  # so that cancelling the caller leaves it alone
 
     def work() -> None:
-        result, error = None, None
         try:
-            result = function()
-        except BaseException as caught:  # noqa: BLE001  it is raised again in the caller
-            error = caught
-        with contextlib.suppress(RuntimeError):  # the loop may be closed by now
-            loop.call_soon_threadsafe(settle, result, error)
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001  it is raised again in the caller
+            future.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(future)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The one Protocol every model stands behind, and what passes through it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -81,6 +81,14 @@ class Choice:
     prompt_tokens: int = 0
     cached_tokens: int = 0
 
+    @classmethod
+    def of_masses(cls, masses: Sequence[float], prompt_tokens: int, cached_tokens: int) -> "Choice":
+        """From each answer's probability before normalising; all alike where none has any."""
+        mass = sum(masses)
+        uniform = (1 / len(masses),) * len(masses)
+        probabilities = tuple(part / mass for part in masses) if mass > 0 else uniform
+        return cls(probabilities, min(mass, 1.0), prompt_tokens, cached_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -146,7 +154,6 @@ class Generator(Protocol):
     @property
     def fingerprint(self) -> str:
         """Identity of the weights, tokenizer, chat template and anything else that moves answers."""
-        ...
 
     @property
     def capacity(self) -> Capacity: ...
@@ -155,13 +162,11 @@ class Generator(Protocol):
 
     async def generate(self, request: Request) -> Completion:
         """Raises GenerationError for this request, GeneratorUnavailable for all of them."""
-        ...
 
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
         """Probability of each choice as the next assistant turn. Raises as `generate` does."""
-        ...
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """Log-probabilities of the last turn, which is the assistant's, after those before it.
@@ -169,7 +174,6 @@ class Generator(Protocol):
         Its tokens are the message's own where the model knows them, else those of its text.
         Raises as `generate` does, and ValueError if the last turn is not the assistant's.
         """
-        ...
 
     async def close(self) -> None: ...
 

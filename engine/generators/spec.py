@@ -85,9 +85,9 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
     template = _template(chat_template)
     match kind:
         case "embedded":
-            from engine.generators.embedded import EmbeddedGenerator
+            from engine.generators.embedded import open_embedded
 
-            return EmbeddedGenerator(options, spec=spec)
+            return open_embedded(options, spec)
         case "vllm":
             from engine.generators.vllm import VllmGenerator
 

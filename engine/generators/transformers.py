@@ -17,15 +17,12 @@ from engine.generators.base import (
     Capacity,
     Choice,
     Completion,
-    FailureReason,
-    GenerationError,
     Request,
     Sampling,
     Score,
-    split_answer,
 )
 from engine.generators.chat_template import ChatEncoder
-from engine.generators.fingerprint import fingerprint_model, fingerprint_tokenizer
+from engine.generators.fingerprint import MadeModel, fingerprint_model, fingerprint_tokenizer
 from engine.generators.transformers_batch import BatchRow, answer_logprobs, generate_batch
 from engine.messages import Conversation
 
@@ -47,8 +44,6 @@ class _Loaded:
     encoder: ChatEncoder
     eos_ids: frozenset[int]
     pad_id: int
-    context: int
-    """Most tokens of prompt and completion together."""
 
 
 class TransformersGenerator:
@@ -61,7 +56,7 @@ class TransformersGenerator:
 
     def __init__(
         self,
-        model: str | Path,
+        model: str | Path | MadeModel,
         *,
         chat_template: str | None = None,
         spec: str | None = None,
@@ -71,16 +66,17 @@ class TransformersGenerator:
         batch_size: int = 32,
         gather: float = 0.005,
     ) -> None:
-        self._model = str(model)
+        self.spec = spec or f"transformers:{model}"
+        self.capacity = Capacity(sequences=batch_size)
+        self._model = model
         self._chat_template = chat_template
-        self._spec = spec or f"transformers:{model}"
         self._revision = revision
         self._dtype = dtype
         self._device = device
         self._batch_size = batch_size
         self._gather = gather
-        self._fingerprint = fingerprint_model(
-            self._model,
+        self.fingerprint = fingerprint_model(
+            model,
             backend="transformers",
             chat_template=chat_template,
             revision=revision,
@@ -92,18 +88,6 @@ class TransformersGenerator:
         self._arrivals = itertools.count()
         self._thread = ThreadPoolExecutor(1, "transformers")
         self._serving: asyncio.Task[None] | None = None
-
-    @property
-    def spec(self) -> str:
-        return self._spec
-
-    @property
-    def fingerprint(self) -> str:
-        return self._fingerprint
-
-    @property
-    def capacity(self) -> Capacity:
-        return Capacity(sequences=self._batch_size)
 
     async def start(self) -> None:
         async with self._starting:
@@ -122,9 +106,10 @@ class TransformersGenerator:
 
     async def generate(self, request: Request) -> Completion:
         encoder = self._started.encoder
-        prompt = self._encode(request.messages)
-        begun = _begun(encoder, request.messages)
-        room = self._started.context - len(prompt)
+        prompt = encoder.encode(request.messages)
+        last = request.messages[-1]
+        begun = encoder.encode_answer(last) if last.role == "assistant" else []
+        room = encoder.context - len(prompt)
         shorter = {"max_tokens": min(request.sampling.max_tokens, room)}
         sampling = request.sampling.model_copy(update=shorter)
         row = BatchRow(prompt, sampling, request.seed)
@@ -141,21 +126,17 @@ class TransformersGenerator:
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
-        candidates = self._started.encoder.choice_token_ids(choices)
-        prompt = self._encode(messages)
+        encoder = self._started.encoder
+        candidates = encoder.choice_token_ids(choices)
+        prompt = encoder.encode(messages)
         row = BatchRow(prompt, Sampling(max_tokens=1, temperature=0.0), candidates=candidates)
         await self._run(row, priority)
-        mass = sum(row.masses)
-        uniform = (1 / len(choices),) * len(choices)
-        probabilities = tuple(part / mass for part in row.masses) if mass else uniform
-        return Choice(probabilities, min(mass, 1.0), prompt_tokens=len(prompt))
+        return Choice.of_masses(row.masses, len(prompt), 0)
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """One forward pass, not batched with others."""
         loaded = self._started
-        context, answer = split_answer(messages)
-        prompt, own = loaded.encoder.encode(context), loaded.encoder.encode_answer(answer)
-        self._require_room(prompt + own)
+        prompt, own = loaded.encoder.encode_to_score(messages)
         loop = asyncio.get_running_loop()
         logprobs = await loop.run_in_executor(
             self._thread, answer_logprobs, loaded.model, prompt, own
@@ -167,17 +148,6 @@ class TransformersGenerator:
         if self._loaded is None:
             raise RuntimeError("call start() before the first request")
         return self._loaded
-
-    def _encode(self, messages: Conversation) -> list[int]:
-        prompt = self._started.encoder.encode(messages)
-        self._require_room(prompt)
-        return prompt
-
-    def _require_room(self, prompt: list[int]) -> None:
-        context = self._started.context
-        if len(prompt) >= context:
-            message = f"{len(prompt)} prompt tokens do not fit the model's {context}"
-            raise GenerationError(FailureReason.CONTEXT_OVERFLOW, message)
 
     async def _run(self, row: BatchRow, priority: int) -> None:
         """Waits for a batch to take the row, then for the batch."""
@@ -217,38 +187,38 @@ class TransformersGenerator:
         except ImportError as error:
             install = "install them with: pip install 'solon[transformers]'"
             raise InputError(
-                Problem(self._spec, "needs the packages torch and transformers", install)
+                Problem(self.spec, "needs the packages torch and transformers", install)
             ) from error
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = self._dtype or ("float32" if device == "cpu" else "auto")
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        name = self._model.make() if isinstance(self._model, MadeModel) else self._model
         try:
-            tokenizer: Any = AutoTokenizer.from_pretrained(self._model, revision=self._revision)
+            tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=self._revision)
             model: Any = AutoModelForCausalLM.from_pretrained(
-                self._model, revision=self._revision, dtype=dtype
+                name, revision=self._revision, dtype=dtype
             )
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             remedy = "give a directory with config.json, weights and tokenizer, or a hub's name"
             raise InputError(
-                Problem(self._spec, f"the model does not load: {reason}", remedy)
+                Problem(self.spec, f"the model does not load: {reason}", remedy)
             ) from error
-        tokenizer_id = fingerprint_tokenizer(tokenizer, self._fingerprint)
-        encoder = ChatEncoder(tokenizer, tokenizer_id, self._chat_template, self._spec)
-        return _adopt(model.to(device).eval(), tokenizer, encoder)
+        return self._adopt(model.to(device).eval(), tokenizer)
 
-
-def _begun(encoder: ChatEncoder, messages: Conversation) -> list[int]:
-    """Tokens of the turn that is to be continued, if one is."""
-    return encoder.encode_answer(messages[-1]) if messages[-1].role == "assistant" else []
-
-
-def _adopt(model: Any, tokenizer: Any, encoder: ChatEncoder) -> _Loaded:
-    """The model with its limits; its own generation defaults are dropped, ours are complete."""
-    stated = model.generation_config.eos_token_id
-    stated = stated if isinstance(stated, list) else [stated]
-    eos_ids = frozenset(id_ for id_ in (*stated, tokenizer.eos_token_id) if id_ is not None)
-    model.generation_config = type(model.generation_config)()
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    return _Loaded(model, encoder, eos_ids, pad_id, context or sys.maxsize)
+    def _adopt(self, model: Any, tokenizer: Any) -> _Loaded:
+        """The model with its limits; its own generation defaults are dropped, ours are complete."""
+        stated = model.generation_config.eos_token_id
+        stated = stated if isinstance(stated, list) else [stated]
+        eos_ids = frozenset(id_ for id_ in (*stated, tokenizer.eos_token_id) if id_ is not None)
+        model.generation_config = type(model.generation_config)()
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        encoder = ChatEncoder(
+            tokenizer,
+            fingerprint_tokenizer(tokenizer, self.fingerprint),
+            self._chat_template,
+            self.spec,
+            context=context or sys.maxsize,
+        )
+        pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        return _Loaded(model, encoder, eos_ids, pad_id)

@@ -24,10 +24,9 @@ from engine.generators.base import (
     GeneratorUnavailable,
     Request,
     Score,
-    split_answer,
 )
 from engine.generators.chat_template import ChatEncoder
-from engine.generators.fingerprint import fingerprint_model, fingerprint_tokenizer
+from engine.generators.fingerprint import MadeModel, fingerprint_model, fingerprint_tokenizer
 from engine.generators.warm_swap import SWAP_WORKER, swap_weights, swappable
 from engine.messages import Conversation
 
@@ -48,21 +47,19 @@ class VllmGenerator:
 
     def __init__(
         self,
-        model: str | Path,
+        model: str | Path | MadeModel,
         *,
         options: Mapping[str, Any] | None = None,
         chat_template: str | None = None,
         spec: str | None = None,
-        fingerprint: str | None = None,
     ) -> None:
-        self.model = str(model)
+        self.model = model
         self.spec = spec or f"vllm:{model}"
         self.options = dict(options or {})
         self.chat_template = chat_template
         self.lora = self.options.pop("lora", None)
         self.capacity = Capacity()
-        self.max_model_len = 0
-        self.fingerprint = fingerprint or self._fingerprint()
+        self.fingerprint = self._fingerprint()
         self._engine: Any = None
         self._encoder: ChatEncoder | None = None
         self._lora_request: Any = None
@@ -96,7 +93,7 @@ class VllmGenerator:
             engine, old._engine, old._encoder = old._engine, None, None
             swapped = False
             try:
-                swapped = await swap_weights(engine, self.model)
+                swapped = await swap_weights(engine, self._located())
             except Exception as error:  # noqa: BLE001  vLLM raises this very class
                 _log.info("%s: weights not exchanged: %s", self.spec, error)
             finally:
@@ -107,13 +104,19 @@ class VllmGenerator:
                 self._adopt(await in_daemon_thread(self._read_tokenizer))
             return swapped
 
+    def _located(self) -> str:
+        """The directory or hub's name, after making a model that must be made first."""
+        if isinstance(self.model, MadeModel):
+            self.model = self.model.make()
+        return str(self.model)
+
     def _fits(self, old: "VllmGenerator") -> bool:
         """Whether only weights differ; a checkpoint may bring another chat template."""
         engine = old._engine
         if engine is None or self.lora or old.lora or engine.get_num_unfinished_requests():
             return False
         try:
-            if not swappable(old.model, self.model, old.options, self.options):
+            if not swappable(old._located(), self._located(), old.options, self.options):
                 return False
             before, after = engine.get_tokenizer(), self._read_tokenizer()
         except Exception:  # noqa: BLE001  tokenizers raises this very class; `start` explains
@@ -125,7 +128,7 @@ class VllmGenerator:
     def _read_tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(self.model)
+        return AutoTokenizer.from_pretrained(self._located())
 
     def _load(self) -> Any:
         vllm_platform.require_vllm()
@@ -134,7 +137,7 @@ class VllmGenerator:
         arguments = {
             **vllm_platform.engine_defaults(parallel=parallel),
             "worker_extension_cls": SWAP_WORKER,
-            "model": self.model,
+            "model": self._located(),
             "enable_prefix_caching": True,
             "scheduling_policy": "priority",
             "disable_log_stats": True,
@@ -147,8 +150,10 @@ class VllmGenerator:
         """Take limits from the engine, and the tokenizer that encodes for it."""
         config = self._engine.vllm_config
         tokenizer_id = fingerprint_tokenizer(tokenizer, self.fingerprint)
-        self._encoder = ChatEncoder(tokenizer, tokenizer_id, self.chat_template, self.spec)
-        self.max_model_len = config.model_config.max_model_len
+        context = config.model_config.max_model_len
+        self._encoder = ChatEncoder(
+            tokenizer, tokenizer_id, self.chat_template, self.spec, context=context
+        )
         blocks, size = config.cache_config.num_gpu_blocks, config.cache_config.block_size
         self.capacity = Capacity(
             kv_tokens=blocks * size if blocks else None,
@@ -164,8 +169,8 @@ class VllmGenerator:
         from vllm import SamplingParams
 
         sampling = request.sampling
-        ids = self._encode(request.messages)
-        room = self.max_model_len - len(ids)
+        ids = self._started.encode(request.messages)
+        room = self._started.context - len(ids)
         output = await self._run(
             ids,
             SamplingParams(
@@ -194,7 +199,7 @@ class VllmGenerator:
         """Probabilities of the choices' first tokens, summed over their surface variants."""
         from vllm import SamplingParams
 
-        ids = self._encode(messages)
+        ids = self._started.encode(messages)
         candidates = self._started.choice_token_ids(choices)
         wanted = sorted({token for variants in candidates for token in variants})
         params = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=wanted)
@@ -204,18 +209,13 @@ class VllmGenerator:
             sum(math.exp(logprobs[token].logprob) for token in variants if token in logprobs)
             for variants in candidates
         ]
-        mass = sum(masses)
-        even = (1 / len(choices),) * len(choices)
-        probabilities = tuple(m / mass for m in masses) if mass > 0 else even
-        return Choice(probabilities, min(mass, 1.0), len(ids), output.num_cached_tokens or 0)
+        return Choice.of_masses(masses, len(ids), output.num_cached_tokens or 0)
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """One prefill of prompt and answer; nothing of it is read from the prefix cache."""
         from vllm import SamplingParams
 
-        context, answer = split_answer(messages)
-        prompt, own = self._started.encode(context), self._started.encode_answer(answer)
-        self._require_room(prompt + own)
+        prompt, own = self._started.encode_to_score(messages)
         if not own:
             return Score((), len(prompt))
         params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
@@ -234,16 +234,6 @@ class VllmGenerator:
         if self._encoder is None:
             raise RuntimeError("call start() before the first request")
         return self._encoder
-
-    def _encode(self, messages: Conversation) -> list[int]:
-        ids = self._started.encode(messages)
-        self._require_room(ids)
-        return ids
-
-    def _require_room(self, ids: list[int]) -> None:
-        if len(ids) >= self.max_model_len:
-            reason = f"{len(ids)} prompt tokens do not fit the model's {self.max_model_len}"
-            raise GenerationError(FailureReason.CONTEXT_OVERFLOW, reason)
 
     async def _run(
         self,

@@ -76,7 +76,7 @@ class _Counting:
     async def generate(self, request: Request) -> Completion:
         """The cached completion, or a placeholder of the expected length."""
         key = completion_key(self.fingerprint, request)
-        cached = self.cache.get_completion(key) if self.cache else None
+        cached = self.cache.get(key, Completion) if self.cache else None
         if cached is not None:
             self.cached += 1
             return cached
@@ -90,7 +90,7 @@ class _Counting:
     ) -> Choice:
         """The cached choice, or the first one: as if every answer broke its principle."""
         key = choice_key(self.fingerprint, messages, choices)
-        cached = self.cache.get_choice(key) if self.cache else None
+        cached = self.cache.get(key, Choice) if self.cache else None
         if cached is not None:
             self.cached += 1
             return cached

@@ -1,14 +1,14 @@
 """A generator that asks the completion cache first."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
-from engine.generators.succession import succeed
+from engine.generators.vllm import VllmGenerator
 from engine.messages import Conversation
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
 
@@ -27,6 +27,17 @@ class CallCounts:
     cached_prompt_tokens: int = 0
     """Prompt tokens that the engine's KV cache served."""
     completion_tokens: int = 0
+
+    def add(self, answer: Completion | Choice | Score) -> None:
+        """Count an answer that was generated."""
+        self.generated_requests += 1
+        self.prompt_tokens += answer.prompt_tokens
+        if isinstance(answer, Score):
+            self.prompt_tokens += len(answer.logprobs)
+        else:
+            self.cached_prompt_tokens += answer.cached_tokens
+        if isinstance(answer, Completion):
+            self.completion_tokens += answer.completion_tokens
 
 
 class CachedGenerator:
@@ -64,8 +75,9 @@ class CachedGenerator:
     def succeed(self, old: "CachedGenerator") -> None:
         """Take the place of `old`, which will not be asked again, instead of closing it.
 
-        Its model keeps running until this one's must start, which may take over its engine (see
-        engine.generators.succession), or until this one is closed.
+        Its model keeps running until this one's must start, or until this one is closed. Of two
+        checkpoints of one model in vLLM the next takes over the engine with its own weights in it,
+        in seconds rather than a minute, where nothing but weights differs.
         """
         self._predecessor = old
 
@@ -86,86 +98,55 @@ class CachedGenerator:
     async def generate(self, request: Request) -> Completion:
         """The completion, from the cache if it is there."""
         key = completion_key(self.fingerprint, request)
-        cached = await self._look_up(key, self._cache.get_completion)
-        if cached is not None:
-            return cached
-        completion = await self._ask(
-            key, lambda: self._generator.generate(request), self._cache.put_completion
-        )
-        self.counts.completion_tokens += completion.completion_tokens
-        return completion
+        return await self._answer(key, Completion, lambda: self._generator.generate(request))
 
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
         """The choice, from the cache if it is there."""
         key = choice_key(self.fingerprint, messages, choices)
-        cached = await self._look_up(key, self._cache.get_choice)
-        if cached is not None:
-            return cached
-        return await self._ask(
-            key,
-            lambda: self._generator.choose(messages, choices, priority=priority),
-            self._cache.put_choice,
+        return await self._answer(
+            key, Choice, lambda: self._generator.choose(messages, choices, priority=priority)
         )
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """The score, from the cache if it is there."""
         key = score_key(self.fingerprint, messages)
-        cached = await self._look_up(key, self._cache.get_score)
-        if cached is not None:
-            return cached
-        score = await self._ask(
-            key, lambda: self._generator.score(messages, priority=priority), self._cache.put_score
+        return await self._answer(
+            key, Score, lambda: self._generator.score(messages, priority=priority)
         )
-        self.counts.prompt_tokens += len(score.logprobs)
-        return score
 
-    async def _look_up(self, key: bytes, get: Callable[[bytes], Answer | None]) -> Answer | None:
-        """The cached answer, after any equal request in flight; None makes the caller generate."""
-        answer = get(key)
-        while answer is None and (other := self._in_flight.get(key)) is not None:
-            await asyncio.wait([other])
-            answer = get(key)
-        if answer is not None:
-            self.counts.cached_requests += 1
-        return answer
-
-    async def _ask(
-        self,
-        key: bytes,
-        ask: Callable[[], Awaitable[Answer]],
-        put: Callable[[bytes, Answer], None],
+    async def _answer(
+        self, key: bytes, kind: type[Answer], ask: Callable[[], Awaitable[Answer]]
     ) -> Answer:
-        with self._flight(key):
-            await self._ensure_started()
-            answer = await ask()
-            put(key, answer)
-        self.counts.generated_requests += 1
-        self.counts.prompt_tokens += answer.prompt_tokens
-        if not isinstance(answer, Score):
-            self.counts.cached_prompt_tokens += answer.cached_tokens
-        return answer
-
-    @contextmanager
-    def _flight(self, key: bytes) -> Iterator[None]:
+        """The cached answer, after any equal request in flight, or what `ask` brings."""
+        while (cached := self._cache.get(key, kind)) is None and key in self._in_flight:
+            await asyncio.wait([self._in_flight[key]])
+        if cached is not None:
+            self.counts.cached_requests += 1
+            return cached
         landed = self._in_flight[key] = asyncio.get_running_loop().create_future()
         try:
-            yield
+            await self._ensure_started()
+            answer = await ask()
+            self._cache.put(key, answer)
         finally:
             del self._in_flight[key]
             landed.set_result(None)
+        self.counts.add(answer)
+        return answer
 
     async def _ensure_started(self) -> None:
         if self.started:
             return
         async with self._starting:
             if not self.started:
-                old = self._give_up()
-                if old is None:
-                    await self._generator.start()
-                else:
-                    await succeed(old, self._generator)
+                old, new = self._give_up(), self._generator
+                if isinstance(old, VllmGenerator) and isinstance(new, VllmGenerator):
+                    await new.take_over(old)
+                if old is not None:
+                    await old.close()
+                await new.start()
                 self.started = True
 
 

@@ -7,67 +7,47 @@ and of nothing else, so after one principle is edited only its own requests miss
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from sys import intern
-from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from engine.generators.base import Choice, Completion, Request, Sampling, Score
 from engine.messages import Conversation, TokenIds
 from engine.storage.sqlite import SqliteStore
 
-__all__ = ["CacheCounts", "CompletionCache", "choice_key", "completion_key", "score_key"]
+__all__ = ["CompletionCache", "choice_key", "completion_key", "score_key"]
 
 Answer = TypeVar("Answer", Completion, Choice, Score)
-
-
-@dataclass(slots=True)
-class CacheCounts:
-    """Look-ups since the cache was opened, and entries added."""
-
-    hits: int = 0
-    misses: int = 0
-    puts: int = 0
 
 
 class CompletionCache:
     """Completions, choices and scores by key; `path` None keeps them in memory, for as long as it lives.
 
     Raises InputError on a file that is damaged or not ours. A failed write, such as StorageFull,
-    is raised by the next `put_*`, `flush` or `close`.
+    is raised by the next `put`, `flush` or `close`.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self.counts = CacheCounts()
         self._memory: dict[bytes, bytes] = {}
         self._store = SqliteStore(path) if path is not None else None
 
-    def get_completion(self, key: bytes) -> Completion | None:
-        """The completion put under a `completion_key`."""
-        return self._get(key, _decode_completion)
+    def get(self, key: bytes, kind: type[Answer]) -> Answer | None:
+        """The answer put under a key of its kind; a damaged entry is a miss: it is generated again."""
+        value = self._memory.get(key) if self._store is None else self._store.get(key)
+        if value is not None:
+            with suppress(struct.error, IndexError, ValueError):
+                answer: Answer = _DECODERS[kind](value)
+                return answer
+        return None
 
-    def put_completion(self, key: bytes, completion: Completion) -> None:
-        """Keep a completion; `get_completion` sees it at once."""
-        self._put(key, _encode_completion(completion))
-
-    def get_choice(self, key: bytes) -> Choice | None:
-        """The choice put under a `choice_key`."""
-        return self._get(key, _decode_choice)
-
-    def put_choice(self, key: bytes, choice: Choice) -> None:
-        """Keep a choice; `get_choice` sees it at once."""
-        self._put(key, _encode_choice(choice))
-
-    def get_score(self, key: bytes) -> Score | None:
-        """The score put under a `score_key`."""
-        return self._get(key, _decode_score)
-
-    def put_score(self, key: bytes, score: Score) -> None:
-        """Keep a score; `get_score` sees it at once."""
-        self._put(key, _encode_score(score))
+    def put(self, key: bytes, answer: Completion | Choice | Score) -> None:
+        """Keep an answer; `get` sees it at once."""
+        if self._store is None:
+            self._memory[key] = _encode(answer)
+        else:
+            self._store.put(key, _encode(answer))
 
     def flush(self) -> None:
         """Return when everything put before is on file."""
@@ -82,31 +62,8 @@ class CompletionCache:
     def __enter__(self) -> "CompletionCache":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _get(self, key: bytes, decode: Callable[[bytes], Answer]) -> Answer | None:
-        """The entry's value; one that is damaged counts as a miss and is generated again."""
-        value = self._memory.get(key) if self._store is None else self._store.get(key)
-        if value is not None:
-            with suppress(struct.error, IndexError, ValueError):
-                answer = decode(value)
-                self.counts.hits += 1
-                return answer
-        self.counts.misses += 1
-        return None
-
-    def _put(self, key: bytes, value: bytes) -> None:
-        self.counts.puts += 1
-        if self._store is None:
-            self._memory[key] = value
-        else:
-            self._store.put(key, value)
 
 
 def completion_key(fingerprint: str, request: Request) -> bytes:
@@ -158,6 +115,17 @@ _CHOICE = struct.Struct("<dII")
 _FINISH_REASONS: tuple[Literal["stop"], Literal["length"]] = ("stop", "length")
 
 
+def _encode(answer: Completion | Choice | Score) -> bytes:
+    match answer:
+        case Completion():
+            return _encode_completion(answer)
+        case Choice(probabilities, mass, prompt, cached):
+            header = _CHOICE.pack(mass, prompt, cached)
+            return header + struct.pack(f"<{len(probabilities)}d", *probabilities)
+        case Score(logprobs, prompt):
+            return struct.pack(f"<I{len(logprobs)}d", prompt, *logprobs)
+
+
 def _encode_completion(completion: Completion) -> bytes:
     tokens = completion.tokens
     name = _utf8(tokens.tokenizer) if tokens else b""
@@ -186,11 +154,6 @@ def _decode_completion(value: bytes) -> Completion:
     return Completion(text, _FINISH_REASONS[reason], prompt, cached, completion, tokens)
 
 
-def _encode_choice(choice: Choice) -> bytes:
-    header = _CHOICE.pack(choice.mass, choice.prompt_tokens, choice.cached_tokens)
-    return header + struct.pack(f"<{len(choice.probabilities)}d", *choice.probabilities)
-
-
 def _decode_choice(value: bytes) -> Choice:
     mass, prompt, cached = _CHOICE.unpack_from(value)
     count, rest = divmod(len(value) - _CHOICE.size, 8)
@@ -199,13 +162,16 @@ def _decode_choice(value: bytes) -> Choice:
     return Choice(struct.unpack_from(f"<{count}d", value, _CHOICE.size), mass, prompt, cached)
 
 
-def _encode_score(score: Score) -> bytes:
-    return struct.pack(f"<I{len(score.logprobs)}d", score.prompt_tokens, *score.logprobs)
-
-
 def _decode_score(value: bytes) -> Score:
     count, rest = divmod(len(value) - 4, 8)
     if rest:
         raise ValueError("a score's log-probabilities are cut off")
     prompt_tokens, *logprobs = struct.unpack(f"<I{count}d", value)
     return Score(tuple(logprobs), prompt_tokens)
+
+
+_DECODERS: dict[type, Callable[[bytes], Any]] = {
+    Completion: _decode_completion,
+    Choice: _decode_choice,
+    Score: _decode_score,
+}

@@ -206,7 +206,9 @@ class EngineBench:
 
         arguments = {**engine_defaults(), "disable_log_stats": True, **self.model.options}
         with quiet_descriptors(log_path()):
-            self._offline = LLM(model=self.model.model, enable_prefix_caching=True, **arguments)
+            self._offline = LLM(
+                model=str(self.model.model), enable_prefix_caching=True, **arguments
+            )
 
 
 def _tokens(completions: list[Completion]) -> tuple[int, int, int]:

@@ -7,12 +7,13 @@ import pytest
 
 from constitution.problems import InputError
 from engine.generators.spec import open_generator
+from engine.generators.transformers import TransformersGenerator
 
 
 def test_a_backend_can_be_asked_for():
     model = open_generator("embedded?backend=transformers")
     assert model.spec == "embedded?backend=transformers"
-    assert model.backend == "transformers" and model.options == {}
+    assert isinstance(model, TransformersGenerator)
 
 
 def test_backends_answer_differently_so_they_are_told_apart():

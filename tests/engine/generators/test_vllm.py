@@ -50,7 +50,7 @@ vllm = pytest.mark.vllm
 
 @vllm
 def test_each_turn_is_served_from_the_kv_cache_up_to_the_last_full_block(runner, model):
-    block = model.backend_generator.engine.vllm_config.cache_config.block_size
+    block = model.engine.vllm_config.cache_config.block_size
 
     async def converse(seed):
         messages = (user(QUESTION),)
@@ -146,9 +146,7 @@ def test_scores_are_those_of_transformers(runner, model):
     expected = reference(runner, embedded_model())
     for _ in range(2):  # the second time the prefix is cached
         score = runner.run(model.score(asked))
-        assert score.logprobs == pytest.approx(
-            expected.logprobs, abs=tolerance(model.backend_generator)
-        )
+        assert score.logprobs == pytest.approx(expected.logprobs, abs=tolerance(model))
         assert score.prompt_tokens == expected.prompt_tokens
     assert runner.run(model.score((user(QUESTION), Message("assistant", "")))).logprobs == ()
     with pytest.raises(GenerationError, match="do not fit"):
@@ -182,7 +180,7 @@ def test_another_checkpoint_takes_over_the_engine_and_answers_as_itself(runner, 
         weight.add_((torch.randn(weight.shape) * 0.08 * weight.float().std()).to(weight.dtype))
     save_file(weights, trained / "model.safetensors", {"format": "pt"})
 
-    first = model.backend_generator
+    first = model
     second = VllmGenerator(trained, options=first.options)
     assert second.fingerprint != first.fingerprint
     asked = (user(QUESTION), ANSWER)
@@ -199,7 +197,7 @@ def test_another_checkpoint_takes_over_the_engine_and_answers_as_itself(runner, 
 
 @vllm
 def test_what_differs_in_more_than_weights_leaves_the_engine_alone(runner, model, tmp_path):
-    first = model.backend_generator
+    first = model
     other = tmp_path / "other"
     shutil.copytree(embedded_model(), other)
     tokenizer = json.loads((other / "tokenizer.json").read_text(encoding="utf-8"))

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from engine.generators import embedded
-from engine.generators.succession import succeed
+from engine.generators.base import Completion, Request, Sampling
+from engine.generators.spec import open_generator
 from engine.generators.vllm import VllmGenerator
 from engine.generators.warm_swap import SwapWorker, swap_weights, swappable
+from engine.messages import Message
+from engine.storage.cached_generator import CachedGenerator
+from engine.storage.completion_cache import CompletionCache
 
 CONFIG = {"model_type": "llama", "hidden_size": 8, "dtype": "float32", "eos_token_id": 2}
 
@@ -132,7 +135,6 @@ def test_a_model_in_doubt_is_not_taken_over(left, emptied, swapped):
 
 def test_the_embedded_model_takes_over_an_engine_too(tmp_path, monkeypatch):
     """A base that is the embedded model comes last in an evaluation."""
-    monkeypatch.setattr(embedded, "embedded_model", lambda: tmp_path)
     taken: list[VllmGenerator] = []
 
     async def take_over(self: VllmGenerator, old: VllmGenerator) -> bool:
@@ -142,11 +144,22 @@ def test_the_embedded_model_takes_over_an_engine_too(tmp_path, monkeypatch):
     async def nothing(self: VllmGenerator) -> None:
         return None
 
+    async def answer(self: VllmGenerator, request: Request) -> Completion:
+        return Completion(self.spec, "stop")
+
     monkeypatch.setattr(VllmGenerator, "take_over", take_over)
     monkeypatch.setattr(VllmGenerator, "start", nothing)
     monkeypatch.setattr(VllmGenerator, "close", nothing)
-    old = VllmGenerator(tmp_path, fingerprint="old")
-    new = embedded.EmbeddedGenerator({"backend": "vllm"})
-    asyncio.run(succeed(old, new))
+    monkeypatch.setattr(VllmGenerator, "generate", answer)
+    old, new = VllmGenerator(tmp_path), open_generator("embedded?backend=vllm")
+    request = Request((Message("user", "Why?"),), Sampling(), 0)
+
+    async def one_after_the_other() -> str:
+        cache = CompletionCache(None)
+        first, second = CachedGenerator(old, cache), CachedGenerator(new, cache)
+        await first.generate(request)
+        second.succeed(first)
+        return (await second.generate(request)).text
+
+    assert asyncio.run(one_after_the_other()) == new.spec
     assert taken == [old]
-    assert isinstance(new.backend_generator, VllmGenerator)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from engine.generators.base import Completion
 from engine.storage.completion_cache import CompletionCache
 from engine.storage.jsonl import read_jsonl
 from tests.engine import run_worker
@@ -38,7 +39,7 @@ def known_keys(out, log):
         return set()
     keys = set(log.read_text(encoding="utf-8").split())
     with CompletionCache(path) as cache:
-        return {key for key in keys if cache.get_completion(bytes.fromhex(key))}
+        return {key for key in keys if cache.get(bytes.fromhex(key), Completion)}
 
 
 @pytest.mark.slow

@@ -51,14 +51,14 @@ def test_reopened_cache_returns_what_was_put(tmp_path_factory, completions, choi
     path = tmp_path_factory.mktemp("cache") / "completions.sqlite"
     with CompletionCache(path) as cache:
         for number, completion in enumerate(completions):
-            cache.put_completion(b"completion%d" % number, completion)
+            cache.put(b"completion%d" % number, completion)
         for number, choice in enumerate(choices):
-            cache.put_choice(b"choice%d" % number, choice)
+            cache.put(b"choice%d" % number, choice)
     with CompletionCache(path) as cache:
         for number, completion in enumerate(completions):
-            assert cache.get_completion(b"completion%d" % number) == completion
+            assert cache.get(b"completion%d" % number, Completion) == completion
         for number, choice in enumerate(choices):
-            assert cache.get_choice(b"choice%d" % number) == choice
+            assert cache.get(b"choice%d" % number, Choice) == choice
 
 
 @given(one=MESSAGES, other=MESSAGES, choices=st.lists(st.text("ab:1"), min_size=2, max_size=3))
@@ -117,17 +117,16 @@ def test_a_score_is_of_the_answers_own_tokens():
 @given(st.builds(Score, st.lists(st.floats(max_value=0)).map(tuple), COUNT))
 def test_scores_come_back_as_they_were_put(score):
     cache = CompletionCache(None)
-    cache.put_score(b"k", score)
-    assert cache.get_score(b"k") == score
+    cache.put(b"k", score)
+    assert cache.get(b"k", Score) == score
 
 
 @pytest.mark.parametrize("path", [None, "completions.sqlite"])
-def test_put_is_seen_at_once_and_counted(tmp_path, path):
+def test_put_is_seen_at_once(tmp_path, path):
     with CompletionCache(path and tmp_path / path) as cache:
-        assert cache.get_completion(b"k") is None
-        cache.put_completion(b"k", Completion("a", "stop"))
-        assert cache.get_completion(b"k") == Completion("a", "stop")
-        assert (cache.counts.hits, cache.counts.misses, cache.counts.puts) == (1, 1, 1)
+        assert cache.get(b"k", Completion) is None
+        cache.put(b"k", Completion("a", "stop"))
+        assert cache.get(b"k", Completion) == Completion("a", "stop")
 
 
 def test_more_than_may_wait_are_all_kept(tmp_path):
@@ -138,7 +137,7 @@ def test_more_than_may_wait_are_all_kept(tmp_path):
         assert len(cache._store._waiting) <= sqlite_store.MAX_WAITING
         cache.flush()
         with CompletionCache(tmp_path / "c.sqlite") as other:
-            assert all(other.get_completion(b"%d" % number) for number in range(count))
+            assert all(other.get(b"%d" % number, Completion) for number in range(count))
 
 
 KILLED = """
@@ -147,10 +146,10 @@ from pathlib import Path
 from engine.storage.completion_cache import CompletionCache
 from engine.generators.base import Completion
 cache = CompletionCache(Path(sys.argv[1]))
-cache.put_completion(b"flushed", Completion("a", "stop"))
+cache.put(b"flushed", Completion("a", "stop"))
 cache.flush()
 for number in range(2000):
-    cache.put_completion(b"%d" % number, Completion("b" * 500, "stop"))
+    cache.put(b"%d" % number, Completion("b" * 500, "stop"))
 os.kill(os.getpid(), 9)
 """
 
@@ -160,7 +159,7 @@ def test_killed_while_writing_leaves_a_cache_that_opens(tmp_path):
     done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
     assert done.returncode == -9
     with CompletionCache(path) as cache:
-        assert cache.get_completion(b"flushed") == Completion("a", "stop")
+        assert cache.get(b"flushed", Completion) == Completion("a", "stop")
 
 
 def test_damaged_and_foreign_files_are_refused_and_left_alone(tmp_path):
@@ -185,12 +184,12 @@ def test_folder_that_is_missing_is_an_input_error(tmp_path):
 def test_damaged_entries_are_misses(tmp_path):
     tokens = TokenIds("t", (1, 2, 3))
     with CompletionCache(tmp_path / "c.sqlite") as cache:
-        cache.put_completion(b"completion", Completion("", "stop", tokens=tokens))
-        cache.put_choice(b"choice", Choice((0.5, 0.5), 1.0))
-        cache.put_score(b"score", Score((-0.5, -1.0), 3))
+        cache.put(b"completion", Completion("", "stop", tokens=tokens))
+        cache.put(b"choice", Choice((0.5, 0.5), 1.0))
+        cache.put(b"score", Score((-0.5, -1.0), 3))
     with CompletionCache(tmp_path / "c.sqlite") as cache:
-        assert cache.get_completion(b"completion") is not None
-        assert cache.get_choice(b"choice") is not None
+        assert cache.get(b"completion", Completion) is not None
+        assert cache.get(b"choice", Choice) is not None
     connection = sqlite3.connect(tmp_path / "c.sqlite")
     connection.execute("UPDATE entries SET value = substr(value, 1, length(value) - 1)")
     connection.execute("INSERT INTO entries VALUES (?, ?)", (b"reason", b"\xff" * 21))
@@ -198,10 +197,9 @@ def test_damaged_entries_are_misses(tmp_path):
     connection.commit()
     connection.close()
     with CompletionCache(tmp_path / "c.sqlite") as cache:
-        assert cache.get_completion(b"completion") is cache.get_completion(b"reason") is None
-        assert cache.get_choice(b"choice") is cache.get_choice(b"empty") is None
-        assert cache.get_score(b"score") is cache.get_score(b"empty") is None
-        assert (cache.counts.hits, cache.counts.misses) == (0, 6)
+        assert cache.get(b"completion", Completion) is cache.get(b"reason", Completion) is None
+        assert cache.get(b"choice", Choice) is cache.get(b"empty", Choice) is None
+        assert cache.get(b"score", Score) is cache.get(b"empty", Score) is None
 
 
 def test_a_file_that_another_process_holds_is_an_input_error(tmp_path, monkeypatch):
@@ -232,13 +230,13 @@ def test_a_disk_that_fails_is_told_from_one_that_is_full(tmp_path, monkeypatch, 
 
 def put_many(cache, count):
     for number in range(count):
-        cache.put_completion(b"%d" % number, Completion("b" * 500, "stop"))
+        cache.put(b"%d" % number, Completion("b" * 500, "stop"))
 
 
 def test_full_disk_reaches_the_caller_and_keeps_what_was_written(tmp_path, monkeypatch):
     path = tmp_path / "c.sqlite"
     with CompletionCache(path) as cache:
-        cache.put_completion(b"first", Completion("a", "stop"))
+        cache.put(b"first", Completion("a", "stop"))
     pragmas = (*sqlite_store.PRAGMAS, "PRAGMA max_page_count = 40")
     monkeypatch.setattr(sqlite_store, "PRAGMAS", pragmas)
     cache = CompletionCache(path)
@@ -250,7 +248,7 @@ def test_full_disk_reaches_the_caller_and_keeps_what_was_written(tmp_path, monke
         cache.close()
     monkeypatch.undo()
     with CompletionCache(path) as cache:
-        assert cache.get_completion(b"first") == Completion("a", "stop")
+        assert cache.get(b"first", Completion) == Completion("a", "stop")
 
 
 class Model:
@@ -395,5 +393,5 @@ def test_another_waiter_generates_when_the_first_is_cancelled_or_fails():
 def test_cache_file_is_one_database(tmp_path):
     path = Path(tmp_path / "c.sqlite")
     with CompletionCache(path) as cache:
-        cache.put_completion(b"k", Completion("a", "stop"))
+        cache.put(b"k", Completion("a", "stop"))
     assert [file.name for file in tmp_path.iterdir()] == ["c.sqlite"]
