@@ -3,7 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Conversation", "Message", "Role", "TokenIds", "to_dicts", "without_surrogates"]
+__all__ = [
+    "Conversation",
+    "Message",
+    "Role",
+    "TokenIds",
+    "assistant",
+    "to_dicts",
+    "without_surrogates",
+]
 
 Role = Literal["system", "user", "assistant"]
 
@@ -35,6 +43,11 @@ Conversation = tuple[Message, ...]
 def to_dicts(conversation: Conversation) -> list[dict[str, str]]:
     """The conversation as chat templates, OpenAI servers and TRL want it."""
     return [{"role": message.role, "content": message.content} for message in conversation]
+
+
+def assistant(answer: str) -> list[dict[str, str]]:
+    """An answer as TRL wants it: the turns that follow a prompt."""
+    return [{"role": "assistant", "content": answer}]
 
 
 def without_surrogates(text: str) -> str:

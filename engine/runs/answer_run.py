@@ -3,8 +3,10 @@
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from engine.loop.answer import answer_for_training
+from engine.messages import assistant
 from engine.prompts.sources import Prompt, PromptSource
 from engine.records import AnswerOutcome, AnswerRecord
 from engine.runs.directory import ANSWER, ANSWERS
@@ -66,11 +68,11 @@ class AnswerRun(Run[AnswerRecord]):
                     file.write(_row(record))
 
 
-def _row(record: dict[str, object]) -> bytes:
+def _row(record: dict[str, Any]) -> bytes:
     row = {
         "id": record["id"],
         "prompt": record["prompt"],
-        "completion": [{"role": "assistant", "content": record["answer"]}],
+        "completion": assistant(record["answer"]),
         "truncated": record["truncated"],
     }
     text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))

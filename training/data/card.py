@@ -6,14 +6,11 @@ Its YAML front matter names the splits, so that `datasets.load_dataset(DIRECTORY
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
-if TYPE_CHECKING:
-    from training.data.export import ExportResult
-
-__all__ = ["Card", "write_card"]
+__all__ = ["Card", "ExportResult", "write_card"]
 
 _PURPOSE = {
     "trl-sft": "Prompts and the answers to train on (TRL's conversational prompt-completion rows)",
@@ -22,6 +19,24 @@ _PURPOSE = {
     "trl-prompt": "Prompts alone (TRL's conversational prompt-only rows)",
     "llm-swarm": "Critiques and revisions in the columns of the `cai-conversation` datasets",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What was written; `skipped` counts the records that gave no row, by reason.
+
+    `mixed` rows came from other data, and `mix_missing` more were wanted than it had; `overridden`
+    rows are as people decided; answers of `truncated` rows ran into their token limit.
+    """
+
+    path: Path
+    rows: int
+    test_rows: int
+    skipped: Mapping[str, int]
+    mixed: int = 0
+    mix_missing: int = 0
+    overridden: int = 0
+    truncated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +50,7 @@ class Card:
     models: Mapping[str, str]
     prompts: Mapping[str, Any]
     test_share: float
-    result: "ExportResult"
+    result: ExportResult
 
     @classmethod
     def of(
@@ -44,7 +59,7 @@ class Card:
         manifest: Mapping[str, Any],
         format: str,
         test_share: float,
-        result: "ExportResult",
+        result: ExportResult,
     ) -> "Card":
         """The card of an export of the run that `manifest` is of."""
         return cls(
@@ -122,14 +137,14 @@ def _split(card: Card) -> str:
     )
 
 
-def _reviewed(result: "ExportResult") -> list[str]:
+def _reviewed(result: ExportResult) -> list[str]:
     if not result.overridden:
         return []
     told = f"{result.overridden:,} rows have people's verdict in place of the judge's"
     return ["", "## Reviewed", "", f"{told} (`method` is `review`)."]
 
 
-def _truncated(result: "ExportResult") -> list[str]:
+def _truncated(result: ExportResult) -> list[str]:
     if not result.truncated:
         return []
     told = (
@@ -140,7 +155,7 @@ def _truncated(result: "ExportResult") -> list[str]:
     return ["", "## Cut off", "", told]
 
 
-def _left_out(result: "ExportResult") -> list[str]:
+def _left_out(result: ExportResult) -> list[str]:
     if not result.skipped:
         return []
     lines = ["", "## Records left out", "", "| reason | records |", "|---|---|"]
@@ -148,7 +163,7 @@ def _left_out(result: "ExportResult") -> list[str]:
     return [*lines, *(f"| {reason.replace('_', ' ')} | {count:,} |" for reason, count in by_count)]
 
 
-def _mixed(result: "ExportResult") -> list[str]:
+def _mixed(result: ExportResult) -> list[str]:
     if not result.mixed:
         return []
     told = f"{result.mixed:,} rows come from other data (`constitution` is empty there)."

@@ -12,7 +12,7 @@ from typing import Any
 
 from constitution.schema import Constitution
 from engine.loop.rendering import critique_request, revision_request
-from engine.messages import Conversation, to_dicts
+from engine.messages import Conversation, assistant, to_dicts
 from engine.records import Flag, Outcome, Record, Round
 
 __all__ = [
@@ -57,8 +57,8 @@ def preference_row(record: Record) -> Row | None:
     accepted = accepted_rounds(record)
     return {
         "prompt": to_dicts(record.prompt),
-        "chosen": [_assistant(record.final)],
-        "rejected": [_assistant(record.answer)],
+        "chosen": assistant(record.final),
+        "rejected": assistant(record.answer),
         "probability": 1.0,
         "position_bias": 0.0,
         "method": "revision",
@@ -98,7 +98,7 @@ def accepted_rounds(record: Record) -> tuple[Round, ...]:
 def _sft_row(record: Record, answer: str, rounds: tuple[Round, ...], revisions: int) -> Row:
     return {
         "prompt": to_dicts(record.prompt),
-        "completion": [_assistant(answer)],
+        "completion": assistant(answer),
         **_provenance(record, rounds),
         "unresolved": len(record.unresolved),
         "revisions": revisions,
@@ -111,7 +111,7 @@ def _llm_swarm_row(
 ) -> Row:
     principle = constitution.principle(round.principle)
     asked = record.prompt[-1].content
-    revised = [*to_dicts(record.prompt), _assistant(round.revision or "")]
+    revised = [*to_dicts(record.prompt), *assistant(round.revision or "")]
     return {
         "id": record.id,
         "init_prompt": asked,
@@ -123,7 +123,7 @@ def _llm_swarm_row(
         "prompt": asked,
         "messages": revised,
         "chosen": revised,
-        "rejected": [*to_dicts(record.prompt), _assistant(record.answer)],
+        "rejected": [*to_dicts(record.prompt), *assistant(record.answer)],
     }
 
 
@@ -144,7 +144,3 @@ def _first_truncated(record: Record) -> bool:
 
 def _last_truncated(rounds: tuple[Round, ...]) -> bool:
     return Flag.TRUNCATED_REVISION in rounds[-1].flags
-
-
-def _assistant(content: str) -> dict[str, str]:
-    return {"role": "assistant", "content": content}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jsonlines
 import yaml
@@ -21,7 +21,7 @@ from engine.records import Outcome, Record
 from engine.report.run_files import read_label_records, read_records
 from engine.runs.manifest import run_manifest
 from engine.storage.atomic import check_free, written_whole
-from training.data.card import Card, write_card
+from training.data.card import Card, ExportResult, write_card
 from training.data.datasets import (
     Row,
     accepted_rounds,
@@ -32,6 +32,7 @@ from training.data.datasets import (
 )
 from training.data.mix import Mixture, mix_rows
 from training.data.preferences import label_preference_rows
+from training.data.readers import ANSWERS, Shape
 from training.data.split import is_held_out
 from training.review.overrides import Overrides
 
@@ -51,14 +52,9 @@ class ExportFormat(StrEnum):
     """The columns of Hugging Face's `cai-conversation` datasets, one critique to a row."""
 
     @property
-    def shape(self) -> Literal["sft", "preference", "prompt"] | None:
+    def shape(self) -> Shape | None:
         """The shape of rows that may be mixed in; None where none may."""
-        shapes: dict[str, Literal["sft", "preference", "prompt"]] = {
-            "trl-sft": "sft",
-            "trl-preference": "preference",
-            "trl-prompt": "prompt",
-        }
-        return shapes.get(self)
+        return next((shape for shape in ANSWERS if self == f"trl-{shape}"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +73,6 @@ class ExportOptions:
     mix_ratio: float = 0.2
     reviews: Path | None = None
     """What `solon import-reviews` wrote: people's verdicts, which outweigh the judge's."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportResult:
-    """What was written; `skipped` counts the records that gave no row, by reason.
-
-    `mixed` rows came from other data, and `mix_missing` more were wanted than it had; `overridden`
-    rows are as people decided; answers of `truncated` rows ran into their token limit.
-    """
-
-    path: Path
-    rows: int
-    test_rows: int
-    skipped: Mapping[str, int]
-    mixed: int = 0
-    mix_missing: int = 0
-    overridden: int = 0
-    truncated: int = 0
 
 
 def export_run(
@@ -121,7 +99,8 @@ def export_run(
     skipped: Counter[str] = Counter()
     overrides = Overrides.read(options.reviews, run_dir)
     rows = _run_rows(run_dir, manifest, format, options, overrides, skipped)
-    mixture = _mixture(format, options)
+    unmixed: Counter[str] = Counter()
+    mixture = _mixture(format, options, unmixed)
     with written_whole(out) as unfinished:
         mixed_rows = mixture.into(rows) if mixture else rows
         counted = _write_rows(unfinished, mixed_rows, options.test_share)
@@ -131,7 +110,7 @@ def export_run(
             path=out,
             rows=counted["train"],
             test_rows=counted["test"],
-            skipped=dict(skipped),
+            skipped={**skipped, **{f"mixed row: {reason}": n for reason, n in unmixed.items()}},
             mixed=mixture.drawn if mixture else 0,
             mix_missing=mixture.missing if mixture else 0,
             overridden=overrides.rows,
@@ -155,13 +134,13 @@ def run_constitution(run_dir: Path) -> Constitution:
         raise InputError(Problem(str(path), f"is not a constitution ({told})", remedy)) from error
 
 
-def _mixture(format: ExportFormat, options: ExportOptions) -> Mixture | None:
+def _mixture(format: ExportFormat, options: ExportOptions, skipped: Counter[str]) -> Mixture | None:
     if options.mix is None:
         return None
     if format.shape is None:
         remedy = "mix into trl-sft, trl-preference or trl-prompt"
         raise InputError(Problem("mix", f"cannot be mixed into {format}", remedy))
-    return Mixture(mix_rows(options.mix, format.shape), options.mix_ratio)
+    return Mixture(mix_rows(options.mix, format.shape, skipped), options.mix_ratio)
 
 
 def _write_rows(directory: Path, rows: Iterator[Row], test_share: float) -> Counter[str]:

@@ -4,25 +4,16 @@ Training on revisions alone makes a model evasive; Bai et al. (2022, sections 3.
 helpfulness data into both stages.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 from constitution.problems import InputError, Problem
-from engine.messages import to_dicts
-from engine.prompts.files import open_prompt_file
-from engine.prompts.rows import BadPrompt, Columns, Draft, parse_prompt
+from engine.messages import assistant, to_dicts
 from training.data.datasets import Row
+from training.data.readers import ANSWERS, Shape, TrainingRow, read_training_rows
 
 __all__ = ["Mixture", "mix_rows"]
-
-Shape = Literal["sft", "preference", "prompt"]
-
-_ANSWERS: dict[Shape, tuple[str, ...]] = {
-    "sft": ("completion",),
-    "preference": ("chosen", "rejected"),
-    "prompt": (),
-}
 
 
 @dataclass(slots=True)
@@ -58,66 +49,22 @@ class Mixture:
                     yield other
 
 
-def mix_rows(source: str, shape: Shape) -> Iterator[Row]:
-    """Rows of a data set of other origin, in the shape and with the columns of exported rows.
-
-    A row has `prompt` (a text or messages) and, by shape, `completion`, or `chosen` and `rejected`
-    (texts, or lists of one assistant message); or `messages` that end with the answer. Raises
-    InputError at the first row that has not.
-    """
-    file = open_prompt_file(source)
-    for number, row in enumerate(file.read()):
-        try:
-            if row.value is None:
-                raise BadPrompt(row.what, row.remedy)
-            yield _mixed_row(row.value, shape, f"mix-{number}")
-        except BadPrompt as bad:
-            raise InputError(Problem(file.where(row), bad.what, bad.remedy)) from bad
+def mix_rows(source: str, shape: Shape, dropped: Counter[str]) -> Iterator[Row]:
+    """Rows of a data set of other origin, with the columns of exported rows; read, counted in
+    `dropped` and refused as `read_training_rows` says."""
+    for row in read_training_rows(source, shape, dropped):
+        answers = zip(ANSWERS[shape], row.answers, strict=True)
+        yield {
+            "prompt": to_dicts(row.prompt),
+            **{column: assistant(text) for column, text in answers},
+            **_provenance(row, shape),
+        }
 
 
-def _mixed_row(value: Mapping[str, Any], shape: Shape, name: str) -> Row:
-    columns = dict(value)
-    if shape == "sft" and "completion" not in columns:
-        _take_last_turn(columns)
-    answers = {column: _answer(columns, column) for column in _ANSWERS[shape]}
-    for column in ("completion", "chosen", "rejected"):
-        columns.pop(column, None)
-    if shape == "prompt":
-        _take_last_turn(columns)
-    draft = parse_prompt(columns, Columns())
-    row: Row = {"prompt": to_dicts(draft.messages), **answers}
-    row |= _provenance(draft, shape, name)
-    return row if shape == "prompt" else {**row, "truncated": value.get("truncated") is True}
-
-
-def _take_last_turn(columns: dict[str, Any]) -> None:
-    """`messages` that end with an assistant turn become a prompt and its completion."""
-    messages = columns.get("messages")
-    if not isinstance(messages, list | tuple) or not messages:
-        return
-    last = messages[-1]
-    if isinstance(last, Mapping) and last.get("role") == "assistant":
-        columns.pop("prompt", None)  # says again what the messages say
-        columns["messages"] = list(messages[:-1])
-        columns["completion"] = last.get("content")
-
-
-def _answer(columns: Mapping[str, Any], column: str) -> list[dict[str, str]]:
-    if column not in columns:
-        known = ", ".join(map(repr, columns))
-        remedy = f"give each row a {column!r}; a prompt alone can be answered with `solon answer`"
-        raise BadPrompt(f"has no {column!r}; it has {known}", remedy)
-    value = columns[column]
-    if isinstance(value, list | tuple) and value and isinstance(value[-1], Mapping):
-        value = value[-1].get("content")
-    if not isinstance(value, str) or not value.strip():
-        raise BadPrompt(f"{column!r} is no text, or an empty one", "give the answer as a text")
-    return [{"role": "assistant", "content": value}]
-
-
-def _provenance(draft: Draft, shape: Shape, name: str) -> Row:
+def _provenance(row: TrainingRow, shape: Shape) -> Row:
     """The columns that rows of a run have, saying that no constitution made this one."""
-    id = draft.id or name
+    given = row.columns.get("id")
+    id = str(given) if isinstance(given, str | int) and given != "" else f"mix-{row.number}"
     if shape == "prompt":
         return {"id": id}
     origin: Row = {
@@ -128,5 +75,8 @@ def _provenance(draft: Draft, shape: Shape, name: str) -> Row:
         "model": "",
     }
     if shape == "sft":
-        return {**origin, "unresolved": 0, "revisions": 0}
-    return {"probability": 1.0, "position_bias": 0.0, "method": "given", **origin, "judge": ""}
+        return {**origin, "unresolved": 0, "revisions": 0, "truncated": row.truncated}
+    label = {"probability": row.probability, "position_bias": 0.0, "method": "given"}
+    judge = row.columns.get("judge")
+    named = judge if isinstance(judge, str) else ""
+    return {**label, **origin, "judge": named, "truncated": row.truncated}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from engine.judging.records import LabelledPair, LabelRecord
-from engine.messages import to_dicts
+from engine.messages import assistant, to_dicts
 from training.data.datasets import Row
 
 __all__ = ["label_preference_rows"]
@@ -27,8 +27,8 @@ def _row(record: LabelRecord, pair: LabelledPair, probability: float) -> Row:
     decided = [p for p in pair.preferences if p.undecided is None]
     return {
         "prompt": to_dicts(record.prompt),
-        "chosen": [{"role": "assistant", "content": record.samples[better].text}],
-        "rejected": [{"role": "assistant", "content": record.samples[worse].text}],
+        "chosen": assistant(record.samples[better].text),
+        "rejected": assistant(record.samples[worse].text),
         "probability": probability,
         "position_bias": pair.position_bias,
         "method": decided[0].method,

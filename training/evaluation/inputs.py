@@ -1,6 +1,7 @@
 """Everything that an evaluation reads, opened before any model is loaded; its problems all at once."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +15,7 @@ from engine.generators.spec import open_generator
 from engine.messages import Conversation, Message
 from engine.prompts.sources import Prompt, open_prompts
 from engine.settings import for_stakeholder
-from training.data.mix import mix_rows
+from training.data.readers import read_training_rows
 from training.evaluation.config import NONE, SHIPPED, EvaluateConfig, EvaluationSettings
 from training.evaluation.gates import Bound, read_gates
 from training.evaluation.harness.lm_eval_tasks import Harness
@@ -124,13 +125,8 @@ def _opinions(asked: EvaluationSettings) -> tuple[OpinionPair, ...]:
 def _helpful(asked: EvaluationSettings) -> tuple[Conversation, ...]:
     if asked.helpful is None:
         return ()
-    rows = islice(mix_rows(asked.helpful, "sft"), asked.per_set)
-    return tuple(
-        tuple(
-            Message(turn["role"], turn["content"]) for turn in (*row["prompt"], *row["completion"])
-        )
-        for row in rows
-    )
+    rows = islice(read_training_rows(asked.helpful, "sft", Counter()), asked.per_set)
+    return tuple((*row.prompt, Message("assistant", row.answers[0])) for row in rows)
 
 
 def _attacks(given: Sequence[str]) -> tuple[str, ...]:

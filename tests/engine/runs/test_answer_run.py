@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 
 import jsonlines
 import pytest
@@ -87,7 +88,7 @@ def test_answers_become_rows_to_mix_in(tmp_path):
     assert all(row["completion"][0]["content"] == "An answer." for row in rows)
     keep = AnswerSettings(keep_truncated=True)
     answer(out, source, kinds, settings=keep, mode="overwrite")
-    mixed = list(mix_rows(str(out / "answers.jsonl"), "sft"))
+    mixed = list(mix_rows(str(out / "answers.jsonl"), "sft", Counter()))
     assert sorted(row["truncated"] for row in mixed) == [False] * 5 + [True]
 
 

@@ -290,8 +290,8 @@ def test_preferences_and_prompts_can_be_mixed_too(run, tmp_path):
     ("row", "told"),
     [
         ({"prompt": "Hi?"}, r"helpful\.jsonl:1: has no 'completion'.*solon answer"),
-        ({"prompt": "Hi?", "completion": " "}, "'completion' is no text, or an empty one"),
-        ({"question": "Hi?", "completion": "Hello."}, "has no 'prompt' or 'messages'"),
+        ({"prompt": "Hi?", "completion": " "}, "has no row to use.*1 empty answer"),
+        ({"question": "Hi?", "completion": "Hello."}, "has no 'prompt'.*'question'"),
     ],
 )
 def test_a_row_that_cannot_be_mixed_in_is_named(run, tmp_path, row, told):

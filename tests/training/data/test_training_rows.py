@@ -28,7 +28,7 @@ def test_a_preference_without_rejected_is_told_by_its_line(tmp_path):
     assert "solon export" in found
 
 
-@pytest.mark.parametrize("probability", [1.5, -0.1, "high", True, None])
+@pytest.mark.parametrize("probability", [1.5, -0.1, "high", True])
 def test_a_probability_that_is_none_is_refused(tmp_path, probability):
     found = refusal(tmp_path, preference_rows(2, probability=probability))
     assert found.startswith(f"rows.jsonl:1: 'probability' is {probability!r}")

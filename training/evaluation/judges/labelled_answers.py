@@ -14,6 +14,7 @@ from constitution.problems import InputError, Problem
 from engine.messages import Conversation, Message, without_surrogates
 from engine.prompts.files import FileRow, PromptFile, in_memory, open_prompt_file
 from engine.prompts.rows import BadPrompt, Columns, parse_prompt
+from training.data.readers import last_text
 
 __all__ = ["LabelColumns", "LabelledAnswer", "LabelledAnswers", "read_labelled_answers"]
 
@@ -130,7 +131,7 @@ def _labelled(
     id: str, row: Mapping[str, Any], columns: LabelColumns, threshold: float, group: str
 ) -> LabelledAnswer:
     """Raises BadPrompt with the reason for which a row cannot be used."""
-    answer = _answer(row.get(columns.answer))
+    answer = without_surrogates(last_text(row.get(columns.answer)) or "").strip()
     if not answer:
         raise BadPrompt("no answer")
     score = _score([row[name] for name in columns.labels if row.get(name) not in (None, "")])
@@ -174,13 +175,6 @@ def _check_columns(file: PromptFile, row: FileRow, columns: LabelColumns) -> Non
             Problem(file.where(row), f"has no column {name!r}", f"set {option}; it has {known}")
             for option, name in wrong
         )
-
-
-def _answer(value: Any) -> str:
-    """A text, or the content of the last of several messages."""
-    if isinstance(value, list | tuple) and value and isinstance(value[-1], Mapping):
-        value = value[-1].get("content")
-    return without_surrogates(value).strip() if isinstance(value, str) else ""
 
 
 def _prompt(value: Any) -> Conversation:

@@ -1,11 +1,11 @@
-"""Is a judge worth its labels? Its preferences against comparisons whose better reply is known."""
+"""Does a judge prefer what people prefer? Its preferences against comparisons that they made."""
 
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from statistics import fmean
 from typing import Literal
 
 from constitution.schema import Constitution, Principle
@@ -15,10 +15,11 @@ from engine.judging.preference import Judge
 from engine.judging.records import Method, Preference
 from engine.runs.scheduler import ask_each
 from engine.settings import RoleModel
-from training.data.comparisons import Comparison
+from training.data.readers import Comparison
+from training.stats.agreement import area_under_curve
 from training.stats.intervals import wilson_interval
 
-__all__ = ["HELPFUL_HONEST_HARMLESS", "JudgeFigures", "Validation", "validate_judge"]
+__all__ = ["HELPFUL_HONEST_HARMLESS", "ComparisonFigures", "HowAsked", "compare_judge"]
 
 HELPFUL_HONEST_HARMLESS = Constitution(
     name="helpful-honest-harmless",
@@ -37,8 +38,8 @@ _EXACT = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
-    """How the judge is asked. `ensemble` principles are drawn for each comparison."""
+class HowAsked:
+    """How the judge is asked: `ensemble` principles are drawn for each comparison."""
 
     constitution: Constitution = HELPFUL_HONEST_HARMLESS
     method: Method = "pointwise"
@@ -48,8 +49,8 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeFigures:
-    """A judge on labelled comparisons.
+class ComparisonFigures:
+    """A judge on comparisons whose better reply is known.
 
     `accuracy` is the share of the decided ones in which it prefers the better reply, a preference
     for neither counting half, with its 95 % Wilson interval. `auc` is the probability that its
@@ -101,7 +102,7 @@ class _Judged:
     @property
     def first_is_better(self) -> float:
         """Probability, by the judge; of a comparison that it could decide."""
-        return _mean([p.probability for p in self.decided if p.probability is not None])
+        return fmean(p.probability for p in self.decided if p.probability is not None)
 
     @property
     def score(self) -> float:
@@ -112,22 +113,22 @@ class _Judged:
         return float((lead > 0) == self.better_first)
 
 
-async def validate_judge(
+async def compare_judge(
     comparisons: Sequence[Comparison],
     judge: RoleModel,
-    validation: Validation,
+    how: HowAsked,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> JudgeFigures:
+) -> ComparisonFigures:
     """Ask the judge about every comparison, and count; it must have been started, or start by
     itself.
 
     Which reply is put first is decided by a hash, so that a judge that always takes the first one
     does no better than chance. Raises GeneratorUnavailable when the judge is gone.
     """
-    asked = Judge(judge, validation.constitution, chain_of_thought=validation.chain_of_thought)
+    asked = Judge(judge, how.constitution, chain_of_thought=how.chain_of_thought)
 
     async def one(comparison: Comparison) -> _Judged:
-        return await _judged(comparison, asked, validation)
+        return await _judged(comparison, asked, how)
 
     found: list[_Judged] = []
     asking = ask_each(comparisons, one, judge.generator, total=len(comparisons))
@@ -135,28 +136,23 @@ async def validate_judge(
         async for judged in asking:
             found.append(judged)
             on_progress(len(found))
-    return _figures(found, validation.method)
+    return _figures(found, how.method)
 
 
-async def _judged(comparison: Comparison, judge: Judge, validation: Validation) -> _Judged:
+async def _judged(comparison: Comparison, judge: Judge, how: HowAsked) -> _Judged:
     said = f"{comparison.id}\x00{comparison.better}\x00{comparison.worse}"
     better_first = blake2b(said.encode("utf-8", "surrogatepass")).digest()[0] % 2 == 0
     replies = (comparison.better, comparison.worse)
     judged = _Judged(better_first, ())
-    principles = draw(
-        validation.constitution,
-        prompt_id=comparison.id,
-        rounds=validation.ensemble,
-        seed=validation.seed,
-    )
+    principles = draw(how.constitution, prompt_id=comparison.id, rounds=how.ensemble, seed=how.seed)
     for principle in principles:
         try:
             preference = await judge.prefer(
                 principle,
                 comparison.prompt,
                 replies if better_first else replies[::-1],
-                method=validation.method,
-                seed=validation.seed,
+                method=how.method,
+                seed=how.seed,
             )
         except GenerationError as error:
             return replace(judged, failed=str(error.reason))
@@ -164,24 +160,23 @@ async def _judged(comparison: Comparison, judge: Judge, validation: Validation) 
     return judged
 
 
-def _figures(found: Sequence[_Judged], method: Method) -> JudgeFigures:
+def _figures(found: Sequence[_Judged], method: Method) -> ComparisonFigures:
     decided = [judged for judged in found if judged.undecided is None]
     scores = [judged.score for judged in decided]
-    accuracy = _mean(scores) if scores else None
+    accuracy = fmean(scores) if scores else None
     biases = [preference.position_bias for judged in decided for preference in judged.decided]
-    return JudgeFigures(
+    return ComparisonFigures(
         comparisons=len(found),
         undecided=Counter(judged.undecided for judged in found if judged.undecided),
         neither=scores.count(0.5),
         accuracy=accuracy,
         interval=wilson_interval(accuracy or 0.0, len(scores)),
         auc=_auc(decided, method),
-        position_bias=_mean(biases) if biases and method == "pairwise" else None,
+        position_bias=fmean(biases) if biases and method == "pairwise" else None,
     )
 
 
 def _auc(decided: Sequence[_Judged], method: Method) -> float | None:
-    """Probability that a score of the better kind is above one of the worse, ties half."""
     higher: list[float] = []
     lower: list[float] = []
     for judged in decided:
@@ -193,12 +188,4 @@ def _auc(decided: Sequence[_Judged], method: Method) -> float | None:
             better, worse = (first, second) if judged.better_first else (second, first)
             higher.append(1 - better)
             lower.append(1 - worse)
-    if not higher or not lower:
-        return None
-    ordered = sorted(lower)
-    above = sum(bisect_left(ordered, s) + bisect_right(ordered, s) for s in higher)
-    return above / (2 * len(higher) * len(lower))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return area_under_curve(higher, lower)

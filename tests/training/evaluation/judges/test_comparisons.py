@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import re
+from collections import Counter
 
 import pytest
 
@@ -13,16 +14,16 @@ from engine.messages import Message
 from engine.settings import RoleModel
 from tests.engine.builders import Replies
 from tests.engine.judging.test_preference import breaks, likes
-from training.data.comparisons import Comparison, read_comparisons
-from training.evaluation.judges.validation import Validation, validate_judge
+from training.data.readers import Comparison, read_comparisons
+from training.evaluation.judges.comparisons import HowAsked, compare_judge
 
 PROMPT = (Message("user", "Hello?"),)
 COMPARISONS = [Comparison(f"c{i}", PROMPT, f"good {i}", f"bad {i}") for i in range(200)]
 
 
-def validate(verdict, method="pairwise", comparisons=COMPARISONS, **options):
+def compare(verdict, method="pairwise", comparisons=COMPARISONS, **options):
     model = Replies(lambda request: "Because.", verdict)
-    work = validate_judge(comparisons, RoleModel(model), Validation(method=method, **options))
+    work = compare_judge(comparisons, RoleModel(model), HowAsked(method=method, **options))
     return asyncio.run(work)
 
 
@@ -30,7 +31,7 @@ def validate(verdict, method="pairwise", comparisons=COMPARISONS, **options):
     ("method", "verdict"), [("pairwise", likes("good")), ("pointwise", breaks("bad"))]
 )
 def test_a_good_judge_is_better_than_chance(method, verdict):
-    figures = validate(verdict, method)
+    figures = compare(verdict, method)
     assert (figures.accuracy, figures.auc) == (1.0, 1.0)
     assert figures.against_chance == "better"
     assert figures.interval[0] > 0.9
@@ -40,12 +41,12 @@ def test_a_good_judge_is_better_than_chance(method, verdict):
     ("method", "verdict"), [("pairwise", likes("bad")), ("pointwise", breaks("good"))]
 )
 def test_a_judge_with_the_wrong_taste_is_worse_than_chance(method, verdict):
-    figures = validate(verdict, method)
+    figures = compare(verdict, method)
     assert (figures.accuracy, figures.against_chance) == (0.0, "worse")
 
 
 def test_a_judge_that_takes_the_first_place_is_at_chance_and_its_bias_is_told():
-    figures = validate(lambda messages: Choice((0.95, 0.05), 1.0))
+    figures = compare(lambda messages: Choice((0.95, 0.05), 1.0))
     assert figures.accuracy == 0.5
     assert figures.neither == 200
     assert figures.against_chance == "unclear"
@@ -59,7 +60,7 @@ def test_a_mostly_biased_judge_with_noise_is_still_at_chance():
         first = 0.9 + 0.1 * draw.random()
         return Choice((first, 1 - first), 1.0)
 
-    figures = validate(verdict)
+    figures = compare(verdict)
     assert figures.against_chance == "unclear"
     assert abs(figures.auc - 0.5) < 0.12
 
@@ -71,7 +72,7 @@ def test_which_reply_is_put_first_does_not_tell_which_is_better():
         firsts.append(re.search(r"<reply_a>\n(\w+)", messages[0].content)[1])
         return Choice((0.5, 0.5), 1.0)
 
-    validate(verdict)
+    compare(verdict)
     assert 70 < firsts[::2].count("good") < 130
 
 
@@ -80,16 +81,16 @@ def test_no_answer_is_neither_right_nor_wrong():
         known = "good 1" in messages[0].content
         return Choice(likes("good")(messages).probabilities, 1.0 if known else 0.0)
 
-    figures = validate(verdict)
+    figures = compare(verdict)
     assert figures.accuracy == 1.0
     assert figures.decided + figures.undecided["unanswered"] == 200
-    nothing = validate(lambda messages: GenerationError(FailureReason.TIMEOUT, "late"))
+    nothing = compare(lambda messages: GenerationError(FailureReason.TIMEOUT, "late"))
     assert (nothing.accuracy, nothing.undecided) == (None, {"timeout": 200})
     assert nothing.against_chance == "unclear"
 
 
 def test_position_bias_is_not_said_of_single_replies():
-    assert validate(breaks("bad"), "pointwise").position_bias is None
+    assert compare(breaks("bad"), "pointwise").position_bias is None
 
 
 # Files ----------------------------------------------------------------------------------------
@@ -116,26 +117,41 @@ def test_transcripts_and_preference_rows_are_both_read(tmp_path):
             "rejected": [{"role": "assistant", "content": "No."}],
         },
     )
-    found = read_comparisons(path)
+    found = read_comparisons(path, Counter())
     assert {(c.better, c.worse) for c in found} == {("Yes.", "No.")}
     assert [c.prompt[-1].content for c in found] == ["Help?"] * 4
     assert [len(c.prompt) for c in found] == [3, 3, 1, 1]
-    assert len(read_comparisons(path, limit=2)) == 2
+    assert len(read_comparisons(path, Counter(), limit=2)) == 2
 
 
 @pytest.mark.parametrize(
     ("row", "told"),
     [
         ({"prompt": "x", "chosen": "y"}, "has no 'rejected'"),
-        ({"prompt": "x", "chosen": "y", "rejected": " "}, "'rejected' is no text"),
         ({"chosen": "y", "rejected": "z"}, "no transcript"),
-        ({"chosen": TALK + "y", "rejected": "\n\nHuman: Oh?\n\nAssistant: z"}, "differ before"),
-        ({"chosen": TALK, "rejected": TALK + "z"}, "a reply is empty"),
         ({"prompt": "", "chosen": "y", "rejected": "z"}, "empty"),
     ],
 )
 def test_a_row_that_is_no_comparison_is_told_with_its_line(tmp_path, row, told):
     good = {"prompt": "x", "chosen": "y", "rejected": "z"}
     with pytest.raises(InputError, match=told) as refused:
-        read_comparisons(written(tmp_path, good, row))
+        read_comparisons(written(tmp_path, good, row), Counter())
     assert "comparisons.jsonl:2" in str(refused.value)
+
+
+def test_rows_that_compare_nothing_are_dropped_and_counted(tmp_path):
+    path = written(
+        tmp_path,
+        {"prompt": "x", "chosen": "y", "rejected": "z"},
+        {"prompt": "x", "chosen": "y", "rejected": " "},
+        {"chosen": TALK + "y", "rejected": "\n\nHuman: Oh?\n\nAssistant: z"},
+        {"chosen": TALK, "rejected": TALK + "z"},
+        {"prompt": "x", "chosen": "y", "rejected": "y"},
+    )
+    dropped = Counter()
+    assert [one.id for one in read_comparisons(path, dropped)] == ["0"]
+    assert dropped == {
+        "empty answer": 2,
+        "chosen and rejected differ before their last turn": 1,
+        "chosen and rejected are the same": 1,
+    }
