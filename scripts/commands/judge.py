@@ -1,7 +1,7 @@
 """`solon judge`: is a judge worth its word? Fit a classifier, hold any judge against people."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,11 +16,14 @@ app = CommandLine(
 )
 
 _ROWS, _ASKED = "The labelled answers", "What a language model is asked"
+_PAIRS = "Comparisons"
 
+Method = Literal["pointwise", "pairwise"]
 Labels = Annotated[
     list[str],
     typer.Argument(
-        help="Answers that people labelled: JSONL, JSON, CSV, Parquet, a saved dataset or hf:NAME.",
+        help="Answers that people labelled, or comparisons (chosen and rejected): JSONL, JSON, "
+        "CSV, Parquet, a saved dataset or hf:NAME.",
         show_default=False,
     ),
 ]
@@ -92,12 +95,14 @@ def calibrate(
         typer.Option(
             "--constitution",
             "-c",
-            help="Labels are true where this one's --principle is broken.",
+            help="Labels are true where this one's --principle is broken; replies are compared "
+            "by all of its principles.",
             rich_help_panel=_ASKED,
         ),
     ] = None,
     principle: Annotated[
-        str | None, typer.Option(metavar="ID", help="Its id.", rich_help_panel=_ASKED)
+        str | None,
+        typer.Option(metavar="ID", help="Ask about this one alone.", rich_help_panel=_ASKED),
     ] = None,
     question: Annotated[
         str | None,
@@ -113,6 +118,27 @@ def calibrate(
             help="A Jinja file, for models without a chat template.", rich_help_panel=_ASKED
         ),
     ] = None,
+    method: Annotated[
+        Method | None,
+        typer.Option(
+            help="Ask whether each reply breaks the principle, or which of two is better, in both "
+            "orders (pointwise).",
+            rich_help_panel=_PAIRS,
+        ),
+    ] = None,
+    ensemble: Annotated[
+        int | None,
+        typer.Option(min=1, help="Principles drawn per comparison (1).", rich_help_panel=_PAIRS),
+    ] = None,
+    chain_of_thought: Annotated[
+        bool,
+        typer.Option(
+            "--chain-of-thought", help="pairwise: it reasons first.", rich_help_panel=_PAIRS
+        ),
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the principles drawn.", rich_help_panel=_PAIRS)
+    ] = 0,
     prompt_column: PromptColumn = "prompt",
     answer_column: AnswerColumn = "answer",
     label_column: LabelColumn = None,
@@ -127,10 +153,15 @@ def calibrate(
     ] = None,
     limit: Limit = None,
 ) -> None:
-    """Hold a judge's probabilities against people's labels: agreement, curve, best threshold."""
+    """Measure how far a judge agrees with people: with labels (agreement, curve, best threshold), or
+    with comparisons of a chosen and a rejected reply (accuracy, position bias)."""
     from scripts.commands.judge_run import AskedOf, LabelFiles, calibrate_into
 
     given = LabelFiles(
         labels, prompt_column, answer_column, tuple(label_column or ["label"]), threshold, limit, by
     )
-    calibrate_into(given, AskedOf(judge, constitution, principle, question, chat_template), out)
+    asked = AskedOf(
+        judge, constitution, principle, question, chat_template,
+        method, ensemble, chain_of_thought, seed,
+    )  # fmt: skip
+    calibrate_into(given, asked, out)

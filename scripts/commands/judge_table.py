@@ -1,17 +1,25 @@
 """What `solon judge` prints: figures with their intervals, and a reliability curve in bars."""
 
+from collections import Counter
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from engine.report.wording import percent
 from training.evaluation.judges.calibration import JudgeAgreement, JudgeCalibration
+from training.evaluation.judges.comparisons import ComparisonFigures, Comparisons
 from training.evaluation.judges.labelled_answers import LabelledAnswers
 from training.stats.intervals import Estimate
 
-__all__ = ["print_calibration", "print_fit"]
+__all__ = ["print_calibration", "print_comparisons", "print_fit"]
 
 _BAR = 20
+_SENTENCES = {
+    "better": "The judge is better than chance: the whole interval is above 50 %.",
+    "worse": "The judge is worse than chance: it prefers the worse reply more often.",
+    "unclear": "The judge cannot be told from chance: the interval holds 50 %.",
+}
 
 
 def print_fit(data: LabelledAnswers, found: JudgeCalibration, file: str, console: Console) -> None:
@@ -29,6 +37,33 @@ def print_calibration(data: LabelledAnswers, found: JudgeCalibration, console: C
         console.print(_curve(found))
     if found.groups:
         console.print(_groups(found))
+
+
+def print_comparisons(data: Comparisons, found: ComparisonFigures, console: Console) -> None:
+    """A line for each figure, and whether the judge is better than chance."""
+    low, high = found.interval
+    console.print(
+        f"accuracy       {percent(found.accuracy)} of {found.decided:,} comparisons decided "
+        f"(95 % interval {low:.0%} to {high:.0%})"
+    )
+    if found.neither:
+        console.print(f"               {found.neither:,} with neither reply preferred, each half")
+    if found.auc is not None:
+        console.print(f"AUC            {found.auc:.2f} (0.5 is chance, 1 perfect)")
+    if found.position_bias is not None:
+        bias = f"{found.position_bias:+.2f}"
+        console.print(f"position bias  {bias} (0 is none, 1 always the reply shown first)")
+    console.print(f"undecided      {_counted(found.undecided)}")
+    console.print(f"rows dropped   {_counted(data.dropped)}")
+    console.print(
+        _SENTENCES[found.against_chance] if found.decided else "The judge gave no answer."
+    )
+
+
+def _counted(reasons: Counter[str]) -> str:
+    """How many, and why: `3 (tie 2, unanswered 1)`."""
+    named = ", ".join(f"{r.replace('_', ' ')} {count:,}" for r, count in reasons.most_common())
+    return f"{reasons.total():,}{f' ({named})' if named else ''}"
 
 
 def _lines(data: LabelledAnswers, found: JudgeCalibration) -> list[str]:
@@ -53,11 +88,11 @@ def _lines(data: LabelledAnswers, found: JudgeCalibration) -> list[str]:
             f"best cut       {best.value:.3f}: accuracy {percent(best.accuracy)}, kappa "
             f"{best.kappa:.2f} (chosen on these)"
         )
-    told = ", ".join(f"{reason} {count:,}" for reason, count in found.undecided.most_common())
-    lines.append(f"undecided      {found.undecided.total():,}{f' ({told})' if told else ''}")
-    dropped = ", ".join(f"{reason} {count:,}" for reason, count in data.dropped.most_common())
-    lines.append(f"rows dropped   {data.dropped.total():,}{f' ({dropped})' if dropped else ''}")
-    return lines
+    return [
+        *lines,
+        f"undecided      {_counted(found.undecided)}",
+        f"rows dropped   {_counted(data.dropped)}",
+    ]
 
 
 def _curve(found: JudgeCalibration) -> Table:

@@ -63,7 +63,7 @@ def _no_labels(out: Path, summary: LabelSummary) -> Problem:
         f"{reason.replace('_', ' ')} {count:,}" for reason, count in summary.undecided.most_common()
     )
     remedy = (
-        "try another --method or --judge; `solon label --validate FILE --judge SPEC` tells whether "
+        "try another --method or --judge; `solon judge calibrate FILE --judge SPEC` says whether "
         "a judge is better than chance"
     )
     return Problem(str(out), f"none of {summary.pairs:,} pairs has a label ({reasons})", remedy)

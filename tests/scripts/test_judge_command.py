@@ -105,3 +105,84 @@ def test_a_classifier_is_fitted_reported_and_used(place):
     used = judge(place, "calibrate", "--judge", f"classifier:{place / 'refusal.json'}")
     assert used.returncode == 0, used.stderr
     assert "90 to 30 prompts" in used.stdout
+
+
+# Comparisons ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def comparisons(tmp_path):
+    (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
+    path = tmp_path / "comparisons.jsonl"
+    rows = [{"prompt": f"Q{i}?", "chosen": f"good {i}", "rejected": f"bad {i}"} for i in range(80)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def compare(comparisons, script, *more):
+    judge = comparisons.with_name("judge.yaml")
+    judge.write_text(script, encoding="utf-8")
+    return solon("judge", "calibrate", comparisons, "--judge", f"scripted:{judge}", *more)
+
+
+TASTE = (
+    "rules:\n  - {match: '<reply>\\nbad', probabilities: [9, 1]}\n"
+    "  - {match: '<reply>\\ngood', probabilities: [1, 9]}\n"
+)
+
+
+def test_a_good_judge_is_told_from_chance_and_its_answers_are_kept(comparisons):
+    out = comparisons.with_name("out")
+    result = compare(comparisons, TASTE, "--out", out)
+    assert result.returncode == 0, result.stderr
+    told = " ".join(result.stdout.split())
+    assert "accuracy 100% of 80 comparisons decided (95 % interval 95% to 100%)" in told
+    assert "AUC 1.00" in told and "rows dropped 0" in told
+    assert "The judge is better than chance" in told
+    saved = json.loads((out / "calibration.json").read_bytes())
+    assert (saved["accuracy"], saved["method"]) == (1.0, "pointwise")
+    assert (out / "completions.sqlite").exists()
+    again = compare(comparisons, TASTE, "--out", out)
+    assert again.returncode == 0 and again.stdout == result.stdout
+
+
+def test_a_judge_that_says_nothing_of_comparisons_is_written_down_too(comparisons):
+    out = comparisons.with_name("out")
+    result = compare(comparisons, "rules:\n  - {mass: 0}\n", "--out", out)
+    assert result.returncode == 1
+    assert "The judge gave no answer." in result.stdout
+    told = json.loads((out / "calibration.json").read_bytes())
+    assert told["undecided"] == {"unanswered": 80} and told["accuracy"] is None
+
+
+def test_a_biased_judge_is_at_chance(comparisons):
+    rules = "rules:\n  - {match: reply_a, probabilities: [19, 1]}\n"
+    told = " ".join(
+        compare(comparisons, rules, "--method", "pairwise", "--limit", "60").stdout.split()
+    )
+    assert "accuracy 50% of 60 comparisons" in told
+    assert "position bias +0.90" in told
+    assert "cannot be told from chance" in told
+
+
+def test_comparisons_take_a_principle_an_ensemble_and_reasoning_and_refuse_what_is_not_read(
+    comparisons,
+):
+    rules = ["--constitution", comparisons.with_name("rules.yaml")]
+    assert compare(comparisons, TASTE, *rules, "--principle", "kind").returncode == 0
+    assert compare(comparisons, TASTE, *rules, "--ensemble", "2").returncode == 0
+    thinking = ["--method", "pairwise", "--chain-of-thought", "--limit", "2"]
+    assert compare(comparisons, TASTE, *thinking).returncode == 0
+    mild = compare(comparisons, TASTE, *rules, "--principle", "mild")
+    refused(mild, "no principle `mild`", "kind, honest")
+    refused(compare(comparisons, TASTE, "--question", "Is it?"), "--question", "labelled answers")
+    refused(compare(comparisons, TASTE, "--chain-of-thought"), "--method pairwise")
+    rules_judge = solon("judge", "calibrate", comparisons, "--judge", "rules:refusal")
+    refused(rules_judge, "--judge", "a classifier reads one answer")
+    comparisons.write_text('{"prompt": "x", "chosen": "y", "rejected": 1}\n', encoding="utf-8")
+    refused(compare(comparisons, TASTE), "comparisons.jsonl:1", "'rejected'")
+
+
+def test_options_for_comparisons_are_refused_with_labelled_answers(place):
+    asked = ("--judge", "scripted", "--question", "Is it?", "--method", "pairwise")
+    refused(judge(place, "calibrate", *asked), "--method", "comparisons")

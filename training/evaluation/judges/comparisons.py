@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
@@ -15,11 +16,18 @@ from engine.judging.preference import Judge
 from engine.judging.records import Method, Preference
 from engine.runs.scheduler import ask_each
 from engine.settings import RoleModel
-from training.data.readers import Comparison
+from training.data.readers import Comparison, read_comparisons
 from training.stats.agreement import area_under_curve
 from training.stats.intervals import wilson_interval
 
-__all__ = ["HELPFUL_HONEST_HARMLESS", "ComparisonFigures", "HowAsked", "compare_judge"]
+__all__ = [
+    "HELPFUL_HONEST_HARMLESS",
+    "ComparisonFigures",
+    "Comparisons",
+    "HowAsked",
+    "compare_judge",
+    "read_comparison_files",
+]
 
 HELPFUL_HONEST_HARMLESS = Constitution(
     name="helpful-honest-harmless",
@@ -35,6 +43,25 @@ HELPFUL_HONEST_HARMLESS = Constitution(
 
 _EXACT = 1e-9
 """Nearer to a half than this, a probability prefers neither reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """The comparisons that can be used, and how many rows could not be, by reason."""
+
+    pairs: tuple[Comparison, ...]
+    dropped: Counter[str]
+
+
+def read_comparison_files(sources: Sequence[str], limit: int | None = None) -> Comparisons:
+    """The first `limit` of each file. Raises InputError as `read_training_rows` does."""
+    dropped: Counter[str] = Counter()
+    pairs: list[Comparison] = []
+    for source in sources:
+        name = f"{Path(source).stem}:" if len(sources) > 1 else ""
+        read = read_comparisons(source, dropped, limit)
+        pairs += [replace(one, id=f"{name}{one.id}") for one in read]
+    return Comparisons(tuple(pairs), dropped)
 
 
 @dataclass(frozen=True, slots=True)

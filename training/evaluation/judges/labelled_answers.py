@@ -16,7 +16,13 @@ from engine.prompts.files import FileRow, PromptFile, in_memory, open_prompt_fil
 from engine.prompts.rows import BadPrompt, Columns, parse_prompt
 from training.data.readers import last_text
 
-__all__ = ["LabelColumns", "LabelledAnswer", "LabelledAnswers", "read_labelled_answers"]
+__all__ = [
+    "LabelColumns",
+    "LabelledAnswer",
+    "LabelledAnswers",
+    "first_row",
+    "read_labelled_answers",
+]
 
 _TOO_MANY = "\x00"
 """Where cells go for which the header has no name."""
@@ -106,6 +112,11 @@ def read_labelled_answers(
         what = f"holds no labelled answers{f' ({told})' if told else ''}"
         raise InputError(Problem(", ".join(sources), what, "see --answer-column, --label-column"))
     return LabelledAnswers(tuple(kept), dropped)
+
+
+def first_row(source: str) -> Mapping[str, Any]:
+    """The first row of a file that can be read; empty without one. Raises InputError."""
+    return next((row.value for row in _opened(source).read() if row.value is not None), {})
 
 
 def _answers_of(
