@@ -16,7 +16,7 @@ from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling
 from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
-from engine.runs.manifest import run_manifest
+from engine.runs.manifest import MANIFEST, run_manifest
 from engine.runs.plan import Plan, plan_run
 from engine.runs.throughput import expected_seconds
 from engine.settings import LoopSettings, RoleModel, Roles, for_stakeholder
@@ -63,23 +63,21 @@ def edit_cost(
     names them otherwise.
     Raises InputError when `run` is no revision run, or those are not the run's prompts.
     """
-    identity = run_manifest(run, "revise")["identity"]
-    settings = LoopSettings(**identity["settings"])
-    for_stakeholder(constitution, settings.stakeholder)
-    source = _the_runs(identity["prompts"], prompts, columns)
+    made = _made_from(run)
+    for_stakeholder(constitution, made.settings.stakeholder)
+    source = _the_runs(made, prompts, columns)
     path = run / "completions.sqlite"
     with CompletionCache(path) if path.exists() else nullcontext() as cache:
         plan = plan_run(
             source,
             source.count,
             constitution,
-            _roles(identity["models"]),
-            settings,
+            made.roles,
+            made.settings,
             cache=cache,
             lengths=_lengths(run),
         )
-    fingerprint = identity["models"]["policy"]["fingerprint"]
-    return EditCost(plan, identity["constitution"]["hash"], fingerprint)
+    return EditCost(plan, made.constitution, made.roles.policy.generator.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,37 +88,64 @@ class _Named:
     fingerprint: str
 
 
-def _roles(models: Mapping[str, Mapping[str, Any]]) -> Roles:
-    return Roles(**{
-        role: RoleModel(
-            cast(Generator, _Named(model["spec"], model["fingerprint"])),
-            Sampling(**model["sampling"]),
+@dataclass(frozen=True, slots=True)
+class _MadeFrom:
+    """What the manifest says that a run was made from; `constitution` and `prompts` are hashes."""
+
+    constitution: str
+    prompts: str
+    path: str
+    columns: Columns
+    count: int
+    roles: Roles
+    settings: LoopSettings
+
+
+def _made_from(run: Path) -> _MadeFrom:
+    manifest = run_manifest(run, "revise")
+    try:
+        identity = manifest["identity"]
+        prompts = identity["prompts"]
+        return _MadeFrom(
+            constitution=str(identity["constitution"]["hash"]),
+            prompts=str(prompts["hash"]),
+            path=str(prompts["path"]),
+            columns=Columns(**prompts["columns"]),
+            count=int(prompts["count"]),
+            roles=Roles(**{name: _named(model) for name, model in identity["models"].items()}),
+            settings=LoopSettings(**identity["settings"]),
         )
-        for role, model in models.items()
-    })
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        told = str(error).splitlines()[0]
+        remedy = "restore the file, or name another run"
+        raise InputError(Problem(str(run / MANIFEST), f"is damaged ({told})", remedy)) from error
+
+
+def _named(model: Mapping[str, Any]) -> RoleModel:
+    named = _Named(model["spec"], model["fingerprint"])
+    return RoleModel(cast(Generator, named), Sampling(**model["sampling"]))
 
 
 def _the_runs(
-    made_from: Mapping[str, Any], moved_to: str | Path | None, columns: Columns | None
+    made: _MadeFrom, moved_to: str | Path | None, columns: Columns | None
 ) -> PromptSource:
     """The prompts that the run was made from, checked by their hash."""
     remedy = "name the run's prompts with --prompts"
-    path = str(moved_to or made_from["path"])
-    columns = columns or Columns(**made_from.get("columns", {}))
+    path, columns = str(moved_to or made.path), columns or made.columns
     try:
         prompts = open_prompts(
             path,
             prompt_column=columns.prompt,
             id_column=columns.id,
             tags_column=columns.tags,
-            limit=made_from["count"],
+            limit=made.count,
         )
     except InputError as error:
         if moved_to is not None:
             raise
         what = f"the run's prompts cannot be read from here ({error.problems[0].what})"
         raise InputError(Problem(path, what, remedy)) from error
-    if prompts.hash != made_from["hash"]:
+    if prompts.hash != made.prompts:
         what = "these are not the prompts that the run was made from: their content differs"
         raise InputError(Problem(path, what, remedy))
     return prompts

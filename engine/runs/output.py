@@ -19,8 +19,14 @@ from types import TracebackType
 from typing import Any, Literal
 
 from constitution.problems import InputError, Problem
-from engine.runs.identity import Difference, differences
-from engine.runs.manifest import FORMAT, MANIFEST, own_manifest, read_manifest
+from engine.runs.manifest import (
+    FORMAT,
+    MANIFEST,
+    Difference,
+    differences,
+    own_manifest,
+    read_manifest,
+)
 from engine.storage.atomic import check_place, remove, write_json_atomic
 from engine.storage.lock import DirectoryLock
 

@@ -12,7 +12,7 @@ from engine.judging.records import LabelRecord
 from engine.prompts.sources import Prompt, PromptSource
 from engine.records import AnswerRecord, Failure, Record
 from engine.runs.directory import REVISE, RunDirectory, RunKind
-from engine.runs.identity import identity_of
+from engine.runs.manifest import identity_of
 from engine.runs.output import Mode
 from engine.runs.plan import Plan, plan_run
 from engine.runs.scheduler import Window, Work, each_prompt, revising

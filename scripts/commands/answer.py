@@ -36,17 +36,20 @@ def answer(
     source, models = all_problems(config.prompts.open, lambda: config.roles.open(config.sampling))
     out = Path(config.out)
     run = AnswerRun(out, source, models["policy"], config.answer, mode=mode, window=config.window)
+    console = error_console()
+    if run.updated:
+        console.print(f"the prompts were edited: the previous records are in {run.aside}")
 
     def sum_up() -> int:
         print_answers(out, run_manifest(out, "answer"))
         return 1 if run.progress().totals.get("failed") else 0
 
-    raise typer.Exit(execute_run(run, error_console(), sum_up))
+    raise typer.Exit(execute_run(run, console, sum_up))
 
 
 def print_answers(run: Path, manifest: Mapping[str, Any]) -> None:
     """Print what became of the prompts of an answer run, and where its rows are."""
-    from engine.report.run_files import read_answer_records
+    from engine.report.run_files import read_answer_records, read_failures
     from engine.runs.directory import ANSWERS
 
     dropped, truncated = Counter[str](), 0
@@ -58,7 +61,7 @@ def print_answers(run: Path, manifest: Mapping[str, Any]) -> None:
         typer.echo(f"  {truncated:,} of them: truncated")
     for reason, count in dropped.items():
         typer.echo(f"  {count:,} left out: {reason}")
-    if failed := manifest.get("totals", {}).get("failed"):
-        typer.echo(f"  {failed:,} left out: failed (see failures.jsonl)")
+    for reason, count in Counter(failure.reason for failure in read_failures(run)).items():
+        typer.echo(f"  {count:,} failed: {reason}")
     if not manifest.get("complete"):
         typer.echo("  interrupted: the same command resumes it")

@@ -179,3 +179,18 @@ def test_what_is_no_run_and_profiles_that_are_gone_are_told(tmp_path, prompts):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(InputError, match="is a directory of `solon label`"):
         edit_cost(tmp_path, rules)
+
+
+@pytest.mark.parametrize("part", ["constitution", "prompts", "models", "settings"])
+def test_a_damaged_manifest_is_one_line(tmp_path, prompts, part):
+    rules, run = constitution(*IDS), tmp_path / "run"
+    execute(run, prompts, rules, LoopSettings())
+    whole = json.loads((run / "manifest.json").read_bytes())
+    for damage in (None, 5, [], {}, {"policy": 1}):
+        damaged = {**whole, "identity": {**whole["identity"], part: damage}}
+        (run / "manifest.json").write_text(json.dumps(damaged), encoding="utf-8")
+        if part == "settings" and damage == {}:
+            continue  # all of them have a default
+        with pytest.raises(InputError, match=r"manifest\.json: is damaged") as refused:
+            edit_cost(run, rules)
+        assert "\n" not in str(refused.value)
