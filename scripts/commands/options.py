@@ -273,10 +273,15 @@ def _refuse_repeated(order: Sequence[Any]) -> None:
     problems = [
         Problem(p.opts[0], "is given several times", "it has one value: keep one of them")
         for p in repeated
-        if isinstance(p, TyperOption) and not p.multiple and not p.count
+        if isinstance(p, TyperOption) and not p.multiple and not _only_says_yes(p)
     ]
     if problems:
         raise InputError(problems)
+
+
+def _only_says_yes(option: TyperOption) -> bool:
+    """Whether it is a switch that can be said twice without contradicting itself."""
+    return option.is_flag and not option.secondary_opts
 
 
 def _overrides(ctx: Any, generated: Generated) -> "Iterator[Override]":
