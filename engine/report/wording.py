@@ -1,6 +1,7 @@
 """What a report says in plain words, and how it writes numbers."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ __all__ = [
     "decimal",
     "duration",
     "percent",
+    "reason_counts",
     "setting_rows",
     "visible",
 ]
@@ -56,6 +58,13 @@ def percent(share: float | None) -> str:
         return ">99.9%"
     digits = 1 if 0 < share < 0.0995 or 0.9 < share < 1 else 0
     return f"{share:.{digits}%}"
+
+
+def reason_counts(reasons: Counter[Any]) -> str:
+    """How often each reason occurred, the most frequent first: `too long 12, empty answer 3`."""
+    return ", ".join(
+        f"{reason.replace('_', ' ')} {count:,}" for reason, count in reasons.most_common()
+    )
 
 
 def decimal(number: float | None) -> str:

@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from engine.report.wording import percent
+from engine.report.wording import percent, reason_counts
 from training.evaluation.judges.calibration import JudgeAgreement, JudgeCalibration
 from training.evaluation.judges.comparisons import ComparisonFigures, Comparisons
 from training.evaluation.judges.labelled_answers import LabelledAnswers
@@ -62,8 +62,7 @@ def print_comparisons(data: Comparisons, found: ComparisonFigures, console: Cons
 
 def _counted(reasons: Counter[str]) -> str:
     """How many, and why: `3 (tie 2, unanswered 1)`."""
-    named = ", ".join(f"{r.replace('_', ' ')} {count:,}" for r, count in reasons.most_common())
-    return f"{reasons.total():,}{f' ({named})' if named else ''}"
+    return f"{reasons.total():,}{f' ({reason_counts(reasons)})' if reasons else ''}"
 
 
 def _lines(data: LabelledAnswers, found: JudgeCalibration) -> list[str]:

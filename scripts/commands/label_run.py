@@ -9,6 +9,7 @@ from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem, all_problems
 from engine.records import AnswerDrop
 from engine.report import LabelSummary, summarize_labels
+from engine.report.wording import reason_counts
 from engine.runs.config import LabelConfig
 from engine.runs.label_run import LabelRun
 from engine.runs.output import Mode
@@ -59,9 +60,7 @@ def _no_labels(out: Path, summary: LabelSummary) -> Problem:
             told = f": {cut:,} of {summary.answers:,} answers ran into the token limit"
             remedy = "raise --max-tokens, or add --keep-truncated"
         return Problem(str(out), f"has no pair of answers to compare{told}", remedy)
-    reasons = ", ".join(
-        f"{reason.replace('_', ' ')} {count:,}" for reason, count in summary.undecided.most_common()
-    )
+    reasons = reason_counts(summary.undecided)
     remedy = (
         "try another --method or --judge; `solon judge calibrate FILE --judge SPEC` says whether "
         "a judge is better than chance"

@@ -19,6 +19,7 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from engine.records import Outcome, Record
 from engine.report.run_files import read_label_records, read_records
+from engine.report.wording import reason_counts
 from engine.runs.manifest import run_manifest
 from engine.storage.atomic import check_free, written_whole
 from training.data.card import Card, ExportResult, write_card
@@ -164,10 +165,8 @@ def _write_rows(directory: Path, rows: Iterator[Row], test_share: float) -> Coun
 def _no_rows(run_dir: Path, counted: Counter[str], skipped: Counter[str]) -> Problem:
     if counted["test"]:
         return Problem(str(run_dir), "leaves every row to the test split", "lower the test share")
-    reasons = ", ".join(
-        f"{reason.replace('_', ' ')} {count:,}" for reason, count in skipped.most_common()
-    )
-    return Problem(str(run_dir), f"gives no rows (left out: {reasons or 'it has no records'})")
+    reasons = reason_counts(skipped) or "it has no records"
+    return Problem(str(run_dir), f"gives no rows (left out: {reasons})")
 
 
 def _run_rows(

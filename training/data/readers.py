@@ -16,6 +16,7 @@ from constitution.problems import InputError, Problem
 from engine.messages import Conversation, assistant, to_dicts
 from engine.prompts.files import FileRow, PromptFile, open_prompt_file
 from engine.prompts.rows import BadPrompt, Columns, parse_prompt
+from engine.report.wording import reason_counts
 
 __all__ = [
     "ANSWERS",
@@ -74,7 +75,7 @@ class _Unusable(Exception):
 def read_training_rows(source: str, shape: Shape, dropped: Counter[str]) -> Iterator[TrainingRow]:
     """The rows of a file of any kind that prompts may come in, streamed.
 
-    Those that nothing can be learned from are counted in `dropped`, by reason. Raises InputError
+    Those that nothing can be learned from are reason_counts in `dropped`, by reason. Raises InputError
     with what is wrong with rows, each thing where it occurs first, and where no row is left.
     """
     empty = True
@@ -82,8 +83,7 @@ def read_training_rows(source: str, shape: Shape, dropped: Counter[str]) -> Iter
         empty = False
         yield row
     if empty:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
-        what = f"has no row to use{f' ({reasons})' if reasons else ''}"
+        what = f"has no row to use{f' ({reason_counts(dropped)})' if dropped else ''}"
         raise InputError(Problem(source, what, _how(shape)))
 
 

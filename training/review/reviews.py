@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonlines
 
 from constitution.problems import InputError, Problem
+from engine.report.wording import reason_counts
 from engine.runs.manifest import run_manifest
 from engine.storage.atomic import check_free, write_json_atomic, written_whole
 from training.review.agreement import ReviewerAgreement, agreement
@@ -46,7 +47,7 @@ def import_reviews(file: Path, run: Path, out: Path, *, overwrite: bool = False)
     unused: Counter[str] = Counter()
     votes = _usable(file, items, unused)
     if not votes:
-        told = ", ".join(f"{reason} {count:,}" for reason, count in unused.items())
+        told = reason_counts(unused)
         remedy = "name the run that the tasks were exported from, and a file with submitted reviews"
         what = f"holds no verdict on {run} ({told or 'it is empty'})"
         raise InputError(Problem(str(file), what, remedy))

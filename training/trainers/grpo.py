@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from constitution.loader import load_constitution
@@ -228,8 +229,8 @@ def _report(trainer: Any, reward: ConstitutionalReward) -> dict[str, Any]:
     outcomes = ("answers", "rewarded", "unrewarded", "empty", "truncated")
     return {
         "tokens": trainer.state.num_input_tokens_seen,
-        "start": {name: _mean(curve[: _end(curve)]) for name, curve in curves.items() if curve},
-        "end": {name: _mean(curve[-_end(curve) :]) for name, curve in curves.items() if curve},
+        "start": {name: fmean(curve[: _end(curve)]) for name, curve in curves.items() if curve},
+        "end": {name: fmean(curve[-_end(curve) :]) for name, curve in curves.items() if curve},
         "sampled": {name: sum(getattr(c, name) for c in counts) for name in outcomes},
         "failures": dict(sum((c.failures for c in counts), Counter())),
     }
@@ -244,7 +245,3 @@ def _logged(trainer: Any, name: str) -> Iterator[float]:
 
 def _end(curve: list[float]) -> int:
     return max(1, round(_ENDS * len(curve)))
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from constitution.problems import Stopped
@@ -172,19 +173,15 @@ class ConstitutionalReward:
     ) -> dict[str, float]:
         """Means over this batch; a score that no answer has is left out."""
         metrics = {
-            "length_excess": _mean([form.excess for form in forms]),
-            "non_answers": _mean([not form.is_answer for form in forms]),
-            "unrewarded": _mean([reward is None for reward in rewards]),
+            "length_excess": fmean([form.excess for form in forms]),
+            "non_answers": fmean([not form.is_answer for form in forms]),
+            "unrewarded": fmean([reward is None for reward in rewards]),
         }
         for (scorer, _), scores in zip(self.scorers, scored, strict=True):
             values = [score.value for score in scores if score.value is not None]
             if values:
-                metrics[f"score/{scorer.name}"] = _mean(values)
+                metrics[f"score/{scorer.name}"] = fmean(values)
         return metrics
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _samples(

@@ -290,7 +290,7 @@ def test_preferences_and_prompts_can_be_mixed_too(run, tmp_path):
     ("row", "told"),
     [
         ({"prompt": "Hi?"}, r"helpful\.jsonl:1: has no 'completion'.*solon answer"),
-        ({"prompt": "Hi?", "completion": " "}, "has no row to use.*1 empty answer"),
+        ({"prompt": "Hi?", "completion": " "}, "has no row to use.*empty answer 1"),
         ({"question": "Hi?", "completion": "Hello."}, "has no 'prompt'.*'question'"),
     ],
 )

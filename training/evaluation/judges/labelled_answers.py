@@ -14,6 +14,7 @@ from constitution.problems import InputError, Problem
 from engine.messages import Conversation, Message, without_surrogates
 from engine.prompts.files import FileRow, PromptFile, in_memory, open_prompt_file
 from engine.prompts.rows import BadPrompt, Columns, parse_prompt
+from engine.report.wording import reason_counts
 from training.data.readers import last_text
 
 __all__ = [
@@ -95,7 +96,7 @@ def read_labelled_answers(
     comments (`#`).
 
     A label is true or false, yes or no, or a number from 0 to 1, and true from `threshold` on. Rows
-    without an answer or a label are dropped and counted, as are repetitions of an answer and
+    without an answer or a label are dropped and reason_counts, as are repetitions of an answer and
     answers with both labels. With `limit` the first so many usable rows of each file are read.
     Raises InputError for a file that cannot be read, lacks a column or leaves nothing.
     """
@@ -108,8 +109,7 @@ def read_labelled_answers(
         found += [answer for answer, _ in zip(read, range(limit or 1 << 62), strict=False)]
     kept = _unambiguous(found, dropped)
     if not kept:
-        told = ", ".join(f"{reason} {count:,}" for reason, count in dropped.most_common())
-        what = f"holds no labelled answers{f' ({told})' if told else ''}"
+        what = f"holds no labelled answers{f' ({reason_counts(dropped)})' if dropped else ''}"
         raise InputError(Problem(", ".join(sources), what, "see --answer-column, --label-column"))
     return LabelledAnswers(tuple(kept), dropped)
 
