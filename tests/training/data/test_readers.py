@@ -11,7 +11,8 @@ from constitution.problems import InputError
 from training.data.mix import mix_rows
 from training.data.readers import read_comparisons, read_training_rows
 
-CASES = Path(__file__).parents[4] / "shared" / "cases" / "training"
+SHARED = Path(__file__).parents[4] / "shared"
+CASES, DATA = SHARED / "cases" / "training", SHARED / "data" / "anthropic_cai"
 ASKED = {"role": "user", "content": "How tall is it?"}
 GOOD = {"role": "assistant", "content": "828 metres."}
 BAD = {"role": "assistant", "content": "Very."}
@@ -211,3 +212,11 @@ def test_transcripts_of_a_megabyte_are_read_in_no_time(tmp_path):
 def test_the_public_shapes_are_taken(file, shape, answers):
     (row,) = read_training_rows(str(CASES / f"{file}.jsonl"), shape, Counter())
     assert row.answers == answers
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data")
+def test_every_comparison_of_the_hhh_evaluation_is_read():
+    dropped = Counter()
+    found = read_comparisons(str(DATA / "438HHHEvaluations.jsonl"), dropped)
+    assert len(found) == 438 and not dropped
+    assert all(one.prompt[-1].role == "user" and one.better != one.worse for one in found)
