@@ -6,8 +6,8 @@ from itertools import groupby
 from typing import Any
 
 from constitution.diff import Change, ChangeKind
+from constitution.problems import visible
 from constitution.schema import Constitution
-from constitution.visible import visible
 from constitution.word_diff import word_diff
 
 __all__ = ["Piece", "diff_document", "diff_lines"]

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from constitution.merging import merge
-from constitution.problems import InputError, Problem
-from constitution.references import duplicate_problems, names_of, reference_problems
-from constitution.schema import Constitution
-from constitution.validation import closest, schema_problems, validated
+from constitution.problems import InputError, Problem, closest
+from constitution.schema import Constitution, Principle
+from constitution.validation import (
+    duplicate_problems,
+    reference_problems,
+    schema_problems,
+    validated,
+)
 from constitution.yaml_source import MAX_BYTES, YamlSource, decode, read_yaml, shown
 
 __all__ = [
@@ -117,12 +120,12 @@ class _Loading:
         asked = [self._file(parent, where) for parent, where in _parents(source, path)]
         parents = [parent for parent in asked if parent is not None]
         if len(parents) == len(asked):
-            self.problems += reference_problems(source, names_of(source, parents))
+            self.problems += reference_problems(source, parents)
             if len(self.chain) == 1:
                 self.problems += _no_principles(source, parents)
         if own is None or len(self.problems) > before:
             return None
-        whole = merge((*parents, own))
+        whole = _merged_in_order((*parents, own))
         if len(self.chain) == 1:
             self.problems += _nothing_to_draw(source, whole)
         return whole
@@ -133,6 +136,30 @@ class _Loading:
         except ValidationError as error:
             self.problems += schema_problems(source, error)
             return None
+
+
+def _merged_in_order(constitutions: Sequence[Constitution]) -> Constitution:
+    """Parents first, child last: the child's name, version and description.
+
+    A principle replaces an earlier one of its id, whole and in its place; so does a stakeholder
+    profile. The last preamble given stands. Examples follow one another, none twice. The result
+    extends nothing: it is complete, and its hash does not depend on how it was split into files.
+    """
+    principles: dict[str, Principle] = {}
+    for constitution in constitutions:
+        principles |= {principle.id: principle for principle in constitution.principles}
+    preambles = [constitution.preamble for constitution in constitutions if constitution.preamble]
+    stakeholders = [constitution.stakeholders for constitution in constitutions]
+    examples = [example for constitution in constitutions for example in constitution.few_shot]
+    return constitutions[-1].model_copy(
+        update={
+            "extends": (),
+            "preamble": preambles[-1] if preambles else None,
+            "principles": tuple(principles.values()),
+            "stakeholders": {name: one for each in stakeholders for name, one in each.items()},
+            "few_shot": tuple(dict.fromkeys(examples)),
+        }
+    )
 
 
 def _found(name: str | Path, folder: Path) -> Path:

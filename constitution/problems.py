@@ -1,10 +1,19 @@
 """One way to say that an input is wrong: where, what, and how to fix it."""
 
+import difflib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["InputError", "Problem", "Stopped", "all_problems"]
+__all__ = ["InputError", "Problem", "Stopped", "all_problems", "closest", "nearest", "visible"]
+
+# Characters that show nothing or reorder what is around them. Line breaks, tabs and the joiners
+# that scripts and emoji need are left alone.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +57,21 @@ def all_problems(*steps: Callable[[], Any]) -> list[Any]:
     if problems:
         raise InputError(problems)
     return results
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that is most like `name`, if any is."""
+    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean X?`, or an empty string when nothing known is like `name`."""
+    close = closest(name, known)
+    return f"did you mean {close!r}?" if close else ""
+
+
+def visible(text: str) -> str:
+    """`text` with its invisible and reordering characters spelled out, as in `⟨U+202E⟩`, so that it
+    cannot steer a terminal or hide from a reader."""
+    return _HIDDEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)

@@ -1,5 +1,11 @@
-"""A YAML file as a pydantic model: every error reported at once, by file, line and column."""
+"""A YAML file as a pydantic model, with options of the command line over single values of it: every
+error reported at once, by file, line and column."""
 
+import copy
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -7,13 +13,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from constitution.problems import InputError, Problem
-from constitution.validation import closest, nearest
-from constitution.yaml_source import Location, YamlSource, decode, read_yaml, shown
+from constitution.problems import InputError, Problem, closest, nearest
+from constitution.yaml_source import Location, Place, YamlSource, read_text, read_yaml, shown
 
-__all__ = ["Settings", "checked", "read_yaml_file", "section_of"]
+__all__ = [
+    "Override",
+    "Settings",
+    "checked",
+    "errors_of",
+    "load_config",
+    "read_yaml_file",
+    "section_of",
+    "unknown_key",
+]
 
 Model = TypeVar("Model", bound=BaseModel)
+Config = TypeVar("Config", bound="Settings")
+_ASSIGNMENT = re.compile(r"[a-z_]+(\.[a-z_]+)*=.*", re.DOTALL)
+_NO_FILE = YamlSource("the command line", {}, {(): Place(1, 1)}, {})
 
 
 class Settings(BaseModel):
@@ -54,11 +71,7 @@ def section_of(field: FieldInfo) -> type[Settings] | None:
 
 def read_yaml_file(path: Path) -> YamlSource:
     """The file's data and where each value stands. Raises InputError if it is not a YAML mapping."""
-    try:
-        text = decode(path.read_bytes(), str(path))
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-        raise InputError(Problem(str(path), what, "is it a file that you may read?")) from error
+    text = read_text(path)
     if not text.strip():
         raise InputError(Problem(str(path), "is empty", "write `key: value`"))
     source = read_yaml(text, str(path))
@@ -72,34 +85,40 @@ def checked(source: YamlSource, model: type[Model], at: Location = ()) -> Model:
     data = source.data
     for step in at:
         data = data[step]
-    problems = [*source.problems]
+    found: dict[str, Problem] = {f"{p.where} {p.what}": p for p in source.problems}
     try:
-        found = model.model_validate(data)
+        checked = model.model_validate(data)
     except ValidationError as error:
-        problems += _problems(source, model, at, error.errors(include_url=False))
-    if problems:
-        raise InputError(sorted(problems, key=_line_and_column))
-    return found
+        errors = errors_of(model, error)
+        for each in errors:
+            # Of alternatives the first that might have been meant says what is wrong.
+            unlike = each["type"] == "float_type" and isinstance(each["input"], dict)
+            if not unlike or len(errors) == 1:
+                problem = _problem(source, model, at, each)
+                found.setdefault(f"{problem.where} {problem.what}", problem)
+    if found:
+        raise InputError(sorted(found.values(), key=_line_and_column))
+    return checked
 
 
-def _problems(
-    source: YamlSource, model: type[BaseModel], at: Location, errors: list[ErrorDetails]
-) -> list[Problem]:
-    """One for each place: a mistyped key is not also missing, and of alternatives the first that
-    might have been meant says what is wrong."""
+def errors_of(model: type[BaseModel], error: ValidationError) -> list[ErrorDetails]:
+    """Every error of a `model`; a mistyped key is not also missing."""
+    errors = error.errors(include_url=False)
     meant = {
         (*loc[:-1], closest(str(loc[-1]), _keys(model, loc[:-1])))
-        for loc in (error["loc"] for error in errors if error["type"] == "extra_forbidden")
+        for loc in (each["loc"] for each in errors if each["type"] == "extra_forbidden")
     }
-    found: dict[str, Problem] = {}
-    for error in errors:
-        if error["type"] == "missing" and error["loc"] in meant:
-            continue
-        if error["type"] == "float_type" and isinstance(error["input"], dict) and len(errors) > 1:
-            continue
-        problem = _problem(source, model, at, error)
-        found.setdefault(f"{problem.where} {problem.what}", problem)
-    return list(found.values())
+    return [each for each in errors if each["type"] != "missing" or each["loc"] not in meant]
+
+
+def unknown_key(
+    source: YamlSource, model: type[BaseModel], at: Location, inner: Location
+) -> Problem:
+    """What to say of the key at `inner` in the mapping at `at`, which is a `model`."""
+    known = _keys(model, inner[:-1])
+    remedy = nearest(str(inner[-1]), known) or f"it may have {', '.join(known)}"
+    where = source.where((*at, *inner), key=True)
+    return Problem(where, f"unknown key {shown(inner[-1])}", remedy)
 
 
 def _line_and_column(problem: Problem) -> tuple[int, ...]:
@@ -114,10 +133,7 @@ def _problem(
     name = ".".join(map(str, location)) or "the file"
     match details["type"]:
         case "extra_forbidden":
-            known = _keys(model, inner[:-1])
-            remedy = nearest(str(inner[-1]), known) or f"it may have {', '.join(known)}"
-            where = source.where((*at, *inner), key=True)
-            return Problem(where, f"unknown key {shown(inner[-1])}", remedy)
+            return unknown_key(source, model, at, inner)
         case "missing":
             return source.missing((*location, inner[-1]))
     told = details["msg"].removeprefix("Value error, ")
@@ -134,12 +150,19 @@ def _in_file(source: YamlSource, at: Location, inner: Location) -> Location:
     return found
 
 
+@cache
+def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
 def _keys(model: type[BaseModel], location: Location) -> list[str]:
     """The keys that `model` knows in the mapping at `location`."""
-    schema = model.model_json_schema(by_alias=True)
+    schema = _json_schema(model)
     node: Any = schema
     for step in location:
-        node = _resolved(schema, node.get("properties", {}).get(step, node))
+        inner = node.get("properties", {}).get(step) or node.get("items")
+        others = [*node.get("patternProperties", {}).values(), node]
+        node = _resolved(schema, inner or others[0])
     return list(_resolved(schema, node).get("properties", {}))
 
 
@@ -150,3 +173,96 @@ def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
             found: dict[str, Any] = schema["$defs"][option["$ref"].rpartition("/")[2]]
             return found
     return node
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A value that an option of the command line gives to the key at `location`."""
+
+    location: Location
+    value: Any
+    option: str
+
+
+def load_config(
+    kind: type[Config],
+    file: Path | None,
+    overrides: Sequence[Override] = (),
+    options: Mapping[Location, str] | None = None,
+    *,
+    assignments: Sequence[str] = (),
+) -> Config:
+    """The configuration in `file`, if there is one, with `overrides` in place of what it says.
+
+    `assignments` override too: `key=value` or `section.key=value`, each value as YAML. `options`
+    names the option of each key that has one: a key that is missing is asked for by it.
+    Raises InputError with every problem, at its line or its option.
+    """
+    source = read_yaml_file(file) if file else _NO_FILE
+    data, values = copy.deepcopy(source.data), dict(source.values)
+    for name, known in kind.model_fields.items() if options else ():
+        if section_of(known) and known.is_required():
+            data.setdefault(name, {})
+            values.setdefault((name,), Place(1, 1))
+    problems = [*source.problems]
+    given: dict[Location, str] = {}
+    for each in (*overrides, *_assigned(assignments, problems)):
+        _put(kind, data, each)
+        given[each.location] = each.option
+        for length in range(1, len(each.location) + 1):
+            values.setdefault(each.location[:length], Place(1, 1))
+    overridden = _Overridden(
+        source.name, data, values, source.keys, tuple(problems), given, options or {}
+    )
+    return checked(overridden, kind)
+
+
+def _assigned(assignments: Sequence[str], problems: list[Problem]) -> Iterator[Override]:
+    """What `--set key=value` overrides; `problems` gets those of text of another form."""
+    for text in assignments:
+        key, _, value = text.partition("=")
+        option = f"--set {key}"
+        try:
+            if not _ASSIGNMENT.fullmatch(text):
+                remedy = "write --set key=value, such as learning_rate=1e-5 or lora.r=8"
+                raise InputError(Problem("--set", f"{shown(text)} is no key and value", remedy))
+            read = read_yaml(f"value: {value}", option).data["value"]
+        except InputError as error:
+            problems += error.problems
+        else:
+            yield Override(tuple(key.split(".")), read, option)
+
+
+def _put(kind: type[Settings], data: dict[Any, Any], override: Override) -> None:
+    """Set a value, making the mappings around it where there are none."""
+    section: type[Settings] | None = kind
+    for step in override.location[:-1]:
+        field = section.model_fields.get(str(step)) if section else None
+        section = section_of(field) if field else None
+        within = data.get(step)
+        if isinstance(within, str) and section and section.plain:
+            data[step] = {section.plain: within}
+        elif not isinstance(within, dict):
+            data[step] = {}
+        data = data[step]
+    data[override.location[-1]] = override.value
+
+
+@dataclass(frozen=True, slots=True)
+class _Overridden(YamlSource):
+    """A file some of whose values come from the command line; problems with those name the option."""
+
+    given: Mapping[Location, str] = field(default_factory=dict)
+    options: Mapping[Location, str] = field(default_factory=dict)
+
+    def where(self, location: Location, *, key: bool = False) -> str:
+        for length in range(len(location), 0, -1):
+            if option := self.given.get(location[:length]):
+                return option
+        return YamlSource.where(self, location, key=key)
+
+    def missing(self, location: Location) -> Problem:
+        if option := self.options.get(location):
+            key = ".".join(map(str, location))
+            return Problem(option, "is missing", f"give it, or `{key}` in a file with --config")
+        return YamlSource.missing(self, location)

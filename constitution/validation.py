@@ -1,20 +1,20 @@
-"""A constitution's data against the schema, and what pydantic says in the author's words."""
+"""A constitution's data against the schema, and what pydantic says in the author's words; then what
+one part says about another, on the raw data, so that all problems are reported together."""
 
-import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from constitution.problems import Problem
+from constitution.problems import Problem, nearest
 from constitution.schema import Constitution
+from constitution.typed_yaml import errors_of, unknown_key
 from constitution.yaml_source import Location, YamlSource, shown
 
-__all__ = ["closest", "nearest", "schema_problems", "validated"]
+__all__ = ["duplicate_problems", "reference_problems", "schema_problems", "validated"]
 
 _NOUNS = {str: "text", bool: "true or false", int: "a number", float: "a number"}
 _READ_OTHERWISE = (bool, int, float)
@@ -28,29 +28,7 @@ def validated(data: Any) -> Constitution:
 
 def schema_problems(source: YamlSource, error: ValidationError) -> list[Problem]:
     """One problem for each error, at its line and column; a mistyped key is not also missing."""
-    errors = error.errors(include_url=False)
-    unknown = [details["loc"] for details in errors if details["type"] == "extra_forbidden"]
-    meant = {
-        (*location[:-1], closest(str(location[-1]), _keys_at(location[:-1])))
-        for location in unknown
-    }
-    return [
-        _problem(source, details)
-        for details in errors
-        if not (details["type"] == "missing" and details["loc"] in meant)
-    ]
-
-
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that is most like `name`, if any is."""
-    close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
-    return close[0] if close else None
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean X?`, or an empty string when nothing known is like `name`."""
-    close = closest(name, known)
-    return f"did you mean {close!r}?" if close else ""
+    return [_problem(source, details) for details in errors_of(Constitution, error)]
 
 
 def _problem(source: YamlSource, details: ErrorDetails) -> Problem:
@@ -61,8 +39,7 @@ def _problem(source: YamlSource, details: ErrorDetails) -> Problem:
         case "missing":
             return Problem(at_value, f"{_name(location[:-1])} has no {location[-1]!r}", "add it")
         case "extra_forbidden":
-            where = source.where(location, key=True)
-            return Problem(where, f"unknown key {shown(location[-1])}", _known_key(location))
+            return unknown_key(source, Constitution, (), location)
         case "string_pattern_mismatch" | "string_too_long":
             where = source.where(_without_marker(location), key=location[-1] == "[key]")
             return Problem(where, f"{name} is {shown(value)}, not a slug", _slug_remedy(str(value)))
@@ -122,33 +99,66 @@ def _without_marker(location: Location) -> Location:
     return location[:-1] if location and location[-1] == "[key]" else location
 
 
-def _known_key(location: Location) -> str:
-    known = _keys_at(location[:-1])
-    return nearest(str(location[-1]), known) or f"it may have {', '.join(known)}"
-
-
-def _keys_at(location: Location) -> list[str]:
-    """The keys that the schema knows in the mapping at `location`."""
-    schema = _json_schema()
-    node: Mapping[str, Any] = schema
-    for step in location:
-        if isinstance(step, int):
-            node = node["items"]
-        else:
-            node = node.get("properties", {}).get(step) or next(
-                iter(node["patternProperties"].values())
-            )
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-    return list(node["properties"])
-
-
-@cache
-def _json_schema() -> dict[str, Any]:
-    return Constitution.model_json_schema()
-
-
 def _slug_remedy(text: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80].strip("-")
     rule = "use up to 80 lower-case letters, digits and single hyphens"
     return f"{rule}, such as {slug!r}" if slug else rule
+
+
+def duplicate_problems(source: YamlSource) -> Iterator[Problem]:
+    """Principles of one file that share an id."""
+    first: dict[str, Location] = {}
+    for location, id in _principle_ids(source.data):
+        if id not in first:
+            first[id] = location
+            continue
+        line = source.place(first[id]).line
+        what = f"the id {shown(id)} is also that of the principle on line {line}"
+        yield Problem(source.where(location), what, "give each principle its own")
+
+
+def reference_problems(source: YamlSource, parents: Iterable[Constitution]) -> Iterator[Problem]:
+    """Principles and stakeholders that are named, but are neither in the file nor in its parents."""
+    root = _mapping(source.data)
+    principles = {id for _, id in _principle_ids(root)}
+    stakeholders = set(_mapping(root.get("stakeholders")))
+    for parent in parents:
+        principles |= {principle.id for principle in parent.principles}
+        stakeholders |= set(parent.stakeholders)
+    for index, example in enumerate(_items(root.get("few_shot"))):
+        at: Location = ("few_shot", index, "principle")
+        yield from _unknown(source, at, "principle", _mapping(example).get("principle"), principles)
+    for profile, stakeholder in _mapping(root.get("stakeholders")).items():
+        for id in _mapping(_mapping(stakeholder).get("weights")):
+            at = ("stakeholders", profile, "weights", id)
+            yield from _unknown(source, at, "principle", id, principles)
+    for index, principle in enumerate(_items(root.get("principles"))):
+        scope = _mapping(_mapping(principle).get("applies_to"))
+        for number, profile in enumerate(_items(scope.get("stakeholders"))):
+            at = ("principles", index, "applies_to", "stakeholders", number)
+            yield from _unknown(source, at, "stakeholder", profile, stakeholders)
+
+
+def _unknown(
+    source: YamlSource, at: Location, kind: str, name: Any, known: set[str]
+) -> Iterator[Problem]:
+    if isinstance(name, str) and name not in known:
+        some = ", ".join(sorted(known)[:8]) or "none"
+        remedy = nearest(name, known) or f"there is {some}{', …' if len(known) > 8 else ''}"
+        where = source.where(at, key=at[-1] == name)
+        yield Problem(where, f"no {kind} {shown(name)}", remedy)
+
+
+def _principle_ids(data: Any) -> Iterator[tuple[Location, str]]:
+    for index, principle in enumerate(_items(_mapping(data).get("principles"))):
+        id = _mapping(principle).get("id")
+        if isinstance(id, str):
+            yield ("principles", index, "id"), id
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

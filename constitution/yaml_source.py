@@ -7,6 +7,7 @@ import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,7 +15,16 @@ import yaml
 from constitution.problems import InputError, Problem
 from constitution.yaml_advice import syntax_problem
 
-__all__ = ["MAX_BYTES", "Location", "Place", "YamlSource", "decode", "read_yaml", "shown"]
+__all__ = [
+    "MAX_BYTES",
+    "Location",
+    "Place",
+    "YamlSource",
+    "decode",
+    "read_text",
+    "read_yaml",
+    "shown",
+]
 
 MAX_BYTES = 2**20
 """Size of a file, and of what it says once aliases are expanded."""
@@ -84,6 +94,15 @@ def decode(content: bytes, name: str) -> str:
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         what = f"is not UTF-8 (byte 0x{content[error.start]:02x})"
         raise InputError(Problem(f"{name}:{line}:{column}", what, "save it as UTF-8")) from None
+
+
+def read_text(path: Path) -> str:
+    """Of a file. Raises InputError unless it can be read, is UTF-8 and not too large."""
+    try:
+        return decode(path.read_bytes(), str(path))
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise InputError(Problem(str(path), what, "is it a file that you may read?")) from error
 
 
 def read_yaml(text: str, name: str) -> YamlSource:

@@ -97,7 +97,7 @@ def main() -> NoReturn:
 
 def _say(message: object, code: int) -> int:
     """Print to standard error what may quote a file, a model or a path."""
-    from constitution.visible import visible
+    from constitution.problems import visible
 
     print(visible(str(message)), file=sys.stderr)
     return code

@@ -11,7 +11,7 @@ from constitution.interchange.shapes import Exported, Format
 from constitution.interchange.wording import slug
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
-from constitution.yaml_source import decode
+from constitution.yaml_source import read_text
 
 __all__ = ["export_constitution", "format_of", "import_constitution"]
 
@@ -47,7 +47,7 @@ def import_constitution(
     The constitution is called `name`, or what the file says, or as the file is called. Raises
     InputError with everything that is wrong, and in a file of no known format.
     """
-    data = _data(path)
+    data = _read_json(path)
     format = format or format_of(data, str(path))
     draft = ConstitutionDraft(str(path), slug(name or ""))
     _SHAPES[format].read(data, draft)
@@ -66,7 +66,7 @@ _WITH_EXAMPLES = (Format.ANTHROPIC_FEW_SHOT, Format.NEMO_ALIGNER)
 
 
 def _add_few_shot(draft: ConstitutionDraft, path: Path) -> None:
-    data = _data(path)
+    data = _read_json(path)
     format = format_of(data, str(path))
     if format not in _WITH_EXAMPLES:
         what = f"is {format}, which is not a file of examples"
@@ -77,20 +77,12 @@ def _add_few_shot(draft: ConstitutionDraft, path: Path) -> None:
     draft.file = file
 
 
-def _data(path: Path) -> Any:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        what = f"cannot be read: {error.strerror or error}"
-        raise InputError(Problem(str(path), what, "is it a file that you may read?")) from error
-    return _read_json(decode(content, str(path)), str(path))
-
-
-def _read_json(text: str, file: str) -> Any:
+def _read_json(path: Path) -> Any:
     """What a JSON file holds; a file of JSON lines is a list of its lines.
 
     Raises InputError where it is neither, nests too deep or gives a key twice.
     """
+    file, text = str(path), read_text(path)
     try:
         try:
             data = json.loads(text, object_pairs_hook=_object)

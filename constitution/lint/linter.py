@@ -10,7 +10,7 @@ from constitution.lint.principle_rules import principle_findings
 from constitution.lint.whole_rules import whole_findings
 from constitution.loader import constitution_path, load_constitution
 from constitution.schema import Constitution
-from constitution.yaml_source import Location, YamlSource, decode, read_yaml
+from constitution.yaml_source import Location, YamlSource, read_text, read_yaml
 
 __all__ = ["lint_file", "own_principles"]
 
@@ -33,7 +33,7 @@ def lint_file(
     """
     loaded = loaded or load_constitution(source)
     path = constitution_path(source)
-    text = decode(path.read_bytes(), str(source))
+    text = read_text(path)
     parsed = read_yaml(text, str(path))
     places = _places(parsed)
     found = [*whole_findings(parsed, loaded, places, prompt_tags), *_lines(parsed, text)]
@@ -48,7 +48,7 @@ def lint_file(
 def own_principles(source: str | Path) -> frozenset[str]:
     """Ids of the principles that stand in a valid file itself, not in what it extends."""
     path = constitution_path(source)
-    return frozenset(_places(read_yaml(decode(path.read_bytes(), str(source)), str(path))))
+    return frozenset(_places(read_yaml(read_text(path), str(path))))
 
 
 def _places(source: YamlSource) -> dict[str, Location]:

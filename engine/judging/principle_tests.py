@@ -6,9 +6,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, nearest
 from constitution.schema import Constitution, Principle, PrincipleTest
-from constitution.validation import nearest
 from engine.generators.base import GenerationError, Generator
 from engine.generators.vllm_platform import cache_directory
 from engine.judging.preference import Judge

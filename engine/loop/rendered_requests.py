@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from constitution.problems import visible
 from constitution.schema import Constitution, Principle
-from constitution.visible import visible
 from engine.loop.rendering import (
     critique_request,
     few_shot_messages,

@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 
-from constitution.visible import visible
+from constitution.problems import visible
 from engine.judging.principle_tests import PrincipleReport, TestOutcome
 
 __all__ = ["junit_xml"]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from constitution.visible import visible
+from constitution.problems import visible
 from engine.records import DropReason, Flag, Outcome
 
 __all__ = [

@@ -45,7 +45,7 @@ def check(
 ) -> None:
     """Say what is wrong with each file, and what could be better; exit 2 for what is wrong."""
     from constitution.lint import fix_file, formatted
-    from constitution.visible import visible
+    from constitution.problems import visible
 
     tags = _prompt_tags(prompts) if prompts else None
     conflicts = _conflicts(files, judge, chat_template) if judge is not None else {}
@@ -74,7 +74,7 @@ def _checked(
     """The findings of a file that is valid; with `told` a line that says so."""
     from constitution.lint import lint_file
     from constitution.loader import load_constitution
-    from constitution.visible import visible
+    from constitution.problems import visible
 
     loaded = load_constitution(file)
     findings = lint_file(file, tags, loaded, conflicts)

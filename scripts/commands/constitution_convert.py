@@ -105,6 +105,6 @@ def _write(path: Path, text: str) -> None:
 
 def _say(text: str, *, err: bool = True) -> None:
     """Notes go to standard error, the result to standard output."""
-    from constitution.visible import visible
+    from constitution.problems import visible
 
     typer.echo(visible(text), err=err)

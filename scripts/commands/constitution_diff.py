@@ -12,9 +12,8 @@ from constitution.diff import diff as compare
 from constitution.diff_text import Piece, diff_document, diff_lines
 from constitution.git_revision import load_revision
 from constitution.loader import load_constitution_text
-from constitution.problems import InputError, Problem, all_problems
+from constitution.problems import InputError, Problem, all_problems, visible
 from constitution.schema import Constitution
-from constitution.visible import visible
 from constitution.yaml_source import decode
 from scripts.commands.terminal import output_console
 

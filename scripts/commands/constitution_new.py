@@ -38,7 +38,7 @@ def new(
 ) -> None:
     """Start a constitution. On a terminal, what the options do not say is asked."""
     from constitution.interchange.wording import slug
-    from constitution.visible import visible
+    from constitution.problems import visible
 
     if file.exists():
         raise InputError(Problem(str(file), "is there already", "name a new file"))

@@ -11,11 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from constitution.loader import load_constitution
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, nearest, visible
 from constitution.schema import Constitution, Principle, Stakeholder
 from constitution.selection import applicable
-from constitution.validation import nearest
-from constitution.visible import visible
 
 __all__ = ["show"]
 

@@ -64,7 +64,7 @@ def _check_writable(path: Path) -> None:
 def _print(reports: "Sequence[PrincipleReport]", judge: str) -> None:
     from rich.text import Text
 
-    from constitution.visible import visible
+    from constitution.problems import visible
     from engine.judging.principle_tests import TestOutcome
     from engine.report.wording import decimal, percent
     from scripts.commands.terminal import figures_table, output_console

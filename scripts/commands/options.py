@@ -17,8 +17,7 @@ from constitution.problems import InputError, Problem
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from constitution.config_file import Override
-    from constitution.typed_yaml import Settings
+    from constitution.typed_yaml import Override, Settings
 
 __all__ = ["ChatTemplate", "CommandLine", "Config", "Overwrite", "PlanOnly", "Update", "configured"]
 
@@ -198,7 +197,7 @@ def configured(
 
         @functools.wraps(function)
         def command(ctx: typer.Context, **own: Any) -> None:
-            from constitution.config_file import load_config
+            from constitution.typed_yaml import load_config
 
             file, overrides = ctx.meta[_FILE], ctx.meta[_OVERRIDES]
             function(load_config(kind(), file, overrides, generated.options), **own)
@@ -285,7 +284,7 @@ def _only_says_yes(option: TyperOption) -> bool:
 
 
 def _overrides(ctx: Any, generated: Generated) -> "Iterator[Override]":
-    from constitution.config_file import Override
+    from constitution.typed_yaml import Override
 
     for name, leaf in generated.leaves.items():
         value, source = ctx.params.pop(name), ctx.get_parameter_source(name)

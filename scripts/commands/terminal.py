@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from constitution.visible import visible
+from constitution.problems import visible
 
 if TYPE_CHECKING:
     from training.stats.intervals import Estimate

@@ -54,9 +54,9 @@ def _add(name: str, kind: str, told: str) -> None:
         resume: Resume = False,
         overwrite: Replace = False,
     ) -> None:
-        from constitution.config_file import Override as Overriding
-        from constitution.config_file import load_config
         from constitution.problems import InputError, Problem
+        from constitution.typed_yaml import Override as Overriding
+        from constitution.typed_yaml import load_config
 
         if resume and overwrite:
             remedy = "an interrupted training is resumed anyway; --overwrite starts over"

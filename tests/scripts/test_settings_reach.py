@@ -9,7 +9,7 @@ import pytest
 import typer
 import yaml
 
-from constitution.config_file import Override, load_config
+from constitution.typed_yaml import Override, load_config
 from constitution.typed_yaml import Settings, section_of
 from engine.generators.base import Sampling
 from engine.runs.config import AnswerConfig, LabelConfig, LoopConfig, ReviseConfig, RoleSpecs

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from constitution.config_file import load_config
+from constitution.typed_yaml import load_config
 from training.trainers.config import DPOTrainingConfig, SFTTrainingConfig
 
 KINDS = {"sft": SFTTrainingConfig, "dpo": DPOTrainingConfig}

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from constitution.problems import nearest
 from constitution.typed_yaml import Settings
-from constitution.validation import nearest
 from engine.generators.base import Sampling
 from engine.input_files import InputFile
 from engine.judging.records import Method

@@ -17,9 +17,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, closest, nearest
 from constitution.typed_yaml import checked, read_yaml_file
-from constitution.validation import closest, nearest
 from constitution.yaml_source import YamlSource, shown
 from training.evaluation.results import Gate, ModelResult, Results
 from training.stats.intervals import Estimate

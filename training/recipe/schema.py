@@ -12,9 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, nearest
 from constitution.typed_yaml import Settings, checked, read_yaml_file, section_of
-from constitution.validation import nearest
 from constitution.yaml_source import Location, YamlSource
 from engine.generators.base import Sampling
 from engine.input_files import InputFile, NamedFile, named_files

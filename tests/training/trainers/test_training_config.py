@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from constitution.config_file import Override, load_config
 from constitution.problems import InputError
+from constitution.typed_yaml import Override, load_config
 from training.trainers.config import (
     DPOTrainingConfig,
     LoraSettings,

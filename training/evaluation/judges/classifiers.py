@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from constitution.problems import InputError, Problem
-from constitution.validation import nearest
+from constitution.problems import InputError, Problem, nearest
 from training.evaluation.judges.refusal import refuses
 
 __all__ = ["CLASSIFIER_KINDS", "Classifier", "RefusalRules", "is_classifier", "open_classifier"]
