@@ -37,24 +37,15 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "draw_profile",
 ]
 
-_HOMES = {
-    "constitution.loader": (
-        "load_constitution",
-        "load_constitution_text",
-        "shipped_constitutions",
-    ),
-    "constitution.problems": ("InputError", "Problem"),
-    "constitution.selection": ("draw", "draw_profile"),
-}
-"""Where names live; all others are of the schema."""
+_HOMES = ("problems", "schema", "selection", "loader")
 
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for: building the schema takes a fifth of a second,
     which a command that only prints its help need not spend."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    homes = [home for home, names in _HOMES.items() if name in names]
-    value = getattr(import_module(homes[0] if homes else "constitution.schema"), name)
-    globals()[name] = value
-    return value
+    for home in _HOMES if name in __all__ else ():
+        module = import_module(f"constitution.{home}")
+        if name in module.__all__:
+            globals()[name] = getattr(module, name)
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

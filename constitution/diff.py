@@ -4,14 +4,20 @@ Both sides are whole constitutions with their parents merged in, so an edit to a
 and moving text between files does not.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Literal, TypeVar
 
-from constitution.schema import Constitution, FewShotExample, Principle, PrincipleTest, Stakeholder
+from constitution.schema import Constitution, FewShotExample, Principle, Stakeholder
 
 __all__ = ["Change", "ChangeKind", "diff"]
+
+
+Item = TypeVar("Item")
+Part = Literal["constitution", "principle", "stakeholder", "example"]
 
 
 class ChangeKind(StrEnum):
@@ -32,7 +38,7 @@ class Change:
     """One difference; a side is None where the part or the field is not there."""
 
     kind: ChangeKind
-    part: Literal["constitution", "principle", "stakeholder", "example"]
+    part: Part
     name: str
     """Id of the principle, name of the profile, the example's principle; `` for the whole."""
     field: str
@@ -46,21 +52,19 @@ class Change:
         return self.kind is not ChangeKind.RETESTED and not told_only
 
 
-_Field = tuple[str, ChangeKind]
-_WORDS: tuple[_Field, ...] = tuple(
-    (name, ChangeKind.REWORDED) for name in ("statement", "critique", "revision", "preference")
+def _all(kind: ChangeKind, *fields: str) -> dict[str, ChangeKind]:
+    return dict.fromkeys(fields, kind)
+
+
+_HEAD = _all(ChangeKind.REWORDED, "name", "version", "description", "preamble")
+_PRINCIPLE = (
+    _all(ChangeKind.REWORDED, "statement", "critique", "revision", "preference")
+    | _all(ChangeKind.REWEIGHTED, "weight")
+    | _all(ChangeKind.RESCOPED, "severity", "tags", "applies_to.tags", "applies_to.stakeholders")
 )
-_SCOPE: tuple[_Field, ...] = (
-    ("weight", ChangeKind.REWEIGHTED),
-    ("severity", ChangeKind.RESCOPED),
-    ("tags", ChangeKind.RESCOPED),
-)
-_EXAMPLE_FIELDS: tuple[_Field, ...] = tuple(
-    (name, ChangeKind.REWORDED) for name in ("answer", "critique", "revision")
-)
-_HEAD: tuple[_Field, ...] = tuple(
-    (name, ChangeKind.REWORDED) for name in ("name", "version", "description", "preamble")
-)
+_TEST = _all(ChangeKind.RETESTED, "compliant", "violating")
+_STAKEHOLDER = _all(ChangeKind.REWORDED, "description")
+_EXAMPLE = _all(ChangeKind.REWORDED, "answer", "critique", "revision")
 
 
 def diff(old: Constitution, new: Constitution) -> tuple[Change, ...]:
@@ -77,16 +81,22 @@ def diff(old: Constitution, new: Constitution) -> tuple[Change, ...]:
 
 
 def _fields(
-    part: Literal["constitution", "principle", "stakeholder", "example"],
+    part: Part,
     name: str,
     old: Mapping[str, object],
     new: Mapping[str, object],
-    fields: Iterable[_Field],
+    kinds: Mapping[str, ChangeKind],
 ) -> Iterator[Change]:
-    for field, kind in fields:
+    for field, kind in kinds.items():
         before, after = _told(old.get(field)), _told(new.get(field))
         if before != after:
             yield Change(kind, part, name, field, before, after)
+
+
+def _whole(part: Part, name: str, field: str, old: str | None, new: str | None) -> Change:
+    """That something came or went, told by one of its fields."""
+    kind = ChangeKind.REMOVED if new is None else ChangeKind.ADDED
+    return Change(kind, part, name, field, old, new)
 
 
 def _told(value: object) -> str | None:
@@ -112,12 +122,12 @@ def _principles(old: Sequence[Principle], new: Sequence[Principle]) -> Iterator[
         yield Change(ChangeKind.RENAMED, "principle", now, "id", was, now)
     for id, principle in before.items():
         if id not in after and id not in renamed:
-            said = principle.statement
-            yield Change(ChangeKind.REMOVED, "principle", id, "statement", said, None)
+            yield _whole("principle", id, "statement", principle.statement, None)
+    earlier_ids = {now: was for was, now in renamed.items()}
     for id, principle in after.items():
-        earlier = before.get(id) or before.get(_key_of(renamed, id))
+        earlier = before.get(earlier_ids.get(id, id))
         if earlier is None:
-            yield Change(ChangeKind.ADDED, "principle", id, "statement", None, principle.statement)
+            yield _whole("principle", id, "statement", None, principle.statement)
         else:
             yield from _one_principle(earlier, principle)
     yield from _order([renamed.get(id, id) for id in before], list(after), "principles")
@@ -133,42 +143,19 @@ def _renamed(old: Mapping[str, Principle], new: Mapping[str, Principle]) -> dict
     return renamed
 
 
-def _key_of(renamed: Mapping[str, str], id: str) -> str:
-    return next((was for was, now in renamed.items() if now == id), "")
-
-
 def _one_principle(old: Principle, new: Principle) -> Iterator[Change]:
-    yield from _fields("principle", new.id, vars(old), vars(new), _WORDS)
-    yield from _fields("principle", new.id, vars(old), vars(new), _SCOPE)
-    for field in ("tags", "stakeholders"):
-        before = _told(getattr(old.applies_to, field))
-        after = _told(getattr(new.applies_to, field))
-        if before != after:
-            name = f"applies_to.{field}"
-            yield Change(ChangeKind.RESCOPED, "principle", new.id, name, before, after)
-    yield from _tests(new.id, old.tests, new.tests)
+    yield from _fields("principle", new.id, _flat(old), _flat(new), _PRINCIPLE)
+    for _, was, now in _paired(old.tests, new.tests, lambda test: (test.prompt,)):
+        if was and now:
+            yield from _fields("principle", new.id, vars(was), vars(now), _TEST)
+        else:
+            prompts = was and was.prompt, now and now.prompt
+            yield Change(ChangeKind.RETESTED, "principle", new.id, "test", *prompts)
 
 
-def _tests(id: str, old: Sequence[PrincipleTest], new: Sequence[PrincipleTest]) -> Iterator[Change]:
-    """By prompt; where a prompt is repeated, in order."""
-    before, after = _numbered(old), _numbered(new)
-    for key in [*before, *(key for key in after if key not in before)]:
-        was, now = before.get(key), after.get(key)
-        if was is None or now is None:
-            prompts = was.prompt if was else None, now.prompt if now else None
-            yield Change(ChangeKind.RETESTED, "principle", id, "test", *prompts)
-            continue
-        fields = (("compliant", ChangeKind.RETESTED), ("violating", ChangeKind.RETESTED))
-        yield from _fields("principle", id, vars(was), vars(now), fields)
-
-
-def _numbered(tests: Sequence[PrincipleTest]) -> dict[tuple[str, int], PrincipleTest]:
-    seen: dict[str, int] = {}
-    numbered = {}
-    for test in tests:
-        seen[test.prompt] = seen.get(test.prompt, 0) + 1
-        numbered[test.prompt, seen[test.prompt]] = test
-    return numbered
+def _flat(principle: Principle) -> dict[str, Any]:
+    scope = vars(principle.applies_to)
+    return vars(principle) | {f"applies_to.{name}": value for name, value in scope.items()}
 
 
 def _order(old: Sequence[str], new: Sequence[str], field: str) -> Iterator[Change]:
@@ -185,18 +172,16 @@ def _order(old: Sequence[str], new: Sequence[str], field: str) -> Iterator[Chang
 def _stakeholders(
     old: Mapping[str, Stakeholder], new: Mapping[str, Stakeholder]
 ) -> Iterator[Change]:
-    for name in [*old, *(name for name in new if name not in old)]:
+    for name in dict.fromkeys([*old, *new]):
         was, now = old.get(name), new.get(name)
-        if was is None or now is None:
-            kind = ChangeKind.REMOVED if now is None else ChangeKind.ADDED
-            weights = _weights(was) if was else None, _weights(now) if now else None
-            yield Change(kind, "stakeholder", name, "weights", *weights)
-            continue
-        words = (("description", ChangeKind.REWORDED),)
-        yield from _fields("stakeholder", name, vars(was), vars(now), words)
-        ids = dict.fromkeys([*was.weights, *now.weights])
-        weights_of = ((id, ChangeKind.REWEIGHTED) for id in ids)
-        yield from _fields("stakeholder", name, was.weights, now.weights, weights_of)
+        if was and now:
+            yield from _fields("stakeholder", name, vars(was), vars(now), _STAKEHOLDER)
+            weights = _all(ChangeKind.REWEIGHTED, *was.weights, *now.weights)
+            yield from _fields("stakeholder", name, was.weights, now.weights, weights)
+        else:
+            yield _whole(
+                "stakeholder", name, "weights", was and _weights(was), now and _weights(now)
+            )
 
 
 def _weights(stakeholder: Stakeholder) -> str:
@@ -204,27 +189,34 @@ def _weights(stakeholder: Stakeholder) -> str:
 
 
 def _examples(old: Sequence[FewShotExample], new: Sequence[FewShotExample]) -> Iterator[Change]:
-    """By principle and prompt."""
-    before, after = _by_prompt(old), _by_prompt(new)
-    for key in [*before, *(key for key in after if key not in before)]:
-        was, now = before.get(key), after.get(key)
-        if was is None or now is None:
-            kind = ChangeKind.REMOVED if now is None else ChangeKind.ADDED
-            prompts = was.prompt if was else None, now.prompt if now else None
-            yield Change(kind, "example", key[0], "prompt", *prompts)
+    key_of = attrgetter("principle", "prompt")
+    for key, was, now in _paired(old, new, key_of):
+        if was and now:
+            yield from _fields("example", key[0], vars(was), vars(now), _EXAMPLE)
         else:
-            yield from _fields("example", key[0], vars(was), vars(now), _EXAMPLE_FIELDS)
-    names = ["/".join(map(str, key)) for key in before], ["/".join(map(str, key)) for key in after]
+            yield _whole("example", key[0], "prompt", was and was.prompt, now and now.prompt)
+    names = [["/".join(map(str, key)) for key in _numbered(side, key_of)] for side in (old, new)]
     yield from _order(*names, "few_shot")
 
 
-def _by_prompt(
-    examples: Sequence[FewShotExample],
-) -> dict[tuple[str, str, int], FewShotExample]:
-    seen: dict[tuple[str, str], int] = {}
+_Key = tuple[Any, ...]
+
+
+def _paired(
+    old: Sequence[Item], new: Sequence[Item], key_of: Callable[[Item], _Key]
+) -> Iterator[tuple[_Key, Item | None, Item | None]]:
+    """What has the same key on both sides, with None for the side that it is not on."""
+    before, after = _numbered(old, key_of), _numbered(new, key_of)
+    for key in dict.fromkeys([*before, *after]):
+        yield key, before.get(key), after.get(key)
+
+
+def _numbered(items: Sequence[Item], key_of: Callable[[Item], _Key]) -> dict[_Key, Item]:
+    """Items by key and, where one is repeated, its place among those that have it."""
+    seen: Counter[_Key] = Counter()
     numbered = {}
-    for example in examples:
-        key = example.principle, example.prompt
-        seen[key] = seen.get(key, 0) + 1
-        numbered[(*key, seen[key])] = example
+    for item in items:
+        key = key_of(item)
+        seen[key] += 1
+        numbered[(*key, seen[key])] = item
     return numbered

@@ -28,7 +28,6 @@ def json_schema() -> dict[str, Any]:
         "properties": {"principles": {"type": "array", "minItems": 1}},
     }
     schema["properties"]["extends"]["items"]["examples"] = list(shipped_constitutions())
-    _close_mappings(schema)
     _for_editors(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -38,23 +37,14 @@ def json_schema_text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _close_mappings(node: Any) -> None:
-    """Pydantic leaves a mapping open to keys that do not match their pattern; the model is not."""
+def _for_editors(node: Any) -> None:
+    """Mappings are closed to keys that do not match their pattern, as the model is. What editors
+    insert automatically is something to fill in, not `null`, `[]` or `{}`; and what is wrong with
+    a name is in words."""
     if isinstance(node, dict):
         if "patternProperties" in node:
             node["additionalProperties"] = False
-        node = list(node.values())
-    for child in node if isinstance(node, list) else ():
-        _close_mappings(child)
-
-
-def _for_editors(node: Any) -> None:
-    """What editors insert automatically is something to fill in, not `null` or `[]`; and what
-    is wrong with a name is in words."""
-    if isinstance(node, dict):
-        if "default" in node and not node["default"]:
-            del node["default"]
-        if isinstance(node.get("default"), dict):
+        if not node.get("default", "none") or isinstance(node.get("default"), dict):
             del node["default"]
         if isinstance(node.get("pattern"), str):
             node["patternErrorMessage"] = _SLUG

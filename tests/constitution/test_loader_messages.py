@@ -146,7 +146,7 @@ few_shot:
         ("name: x\nextends: [a}\n", "2:12: a `[` is closed by `}`; close it with `]`"),
         ("name: x\nstakeholders: {a: b c: d}\n", "2:22: in brackets, a comma is missing"),
         ("name: x\n---\nname: y\n", "2:1: a second document; keep one per file"),
-        ('name: x\ndescription: "\\Uffffffff"\n', "2:17: this escape is no character"),
+        ('name: x\ndescription: "\\Uffffffff"\n', "2:17: this escape is not a character"),
         ("name: x\ndescription: a\x07b\n", "2:15: control character U+0007; take it out"),
         ("", "1:1: holds no constitution; start with `name:` and `principles:`"),
         ("# only a comment\n", "1:1: holds no constitution"),
