@@ -149,7 +149,7 @@ def _one_principle(old: Principle, new: Principle) -> Iterator[Change]:
         if was and now:
             yield from _fields("principle", new.id, vars(was), vars(now), _TEST)
         else:
-            prompts = was and was.prompt, now and now.prompt
+            prompts = was.prompt if was else None, now.prompt if now else None
             yield Change(ChangeKind.RETESTED, "principle", new.id, "test", *prompts)
 
 
@@ -176,12 +176,11 @@ def _stakeholders(
         was, now = old.get(name), new.get(name)
         if was and now:
             yield from _fields("stakeholder", name, vars(was), vars(now), _STAKEHOLDER)
-            weights = _all(ChangeKind.REWEIGHTED, *was.weights, *now.weights)
-            yield from _fields("stakeholder", name, was.weights, now.weights, weights)
+            kinds = _all(ChangeKind.REWEIGHTED, *was.weights, *now.weights)
+            yield from _fields("stakeholder", name, was.weights, now.weights, kinds)
         else:
-            yield _whole(
-                "stakeholder", name, "weights", was and _weights(was), now and _weights(now)
-            )
+            weights = _weights(was) if was else None, _weights(now) if now else None
+            yield _whole("stakeholder", name, "weights", *weights)
 
 
 def _weights(stakeholder: Stakeholder) -> str:
@@ -194,9 +193,12 @@ def _examples(old: Sequence[FewShotExample], new: Sequence[FewShotExample]) -> I
         if was and now:
             yield from _fields("example", key[0], vars(was), vars(now), _EXAMPLE)
         else:
-            yield _whole("example", key[0], "prompt", was and was.prompt, now and now.prompt)
-    names = [["/".join(map(str, key)) for key in _numbered(side, key_of)] for side in (old, new)]
-    yield from _order(*names, "few_shot")
+            prompts = was.prompt if was else None, now.prompt if now else None
+            yield _whole("example", key[0], "prompt", *prompts)
+    before, after = (
+        ["/".join(map(str, key)) for key in _numbered(side, key_of)] for side in (old, new)
+    )
+    yield from _order(before, after, "few_shot")
 
 
 _Key = tuple[Any, ...]

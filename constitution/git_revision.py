@@ -2,6 +2,7 @@
 
 import posixpath
 import subprocess
+from dataclasses import astuple
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -72,8 +73,4 @@ def _git(*arguments: str, source: str) -> bytes:
 
 def _renamed(problem: Problem, folder: str, revision: str) -> Problem:
     """`REV:path` where the message has a place of the temporary folder."""
-
-    def named(text: str) -> str:
-        return text.replace(f"{folder}/", f"{revision}:")
-
-    return Problem(named(problem.where), named(problem.what), named(problem.remedy))
+    return Problem(*(text.replace(f"{folder}/", f"{revision}:") for text in astuple(problem)))

@@ -29,14 +29,9 @@ def constitution_yaml(constitution: Constitution, *, comment: str = "") -> str:
     """
     data = constitution.model_dump(mode="json", exclude_defaults=True)
     principles, examples = data.pop("principles", []), data.pop("few_shot", [])
-    head = {key: data.pop(key) for key in ("name", "version", "description") if key in data}
-    if constitution.version == "1.0.0":
-        head = {"name": head.pop("name"), "version": constitution.version, **head}
-    extends = {"extends": data.pop("extends")} if "extends" in data else {}
-    parts = (
-        [comment.rstrip("\n"), _dumped(head | extends)] if comment else [_dumped(head | extends)]
-    )
-    text = "\n".join(part.rstrip("\n") for part in parts) + "\n"
+    head = {"name": data.pop("name"), "version": data.pop("version", constitution.version)}
+    head |= {key: data.pop(key) for key in ("description", "extends") if key in data}
+    text = (comment.rstrip("\n") + "\n" if comment else "") + _dumped(head)
     if "preamble" in data:
         text += "\n" + _dumped({"preamble": data.pop("preamble")})
     text += _list("principles", principles)

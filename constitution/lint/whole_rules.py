@@ -1,13 +1,14 @@
 """Rules that look at the constitution as a whole."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
 
 from constitution.lint.findings import LintFinding, found
 from constitution.lint.likeness import likeness
-from constitution.schema import Constitution, Principle
+from constitution.schema import Constitution
 from constitution.selection import applicable
 from constitution.yaml_source import Location, YamlSource
 
@@ -29,41 +30,51 @@ def whole_findings(
 
     `prompt_tags` are the tags that prompts really carry, where they are known.
     """
-    yield from _pairs(source, loaded.principles, places)
-    yield from _weights(source, loaded, places)
-    yield from _tags(source, loaded.principles, places, prompt_tags)
-    yield from _stakeholders(source, loaded)
-    yield from _head(source, loaded)
-    yield from _examples(source, loaded)
+    whole = _Whole(source, loaded, places, prompt_tags)
+    for rule in (_pairs, _weights, _tags, _stakeholders, _head, _examples):
+        for code, location, why, remedy in rule(whole):
+            key = location[-1] in _AT_THE_KEY or code == "SC304"
+            yield found(code, source, location, why, remedy, key=key)
 
 
-def _pairs(
-    source: YamlSource, principles: Iterable[Principle], places: Mapping[str, Location]
-) -> Iterator[LintFinding]:
-    for one, other in combinations(principles, 2):
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What rules look at: see `whole_findings`."""
+
+    source: YamlSource
+    loaded: Constitution
+    places: Mapping[str, Location]
+    prompt_tags: frozenset[str] | None
+
+
+_Found = Iterator[tuple[str, Location, str, str]]
+"""Code, place, why it matters and the remedy."""
+_AT_THE_KEY = ("weight", "name", "preamble")
+
+
+def _pairs(whole: _Whole) -> _Found:
+    places = whole.places
+    for one, other in combinations(whole.loaded.principles, 2):
         if other.id not in places:
             one, other = other, one
         if other.id in places and likeness(one.statement, other.statement) >= _ALIKE:
             why = f"{other.id} says nearly what {one.id} says: both are drawn, and count twice"
             here = (*places[other.id], "statement")
-            yield found("SC301", source, here, why, "keep one of them, or say what differs")
+            yield "SC301", here, why, "keep one of them, or say what differs"
 
 
-def _weights(
-    source: YamlSource, loaded: Constitution, places: Mapping[str, Location]
-) -> Iterator[LintFinding]:
-    shares = [_shares(loaded, None)] + [_shares(loaded, name) for name in loaded.stakeholders]
-    for principle in loaded.principles:
-        if principle.id not in places:
-            continue
-        best = max(share.get(principle.id, 0.0) for share in shares)
-        here = (*places[principle.id], "weight")
+def _weights(whole: _Whole) -> _Found:
+    loaded = whole.loaded
+    shares = [_shares(loaded, name) for name in (None, *loaded.stakeholders)]
+    for id, at in whole.places.items():
+        best = max(share.get(id, 0.0) for share in shares)
+        here = (*at, "weight")
         if best < _SMALLEST_SHARE:
-            why = f"{principle.id} is drawn by {best:.2%} of prompts, under every profile"
-            yield found("SC302", source, here, why, "raise its `weight`, or delete it", key=True)
-        elif len(loaded.principles) >= _OUTWEIGHS_OF and shares[0].get(principle.id, 0) > 0.5:
-            why = f"{principle.id} is drawn by {shares[0][principle.id]:.0%} of prompts"
-            yield found("SC309", source, here, why, "lower its `weight`", key=True)
+            why = f"{id} is drawn by {best:.2%} of prompts, under every profile"
+            yield "SC302", here, why, "raise its `weight`, or delete it"
+        elif len(loaded.principles) >= _OUTWEIGHS_OF and shares[0].get(id, 0) > 0.5:
+            why = f"{id} is drawn by {shares[0][id]:.0%} of prompts"
+            yield "SC309", here, why, "lower its `weight`"
 
 
 def _shares(loaded: Constitution, stakeholder: str | None) -> dict[str, float]:
@@ -73,42 +84,33 @@ def _shares(loaded: Constitution, stakeholder: str | None) -> dict[str, float]:
     return {principle.id: weight / total for principle, weight in weighed}
 
 
-def _tags(
-    source: YamlSource,
-    principles: Iterable[Principle],
-    places: Mapping[str, Location],
-    prompt_tags: frozenset[str] | None,
-) -> Iterator[LintFinding]:
-    own = [p for p in principles if p.id in places]
-    known = {tag for p in principles for tag in (*p.tags, *p.applies_to.tags)}
-    for p in own:
-        at = places[p.id]
-        for name, location, tags in (
-            ("tags", (*at, "tags"), p.tags),
-            ("applies_to", (*at, "applies_to", "tags"), p.applies_to.tags),
-        ):
-            yield from _tags_of(source, name, location, tags, known, prompt_tags)
+def _tags(whole: _Whole) -> _Found:
+    known = {tag for p in whole.loaded.principles for tag in (*p.tags, *p.applies_to.tags)}
+    for p in whole.loaded.principles:
+        if at := whole.places.get(p.id):
+            yield from _tags_of((*at, "tags"), p.tags, known, whole.prompt_tags, False)
+            scope = (*at, "applies_to", "tags")
+            yield from _tags_of(scope, p.applies_to.tags, known, whole.prompt_tags, True)
 
 
 def _tags_of(
-    source: YamlSource,
-    name: str,
-    location: Location,
-    tags: tuple[str, ...],
+    at: Location,
+    tags: Sequence[str],
     known: set[str],
     prompt_tags: frozenset[str] | None,
-) -> Iterator[LintFinding]:
+    of_prompts: bool,
+) -> _Found:
     for index, tag in enumerate(tags):
-        here = (*location, index)
+        here = (*at, index)
         if tag in tags[:index]:
-            yield found("SC402", source, here, f"the tag {tag} is listed already", "leave it out")
-        if prompt_tags is not None and name == "applies_to" and tag not in prompt_tags:
+            yield "SC402", here, f"the tag {tag} is listed already", "leave it out"
+        if of_prompts and prompt_tags is not None and tag not in prompt_tags:
             near = get_close_matches(tag, prompt_tags, 1)
             remedy = f"did you mean {near[0]}?" if near else "correct it, or tag some prompts"
-            yield found("SC303", source, here, f"no prompt carries the tag {tag}", remedy)
+            yield "SC303", here, f"no prompt carries the tag {tag}", remedy
         elif prompt_tags is None and (other := _misspelt(tag, known)):
             why = f"the tag {tag} is nearly {other}, which other principles use"
-            yield found("SC303", source, here, why, f"write {other}, or choose a clearer name")
+            yield "SC303", here, why, f"write {other}, or choose a clearer name"
 
 
 def _misspelt(tag: str, known: set[str]) -> str | None:
@@ -118,38 +120,36 @@ def _misspelt(tag: str, known: set[str]) -> str | None:
     return near[0] if near else None
 
 
-def _stakeholders(source: YamlSource, loaded: Constitution) -> Iterator[LintFinding]:
-    named = {name for p in loaded.principles for name in p.applies_to.stakeholders}
-    for name, stakeholder in loaded.stakeholders.items():
-        location = ("stakeholders", name)
-        if location not in source.values:
-            continue
-        weights = {p.id: p.weight for p in loaded.principles}
+def _stakeholders(whole: _Whole) -> _Found:
+    principles = whole.loaded.principles
+    named = {name for p in principles for name in p.applies_to.stakeholders}
+    weights = {p.id: p.weight for p in principles}
+    for name, stakeholder in whole.loaded.stakeholders.items():
         changes = any(weights.get(id) != weight for id, weight in stakeholder.weights.items())
-        if not changes and name not in named:
+        location = ("stakeholders", name)
+        if location in whole.source.values and not changes and name not in named:
             why = f"the profile {name} re-weighs nothing, and no principle applies to it alone"
-            yield found("SC304", source, location, why, "give it `weights`, or delete it", key=True)
+            yield "SC304", location, why, "give it `weights`, or delete it"
 
 
-def _head(source: YamlSource, loaded: Constitution) -> Iterator[LintFinding]:
+def _head(whole: _Whole) -> _Found:
+    loaded = whole.loaded
     if not _VERSION.fullmatch(loaded.version):
         why = f"version {loaded.version} is not MAJOR.MINOR.PATCH"
-        yield found("SC306", source, ("version",), why, 'write version: "1.0.0"')
+        yield "SC306", ("version",), why, 'write version: "1.0.0"'
     if not loaded.description:
         why = "there is no description, so nobody knows what it is for"
-        yield found(
-            "SC307", source, ("name",), why, "add `description`, a sentence or two", key=True
-        )
+        yield "SC307", ("name",), why, "add `description`, a sentence or two"
     preamble = " ".join((loaded.preamble or "").split()).casefold()
     for p in loaded.principles:
         if preamble and " ".join(p.statement.split()).casefold() in preamble:
             why = f"the preamble repeats {p.id}, which then weighs on every verdict"
-            yield found("SC305", source, ("preamble",), why, "leave it to the principle", key=True)
+            yield "SC305", ("preamble",), why, "leave it to the principle"
 
 
-def _examples(source: YamlSource, loaded: Constitution) -> Iterator[LintFinding]:
-    own = source.data.get("few_shot") or []
-    for index, example in enumerate(loaded.few_shot[len(loaded.few_shot) - len(own) :]):
+def _examples(whole: _Whole) -> _Found:
+    examples, own = whole.loaded.few_shot, whole.source.data.get("few_shot") or []
+    for index, example in enumerate(examples[len(examples) - len(own) :]):
         if likeness(example.answer, example.revision) >= 0.95:
             why = "the example's revision is its answer: it teaches to change nothing"
-            yield found("SC308", source, ("few_shot", index), why, "let the revision differ")
+            yield "SC308", ("few_shot", index), why, "let the revision differ"

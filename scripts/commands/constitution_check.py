@@ -1,6 +1,5 @@
 """`solon constitution check`: is a file valid, and beyond that, is it likely to work?"""
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from constitution.lint import LintFormat
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, visible
 from scripts.commands import options as o
 from scripts.commands.terminal import counted
 
@@ -45,7 +44,6 @@ def check(
 ) -> None:
     """Say what is wrong with each file, and what could be better; exit 2 for what is wrong."""
     from constitution.lint import fix_file, formatted
-    from constitution.problems import visible
 
     tags = _prompt_tags(prompts) if prompts else None
     conflicts = _conflicts(files, judge, chat_template) if judge is not None else {}
@@ -61,7 +59,8 @@ def check(
         except InputError as error:
             problems += error.problems
     if text := formatted(findings, format):
-        typer.echo(text if format is not LintFormat.TEXT else _lines(visible, text))
+        shown = map(visible, text.splitlines())
+        typer.echo("\n".join(shown) if format is LintFormat.TEXT else text)
     if problems:
         raise InputError(dict.fromkeys(problems))
     if strict and findings:
@@ -74,7 +73,6 @@ def _checked(
     """The findings of a file that is valid; with `told` a line that says so."""
     from constitution.lint import lint_file
     from constitution.loader import load_constitution
-    from constitution.problems import visible
 
     loaded = load_constitution(file)
     findings = lint_file(file, tags, loaded, conflicts)
@@ -130,7 +128,3 @@ def _conflicts(
     return {
         file: [one.conflict for one in found if one.conflict] for file, found in answers.items()
     }
-
-
-def _lines(visible: "Callable[[str], str]", text: str) -> str:
-    return "\n".join(visible(line) for line in text.splitlines())

@@ -1,12 +1,11 @@
 """`solon constitution import` and `export`: the formats of other projects."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, visible
 
 __all__ = ["export_to", "import_from"]
 
@@ -40,10 +39,11 @@ def import_from(
     from constitution.interchange import Format, import_constitution
     from constitution.loader import load_constitution_text
     from constitution.yaml_writer import constitution_yaml, schema_comment
+    from engine.storage.atomic import write_page
 
     for path in filter(None, (out, prompts)):
         _check_free(path, overwrite, file, few_shot)
-    if prompts is not None and _same(prompts, out):
+    if prompts is not None and prompts.resolve() == out.resolve():
         raise InputError(
             Problem("--prompts", f"{out} is where the constitution goes", "name another")
         )
@@ -54,8 +54,8 @@ def import_from(
     loaded = load_constitution_text(text, str(out))
     if prompts is not None:
         rows = (json.dumps(row, ensure_ascii=False) + "\n" for row in imported.prompts)
-        _write(prompts, "".join(rows))
-    _write(out, text)
+        write_page(prompts, "".join(rows))
+    write_page(out, text)
     count = len(loaded.principles)
     _say(f"{out}: {loaded.name}, {count:,} principles from {imported.format}", err=False)
     for note in imported.notes:
@@ -71,11 +71,12 @@ def export_to(
     """Write a constitution as another project reads it, saying what was left out."""
     from constitution.interchange import Format, export_constitution
     from constitution.loader import load_constitution
+    from engine.storage.atomic import write_page
 
     _check_free(out, overwrite, Path(file))
     loaded = load_constitution(file)
     exported = export_constitution(loaded, Format(format))
-    _write(out, exported.text)
+    write_page(out, exported.text)
     _say(f"{out}: {loaded.name} as {format}", err=False)
     for note in exported.notes:
         _say(f"  {note}")
@@ -87,24 +88,11 @@ def _check_free(path: Path, overwrite: bool, *read: Path | None) -> None:
         raise InputError(Problem(str(path), "is a folder", "name a file"))
     if path.exists() and not overwrite:
         raise InputError(Problem(str(path), "is there already", "name another, or --overwrite"))
-    if any(source is not None and _same(path, source) for source in read):
+    if any(source is not None and path.resolve() == source.resolve() for source in read):
         raise InputError(Problem(str(path), "is what is read", "name another file to write"))
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
-
-
-def _write(path: Path, text: str) -> None:
-    """All of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def _say(text: str, *, err: bool = True) -> None:
     """Notes go to standard error, the result to standard output."""
-    from constitution.problems import visible
-
     typer.echo(visible(text), err=err)

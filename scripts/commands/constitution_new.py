@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, visible
 
 __all__ = ["new"]
 
@@ -38,7 +38,6 @@ def new(
 ) -> None:
     """Start a constitution. On a terminal, what the options do not say is asked."""
     from constitution.interchange.wording import slug
-    from constitution.problems import visible
 
     if file.exists():
         raise InputError(Problem(str(file), "is there already", "name a new file"))
