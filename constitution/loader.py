@@ -99,24 +99,25 @@ class _Loading:
             return None
         if place not in self.loaded:
             self.chain.append(place)
-            self.loaded[place] = self._read_and_merged(path, named_at)
+            self.loaded[place] = None
+            try:
+                source = read_yaml(decode(_read(path, named_at), str(path)), str(path))
+                self.loaded[place] = self._merged(source, path)
+            except InputError as error:
+                self.problems += error.problems
             self.chain.pop()
         return self.loaded[place]
-
-    def _read_and_merged(self, path: Path, named_at: str | None) -> Constitution | None:
-        try:
-            source = read_yaml(decode(_read(path, named_at), str(path)), str(path))
-        except InputError as error:
-            self.problems += error.problems
-            return None
-        return self._merged(source, path)
 
     def _merged(self, source: YamlSource, path: Path) -> Constitution | None:
         """The constitution of a file, its parents merged in; None if any of them is wrong."""
         before = len(self.problems)
         self.problems += source.problems
         self.problems += duplicate_problems(source)
-        own = self._validated(source)
+        own = None
+        try:
+            own = validated(source.data)
+        except ValidationError as error:
+            self.problems += schema_problems(source, error)
         asked = [self._file(parent, where) for parent, where in _parents(source, path)]
         parents = [parent for parent in asked if parent is not None]
         if len(parents) == len(asked):
@@ -129,13 +130,6 @@ class _Loading:
         if len(self.chain) == 1:
             self.problems += _nothing_to_draw(source, whole)
         return whole
-
-    def _validated(self, source: YamlSource) -> Constitution | None:
-        try:
-            return validated(source.data)
-        except ValidationError as error:
-            self.problems += schema_problems(source, error)
-            return None
 
 
 def _merged_in_order(constitutions: Sequence[Constitution]) -> Constitution:
@@ -196,7 +190,9 @@ def _read(path: Path, named_at: str | None) -> bytes:
 
 def _alike(path: Path) -> str:
     """The shipped constitution or neighbouring file that was probably meant; or what there is."""
-    files = sorted(p for p in _neighbours(path.parent) if p.suffix in (".yaml", ".yml"))
+    files: list[Path] = []
+    with contextlib.suppress(OSError, ValueError):
+        files = sorted(p for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
     shipped = shipped_constitutions()
     names = dict(zip(shipped, shipped, strict=True)) | {file.stem: file.name for file in files}
     meant = closest(path.stem, names)
@@ -206,13 +202,6 @@ def _alike(path: Path) -> str:
     if files:
         there += f"; in that folder are {', '.join(file.name for file in files[:8])}"
     return there
-
-
-def _neighbours(folder: Path) -> Sequence[Path]:
-    try:
-        return list(folder.iterdir())
-    except (OSError, ValueError):
-        return ()
 
 
 def _no_principles(source: YamlSource, parents: Sequence[Constitution]) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ __all__ = ["duplicate_problems", "reference_problems", "schema_problems", "valid
 
 _NOUNS = {str: "text", bool: "true or false", int: "a number", float: "a number"}
 _READ_OTHERWISE = (bool, int, float)
+_WHOLE = "the constitution"
 _FILL_IN = "write it; an optional key may be left out"
 
 
@@ -73,13 +74,10 @@ def _wrong_type(kind: str, name: str, value: Any, spelling: str) -> tuple[str, s
         case "tuple_type":
             return f"{name} is {said}, not a list", "start each item on its own line with `- `"
         case "model_type" | "dict_type":
-            return f"{name} is {said}, not a mapping", f"write `key: value`{_keys_remark(name)}"
+            keys = ", starting with `name:` and `principles:`" if name == _WHOLE else ""
+            return f"{name} is {said}, not a mapping", f"write `key: value`{keys}"
         case _:
             return f"{name} is {said}", ""
-
-
-def _keys_remark(name: str) -> str:
-    return ", starting with `name:` and `principles:`" if name == "the constitution" else ""
 
 
 def _name(location: Location) -> str:
@@ -91,7 +89,7 @@ def _name(location: Location) -> str:
         else:
             plain = re.fullmatch(r"[\w-]{1,80}", step)
             text += f".{step}" if plain else f"[{shown(step)}]"
-    return text.removeprefix(".") or "the constitution"
+    return text.removeprefix(".") or _WHOLE
 
 
 def _without_marker(location: Location) -> Location:

@@ -10,7 +10,10 @@ import yaml
 from constitution.json_schema import SCHEMA_FILE
 from constitution.schema import Constitution
 
-__all__ = ["constitution_yaml", "schema_comment"]
+__all__ = ["SCHEMA_LINE", "constitution_yaml", "schema_comment"]
+
+SCHEMA_LINE = "# yaml-language-server:"
+"""How the first line begins by which editors find the schema."""
 
 _WIDTH = 92
 """Where lines are folded; a word and the indentation may go beyond."""
@@ -48,7 +51,7 @@ def schema_comment(out: Path) -> str:
     root = SCHEMA_FILE.parents[1]
     near = folder.is_relative_to(root)
     place = os.path.relpath(SCHEMA_FILE, folder) if near else SCHEMA_FILE.as_uri()
-    return f"# yaml-language-server: $schema={Path(place).as_posix() if near else place}\n"
+    return f"{SCHEMA_LINE} $schema={Path(place).as_posix() if near else place}\n"
 
 
 def _list(key: str, items: list[Any]) -> str:

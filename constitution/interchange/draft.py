@@ -88,24 +88,21 @@ class ConstitutionDraft:
 
     def revised_by(self, critique: str, revision: str, name: str | None = None) -> str:
         """A principle of a request for a critique and one for a revision; gives its id."""
-        known = own_statement(critique) or own_statement(revision)
-        statement = known or statement_for_revision(revision)
-        self.derived += not known
-        return self._add(
-            name or statement,
-            name is None,
-            statement=statement,
-            critique=only_own_words(critique, statement),
-            revision=only_own_words(revision, statement),
-        )
+        derived = statement_for_revision(revision)
+        return self._asked(name, derived, critique=critique, revision=revision)
 
     def chosen_by(self, preference: str) -> str:
         """A principle of a comparison, for a judge; gives its id."""
-        known = own_statement(preference)
-        statement = known or statement_for_choice(preference)
+        return self._asked(None, statement_for_choice(preference), preference=preference)
+
+    def _asked(self, name: str | None, derived: str, **asked: str) -> str:
+        """Its statement is the one that its texts frame, if they are ours; else that `derived`."""
+        known = next(filter(None, map(own_statement, asked.values())), None)
+        statement = known or derived
         self.derived += not known
-        own = only_own_words(preference, statement)
-        return self._add(preference, True, statement=statement, preference=own)
+        own = {key: only_own_words(text, statement) for key, text in asked.items()}
+        words = asked.get("preference", statement)
+        return self._add(name or words, name is None, statement=statement, **own)
 
     def stated(self, statement: str, name: str) -> str:
         """A principle of a statement alone, its id from the words of `name`; gives its id."""

@@ -6,11 +6,9 @@ from pathlib import Path
 from constitution.loader import constitution_path
 from constitution.problems import InputError, Problem
 from constitution.yaml_source import decode, read_yaml
-from constitution.yaml_writer import schema_comment
+from constitution.yaml_writer import SCHEMA_LINE, schema_comment
 
 __all__ = ["fix_file", "fix_text"]
-
-_SCHEMA_LINE = "# yaml-language-server:"
 
 
 def fix_file(source: str) -> bool:
@@ -43,7 +41,7 @@ def fix_text(text: str, path: Path) -> str:
     no YAML."""
     fixed = _without_trailing_space(text, str(path))
     fixed = _without_repeated_tags(fixed, str(path))
-    if _SCHEMA_LINE not in fixed:
+    if SCHEMA_LINE not in fixed:
         line = schema_comment(path)
         fixed = (line.replace("\n", "\r\n") if "\r\n" in fixed else line) + fixed
     return fixed

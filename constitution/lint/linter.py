@@ -11,11 +11,11 @@ from constitution.lint.whole_rules import whole_findings
 from constitution.loader import constitution_path, load_constitution
 from constitution.schema import Constitution
 from constitution.yaml_source import Location, YamlSource, read_text, read_yaml
+from constitution.yaml_writer import SCHEMA_LINE
 
 __all__ = ["lint_file", "own_principles"]
 
 _IGNORE = re.compile(r"#\s*solon:\s*ignore\s+([A-Z0-9, ]+)")
-_SCHEMA_LINE = "# yaml-language-server:"
 
 
 def lint_file(
@@ -59,9 +59,9 @@ def _places(source: YamlSource) -> dict[str, Location]:
 
 def _lines(source: YamlSource, text: str) -> Iterator[LintFinding]:
     """Findings about lines, whatever they hold."""
-    if _SCHEMA_LINE not in text:
+    if SCHEMA_LINE not in text:
         why = "the first line does not name the schema, so editors cannot help"
-        remedy = f"start with {_SCHEMA_LINE} $schema=PATH, or let --fix do it"
+        remedy = f"start with {SCHEMA_LINE} $schema=PATH, or let --fix do it"
         yield LintFinding(RULES["SC401"], source.name, 1, 1, why, remedy)
     for number, line in enumerate(text.splitlines(), 1):
         if line != line.rstrip():

@@ -137,10 +137,8 @@ class PrincipleReport:
     def outcome(self) -> TestOutcome | None:
         """Failed before error before passed; None without tests."""
         outcomes = {result.outcome for result in self.results}
-        for worst in (TestOutcome.FAILED, TestOutcome.ERROR, TestOutcome.PASSED):
-            if worst in outcomes:
-                return worst
-        return None
+        worst_first = (TestOutcome.FAILED, TestOutcome.ERROR, TestOutcome.PASSED)
+        return next((outcome for outcome in worst_first if outcome in outcomes), None)
 
 
 def judge_tests(
@@ -151,11 +149,7 @@ def judge_tests(
     Raises GeneratorUnavailable when the judge is gone.
     """
     asking = Judge(judge, constitution)
-    tests = [
-        (principle, number, test)
-        for principle in principles
-        for number, test in enumerate(principle.tests, 1)
-    ]
+    tests = [(p, number, test) for p in principles for number, test in enumerate(p.tests, 1)]
 
     async def one(item: tuple[Principle, int, PrincipleTest]) -> TestResult:
         return await _asked(asking, *item)
@@ -212,26 +206,26 @@ async def _asked(
         violating = await judge.violation(principle, prompt, test.violating)
         preference = await judge.prefer(principle, prompt, replies, method="pairwise")
     except GenerationError as error:
+        unasked = Undecided.UNANSWERED
         nothing = Preference(
             principle=principle.id,
             principle_hash=principle.content_hash,
             method="pairwise",
             answers=None,
-            undecided=Undecided.UNANSWERED,
+            undecided=unasked,
         )
-        unasked = Undecided.UNANSWERED
         return TestResult(principle, number, unasked, unasked, nothing, str(error))
     return TestResult(principle, number, violating, compliant, preference)
 
 
 def report_of(
-    principles: Iterable[Principle], results: Iterable[TestResult]
+    principles: Iterable[Principle], results: Sequence[TestResult]
 ) -> tuple[PrincipleReport, ...]:
     """One report for each principle, in order."""
-    by_principle: dict[str, list[TestResult]] = {}
-    for result in sorted(results, key=lambda r: r.number):
-        by_principle.setdefault(result.principle.id, []).append(result)
-    return tuple(PrincipleReport(p, tuple(by_principle.get(p.id, ()))) for p in principles)
+    in_order = sorted(results, key=lambda result: result.number)
+    return tuple(
+        PrincipleReport(p, tuple(r for r in in_order if r.principle.id == p.id)) for p in principles
+    )
 
 
 def _share(part: float, whole: int) -> float | None:

@@ -9,8 +9,7 @@ import pytest
 import typer
 import yaml
 
-from constitution.typed_yaml import Override, load_config
-from constitution.typed_yaml import Settings, section_of
+from constitution.typed_yaml import Override, Settings, load_config, section_of
 from engine.generators.base import Sampling
 from engine.runs.config import AnswerConfig, LabelConfig, LoopConfig, ReviseConfig, RoleSpecs
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings
