@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from constitution.problems import Problem
 from engine.judging.records import (
     LabelDropReason,
     LabelledPair,
@@ -20,9 +21,10 @@ from engine.report.run_files import (
     read_principle_texts,
 )
 from engine.report.summary import FailureKind
+from engine.report.wording import reason_counts
 from engine.runs.manifest import run_manifest
 
-__all__ = ["CONFIDENT", "LabelSummary", "PrincipleLabels", "summarize_labels"]
+__all__ = ["CONFIDENT", "LabelSummary", "PrincipleLabels", "no_labels", "summarize_labels"]
 
 CONFIDENT = 0.8
 """Probability of the chosen answer from which a label counts as confident."""
@@ -125,3 +127,20 @@ def summarize_labels(run_dir: Path) -> LabelSummary:
 
 def _is_confident(probability: float) -> bool:
     return max(probability, 1 - probability) >= CONFIDENT
+
+
+def no_labels(out: Path, summary: LabelSummary) -> Problem:
+    """What to say of a run in which no pair has a label, and what to try."""
+    if not summary.pairs:
+        remedy = "raise --samples or --temperature, or see whether a principle applies"
+        told = ""
+        if cut := summary.answer_drops[AnswerDrop.TRUNCATED]:
+            told = f": {cut:,} of {summary.answers:,} answers ran into the token limit"
+            remedy = "raise --max-tokens, or add --keep-truncated"
+        return Problem(str(out), f"has no pair of answers to compare{told}", remedy)
+    remedy = (
+        "try another --method or --judge; `solon judge calibrate FILE --judge SPEC` says whether "
+        "a judge is better than chance"
+    )
+    reasons = reason_counts(summary.undecided)
+    return Problem(str(out), f"none of {summary.pairs:,} pairs has a label ({reasons})", remedy)

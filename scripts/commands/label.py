@@ -1,7 +1,12 @@
 """`solon label`: a policy's answers, paired and compared by a judge."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from constitution.loader import load_constitution
+from constitution.problems import InputError, all_problems
 from scripts.commands import options as o
 
 if TYPE_CHECKING:
@@ -18,8 +23,39 @@ def _config() -> "type[LabelConfig]":
 
 @o.configured(_config)
 def label(config: "LabelConfig", update: o.Update = False, overwrite: o.Overwrite = False) -> None:
-    """Sample answers, pair them, and record which of each pair fits the constitution better."""
-    from scripts.commands.label_run import label_into
-    from scripts.commands.run_command import run_mode
+    """Sample answers, pair them, and record which of each pair fits the constitution better.
 
-    label_into(config, run_mode(update=update, overwrite=overwrite))
+    Exits 1 if prompts failed.
+    """
+    from engine.report.label_summary import no_labels, summarize_labels
+    from engine.runs.label_run import LabelRun
+    from engine.settings import for_stakeholder
+    from scripts.commands.run_command import execute_run, run_mode
+    from scripts.commands.summary_table import print_labels
+    from scripts.commands.terminal import error_console, output_console
+
+    mode = run_mode(update=update, overwrite=overwrite)
+    rules, source, models = all_problems(
+        lambda: for_stakeholder(load_constitution(config.constitution), config.label.stakeholder),
+        config.prompts.open,
+        lambda: config.roles.open(config.sampling),
+    )
+    out, console = Path(config.out), error_console()
+    run = LabelRun(
+        out, source, rules, models["policy"], models["judge"], config.label,
+        mode=mode, window=config.window,
+    )  # fmt: skip
+    if run.updated:
+        console.print(
+            "the constitution was edited: what it does not touch is re-used; the previous records "
+            f"are in {run.aside}"
+        )
+
+    def sum_up() -> int:
+        summary = summarize_labels(out)
+        print_labels(summary, output_console())
+        if not summary.failure_kinds and not summary.labelled:
+            raise InputError(no_labels(out, summary))
+        return 1 if summary.failure_kinds else 0
+
+    raise typer.Exit(execute_run(run, console, sum_up))

@@ -1,11 +1,22 @@
 """`solon revise`: prompts through the loop into a run directory; `--plan` says what it would cost."""
 
+from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from constitution.loader import load_constitution
+from constitution.problems import all_problems
 from scripts.commands import options as o
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from engine.runs.config import ReviseConfig
+    from engine.runs.plan import Plan
+    from engine.runs.run import RevisionRun
+    from engine.settings import Roles
 
 __all__ = ["revise"]
 
@@ -23,12 +34,80 @@ def revise(
     update: o.Update = False,
     overwrite: o.Overwrite = False,
 ) -> None:
-    """Answer prompts, critique and revise the answers, and record every step."""
-    from scripts.commands.revise_run import plan_only, revise_into
-    from scripts.commands.run_command import run_mode
+    """Answer prompts, critique and revise the answers, and record every step.
+
+    Exits 1 if conversations failed.
+    """
+    from engine.report import summarize
+    from engine.runs.plan import plan_run
+    from engine.runs.run import RevisionRun
+    from engine.settings import Roles, for_stakeholder
+    from engine.storage.completion_cache import CompletionCache
+    from scripts.commands.run_command import execute_run, run_mode
+    from scripts.commands.summary_table import print_summary
+    from scripts.commands.terminal import error_console, output_console
 
     mode = run_mode(update=update, overwrite=overwrite)
+    settings, out = config.revise, Path(config.out)
+    rules, prompts, models = all_problems(
+        lambda: for_stakeholder(load_constitution(config.constitution), settings.stakeholder),
+        config.prompts.open,
+        lambda: Roles(**config.roles.open(config.sampling)),
+    )
     if plan:
-        plan_only(config)
+        kept = out / "completions.sqlite"
+        with CompletionCache(kept) if kept.exists() else nullcontext() as cache:
+            planned = plan_run(prompts, prompts.count, rules, models, settings, cache=cache)
+        _print_plan(planned, models)
+        return
+    console = error_console()
+    run = RevisionRun(out, prompts, rules, models, settings, mode=mode, window=config.window)
+    if run.updated:
+        _say_what_is_redone(run, console)
+
+    def sum_up() -> int:
+        print_summary(summarize(out), output_console())
+        return 1 if run.progress().totals.get("failed") else 0
+
+    raise typer.Exit(execute_run(run, console, sum_up))
+
+
+def _say_what_is_redone(run: "RevisionRun", console: "Console") -> None:
+    expected = run.plan()
+    calls = sum(expected.calls.values())
+    console.print(
+        f"the constitution was edited: {expected.conversations_to_generate:,} of "
+        f"{expected.conversations:,} conversations are generated again ({calls:,} calls, "
+        f"{expected.cached_calls:,} re-used); the previous records are in {run.aside}"
+    )
+
+
+def _print_plan(plan: "Plan", roles: "Roles") -> None:
+    from rich.table import Table
+
+    from engine.report.wording import duration
+    from engine.runs.throughput import expected_seconds
+    from scripts.commands.terminal import output_console
+
+    table = Table(
+        "role", "model", "calls", title="What this run would generate", title_justify="left"
+    )
+    for name, role in roles:
+        table.add_row(name, role.generator.spec, f"{plan.calls[name]:,}")
+    console = output_console()
+    console.print(table)
+    console.print(f"conversations   {plan.conversations:,}")
+    console.print(
+        f"calls           {sum(plan.calls.values()):,} (and {plan.cached_calls:,} re-used)"
+    )
+    console.print(f"prompt tokens   about {plan.prompt_tokens:,} before the KV cache")
+    console.print(f"tokens to write about {plan.completion_tokens:,}")
+    seconds = expected_seconds(roles.policy.generator.fingerprint, plan.completion_tokens)
+    if seconds is None:
+        console.print("time            unknown: this model has not run on this machine yet")
     else:
-        revise_into(config, mode)
+        console.print(
+            f"time            about {duration(seconds)}, at the pace of its last run here"
+        )
+    if plan.sampled < plan.conversations:
+        console.print(f"(estimated from {plan.sampled:,} of the conversations)")

@@ -51,7 +51,7 @@ def output_console() -> Console:
     return _PlainConsole(markup=False, emoji=False, highlight=False)
 
 
-def figures_table(first: str, *numbers: str, title: str | None = None) -> Table:
+def figures_table(first: str, *numbers: str, title: str | Text | None = None) -> Table:
     """An empty table: names in its first column, which may fold, and figures in the others."""
     table = Table(
         title=title,
