@@ -177,7 +177,6 @@ def test_a_judge_that_goes_away_stops_the_training_which_then_goes_on(folder, mo
     ("changes", "told"),
     [
         ({"generations": 5}, "32 answers a step cannot be shared out as 5 a prompt"),
-        ({"max_answer": 64}, "leave none to a prompt"),
         ({"judge": "scirpted"}, "not a kind of generator"),
         ({"constitution": "nowhere.yaml"}, "nowhere.yaml"),
     ],

@@ -11,6 +11,7 @@ from training.trainers.config import (
     RewardModelConfig,
     SFTTrainingConfig,
 )
+from training.trainers.grpo_config import GRPOTrainingConfig
 
 MINIMAL = "model: embedded\ndataset: rows.jsonl\nout: out\n"
 
@@ -73,6 +74,16 @@ def test_a_wrong_override_is_told_by_its_option(tmp_path):
     assert any(line.startswith("--set: 'nonsense' is no key and value") for line in found)
     assert any(line.startswith("--set: 'a:b=1' is no key and value") for line in found)
     assert any(line.startswith("--set seed:") for line in found)
+
+
+@pytest.mark.parametrize("longest", [64, 256])
+def test_an_answer_leaves_a_prompt_its_tokens(tmp_path, longest):
+    rewarded = "judge: scripted\nconstitution: base\n"
+    given = "" if longest == 256 else f"max_answer: {longest}\n"
+    found = problems(
+        tmp_path, f"{MINIMAL}{rewarded}max_length: {longest}\n{given}", kind=GRPOTrainingConfig
+    )
+    assert found[0].endswith(f"max_length ({longest}) leaves no token to a prompt: set it higher")
 
 
 def test_what_is_missing_is_named(tmp_path):
