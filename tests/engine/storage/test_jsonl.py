@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -134,6 +135,7 @@ def test_full_disk_leaves_whole_lines_and_the_old_json_file(tmp_path):
     assert path.read_bytes().count(b"\n") == len(list(read_jsonl(path))) == 9
     assert path.read_bytes().endswith(b"\n")
     store.append({"a": "after"})
+    store.close()
     assert list(store.read())[-1] == {"a": "after"}
     assert json.loads(manifest.read_text(encoding="utf-8")) == {"old": True}
     assert sorted(file.name for file in tmp_path.iterdir()) == ["manifest.json", "rows.jsonl"]
@@ -145,18 +147,35 @@ def fill(store):
 
 
 def test_sync_is_at_most_once_a_second(tmp_path, monkeypatch):
-    synced = []
+    synced, clock = [], 100.0
     monkeypatch.setattr(os, "fsync", synced.append)
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
     store = JsonlStore(tmp_path / "rows.jsonl")
     for _ in range(3):
         store.append({})
         store.sync()
     assert synced == []
-    store.sync(now=True)
-    store.sync(now=True)
+    clock += 1
+    store.sync()
     assert len(synced) == 1
+    store.append({})
+    store.sync()
+    assert len(synced) == 1
+    store.sync(now=True)
+    store.sync(now=True)
+    assert len(synced) == 2
+    store.append({})
     store.close()
     store.close()
+    assert len(synced) == 3
+
+
+def test_what_is_synced_has_left_our_buffers(tmp_path, monkeypatch):
+    """A file that is replaced before its bytes are on the disk is empty after a power cut."""
+    sizes = []
+    monkeypatch.setattr(os, "fsync", lambda file: sizes.append(os.fstat(file).st_size))
+    write_json_atomic(tmp_path / "manifest.json", {"complete": True})
+    assert sizes[0] == (tmp_path / "manifest.json").stat().st_size > 0
 
 
 def test_second_writer_is_told_who_the_first_is(tmp_path):
