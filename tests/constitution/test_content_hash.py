@@ -35,7 +35,10 @@ def test_a_principles_hash_is_not_of_its_weight_or_place(field):
     assert after.model_validate(after.model_dump()).content_hash == BEFORE.content_hash
 
 
-@given(one=st.text(min_size=1), other=st.text(min_size=1))
+SHOWN = st.text(min_size=1).filter(lambda text: text.strip())
+
+
+@given(one=SHOWN, other=SHOWN)
 def test_two_preambles_have_one_hash_only_if_they_are_equal(one, other):
     hashes = {constitution("kindness", preamble=text).content_hash for text in (one, other)}
     stripped = {constitution("kindness", preamble=text).preamble for text in (one, other)}
