@@ -1,29 +1,20 @@
 """A run that answers: prompts and a model's own answers to them, in a directory."""
 
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from engine.loop.answer import answer_for_training
 from engine.messages import assistant
-from engine.prompts.sources import Prompt, PromptSource
+from engine.prompts.sources import PromptSource
 from engine.records import AnswerOutcome, AnswerRecord
 from engine.runs.directory import ANSWER, ANSWERS
 from engine.runs.output import Mode
 from engine.runs.run import Run, RunSpec
-from engine.runs.scheduler import Work
-from engine.settings import AnswerSettings, RoleModel, RoleModels
+from engine.settings import AnswerSettings, RoleModel
 from engine.storage.atomic import replacing
 
 __all__ = ["AnswerRun"]
-
-
-def _answering(models: RoleModels, settings: AnswerSettings) -> Work[AnswerRecord]:
-    def work(prompt: Prompt, on_tokens: Callable[[int], None]) -> Awaitable[AnswerRecord]:
-        return answer_for_training(prompt, models["policy"], settings, on_tokens)
-
-    return work
 
 
 class AnswerRun(Run[AnswerRecord]):
@@ -49,7 +40,11 @@ class AnswerRun(Run[AnswerRecord]):
             constitution=None,
             models={"policy": model},
             settings=settings,
-            work=lambda models: _answering(models, settings),
+            work=lambda models: (
+                lambda prompt, on_tokens: answer_for_training(
+                    prompt, models["policy"], settings, on_tokens
+                )
+            ),
             expected_tokens=2 * model.sampling.max_tokens,
         )
         super().__init__(out, spec, mode, window)

@@ -1,31 +1,17 @@
 """A run that labels: prompts, their sampled answers and the judge's preferences, in a directory."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from constitution.schema import Constitution
 from engine.judging.label import label_prompt
 from engine.judging.records import LabelRecord
-from engine.prompts.sources import Prompt, PromptSource
+from engine.prompts.sources import PromptSource
 from engine.runs.directory import LABEL
 from engine.runs.output import Mode
 from engine.runs.run import Run, RunSpec
-from engine.runs.scheduler import Work
-from engine.settings import LabelSettings, RoleModel, RoleModels
+from engine.settings import LabelSettings, RoleModel
 
-__all__ = ["LabelRun", "labelling"]
-
-
-def labelling(
-    constitution: Constitution, cast: RoleModels, settings: LabelSettings
-) -> Work[LabelRecord]:
-    """Label one prompt, as the work of a batch; `cast` has a policy and a judge."""
-
-    def work(prompt: Prompt, came_back: Callable[[int], None]) -> Awaitable[LabelRecord]:
-        policy, judge = cast["policy"], cast["judge"]
-        return label_prompt(prompt, constitution, policy, judge, settings, on_tokens=came_back)
-
-    return work
+__all__ = ["LabelRun"]
 
 
 class LabelRun(Run[LabelRecord]):
@@ -49,7 +35,16 @@ class LabelRun(Run[LabelRecord]):
             constitution=constitution,
             models={"policy": policy, "judge": judge},
             settings=settings,
-            work=lambda models: labelling(constitution, models, settings),
+            work=lambda models: (
+                lambda prompt, on_tokens: label_prompt(
+                    prompt,
+                    constitution,
+                    models["policy"],
+                    models["judge"],
+                    settings,
+                    on_tokens=on_tokens,
+                )
+            ),
             expected_tokens=2 * policy.sampling.max_tokens,
             requests=settings.samples,
         )

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from constitution.problems import InputError, Problem
@@ -220,15 +219,10 @@ class OutputDirectory:
     def close(self) -> None:
         """Let go of the directory."""
         if self._lock is not None:
-            self._lock.__exit__(None, None, None)
+            self._lock.__exit__()
 
     def __enter__(self) -> "OutputDirectory":
         return self.open()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

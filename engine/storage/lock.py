@@ -5,7 +5,6 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from constitution.problems import InputError, Problem
@@ -49,12 +48,7 @@ class DirectoryLock:
         os.register_at_fork(after_in_child=self._let_go)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._file is not None:
             self._file.truncate(0)
         self._let_go()
