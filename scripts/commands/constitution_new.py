@@ -44,8 +44,10 @@ def new(
     named = slug(name or file.stem) or "constitution"
     parents, statements = list(extends or ()), list(principle or ())
     if sys.stdin.isatty():
-        named = _asked_name(named) if name is None else named
-        description = _asked("What is it for? (one sentence; Enter to skip)", description)
+        if name is None:
+            named = slug(typer.prompt("What is it called?", default=named)) or named
+        if description is None:
+            description = _optional("What is it for? (one sentence; Enter to skip)")
         parents = parents or _asked_parents()
         statements = statements or _asked_statements(needed=not parents)
     elif not (parents or statements):
@@ -82,14 +84,9 @@ def _written(
     return text
 
 
-def _asked(question: str, answer: str | None) -> str | None:
-    return answer if answer is not None else typer.prompt(question, default="", show_default=False)
-
-
-def _asked_name(proposed: str) -> str:
-    from constitution.interchange.wording import slug
-
-    return slug(typer.prompt("What is it called?", default=proposed)) or proposed
+def _optional(question: str) -> str:
+    answer: str = typer.prompt(question, default="", show_default=False)
+    return answer.strip()
 
 
 def _asked_parents() -> list[str]:
@@ -97,7 +94,7 @@ def _asked_parents() -> list[str]:
 
     shipped = ", ".join(shipped_constitutions())
     typer.echo(f"It may build on others: {shipped}, or paths seen from the new file.")
-    given = typer.prompt("Which? (commas between; Enter for none)", default="", show_default=False)
+    given = _optional("Which? (commas between; Enter for none)")
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
@@ -105,8 +102,7 @@ def _asked_statements(*, needed: bool) -> list[str]:
     typer.echo("What does the assistant do, or not do? One sentence each; an empty line ends.")
     statements: list[str] = []
     while True:
-        said = typer.prompt(f"{len(statements) + 1}", default="", show_default=False).strip()
-        if said:
+        if said := _optional(f"{len(statements) + 1}"):
             statements.append(said)
         elif statements or not needed:
             return statements
