@@ -6,6 +6,7 @@ generated JSON Schema (`constitution.schema.json`).
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -21,6 +22,7 @@ __all__ = [
     "PrincipleTest",
     "Severity",
     "Stakeholder",
+    "slug",
 ]
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -185,6 +187,11 @@ class Constitution(_Model):
         """Everything but tests and description."""
         exclude: Any = {"principles": {"__all__": {"tests"}}, "description": True}
         return self.model_dump(mode="json", exclude=exclude)
+
+
+def slug(text: str, longest: int = 60) -> str:
+    """Lower-case letters, digits and hyphens, as ids are; empty when `text` has none of them."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:longest].strip("-")
 
 
 def _hash(value: object) -> str:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from constitution.problems import Problem, nearest
-from constitution.schema import Constitution
+from constitution.schema import Constitution, slug
 from constitution.typed_yaml import errors_of, unknown_key
 from constitution.yaml_source import Location, YamlSource, shown
 
@@ -98,9 +98,8 @@ def _without_marker(location: Location) -> Location:
 
 
 def _slug_remedy(text: str) -> str:
-    slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80].strip("-")
     rule = "use up to 80 lower-case letters, digits and single hyphens"
-    return f"{rule}, such as {slug!r}" if slug else rule
+    return f"{rule}, such as {meant!r}" if (meant := slug(text, 80)) else rule
 
 
 def duplicate_problems(source: YamlSource) -> Iterator[Problem]:

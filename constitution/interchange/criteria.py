@@ -12,8 +12,8 @@ from typing import Any
 
 from constitution.interchange.draft import ConstitutionDraft
 from constitution.interchange.shapes import WITHOUT_IDS, Format, Shape
-from constitution.interchange.wording import preference_text, slug
-from constitution.schema import Constitution
+from constitution.interchange.wording import preference_text
+from constitution.schema import Constitution, slug
 
 __all__ = ["SHAPES"]
 

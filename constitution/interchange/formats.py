@@ -8,9 +8,8 @@ from typing import Any
 from constitution.interchange import criteria, pairs, traits
 from constitution.interchange.draft import ConstitutionDraft, Imported
 from constitution.interchange.shapes import Exported, Format
-from constitution.interchange.wording import slug
 from constitution.problems import InputError, Problem
-from constitution.schema import Constitution
+from constitution.schema import Constitution, slug
 from constitution.yaml_source import read_text
 
 __all__ = ["export_constitution", "format_of", "import_constitution"]

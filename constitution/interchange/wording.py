@@ -3,14 +3,13 @@
 import re
 from collections.abc import Collection
 
-from constitution.schema import Principle
+from constitution.schema import Principle, slug
 
 __all__ = [
     "critique_text",
     "only_own_words",
     "own_statement",
     "preference_text",
-    "slug",
     "statement_for_choice",
     "statement_for_revision",
     "unique_slug",
@@ -42,11 +41,6 @@ _STOP_WORDS = frozenset(
     "were what when where which who will with without would write you your i my me am".split()
 )
 _ID_WORDS = 4
-
-
-def slug(text: str) -> str:
-    """Lower-case letters, digits and hyphens, as ids are; empty when `text` has none of them."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60].strip("-")
 
 
 def unique_slug(text: str, taken: Collection[str], *, from_words: bool = False) -> str:

@@ -1,11 +1,12 @@
 """What the linter reports: a code, a place, why it matters and what to do about it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from constitution.yaml_source import Location, YamlSource
 
-__all__ = ["RULES", "Level", "LintFinding", "Rule", "found"]
+__all__ = ["RULES", "Found", "Level", "LintFinding", "Rule", "found"]
 
 
 class Level(StrEnum):
@@ -78,6 +79,10 @@ RULES = {
         Rule("SC403", "trailing white space", _A, fixable=True),
     )
 }
+
+
+Found = Iterator[tuple[str, Location, str, str]]
+"""What a rule yields: code, place, why it matters and the remedy."""
 
 
 def found(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from constitution.lint.findings import LintFinding, found
+from constitution.lint.findings import Found, LintFinding, found
 from constitution.lint.likeness import likeness, words
 from constitution.schema import Principle
 from constitution.yaml_source import Location, YamlSource
@@ -71,38 +71,37 @@ _ASKS_CRITIQUE = re.compile(
 
 def principle_findings(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
     """Of the principle `p`, which stands at `at` in `source`."""
-    yield from _statement(source, at, p)
-    yield from _texts(source, at, p)
-    yield from _fields(source, at, p)
-    yield from _tests(source, at, p)
+    for rule in (_statement, _texts, _fields, _tests):
+        for code, location, why, remedy in rule(at, p):
+            yield found(code, source, location, why, remedy, key=code == "SC203")
 
 
-def _statement(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
+def _statement(at: Location, p: Principle) -> Found:
     here, text = (*at, "statement"), p.statement
     count = len(text.split())
     if count > _LONGEST:
         why = f"the statement has {count} words, over {_LONGEST}"
-        yield found("SC101", source, here, why, "keep one demand, and move the rest to `critique`")
+        yield "SC101", here, why, "keep one demand, and move the rest to `critique`"
     elif len(_SENTENCE.split(text)) > 2 or ";" in text or _JOINED.search(text):
         why = "the statement makes several demands: a judge cannot say which one is broken"
-        yield found("SC102", source, here, why, "make a principle of each")
+        yield "SC102", here, why, "make a principle of each"
     meaning = [word for word in words(text) if word not in _FILLING]
     if not meaning or len(text.split()) < _FEWEST_WORDS or all(w in _VAGUE for w in meaning):
         why = "the statement is too vague to judge a reply by"
-        yield found("SC107", source, here, why, "say what the assistant does that one can see")
+        yield "SC107", here, why, "say what the assistant does that one can see"
     if text.endswith("?"):
         why = "the statement is a question, and a judge is told to answer whether it is broken"
-        yield found("SC113", source, here, why, "say what the assistant does")
+        yield "SC113", here, why, "say what the assistant does"
     if _NEGATIVE.match(text) and not p.revision:
         why = (
             "the statement says only what not to do (people agree more with positive wordings, "
             "models follow negative ones better: C3AI, arXiv 2502.15861)"
         )
         remedy = "keep it, and say in `revision` what to do instead"
-        yield found("SC103", source, here, why, remedy)
+        yield "SC103", here, why, remedy
 
 
-def _texts(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
+def _texts(at: Location, p: Principle) -> Found:
     asked = {"statement": p.statement, "critique": p.critique, "revision": p.revision}
     for name, text in (*asked.items(), ("preference", p.preference)):
         if not text:
@@ -110,58 +109,50 @@ def _texts(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFindi
         here = (*at, name)
         if hit := _PLACEHOLDER.search(text):
             why = f"`{name}` holds a placeholder ({hit[0].strip() or text!r})"
-            yield found("SC108", source, here, why, "write it, or leave the field out")
+            yield "SC108", here, why, "write it, or leave the field out"
         if hit := _TEMPLATE.search(text):
             why = f"`{name}` holds template syntax ({hit[0]}), which models read as it stands"
-            yield found("SC109", source, here, why, "write plain text: Solon adds the conversation")
+            yield "SC109", here, why, "write plain text: Solon adds the conversation"
         if hit := _HEADING.search(text):
             why = f"`{name}` holds a heading of another format ({hit[0].strip()})"
-            yield found("SC110", source, here, why, "leave it out: Solon frames each request")
+            yield "SC110", here, why, "leave it out: Solon frames each request"
         if hit := _SHOUT.search(text):
             why = f"`{name}` shouts ({hit[0].strip()[:40]})"
-            yield found("SC111", source, here, why, "write it plainly")
+            yield "SC111", here, why, "write it plainly"
         if name != "preference" and _COMPARES.search(text):
             why = f"`{name}` compares replies, but there is only one to look at"
-            yield found("SC104", source, here, why, "move the comparison to `preference`")
+            yield "SC104", here, why, "move the comparison to `preference`"
 
 
-def _fields(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
+def _fields(at: Location, p: Principle) -> Found:
     if p.preference and not _COMPARATIVE.search(p.preference):
         why = "`preference` compares nothing, and the judge has two replies to choose from"
-        yield found(
-            "SC105", source, (*at, "preference"), why, "ask which reply is better, and in what"
-        )
+        yield "SC105", (*at, "preference"), why, "ask which reply is better, and in what"
     if p.critique and _ASKS_REWRITING.match(p.critique):
         why = "`critique` asks for a rewrite"
-        yield found(
-            "SC112", source, (*at, "critique"), why, "ask what is wrong; `revision` rewrites"
-        )
+        yield "SC112", (*at, "critique"), why, "ask what is wrong; `revision` rewrites"
     if p.revision and _ASKS_CRITIQUE.match(p.revision):
         why = "`revision` asks for a critique"
-        yield found(
-            "SC112", source, (*at, "revision"), why, "ask for a rewrite; `critique` criticises"
-        )
+        yield "SC112", (*at, "revision"), why, "ask for a rewrite; `critique` criticises"
 
 
-def _tests(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
+def _tests(at: Location, p: Principle) -> Found:
     if not p.tests:
         why = f"{p.id} has no tests, so nothing shows that a judge understands it"
-        yield found(
-            "SC106", source, (*at, "id"), why, "add one answer that keeps it and one that does not"
-        )
+        yield "SC106", (*at, "id"), why, "add one answer that keeps it and one that does not"
     seen: set[str] = set()
     for index, test in enumerate(p.tests):
         here = (*at, "tests", index)
         if test.prompt.casefold() in seen:
-            yield found("SC201", source, here, "this prompt is tested already", "test another one")
+            yield "SC201", here, "this prompt is tested already", "test another one"
         seen.add(test.prompt.casefold())
         if likeness(test.compliant, test.violating) >= _ALIKE:
             why = "the compliant and the violating answer hardly differ"
-            yield found("SC202", source, here, why, "let only one of them break the principle")
+            yield "SC202", here, why, "let only one of them break the principle"
     if len(p.tests) > 1:
         ratios = [len(test.compliant) / len(test.violating) for test in p.tests]
         if min(ratios) >= _TIMES_LONGER or max(ratios) <= 1 / _TIMES_LONGER:
             longer = "compliant" if ratios[0] > 1 else "violating"
             why = f"the {longer} answer is always {_TIMES_LONGER:.0f} times as long as the other"
             remedy = "make lengths alike, or the tests measure length"
-            yield found("SC203", source, (*at, "tests"), why, remedy, key=True)
+            yield "SC203", (*at, "tests"), why, remedy

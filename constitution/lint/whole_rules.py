@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
 
-from constitution.lint.findings import LintFinding, found
+from constitution.lint.findings import Found, LintFinding, found
 from constitution.lint.likeness import likeness
 from constitution.schema import Constitution
 from constitution.selection import applicable
@@ -47,12 +47,10 @@ class _Whole:
     prompt_tags: frozenset[str] | None
 
 
-_Found = Iterator[tuple[str, Location, str, str]]
-"""Code, place, why it matters and the remedy."""
 _AT_THE_KEY = ("weight", "name", "preamble")
 
 
-def _pairs(whole: _Whole) -> _Found:
+def _pairs(whole: _Whole) -> Found:
     places = whole.places
     for one, other in combinations(whole.loaded.principles, 2):
         if other.id not in places:
@@ -63,7 +61,7 @@ def _pairs(whole: _Whole) -> _Found:
             yield "SC301", here, why, "keep one of them, or say what differs"
 
 
-def _weights(whole: _Whole) -> _Found:
+def _weights(whole: _Whole) -> Found:
     loaded = whole.loaded
     shares = [_shares(loaded, name) for name in (None, *loaded.stakeholders)]
     for id, at in whole.places.items():
@@ -84,7 +82,7 @@ def _shares(loaded: Constitution, stakeholder: str | None) -> dict[str, float]:
     return {principle.id: weight / total for principle, weight in weighed}
 
 
-def _tags(whole: _Whole) -> _Found:
+def _tags(whole: _Whole) -> Found:
     known = {tag for p in whole.loaded.principles for tag in (*p.tags, *p.applies_to.tags)}
     for p in whole.loaded.principles:
         if at := whole.places.get(p.id):
@@ -99,7 +97,7 @@ def _tags_of(
     known: set[str],
     prompt_tags: frozenset[str] | None,
     of_prompts: bool,
-) -> _Found:
+) -> Found:
     for index, tag in enumerate(tags):
         here = (*at, index)
         if tag in tags[:index]:
@@ -120,7 +118,7 @@ def _misspelt(tag: str, known: set[str]) -> str | None:
     return near[0] if near else None
 
 
-def _stakeholders(whole: _Whole) -> _Found:
+def _stakeholders(whole: _Whole) -> Found:
     principles = whole.loaded.principles
     named = {name for p in principles for name in p.applies_to.stakeholders}
     weights = {p.id: p.weight for p in principles}
@@ -132,7 +130,7 @@ def _stakeholders(whole: _Whole) -> _Found:
             yield "SC304", location, why, "give it `weights`, or delete it"
 
 
-def _head(whole: _Whole) -> _Found:
+def _head(whole: _Whole) -> Found:
     loaded = whole.loaded
     if not _VERSION.fullmatch(loaded.version):
         why = f"version {loaded.version} is not MAJOR.MINOR.PATCH"
@@ -147,7 +145,7 @@ def _head(whole: _Whole) -> _Found:
             yield "SC305", ("preamble",), why, "leave it to the principle"
 
 
-def _examples(whole: _Whole) -> _Found:
+def _examples(whole: _Whole) -> Found:
     examples, own = whole.loaded.few_shot, whole.source.data.get("few_shot") or []
     for index, example in enumerate(examples[len(examples) - len(own) :]):
         if likeness(example.answer, example.revision) >= 0.95:

@@ -17,7 +17,7 @@ from engine.generators.base import Generator, Sampling
 from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.runs.manifest import MANIFEST, run_manifest
-from engine.runs.plan import Plan, plan_run
+from engine.runs.plan import CHARACTERS_PER_TOKEN, Plan, plan_run
 from engine.runs.throughput import expected_seconds
 from engine.settings import LoopSettings, RoleModel, Roles, for_stakeholder
 from engine.storage.completion_cache import CompletionCache
@@ -27,7 +27,6 @@ __all__ = ["EditCost", "edit_cost"]
 
 _SAMPLED = 500
 """Records from which the length of completions is learnt."""
-_CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +162,6 @@ def _lengths(run: Path) -> dict[str, int]:
             if text:
                 said.setdefault(role, []).append(len(text))
     return {
-        role: max(1, round(sum(sizes) / len(sizes) / _CHARACTERS_PER_TOKEN))
+        role: max(1, round(sum(sizes) / len(sizes) / CHARACTERS_PER_TOKEN))
         for role, sizes in said.items()
     }

@@ -19,9 +19,9 @@ from engine.prompts.sources import Prompt
 from engine.settings import LoopSettings, Roles
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
 
-__all__ = ["Plan", "plan_run"]
+__all__ = ["CHARACTERS_PER_TOKEN", "Plan", "plan_run"]
 
-_CHARACTERS_PER_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4
 _FILL = 0.6
 """Share of `max_tokens` that a completion is taken to use, where nothing is known."""
 _NEVER_OVERLONG = 2000
@@ -104,7 +104,7 @@ class _Counting:
 
     def _placeholder(self, seed: int, tokens: int) -> str:
         """Text that no other role or seed shares, and that is accepted as a revision."""
-        characters = max(24, tokens * _CHARACTERS_PER_TOKEN)
+        characters = max(24, tokens * CHARACTERS_PER_TOKEN)
         if self.role == "reviser":
             characters = min(characters, _NEVER_OVERLONG)
         words = f"{self.role} {seed} "
@@ -116,7 +116,7 @@ class _Counting:
             return
         self.asked.add(key)
         self.calls += 1
-        self.prompt_tokens += sum(len(m.content) for m in messages) // _CHARACTERS_PER_TOKEN
+        self.prompt_tokens += sum(len(m.content) for m in messages) // CHARACTERS_PER_TOKEN
         self.completion_tokens += completion_tokens
 
 

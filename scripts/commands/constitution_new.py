@@ -37,7 +37,7 @@ def new(
     ] = None,
 ) -> None:
     """Start a constitution. On a terminal, what the options do not say is asked."""
-    from constitution.interchange.wording import slug
+    from constitution.schema import slug
 
     if file.exists():
         raise InputError(Problem(str(file), "is there already", "name a new file"))
