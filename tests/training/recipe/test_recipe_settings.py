@@ -1,9 +1,17 @@
 """What a recipe says once holds in every stage; files that its sections name are their inputs."""
 
+from pathlib import Path
+
 import pytest
 
 from constitution.problems import InputError
+from constitution.typed_yaml import load_config
+from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
 from tests.training.recipe.test_recipe import CONSTITUTION, Kitchen
+from training.data.split_prompts import SplitConfig
+from training.evaluation.config import EvaluateConfig
+from training.recipe.schema import TRAINERS
+from training.recipe.stage import begin, decide
 
 STAKEHOLDERS = "stakeholders: {legal: {weights: {kind: 0}}, users: {weights: {honest: 2}}}\n"
 
@@ -142,3 +150,24 @@ def test_what_is_not_read_of_helpful_rows_is_refused(kitchen):
     kitchen.edit("recipe.yaml", "ratio: 0.5}", "ratio: 0.5, limit: 3}")
     with pytest.raises(InputError, match=r"it is read with `answer: true` alone"):
         kitchen.stages()
+
+
+@pytest.mark.parametrize("rlaif", ["dpo", "grpo"])
+def test_a_command_reads_what_its_stage_is_given(kitchen, rlaif):
+    """The file that a stage leaves for its command says what the stage was planned with."""
+    kinds = {"split": SplitConfig, "revise": ReviseConfig, "answer": AnswerConfig,
+             "label": LabelConfig, "evaluate": EvaluateConfig, **TRAINERS}  # fmt: skip
+    kitchen.edit("recipe.yaml", "ratio: 0.5}", "ratio: 0.5, answer: true}")
+    planned = stages(kitchen, f"rlaif: {rlaif}", "stakeholder: {legal: 1}", "critic: scripted")
+    kitchen.out.mkdir()
+    read = set()
+    for name, stage in planned.items():
+        command = begin(stage, kitchen.out, decide(stage, kitchen.out))
+        if stage.config is None:
+            continue
+        config = load_config(kinds[name], Path(command[command.index("--config") + 1]))
+        assert config.model_dump(mode="json") == stage.config
+        read.add(name)
+    assert read == {"split", "revise", "answer", "sft", "evaluate"} | (
+        {"label", "dpo"} if rlaif == "dpo" else {"grpo"}
+    )
