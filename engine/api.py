@@ -10,7 +10,7 @@ from pathlib import Path
 
 from constitution.loader import load_constitution
 from constitution.schema import Constitution
-from engine.generators.base import Generator, Sampling
+from engine.generators.base import Generator, Sampling, started
 from engine.generators.spec import open_generator
 from engine.prompts.sources import Prompt, PromptSource, open_prompts, prompts_from
 from engine.records import Failure, Record
@@ -59,16 +59,10 @@ async def revise_async(
         finally:
             await run.close()
         return
-    try:
-        for generator in cast.generators:
-            await generator.start()
-        stream = revise_all(prompts_from(source), constitution, cast, settings)
-        async with aclosing(stream) as results:
-            async for result in results:
-                yield result
-    finally:
-        for generator in cast.generators:
-            await generator.close()
+    stream = revise_all(prompts_from(source), constitution, cast, settings)
+    async with started(cast.generators), aclosing(stream) as results:
+        async for result in results:
+            yield result
 
 
 def revise(

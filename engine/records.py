@@ -4,12 +4,17 @@ Nothing here depends on when or how fast it was made, so an interrupted and resu
 same records as an uninterrupted one.
 """
 
+import re
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
+from constitution.problems import InputError, Problem
 from engine.messages import Conversation, Message, to_dicts
+from engine.storage.jsonl import numbered_jsonl
 
 __all__ = [
     "AnswerDrop",
@@ -23,7 +28,12 @@ __all__ = [
     "Round",
     "Usage",
     "Verdict",
+    "read_failures",
+    "read_records",
+    "read_rows",
 ]
+
+Row = TypeVar("Row", bound=BaseModel)
 
 
 class _Model(BaseModel):
@@ -207,3 +217,31 @@ class Failure(_Model):
     reason: str
     message: str
     retryable: bool
+
+
+def read_records(run_dir: Path) -> Iterator[Record]:
+    """Records of a revise run. Raises as `read_rows` does."""
+    return read_rows(run_dir / "records.jsonl", Record)
+
+
+def read_failures(run_dir: Path) -> Iterator[Failure]:
+    """Failures of any run. Raises as `read_rows` does."""
+    return read_rows(run_dir / "failures.jsonl", Failure)
+
+
+def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
+    """Rows in the order they were written, one at a time: a run may have a million. There are none
+    in a file that is missing; a torn last line, which resuming repairs, is left out.
+
+    Raises InputError, with the line, for a line that is not of its `kind`.
+    """
+    for number, line in numbered_jsonl(path) if path.is_file() else ():
+        try:
+            yield kind.model_validate(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"])
+            name = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
+            what = f"is not a {name} ({field}: {first['msg']})"
+            remedy = "restore the file, or run again into an empty directory"
+            raise InputError(Problem(f"{path}:{number}", what, remedy)) from error

@@ -1,6 +1,7 @@
 """The one Protocol every model stands behind, and what passes through it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -23,6 +24,7 @@ __all__ = [
     "Sampling",
     "Score",
     "split_answer",
+    "started",
 ]
 
 
@@ -176,6 +178,19 @@ class Generator(Protocol):
         """
 
     async def close(self) -> None: ...
+
+
+@asynccontextmanager
+async def started(generators: Iterable[Generator]) -> AsyncIterator[None]:
+    """The block runs with every generator started, and all are closed after it."""
+    generators = tuple(generators)
+    try:
+        for generator in generators:
+            await generator.start()
+        yield
+    finally:
+        for generator in generators:
+            await generator.close()
 
 
 def split_answer(messages: Conversation) -> tuple[Conversation, Message]:

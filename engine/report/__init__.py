@@ -2,7 +2,7 @@
 
 from engine.report.label_summary import LabelSummary, PrincipleLabels, summarize_labels
 from engine.report.page import build_report
-from engine.report.summary import FailureKind, PrincipleSummary, RunSummary, Spent, summarize
+from engine.report.summary import FailureKind, PrincipleSummary, RunSummary, summarize
 
 __all__ = [
     "FailureKind",
@@ -10,7 +10,6 @@ __all__ = [
     "PrincipleLabels",
     "PrincipleSummary",
     "RunSummary",
-    "Spent",
     "build_report",
     "summarize",
     "summarize_labels",

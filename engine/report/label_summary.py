@@ -14,13 +14,8 @@ from engine.judging.records import (
     LabelRecord,
     Undecided,
 )
-from engine.records import AnswerDrop
-from engine.report.run_files import (
-    read_failures,
-    read_label_records,
-    read_principle_texts,
-)
-from engine.report.summary import FailureKind
+from engine.records import AnswerDrop, read_rows
+from engine.report.summary import FailureKind, count_records, read_principle_texts
 from engine.report.wording import reason_counts
 from engine.runs.manifest import run_manifest
 
@@ -115,13 +110,10 @@ class LabelSummary:
 def summarize_labels(run_dir: Path) -> LabelSummary:
     """Count the label run in `run_dir`. Raises InputError if it is none, or if a line of it is not
     what it should be."""
-    failures = {f.id: FailureKind(f.stage, f.reason) for f in read_failures(run_dir)}
     summary = LabelSummary(run_dir.resolve().name, run_manifest(run_dir, "label"))
     summary.principles = {name: PrincipleLabels() for name in read_principle_texts(run_dir)}
-    for record in read_label_records(run_dir):
-        failures.pop(record.id, None)
-        summary.add(record)
-    summary.failure_kinds = Counter(failures.values())
+    records = read_rows(run_dir / "records.jsonl", LabelRecord)
+    summary.failure_kinds = count_records(run_dir, records, summary.add)
     return summary
 
 

@@ -1,21 +1,37 @@
 """A run in numbers, counted in one pass and in memory that does not grow with its records."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from engine.records import DropReason, Flag, Outcome, Record, Verdict
-from engine.report.run_files import (
-    PrincipleText,
+import yaml
+
+from engine.judging.records import LabelRecord
+from engine.records import (
+    DropReason,
+    Flag,
+    Outcome,
+    Record,
+    Verdict,
     read_failures,
-    read_principle_texts,
     read_records,
 )
 from engine.runs.manifest import run_manifest
+from engine.storage.cached_generator import CallCounts
 
-__all__ = ["FailureKind", "PrincipleSummary", "RunSummary", "Spent", "summarize"]
+__all__ = [
+    "FailureKind",
+    "PrincipleSummary",
+    "PrincipleText",
+    "RunSummary",
+    "count_records",
+    "read_principle_texts",
+    "summarize",
+]
+
+Counted = TypeVar("Counted", Record, LabelRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +43,14 @@ class FailureKind:
 
 
 @dataclass(frozen=True, slots=True)
+class PrincipleText:
+    """What a report says of a principle."""
+
+    statement: str = ""
+    severity: str = ""
+
+
+@dataclass(slots=True)
 class PrincipleSummary:
     """The outcome of the answers judged against one principle."""
 
@@ -42,62 +66,46 @@ class PrincipleSummary:
     violated: int = 0
     undecided: int = 0
     undone: int = 0
-    mean_probability: float | None = None
-    """That a final answer breaks it, over the verdicts that the judge could give."""
+    _weighed: int = 0
+    _probability: float = 0.0
 
     @property
     def revision_yield(self) -> float | None:
         """Share of the answers critiqued that a usable revision came of."""
         return _share(self.revised, self.drawn - self.skipped)
 
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """Requests, tokens and seconds of the whole run, over all its resumptions."""
-
-    generated_requests: int = 0
-    cached_requests: int = 0
-    """Re-used from the completion cache."""
-    prompt_tokens: int = 0
-    cached_prompt_tokens: int = 0
-    """Served by a KV cache."""
-    completion_tokens: int = 0
-    seconds: float = 0.0
-
     @property
-    def cached_share(self) -> float | None:
-        """Share of the requests that the completion cache answered."""
-        return _share(self.cached_requests, self.cached_requests + self.generated_requests)
+    def mean_probability(self) -> float | None:
+        """That a final answer breaks it, over the verdicts that the judge could give."""
+        return _share(self._probability, self._weighed)
 
-    @property
-    def prefix_share(self) -> float | None:
-        """Share of the prompt tokens that a KV cache served."""
-        return _share(self.cached_prompt_tokens, self.prompt_tokens)
+    def add(self, verdict: Verdict) -> None:
+        """Count a verdict on a final answer."""
+        self.checked += 1
+        self.violated += verdict.violates is True
+        self.undecided += verdict.violates is None
+        if verdict.violates is not None and verdict.probability is not None:
+            self._weighed += 1
+            self._probability += verdict.probability
 
-    @property
-    def tokens_per_second(self) -> float | None:
-        """Completion tokens per second."""
-        return _share(self.completion_tokens, self.seconds)
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunSummary:
-    """A run in numbers. `manifest` is the run's own account of how it was made."""
+    """A run in numbers. `manifest` is the run's own account of how it was made, `texts` the words
+    of its constitution's principles."""
 
     name: str
     manifest: Mapping[str, Any]
-    records: int
-    outcomes: Mapping[Outcome, int]
-    failed: int
-    escalated: int
-    unresolved: int
+    texts: Mapping[str, PrincipleText]
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    escalated: int = 0
+    unresolved: int = 0
     """Records whose final answer still breaks a principle, or whose judge could not decide."""
-    principles: tuple[PrincipleSummary, ...]
-    drop_reasons: Mapping[DropReason, int]
-    failure_kinds: Mapping[FailureKind, int]
-    flags: Mapping[Flag, int]
+    drop_reasons: Counter[DropReason] = field(default_factory=Counter)
+    failure_kinds: Counter[FailureKind] = field(default_factory=Counter)
+    flags: Counter[Flag] = field(default_factory=Counter)
     """Records that carry each flag."""
-    spent: Spent
+    _principles: dict[str, PrincipleSummary] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -105,10 +113,26 @@ class RunSummary:
         return bool(self.manifest.get("complete"))
 
     @property
+    def records(self) -> int:
+        """How many prompts have a record."""
+        return self.outcomes.total()
+
+    @property
+    def failed(self) -> int:
+        """How many prompts failed and have no record."""
+        return self.failure_kinds.total()
+
+    @property
     def prompts(self) -> int:
         """How many prompts there are to answer, as far as is known."""
         count = _mapping(self.manifest, "prompts").get("count")
         return count if isinstance(count, int) else self.records + self.failed
+
+    @property
+    def principles(self) -> tuple[PrincipleSummary, ...]:
+        """One for each principle of the constitution, in its order, then any others met."""
+        others = sorted(self._principles.keys() - self.texts.keys())
+        return tuple(self._principle(id) for id in (*self.texts, *others))
 
     @property
     def models(self) -> Mapping[str, str]:
@@ -122,10 +146,54 @@ class RunSummary:
         return _mapping(self.manifest, "constitution")
 
     @property
+    def spent(self) -> CallCounts:
+        """Requests and tokens of the whole run, over all its resumptions, as the manifest says."""
+        usage = _mapping(self.manifest, "usage")
+        known = {count.name: usage.get(count.name) for count in fields(CallCounts)}
+        return CallCounts(**{k: int(n) for k, n in known.items() if isinstance(n, int | float)})
+
+    @property
+    def seconds(self) -> float:
+        """That the run took, over all its resumptions."""
+        seconds = _mapping(self.manifest, "usage").get("seconds")
+        return seconds if isinstance(seconds, int | float) else 0.0
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Completion tokens per second."""
+        return _share(self.spent.completion_tokens, self.seconds)
+
+    @property
     def revision_yield(self) -> float | None:
         """Share of the answers not compliant to begin with that a usable revision came of."""
-        revised = self.outcomes.get(Outcome.REVISED, 0)
-        return _share(revised, revised + self.outcomes.get(Outcome.DROPPED, 0))
+        revised = self.outcomes[Outcome.REVISED]
+        return _share(revised, revised + self.outcomes[Outcome.DROPPED])
+
+    def add(self, record: Record) -> None:
+        """Count one record."""
+        self.outcomes[record.outcome] += 1
+        if record.drop_reason:
+            self.drop_reasons[record.drop_reason] += 1
+        self.flags.update({*record.answer_flags, *(f for r in record.rounds for f in r.flags)})
+        self.escalated += record.escalate
+        self.unresolved += bool(record.unresolved)
+        for round in record.rounds:
+            principle = self._principle(round.principle)
+            principle.drawn += 1
+            if round.dropped:
+                principle.dropped += 1
+            elif round.critique is None:
+                principle.skipped += 1
+            else:
+                principle.revised += 1
+        for verdict in record.final_verdicts:
+            self._principle(verdict.principle).add(verdict)
+        for id in record.undone:
+            self._principle(id).undone += 1
+
+    def _principle(self, id: str) -> PrincipleSummary:
+        text = self.texts.get(id, PrincipleText())
+        return self._principles.setdefault(id, PrincipleSummary(id, text))
 
 
 def summarize(run_dir: Path, each: Callable[[Record], object] | None = None) -> RunSummary:
@@ -135,86 +203,47 @@ def summarize(run_dir: Path, each: Callable[[Record], object] | None = None) -> 
     the directory is not a run, or if a line of it is not what it should be.
     """
     manifest = run_manifest(run_dir, "revise")
-    failures = {f.id: FailureKind(f.stage, f.reason) for f in read_failures(run_dir)}
-    tally = _Tally()
-    for record in read_records(run_dir):
-        failures.pop(record.id, None)
-        tally.add(record)
+    summary = RunSummary(run_dir.resolve().name, manifest, read_principle_texts(run_dir))
+
+    def add(record: Record) -> None:
+        summary.add(record)
         if each:
             each(record)
-    return RunSummary(
-        name=run_dir.resolve().name,
-        manifest=manifest,
-        records=tally.outcomes.total(),
-        outcomes=tally.outcomes,
-        failed=len(failures),
-        escalated=tally.escalated,
-        unresolved=tally.unresolved,
-        principles=tally.principle_summaries(read_principle_texts(run_dir)),
-        drop_reasons=tally.drop_reasons,
-        failure_kinds=Counter(failures.values()),
-        flags=tally.flags,
-        spent=_spent(_mapping(manifest, "usage")),
-    )
+
+    summary.failure_kinds = count_records(run_dir, read_records(run_dir), add)
+    return summary
 
 
-@dataclass(slots=True)
-class _PrincipleTally:
-    counts: Counter[str] = field(default_factory=Counter)
-    probability: float = 0.0
+def count_records(
+    run_dir: Path, records: Iterable[Counted], add: Callable[[Counted], object]
+) -> Counter[FailureKind]:
+    """Give every record to `add`; the kinds of the failures whose prompt has no record."""
+    failures = {f.id: FailureKind(f.stage, f.reason) for f in read_failures(run_dir)}
+    for record in records:
+        failures.pop(record.id, None)
+        add(record)
+    return Counter(failures.values())
 
 
-@dataclass(slots=True)
-class _Tally:
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    drop_reasons: Counter[DropReason] = field(default_factory=Counter)
-    flags: Counter[Flag] = field(default_factory=Counter)
-    escalated: int = 0
-    unresolved: int = 0
-    principles: dict[str, _PrincipleTally] = field(default_factory=dict)
+def read_principle_texts(run_dir: Path) -> dict[str, PrincipleText]:
+    """Principle id to its words, from the run's copy of the constitution.
 
-    def add(self, record: Record) -> None:
-        self.outcomes[record.outcome] += 1
-        if record.drop_reason:
-            self.drop_reasons[record.drop_reason] += 1
-        self.flags.update({*record.answer_flags, *(f for r in record.rounds for f in r.flags)})
-        self.escalated += record.escalate
-        self.unresolved += bool(record.unresolved)
-        for round in record.rounds:
-            counts = self._principle(round.principle).counts
-            counts["drawn"] += 1
-            skipped = round.critique is None and not round.dropped
-            key = "skipped" if skipped else "dropped" if round.dropped else "revised"
-            counts[key] += 1
-        for verdict in record.final_verdicts:
-            self._add_verdict(verdict)
-        for principle in record.undone:
-            self._principle(principle).counts["undone"] += 1
+    A report only decorates its numbers with them, so a copy that is missing or that another
+    version wrote costs the words and not the report.
+    """
+    path = run_dir / "constitution.yaml"
+    try:
+        document = yaml.safe_load(path.read_bytes()) if path.is_file() else None
+    except yaml.YAMLError:
+        return {}
+    principles = document.get("principles") if isinstance(document, dict) else None
+    listed = principles if isinstance(principles, list) else ()
+    found = [item for item in listed if isinstance(item, dict) and "id" in item]
+    return {str(item["id"]): _principle_text(item) for item in found}
 
-    def _add_verdict(self, verdict: Verdict) -> None:
-        tally = self._principle(verdict.principle)
-        tally.counts["checked"] += 1
-        tally.counts["violated"] += verdict.violates is True
-        tally.counts["undecided"] += verdict.violates is None
-        if verdict.violates is not None and verdict.probability is not None:
-            tally.counts["weighed"] += 1
-            tally.probability += verdict.probability
 
-    def _principle(self, principle: str) -> _PrincipleTally:
-        return self.principles.setdefault(principle, _PrincipleTally())
-
-    def principle_summaries(
-        self, texts: Mapping[str, PrincipleText]
-    ) -> tuple[PrincipleSummary, ...]:
-        """One for each principle of the constitution, in its order, then any others met."""
-        ids = [*texts, *sorted(self.principles.keys() - texts.keys())]
-        return tuple(self._summary(id, texts.get(id, PrincipleText())) for id in ids)
-
-    def _summary(self, id: str, text: PrincipleText) -> PrincipleSummary:
-        tally = self.principles.get(id, _PrincipleTally())
-        counts = Counter(tally.counts)
-        mean = _share(tally.probability, counts.pop("weighed", 0))
-        return PrincipleSummary(id, text, **counts, mean_probability=mean)
+def _principle_text(item: Mapping[str, Any]) -> PrincipleText:
+    return PrincipleText(str(item.get("statement", "")), str(item.get("severity", "medium")))
 
 
 def _share(part: float, whole: float) -> float | None:
@@ -228,9 +257,3 @@ def _spec(model: object) -> str:
 def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = document.get(key)
     return value if isinstance(value, Mapping) else {}
-
-
-def _spent(usage: Mapping[str, Any]) -> Spent:
-    names = (spent.name for spent in fields(Spent))
-    known = {name: usage[name] for name in names if isinstance(usage.get(name), int | float)}
-    return Spent(**known)

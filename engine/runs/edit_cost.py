@@ -17,8 +17,7 @@ from engine.generators.base import Generator, Sampling
 from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.runs.manifest import MANIFEST, run_manifest
-from engine.runs.plan import CHARACTERS_PER_TOKEN, Plan, plan_run
-from engine.runs.throughput import expected_seconds
+from engine.runs.plan import CHARACTERS_PER_TOKEN, Plan, expected_seconds, plan_run
 from engine.settings import LoopSettings, RoleModel, Roles, for_stakeholder
 from engine.storage.completion_cache import CompletionCache
 from engine.storage.jsonl import read_jsonl

@@ -7,21 +7,35 @@ no answer complies.
 """
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from constitution.schema import Constitution
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
+from engine.generators.vllm_platform import cache_directory
 from engine.loop.critique_revise import critique_and_revise
 from engine.messages import Conversation
 from engine.prompts.sources import Prompt
 from engine.settings import LoopSettings, Roles
+from engine.storage.atomic import write_json_atomic
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
 
-__all__ = ["CHARACTERS_PER_TOKEN", "Plan", "plan_run"]
+__all__ = [
+    "CHARACTERS_PER_TOKEN",
+    "Plan",
+    "expected_seconds",
+    "plan_run",
+    "remember_throughput",
+]
 
 CHARACTERS_PER_TOKEN = 4
+_THROUGHPUT = "throughput.json"
+"""How fast models last ran on this machine, in generated tokens a second."""
+_FEWEST = 500
+"""Generated tokens from which a run's pace says something."""
 _FILL = 0.6
 """Share of `max_tokens` that a completion is taken to use, where nothing is known."""
 _NEVER_OVERLONG = 2000
@@ -171,3 +185,32 @@ def plan_run(
         completion_tokens=scaled(sum(c.completion_tokens for c in counting.values())),
         principles={name: scaled(n) for name, n in drawn.most_common()},
     )
+
+
+def remember_throughput(fingerprint: str, generated_tokens: int, seconds: float) -> None:
+    """Keep a run's generated tokens per second, if it generated enough of them.
+
+    It is a hint: where it cannot be kept, nothing is lost but the next plan's estimate.
+    """
+    if generated_tokens < _FEWEST:
+        return
+    known = _known()
+    known[fingerprint] = generated_tokens / max(seconds, 1e-3)
+    with suppress(OSError):
+        write_json_atomic(cache_directory() / _THROUGHPUT, known)
+
+
+def expected_seconds(fingerprint: str, completion_tokens: int) -> float | None:
+    """Seconds to generate so many tokens, at the last run's pace; None if there was none."""
+    pace = _known().get(fingerprint)
+    return completion_tokens / pace if pace else None
+
+
+def _known() -> dict[str, float]:
+    try:
+        known = json.loads((cache_directory() / _THROUGHPUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(known, dict):
+        return {}
+    return {k: v for k, v in known.items() if isinstance(v, float)}

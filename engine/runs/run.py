@@ -17,7 +17,7 @@ from engine.runs.output import Mode
 from engine.runs.plan import Plan, plan_run
 from engine.runs.scheduler import Window, Work, each_prompt, revising
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModels, Roles
-from engine.storage.cached_generator import CachedGenerator
+from engine.storage.cached_generator import CachedGenerator, CallCounts
 
 __all__ = ["Progress", "RevisionRun", "Run", "RunResult", "RunSpec"]
 
@@ -41,11 +41,7 @@ class Progress:
     totals: Mapping[str, int]
     seconds: float
     starting: float
-    generated_tokens: int
-    requests: int
-    cached_requests: int
-    prompt_tokens: int
-    kv_cached_tokens: int
+    counts: CallCounts
     started: bool
     """Whether an engine is up or was never needed."""
 
@@ -182,7 +178,7 @@ class Run(Generic[Result]):
     def progress(self) -> Progress:
         """Where the run stands now."""
         counts = [asdict(generator.counts) for generator in self._generators]
-        total = {key: sum(count[key] for count in counts) for key in counts[0]}
+        total = CallCounts(**{key: sum(count[key] for count in counts) for key in counts[0]})
         started, now = self._note_start(), time.monotonic()
         ready = now if self._ready is None else self._ready
         return Progress(
@@ -193,11 +189,7 @@ class Run(Generic[Result]):
             totals=dict(self.directory.totals),
             seconds=now - ready,
             starting=ready - self._began,
-            generated_tokens=total["completion_tokens"],
-            requests=total["generated_requests"] + total["cached_requests"],
-            cached_requests=total["cached_requests"],
-            prompt_tokens=total["prompt_tokens"],
-            kv_cached_tokens=total["cached_prompt_tokens"],
+            counts=total,
             started=started,
         )
 
@@ -216,14 +208,7 @@ class Run(Generic[Result]):
     def _write_manifest(self, status: str) -> None:
         self._written = time.monotonic()
         now = self.progress()
-        fresh = {
-            "generated_requests": now.requests - now.cached_requests,
-            "cached_requests": now.cached_requests,
-            "prompt_tokens": now.prompt_tokens,
-            "cached_prompt_tokens": now.kv_cached_tokens,
-            "completion_tokens": now.generated_tokens,
-            "seconds": round(now.seconds, 3),
-        }
+        fresh = asdict(now.counts) | {"seconds": round(now.seconds, 3)}
         before = self._usage_before
         self.directory.usage = {key: before.get(key, 0) + value for key, value in fresh.items()}
         self.directory.write_manifest(status)

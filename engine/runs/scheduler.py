@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from constitution.schema import Constitution
 from engine.generators.base import Generator
-from engine.loop.critique_revise import ConversationFailed, Step, critique_and_revise
+from engine.loop.critique_revise import ConversationFailed, critique_and_revise
 from engine.prompts.sources import Prompt
 from engine.records import Failure, Record
 from engine.settings import LoopSettings, Roles
@@ -134,7 +134,7 @@ async def stream(
                 if item is None:
                     exhausted = True
                     break
-                task = asyncio.ensure_future(_result(work, item))
+                task = asyncio.ensure_future(work(item))
                 task.add_done_callback(finished.put_nowait)
                 in_flight.add(task)
             if not in_flight:
@@ -147,10 +147,6 @@ async def stream(
         for task in in_flight:
             task.cancel()
         await asyncio.gather(*in_flight, return_exceptions=True)
-
-
-async def _result(work: Callable[[Item], Awaitable[Result]], item: Item) -> Result:
-    return await work(item)
 
 
 async def ask_each(
@@ -218,13 +214,9 @@ async def each_prompt(
 def revising(constitution: Constitution, roles: Roles, settings: LoopSettings) -> Work[Record]:
     """Critique and revise one prompt, as the work of a batch."""
 
-    def work(prompt: Prompt, came_back: Callable[[int], None]) -> Awaitable[Record]:
-        def on_step(step: Step) -> None:
-            came_back(step.tokens)
-
-        return critique_and_revise(prompt, constitution, roles, settings, on_step=on_step)
-
-    return work
+    return lambda prompt, came_back: critique_and_revise(
+        prompt, constitution, roles, settings, on_step=lambda step: came_back(step.tokens)
+    )
 
 
 def revise_all(

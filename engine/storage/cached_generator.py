@@ -28,6 +28,21 @@ class CallCounts:
     """Prompt tokens that the engine's KV cache served."""
     completion_tokens: int = 0
 
+    @property
+    def requests(self) -> int:
+        """All of them, whether generated or re-used."""
+        return self.generated_requests + self.cached_requests
+
+    @property
+    def cached_share(self) -> float | None:
+        """Share of the requests that the completion cache answered."""
+        return self.cached_requests / self.requests if self.requests else None
+
+    @property
+    def prefix_share(self) -> float | None:
+        """Share of the prompt tokens that a KV cache served."""
+        return self.cached_prompt_tokens / self.prompt_tokens if self.prompt_tokens else None
+
     def add(self, answer: Completion | Choice | Score) -> None:
         """Count an answer that was generated."""
         self.generated_requests += 1

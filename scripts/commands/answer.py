@@ -49,11 +49,11 @@ def answer(
 
 def print_answers(run: Path, manifest: Mapping[str, Any]) -> None:
     """Print what became of the prompts of an answer run, and where its rows are."""
-    from engine.report.run_files import read_answer_records, read_failures
+    from engine.records import AnswerRecord, read_failures, read_rows
     from engine.runs.directory import ANSWERS
 
     dropped, truncated = Counter[str](), 0
-    for record in read_answer_records(run):
+    for record in read_rows(run / "records.jsonl", AnswerRecord):
         dropped[record.drop_reason or ""] += 1
         truncated += record.truncated and not record.drop_reason
     typer.echo(f"{run / ANSWERS}: {dropped.pop('', 0):,} answers")

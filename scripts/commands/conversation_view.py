@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from rich.console import Console
+from rich.live import Live
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.status import Status
@@ -13,12 +14,14 @@ from engine.loop.critique_revise import Step
 from engine.prompts.sources import Prompt
 from engine.records import Outcome, Record, Verdict
 from engine.report.wording import visible
-from scripts.commands.live_text import LiveText
 
 __all__ = ["Watcher"]
 
 _STYLES = {"policy": "bold cyan", "critic": "bold yellow", "reviser": "bold green"}
 _NAMES = {"policy": "answer", "critic": "critique", "reviser": "revision"}
+
+_TAIL = 600
+"""Characters of a text being written that are shown."""
 
 
 class Watcher:
@@ -27,7 +30,7 @@ class Watcher:
     def __init__(self, console: Console, status: Status) -> None:
         self.console = console
         self.status = status
-        self.live = LiveText(console) if console.is_terminal else None
+        self.live = _LiveText(console) if console.is_terminal else None
         self.round: int | None = None
 
     def begin(self, prompt: Prompt) -> None:
@@ -98,6 +101,27 @@ class Watcher:
 
     def _indented(self, text: Text) -> None:
         self.console.print(Padding(text, (0, 0, 1, 2)))
+
+
+class _LiveText:
+    """The end of what a role is writing, on a terminal, gone once it is finished."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, transient=True, refresh_per_second=10)
+        self._shown = False
+
+    def __call__(self, role: str, text: str) -> None:
+        """Show `text` so far."""
+        if not self._shown:
+            self._live.start()
+            self._shown = True
+        self._live.update(Text(f"{role}: {visible(text[-_TAIL:])}", "dim"))
+
+    def stop(self) -> None:
+        """Take it off the terminal."""
+        if self._shown:
+            self._live.stop()
+            self._shown = False
 
 
 def _verdict_line(verdict: Verdict) -> Text:

@@ -35,8 +35,7 @@ def evaluate(config: "EvaluateConfig", overwrite: o.Overwrite = False) -> None:
     Each answers the same prompts, and a judge reads the answers. The same command resumes. Exits 3
     when a gate is broken.
     """
-    from scripts.commands.evaluate_table import print_results
-    from scripts.commands.stage_progress import StageProgress
+    from scripts.commands.evaluate_table import StageProgress, print_results
     from scripts.commands.terminal import error_console, output_console, run_interruptibly
     from training.evaluation import EvaluationRun
 

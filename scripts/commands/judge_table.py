@@ -6,11 +6,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from engine.report.wording import percent, reason_counts
-from training.evaluation.judges.calibration import JudgeAgreement, JudgeCalibration
+from engine.report.wording import decimal, percent, reason_counts
+from scripts.commands.terminal import interval
+from training.evaluation.judges.calibration import JudgeCalibration
 from training.evaluation.judges.comparisons import ComparisonFigures, Comparisons
 from training.evaluation.judges.labelled_answers import LabelledAnswers
-from training.stats.intervals import Estimate
 
 __all__ = ["print_calibration", "print_comparisons", "print_fit"]
 
@@ -71,10 +71,10 @@ def _lines(data: LabelledAnswers, found: JudgeCalibration) -> list[str]:
     lines = [
         f"answers        {len(data.answers):,} to {prompts:,} prompts, {percent(data.base_rate)} "
         f"labelled true; the judge says yes to {percent(of.said if of.answers else None)}",
-        f"accuracy       {_share(of.accuracy)}",
-        f"               of people's yes {_share(of.found)}; of their no {_share(of.spared)}",
-        f"Cohen's kappa  {_number(of.kappa)} (0 is chance, 1 perfect)",
-        f"AUC            {_number(of.auc)} (0.5 is chance, 1 perfect)",
+        f"accuracy       {interval(of.accuracy)}",
+        f"               of people's yes {interval(of.found)}; of their no {interval(of.spared)}",
+        f"Cohen's kappa  {interval(of.kappa, decimal)} (0 is chance, 1 perfect)",
+        f"AUC            {interval(of.auc, decimal)} (0.5 is chance, 1 perfect)",
     ]
     if found.rank_correlation is not None:
         lines.append(f"Spearman       {found.rank_correlation:.2f} with the graded labels")
@@ -112,20 +112,15 @@ def _curve(found: JudgeCalibration) -> Table:
 def _groups(found: JudgeCalibration) -> Table:
     table = _table("group", "answers", "people yes", "judge yes", "accuracy", "kappa", "AUC")
     for name, of in found.groups.items():
-        table.add_row(name or "(none)", *_cells(of))
+        table.add_row(
+            name or "(none)",
+            f"{of.answers:,}",
+            percent(of.base_rate),
+            percent(of.said),
+            interval(of.accuracy),
+            *(decimal(one.value if one else None) for one in (of.kappa, of.auc)),
+        )
     return table
-
-
-def _cells(of: JudgeAgreement) -> list[str]:
-    kappa, auc = (f"{one.value:.2f}" if one else "–" for one in (of.kappa, of.auc))
-    return [
-        f"{of.answers:,}",
-        percent(of.base_rate),
-        percent(of.said),
-        _share(of.accuracy),
-        kappa,
-        auc,
-    ]
 
 
 def _table(first: str, *others: str) -> Table:
@@ -134,11 +129,3 @@ def _table(first: str, *others: str) -> Table:
     for name in others:
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     return table
-
-
-def _share(of: Estimate | None) -> str:
-    return f"{of.value:.0%} [{of.low:.0%}, {of.high:.0%}]" if of else "–"
-
-
-def _number(of: Estimate | None) -> str:
-    return f"{of.value:.2f} [{of.low:.2f}, {of.high:.2f}]" if of else "–"

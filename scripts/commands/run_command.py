@@ -1,18 +1,27 @@
-"""What `solon revise` and `solon label` share: a run from its start to its end."""
+"""A run on a terminal: its start, its progress and its end."""
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Bar
 
 from constitution.problems import InputError, Problem
+from engine.report.wording import duration
 from engine.runs.output import Mode
-from engine.runs.run import Run
-from engine.runs.throughput import remember_throughput
-from scripts.commands.progress_display import shown_progress
+from engine.runs.plan import remember_throughput
+from engine.runs.run import Progress, Run
 from scripts.commands.terminal import EXIT_INTERRUPTED, run_interruptibly
 
 __all__ = ["execute_run", "run_mode"]
+
+_EVERY, _SELDOMEST = 5.0, 60.0
+"""Seconds between lines in a log, more as the run goes on: a tenth of its age."""
+_EVERY_WHILE_STARTING = 20.0
 
 
 def run_mode(*, update: bool, overwrite: bool) -> Mode:
@@ -35,9 +44,10 @@ def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], int]) -> i
     async def work() -> None:
         try:
             if not run.complete:
-                async with shown_progress(console, run.progress):
+                async with _shown_progress(console, run.progress):
                     await run.execute()
-                remember_throughput(run.models["policy"].generator.fingerprint, run.progress())
+                model, now = run.models["policy"].generator, run.progress()
+                remember_throughput(model.fingerprint, now.counts.completion_tokens, now.seconds)
         finally:
             await run.close()
 
@@ -49,3 +59,57 @@ def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], int]) -> i
         console.print(f"interrupted: {left}; the same command resumes")
         return EXIT_INTERRUPTED
     return sum_up()
+
+
+@contextlib.asynccontextmanager
+async def _shown_progress(
+    console: Console, progress: Callable[[], Progress]
+) -> AsyncIterator[None]:
+    """Show `progress()` until the block ends."""
+    show = _live if console.is_terminal else _lines
+    task = asyncio.ensure_future(show(console, progress))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _live(console: Console, progress: Callable[[], Progress]) -> None:
+    columns = (
+        SpinnerColumn(),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} conversations"),
+        TextColumn("{task.fields[figures]}", style="dim"),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        now = progress()
+        shown = bar.add_task("", total=now.total, completed=now.done, figures=_figures(now))
+        while True:
+            await asyncio.sleep(0.25)
+            now = progress()
+            bar.update(shown, completed=now.done, figures=_figures(now))
+
+
+async def _lines(console: Console, progress: Callable[[], Progress]) -> None:
+    began = last = time.monotonic()
+    while True:
+        await asyncio.sleep(0.5)
+        now, clock = progress(), time.monotonic()
+        pause = min(_SELDOMEST, max(_EVERY, (clock - began) / 10))
+        if clock - last < (pause if now.started else _EVERY_WHILE_STARTING):
+            continue
+        last = clock
+        line = f"{duration(clock - began)}: {now.done:,}/{now.total:,} conversations"
+        console.print(f"{line} | {_figures(now)}", soft_wrap=True)
+
+
+def _figures(now: Progress) -> str:
+    if not now.started:
+        return f"starting the model ({duration(now.starting)})"
+    pace = now.counts.completion_tokens / now.seconds if now.seconds else 0.0
+    dropped = now.totals.get("dropped", 0) + now.totals.get("failed", 0)
+    return (
+        f"{pace:,.0f} tok/s | KV prefix {now.counts.prefix_share or 0:.0%} | "
+        f"reused {now.counts.cached_share or 0:.0%} | dropped {dropped:,} | left {duration(now.seconds_left)}"
+    )

@@ -7,7 +7,11 @@ import typer
 from scripts.commands import options as o
 
 if TYPE_CHECKING:
+    from constitution.schema import Constitution
+    from engine.prompts.sources import Prompt
     from engine.runs.config import LoopConfig
+    from engine.settings import LoopSettings, Roles
+    from scripts.commands.conversation_view import Watcher
 
 __all__ = ["try_one"]
 
@@ -29,6 +33,53 @@ def try_one(
     ] = False,
 ) -> None:
     """Show one prompt answered, criticised and revised, with the changed words marked."""
-    from scripts.commands.try_run import try_prompt
+    from constitution.loader import load_constitution
+    from constitution.problems import InputError, Problem, Stopped, all_problems
+    from engine.loop.critique_revise import ConversationFailed
+    from engine.prompts.sources import prompts_from
+    from engine.settings import Roles, for_stakeholder
+    from scripts.commands.conversation_view import Watcher
+    from scripts.commands.terminal import error_console, output_console, run_interruptibly
 
-    try_prompt(constitution, prompt, config, watch=watch)
+    rules, (asked,), roles = all_problems(
+        lambda: for_stakeholder(load_constitution(constitution), config.revise.stakeholder),
+        lambda: list(prompts_from([prompt])),
+        lambda: Roles(**config.roles.open(config.sampling)),
+    )
+    status = error_console().status("starting the model")
+    watcher = Watcher(output_console(), status)
+
+    with status:
+        try:
+            work = _converse(
+                config.revise, roles, rules, asked, watcher, constitution if watch else None
+            )
+            run_interruptibly(work, status.stop)
+        except ConversationFailed as failed:
+            raise InputError(Problem(f"the {failed.stage}", str(failed))) from failed
+        except Stopped as stopped:  # nothing is kept of one conversation: there is no resuming
+            raise InputError(Problem("the model", str(stopped))) from stopped
+
+
+async def _converse(
+    settings: "LoopSettings",
+    roles: "Roles",
+    rules: "Constitution",
+    prompt: "Prompt",
+    watcher: "Watcher",
+    watched: str | None,
+) -> None:
+    """Once, or with the name of a constitution to watch again after every save of it."""
+    from engine.generators.base import started
+    from engine.loop.critique_revise import critique_and_revise
+    from scripts.commands.try_watch import Session
+
+    async with started(roles.generators):
+        if watched:
+            await Session(watched, prompt, roles, settings, watcher).run(rules)
+            return
+        watcher.begin(prompt)
+        record = await critique_and_revise(
+            prompt, rules, roles, settings, on_step=watcher.step, on_text=watcher.on_text
+        )
+        watcher.conclude(record)

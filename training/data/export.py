@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
-from engine.records import Outcome, Record
-from engine.report.run_files import read_label_records, read_records
+from engine.judging.records import LabelRecord
+from engine.records import Outcome, Record, read_records, read_rows
 from engine.report.wording import reason_counts
 from engine.runs.manifest import run_manifest
 from engine.storage.atomic import check_free, written_whole
@@ -199,7 +199,7 @@ def _label_rows(
     if format not in (ExportFormat.TRL_PREFERENCE, ExportFormat.TRL_PROMPT):
         remedy = "export trl-preference or trl-prompt, or name a run of `solon revise`"
         raise InputError(Problem(str(run_dir), f"is a label run: it gives no {format}", remedy))
-    for record in read_label_records(run_dir):
+    for record in read_rows(run_dir / "records.jsonl", LabelRecord):
         if format is ExportFormat.TRL_PROMPT:
             yield prompt_row(record.id, record.prompt)
             continue

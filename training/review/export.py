@@ -9,7 +9,7 @@ from typing import Literal
 import jsonlines
 
 from constitution.problems import InputError, Problem
-from engine.report.run_files import read_principle_texts
+from engine.report.summary import read_principle_texts
 from engine.storage.atomic import check_free, written_whole
 from training.review import argilla, label_studio
 from training.review.items import Queue, ReviewItem, review_items

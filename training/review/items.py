@@ -15,12 +15,8 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Severity
 from engine.judging.records import LabelledPair, LabelRecord
 from engine.messages import Conversation
-from engine.records import Outcome, Record
-from engine.report.run_files import (
-    read_label_records,
-    read_principle_texts,
-    read_records,
-)
+from engine.records import Outcome, Record, read_records, read_rows
+from engine.report.summary import read_principle_texts
 from engine.runs.manifest import run_manifest
 from training.data.datasets import Row, preference_row
 from training.data.preferences import label_preference_rows
@@ -71,7 +67,7 @@ def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
         if queue == "escalated":
             remedy = "leave --queue out, or name a run of `solon revise`"
             raise InputError(Problem(str(run), "is a label run: it escalates nothing", remedy))
-        for labelled in read_label_records(run):
+        for labelled in read_rows(run / "records.jsonl", LabelRecord):
             yield from _labelled_items(labelled)
         return
     critical = critical_principles(run)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.messages import Conversation
-from engine.report.run_files import PrincipleText
+from engine.report.summary import PrincipleText
 from engine.report.wording import visible
 from training.review.items import ReviewItem
 

@@ -242,7 +242,7 @@ def test_real_prompts_go_through_the_loop_into_a_run(runner, model, tmp_path):
         assert len(record.rounds) == 2
         assert record.outcome is Outcome.REVISED or record.drop_reason
         assert len(record.final_verdicts) == 2
-    assert run.progress().kv_cached_tokens > 0
+    assert run.progress().counts.cached_prompt_tokens > 0
 
 
 class Open:

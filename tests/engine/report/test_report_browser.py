@@ -5,8 +5,8 @@ import functools
 
 import pytest
 
+from engine.records import read_records
 from engine.report import build_report
-from engine.report.run_files import read_records
 from tests.engine.chromium import IN_CHROMIUM, Page, open_page, visit_page
 from tests.engine.run_fixture import write_run
 

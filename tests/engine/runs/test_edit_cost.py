@@ -89,8 +89,8 @@ def test_the_cost_is_what_the_update_generates(tmp_path, prompts, edit, rounds):
     assert cost.made_with == rules.content_hash
     asked = Asked()
     done = execute(tmp_path / "run", prompts, new, settings, asked, mode="update")
-    assert sum(cost.plan.calls.values()) == done.requests - done.cached_requests
-    assert cost.plan.cached_calls == done.cached_requests
+    assert sum(cost.plan.calls.values()) == done.counts.generated_requests
+    assert cost.plan.cached_calls == done.counts.cached_requests
     assert cost.plan.conversations_to_generate == len(asked.rows)
     assert (len(asked.rows) == 0) == (edit == "untouched")
 
@@ -109,9 +109,9 @@ def test_long_replies_are_planned_as_accepted(tmp_path, prompts):
     cost = edit_cost(tmp_path / "run", new)
     assert cost.plan.prompt_tokens > 0
     done = execute(tmp_path / "run", prompts, new, settings, ScriptedGenerator(script), "update")
-    made = done.requests - done.cached_requests
+    made = done.counts.generated_requests
     # Two revisions of this script are alike, so that some rounds after one are in the cache.
-    assert made <= sum(cost.plan.calls.values()) <= done.requests
+    assert made <= sum(cost.plan.calls.values()) <= done.counts.requests
 
 
 def test_it_changes_nothing_in_the_run(tmp_path, prompts):

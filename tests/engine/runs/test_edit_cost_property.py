@@ -158,8 +158,8 @@ def test_the_cost_of_any_edit_is_what_the_update_generates(loop, updates):
             done, models = execute(folder / "run", prompts, rules, loop, "update")
             asked = {model.role: model.calls[model.role] for model in models}
             assert dict(plan.calls) == asked
-            assert sum(asked.values()) == done.requests - done.cached_requests
+            assert sum(asked.values()) == done.counts.generated_requests
             if rules.content_hash != before:  # or else the run is finished and asks nothing
-                assert plan.cached_calls == done.cached_requests
+                assert plan.cached_calls == done.counts.cached_requests
             rows = set.union(*(model.rows for model in models))
             assert plan.conversations_to_generate == len(rows)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from engine.runs.plan import expected_seconds, remember_throughput
 from engine.runs.run import Progress
-from engine.runs.throughput import expected_seconds, remember_throughput
+from engine.storage.cached_generator import CallCounts
 
 
 def progress(tokens, seconds=10.0, total=1, done=1, half_done=0.0, resumed=0):
@@ -15,11 +16,7 @@ def progress(tokens, seconds=10.0, total=1, done=1, half_done=0.0, resumed=0):
         totals={},
         seconds=seconds,
         starting=0.0,
-        generated_tokens=tokens,
-        requests=1,
-        cached_requests=0,
-        prompt_tokens=0,
-        kv_cached_tokens=0,
+        counts=CallCounts(generated_requests=1, completion_tokens=tokens),
         started=True,
     )
 
@@ -32,9 +29,9 @@ def cache(tmp_path, monkeypatch):
 
 def test_the_last_runs_pace_foretells_the_next(cache):
     assert expected_seconds("m", 100) is None
-    remember_throughput("m", progress(1000))
+    remember_throughput("m", 1000, 10.0)
     assert expected_seconds("m", 500) == 5.0
-    remember_throughput("m", progress(20))
+    remember_throughput("m", 20, 10.0)
     assert expected_seconds("m", 500) == 5.0
 
 
@@ -43,13 +40,13 @@ def test_a_damaged_file_is_forgotten(cache, text):
     cache.mkdir()
     (cache / "throughput.json").write_text(text, encoding="utf-8")
     assert expected_seconds("m", 500) is None
-    remember_throughput("m", progress(1000))
+    remember_throughput("m", 1000, 10.0)
     assert expected_seconds("m", 500) == 5.0
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(cache):
     cache.write_text("a file where the folder should be", encoding="utf-8")
-    remember_throughput("m", progress(1000))
+    remember_throughput("m", 1000, 10.0)
     assert expected_seconds("m", 500) is None
 
 

@@ -20,8 +20,7 @@ from engine.judging.records import (
     Undecided,
 )
 from engine.messages import Message
-from engine.records import Flag, Outcome, Record
-from engine.report.run_files import read_records
+from engine.records import Flag, Outcome, Record, read_records
 from tests.engine.run_fixture import write_run
 from training.data.export import ExportFormat, ExportOptions, export_run
 from training.data.mix import Mixture

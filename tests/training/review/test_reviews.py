@@ -7,7 +7,7 @@ import jsonlines
 import pytest
 
 from constitution.problems import InputError
-from engine.report.run_files import read_records
+from engine.records import read_records
 from tests.engine.run_fixture import write_run
 from tests.training.review.exports import (
     argilla_dump,
@@ -217,14 +217,14 @@ def test_a_flat_argilla_dump_tells_drafts_from_what_was_submitted(labelled, tmp_
     ("content", "told"),
     [
         ("no json", "is not JSON"),
-        ("3", "is no export"),
-        ('[{"prompt": "x"}]', "is no export"),
+        ("3", "is not an export"),
+        ('[{"prompt": "x"}]', "is not an export"),
         ("[]", "holds no verdict"),
         ('[{"annotations": [{"result": []}], "data": {}}]', "has no 'item'"),
         ('[{"annotation_id": 1, "item": "i", "better": "left"}]', "is 'l'"),
         ('[{"annotation_id": 1, "item": "i", "equal": "equal"}]', "not of this run 1"),
         ('[{"annotations": null, "data": null}]', "holds no verdict"),
-        ('[{"annotations": 3, "data": {}}]', "is no export"),
+        ('[{"annotations": 3, "data": {}}]', "is not an export"),
         ('[{"id": 3, "fields": {}}]', "has no 'id'"),
     ],
 )
