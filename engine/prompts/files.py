@@ -127,9 +127,8 @@ def _jsonl_rows(path: Path) -> Iterator[FileRow]:
 def _broken_line(error: jsonlines.InvalidLineError) -> FileRow:
     match error.__cause__:
         case UnicodeDecodeError() as cause:
-            return FileRow(
-                error.lineno, None, f"is not UTF-8 (byte {cause.start + 1})", _REMEDY_UTF8
-            )
+            what = f"is not UTF-8 (byte {cause.start + 1})"
+            return FileRow(error.lineno, None, what, _REMEDY_UTF8)
         case json.JSONDecodeError() as cause:
             return FileRow(error.lineno, None, f"is not JSON: {cause.msg} (column {cause.colno})")
         case ValueError() as cause:
@@ -169,8 +168,8 @@ def _json_rows(path: Path) -> Iterator[FileRow]:
         raise InputError(Problem(str(path), "is not UTF-8", _REMEDY_UTF8)) from error
     except json.JSONDecodeError as error:
         where = f"{path}:{error.lineno}:{error.colno}"
-        remedy = "one object on each line is JSON lines: name the file .jsonl"
-        remedy = remedy if error.msg == "Extra data" else ""
+        lines = "one object on each line is JSON lines: name the file .jsonl"
+        remedy = lines if error.msg == "Extra data" else ""
         raise InputError(Problem(where, f"is not JSON: {error.msg}", remedy)) from error
     except ValueError as error:
         raise InputError(Problem(str(path), f"is not JSON: {error}")) from error
@@ -297,5 +296,5 @@ def _dataset(name: str, dataset: Any) -> PromptFile:
 
 
 def _refuse_without_extra(source: str, package: str, error: ImportError) -> NoReturn:
-    remedy = "pip install 'solon[data]'"
-    raise InputError(Problem(source, f"needs {package}, which is missing", remedy)) from error
+    what = f"needs {package}, which is missing"
+    raise InputError(Problem(source, what, "pip install 'solon[data]'")) from error

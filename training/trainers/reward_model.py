@@ -36,13 +36,9 @@ def run(
     trainer_class, trl_config = _trainer(config)
     with output:
         with trl_config.main_process_first(local=False):
+            folder = output.path / "data"
             data = tokenize(
-                rows,
-                reward_tokens,
-                tokenizer,
-                config.max_length,
-                output.path / "data",
-                output.is_main,
+                rows, reward_tokens, tokenizer, config.max_length, folder, output.is_main
             )
         collate = _collator(tokenizer)
         trainer = trainer_class(
