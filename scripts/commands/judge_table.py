@@ -2,12 +2,11 @@
 
 from collections import Counter
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from engine.report.wording import decimal, percent, reason_counts
-from scripts.commands.terminal import interval
+from scripts.commands.terminal import figures_table, interval
 from training.evaluation.judges.calibration import JudgeCalibration
 from training.evaluation.judges.comparisons import ComparisonFigures, Comparisons
 from training.evaluation.judges.labelled_answers import LabelledAnswers
@@ -95,7 +94,7 @@ def _lines(data: LabelledAnswers, found: JudgeCalibration) -> list[str]:
 
 
 def _curve(found: JudgeCalibration) -> Table:
-    table = _table("judge says", "answers", "people say yes", "95 % interval", "")
+    table = figures_table("judge says", "answers", "people say yes", "95 % interval", "")
     for one in found.curve.bins if found.curve else ():
         low, high = one.interval
         bar = "█" * round(one.observed * _BAR)
@@ -110,7 +109,7 @@ def _curve(found: JudgeCalibration) -> Table:
 
 
 def _groups(found: JudgeCalibration) -> Table:
-    table = _table("group", "answers", "people yes", "judge yes", "accuracy", "kappa", "AUC")
+    table = figures_table("group", "answers", "people yes", "judge yes", "accuracy", "kappa", "AUC")
     for name, of in found.groups.items():
         table.add_row(
             name or "(none)",
@@ -120,12 +119,4 @@ def _groups(found: JudgeCalibration) -> Table:
             interval(of.accuracy),
             *(decimal(one.value if one else None) for one in (of.kappa, of.auc)),
         )
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.add_column(first, overflow="fold")
-    for name in others:
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
     return table
