@@ -7,15 +7,15 @@ by how sure the judge was.
 import os
 from typing import Any
 
-from training.data.rows import read_rows
 from training.trainers.batches import LengthGrouped
 from training.trainers.config import DPOTrainingConfig
-from training.trainers.fit import arguments, fit, identity_of
-from training.trainers.models import load_model, load_tokenizer, lora_config, quiet_libraries
-from training.trainers.output import Output, TrainingResult
-from training.trainers.progress import Report, progress_callback
+from training.trainers.fit import arguments
+from training.trainers.models import load_model
+from training.trainers.output import TrainingResult
+from training.trainers.progress import Report
+from training.trainers.rows_trainer import Method, Setup, train_on_rows
 from training.trainers.soft_labels import SoftLabelDPO, with_probability
-from training.trainers.tokenized import preference_tokens, tokenize
+from training.trainers.tokenized import preference_tokens
 
 __all__ = ["run"]
 
@@ -23,45 +23,14 @@ __all__ = ["run"]
 def run(
     config: DPOTrainingConfig, *, overwrite: bool = False, report: Report = lambda line: None
 ) -> TrainingResult:
-    """Train, or take up an interrupted training; what is complete already is returned as it is.
-
-    Raises InputError for rows, a model or a directory that will not do, before anything is written.
-    """
-    rows = read_rows(config, "preference")
-    output = Output("dpo", config, rows, identity_of(config), overwrite=overwrite)
-    if finished := output.find_finished():
-        return finished
-    quiet_libraries()
-    tokenizer = load_tokenizer(config)
-    trainer_class, trl_config = _trainer(config)
-    with output:
-        with trl_config.main_process_first(local=False):
-            data = tokenize(
-                rows,
-                preference_tokens,
-                tokenizer,
-                config.max_length,
-                output.path / "data",
-                output.is_main,
-            )
-        trainer = trainer_class(
-            model=load_model(config, tokenizer, "causal"),
-            ref_model=_reference(config, tokenizer),
-            args=trl_config,
-            data_collator=_collator(config, tokenizer),
-            train_dataset=data.train,
-            eval_dataset=data.test,
-            processing_class=tokenizer,
-            peft_config=lora_config(config, "causal"),
-            callbacks=[progress_callback(output, report)],
-        )
-        trainer.lengths = data.lengths
-        before = config.reference is not None  # else all margins are 0 and the loss is log 2
-        return fit(trainer, output, data, tokenizer, report, measure_before=before)
+    """Train on `prompt`, `chosen` and `rejected`, as `train_on_rows` does."""
+    method = Method("dpo", "preference", preference_tokens)
+    return train_on_rows(
+        method, config, lambda tokenizer: _setup(config, tokenizer), report, overwrite=overwrite
+    )
 
 
-def _trainer(config: DPOTrainingConfig) -> tuple[Any, Any]:
-    """The trainer's class and its configuration."""
+def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
     from trl import DPOConfig, DPOTrainer
 
     class Tokenized(LengthGrouped, DPOTrainer):  # type: ignore[misc]  # TRL has no types
@@ -79,7 +48,15 @@ def _trainer(config: DPOTrainingConfig) -> tuple[Any, Any]:
         loss_weights=[0.0 if config.soft_labels else 1.0],
         precompute_ref_log_probs=config.precompute_reference,
     )
-    return Soft if config.soft_labels else Tokenized, trl_config
+    return Setup(
+        Soft if config.soft_labels else Tokenized,
+        trl_config,
+        {
+            "ref_model": _reference(config, tokenizer),
+            "data_collator": _collator(config, tokenizer),
+        },
+        measure_before=config.reference is not None,  # else all margins are 0, the loss log 2
+    )
 
 
 def _reference(config: DPOTrainingConfig, tokenizer: Any) -> Any:

@@ -6,16 +6,15 @@ with length.
 
 from typing import Any
 
-from training.data.rows import read_rows
 from training.trainers.batches import LengthGrouped
 from training.trainers.config import RewardModelConfig
-from training.trainers.fit import arguments, fit, identity_of
-from training.trainers.models import load_model, load_tokenizer, lora_config, quiet_libraries
-from training.trainers.output import Output, TrainingResult
-from training.trainers.progress import Report, progress_callback
+from training.trainers.fit import arguments
+from training.trainers.output import TrainingResult
+from training.trainers.progress import Report
 from training.trainers.reward_report import PairRewards, reward_report
+from training.trainers.rows_trainer import Method, Setup, train_on_rows
 from training.trainers.soft_labels import SoftLabelReward, with_probability
-from training.trainers.tokenized import Tokenized, reward_tokens, tokenize
+from training.trainers.tokenized import Tokenized, reward_tokens
 
 __all__ = ["run"]
 
@@ -23,48 +22,16 @@ __all__ = ["run"]
 def run(
     config: RewardModelConfig, *, overwrite: bool = False, report: Report = lambda line: None
 ) -> TrainingResult:
-    """Train, or take up an interrupted training; what is complete already is returned as it is.
-
-    Raises InputError for rows, a model or a directory that will not do, before anything is written.
-    """
-    rows = read_rows(config, "preference")
-    output = Output("reward-model", config, rows, identity_of(config), overwrite=overwrite)
-    if finished := output.find_finished():
-        return finished
-    quiet_libraries()
-    tokenizer = load_tokenizer(config)
-    trainer_class, trl_config = _trainer(config)
-    with output:
-        with trl_config.main_process_first(local=False):
-            folder = output.path / "data"
-            data = tokenize(
-                rows, reward_tokens, tokenizer, config.max_length, folder, output.is_main
-            )
-        collate = _collator(tokenizer)
-        trainer = trainer_class(
-            model=load_model(config, tokenizer, "reward"),
-            args=trl_config,
-            data_collator=with_probability(collate) if config.soft_labels else collate,
-            train_dataset=data.train,
-            eval_dataset=data.test,
-            processing_class=tokenizer,
-            peft_config=lora_config(config, "reward"),
-            callbacks=[progress_callback(output, report)],
-        )
-        trainer.lengths = data.lengths
-        return fit(
-            trainer,
-            output,
-            data,
-            tokenizer,
-            report,
-            measure_after=lambda it: _report(it, data, collate),
-        )
+    """Train on `prompt`, `chosen` and `rejected`, as `train_on_rows` does."""
+    method = Method("reward-model", "preference", reward_tokens, "reward")
+    return train_on_rows(
+        method, config, lambda tokenizer: _setup(config, tokenizer), report, overwrite=overwrite
+    )
 
 
-def _trainer(config: RewardModelConfig) -> tuple[Any, Any]:
-    """The trainer's class and its configuration."""
+def _setup(config: RewardModelConfig, tokenizer: Any) -> Setup:
     from trl import RewardConfig, RewardTrainer
+    from trl.trainer.reward_trainer import DataCollatorForPreference
 
     class Hard(LengthGrouped, RewardTrainer):  # type: ignore[misc]  # TRL has no types
         pass
@@ -77,13 +44,13 @@ def _trainer(config: RewardModelConfig) -> tuple[Any, Any]:
         max_length=None,
         center_rewards_coefficient=config.center_rewards or None,
     )
-    return Soft if config.soft_labels else Hard, trl_config
-
-
-def _collator(tokenizer: Any) -> Any:
-    from trl.trainer.reward_trainer import DataCollatorForPreference
-
-    return DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
+    collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
+    return Setup(
+        Soft if config.soft_labels else Hard,
+        trl_config,
+        {"data_collator": with_probability(collate) if config.soft_labels else collate},
+        measure_after=lambda trainer, data: _report(trainer, data, collate),
+    )
 
 
 def _report(trainer: Any, data: Tokenized, collate: Any) -> dict[str, Any]:

@@ -4,22 +4,14 @@ The loss is on the answer's tokens only. Rows are never cut: what is longer than
 left out and counted.
 """
 
-from typing import Any
-
-from training.data.rows import read_rows
 from training.trainers.batches import LengthGrouped
 from training.trainers.config import SFTTrainingConfig
-from training.trainers.fit import arguments, fit, identity_of
-from training.trainers.models import (
-    has_flash_attention,
-    load_model,
-    load_tokenizer,
-    lora_config,
-    quiet_libraries,
-)
-from training.trainers.output import Output, TrainingResult
-from training.trainers.progress import Report, progress_callback
-from training.trainers.tokenized import sft_tokens, tokenize
+from training.trainers.fit import arguments
+from training.trainers.models import has_flash_attention
+from training.trainers.output import TrainingResult
+from training.trainers.progress import Report
+from training.trainers.rows_trainer import Method, Setup, train_on_rows
+from training.trainers.tokenized import sft_tokens
 
 __all__ = ["run"]
 
@@ -27,37 +19,12 @@ __all__ = ["run"]
 def run(
     config: SFTTrainingConfig, *, overwrite: bool = False, report: Report = lambda line: None
 ) -> TrainingResult:
-    """Train, or take up an interrupted training; what is complete already is returned as it is.
-
-    Raises InputError for rows, a model or a directory that will not do, before anything is written.
-    """
-    rows = read_rows(config, "sft")
-    output = Output("sft", config, rows, identity_of(config), overwrite=overwrite)
-    if finished := output.find_finished():
-        return finished
-    quiet_libraries()
-    tokenizer = load_tokenizer(config)
-    trainer_class, trl_config = _trainer(config)
-    with output:
-        with trl_config.main_process_first(local=False):
-            data = tokenize(
-                rows, sft_tokens, tokenizer, config.max_length, output.path / "data", output.is_main
-            )
-        trainer = trainer_class(
-            model=load_model(config, tokenizer, "causal"),
-            args=trl_config,
-            train_dataset=data.train,
-            eval_dataset=data.test,
-            processing_class=tokenizer,
-            peft_config=lora_config(config, "causal"),
-            callbacks=[progress_callback(output, report)],
-        )
-        trainer.lengths = None if trl_config.packing else data.lengths
-        return fit(trainer, output, data, tokenizer, report)
+    """Train on `prompt` and `completion`, as `train_on_rows` does."""
+    method = Method("sft", "sft", sft_tokens)
+    return train_on_rows(method, config, lambda _: _setup(config), report, overwrite=overwrite)
 
 
-def _trainer(config: SFTTrainingConfig) -> tuple[Any, Any]:
-    """The trainer's class and its configuration."""
+def _setup(config: SFTTrainingConfig) -> Setup:
     from trl import SFTConfig, SFTTrainer
 
     class Trainer(LengthGrouped, SFTTrainer):  # type: ignore[misc]  # TRL has no types
@@ -74,4 +41,4 @@ def _trainer(config: SFTTrainingConfig) -> tuple[Any, Any]:
         eval_packing=False,
         shuffle_dataset=packing,
     )
-    return Trainer, trl_config
+    return Setup(Trainer, trl_config, packed=packing)

@@ -105,11 +105,11 @@ def test_the_log_has_every_step(supervised):
 
 
 def test_the_same_command_again_does_nothing(supervised, model, data, monkeypatch):
-    from training.trainers import sft
+    from training.trainers import rows_trainer, sft
 
     result = supervised[0]
     before = (result.out / "manifest.json").stat().st_mtime_ns
-    monkeypatch.setattr(sft, "quiet_libraries", None)  # before anything heavy is imported
+    monkeypatch.setattr(rows_trainer, "quiet_libraries", None)  # before anything heavy is imported
     chosen = settings(model, data / "sft.jsonl", result.out, learning_rate=1e-2, epochs=4.0)
     again = sft.run(SFTTrainingConfig(**chosen))
     assert again.already_complete and again.metrics == result.metrics
