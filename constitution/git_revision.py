@@ -13,6 +13,8 @@ from constitution.yaml_source import decode, read_yaml
 
 __all__ = ["load_revision"]
 
+_REMEDY = "name a file, a shipped constitution, or REV:PATH with the path from the root"
+
 
 def load_revision(source: str) -> Constitution:
     """A file, a shipped name, or `REV:PATH` as `git show` takes it; a file of that name comes first.
@@ -22,6 +24,9 @@ def load_revision(source: str) -> Constitution:
     revision, colon, path = source.partition(":")
     if not (colon and revision and path) or Path(source).exists():
         return load_constitution(source)
+    if revision.startswith("-"):
+        what = f"{revision!r} is an option of git, not a revision"
+        raise InputError(Problem(source, what, _REMEDY))
     path = _from_the_root(path, source)
     with TemporaryDirectory() as folder:
         try:
@@ -36,7 +41,8 @@ def _check_out(revision: str, path: str, folder: Path, source: str) -> None:
     place = Path(folder, path)
     if place.exists():
         return
-    content = _git("show", f"{revision}:{path}", source=source)
+    shown = ("show", "--no-textconv", "--end-of-options", f"{revision}:{path}")
+    content = _git(*shown, source=source)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(content)
     data = read_yaml(decode(content, str(place)), str(place)).data
@@ -58,16 +64,15 @@ def _from_the_root(path: str, source: str) -> str:
 
 
 def _git(*arguments: str, source: str) -> bytes:
-    remedy = "name a file, a shipped constitution, or REV:PATH with the path from the root"
     command = ("git", "--no-pager", *arguments)
     try:
         finished = subprocess.run(command, capture_output=True, check=False, timeout=60)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise InputError(Problem(source, f"git cannot be asked ({error})", remedy)) from error
+        raise InputError(Problem(source, f"git cannot be asked ({error})", _REMEDY)) from error
     if finished.returncode:
         said = finished.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         told = said[0].removeprefix("fatal: ").removesuffix(".")
-        raise InputError(Problem(source, f"git says: {told}", remedy))
+        raise InputError(Problem(source, f"git says: {told}", _REMEDY))
     return finished.stdout
 
 

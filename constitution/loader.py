@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from constitution.problems import InputError, Problem, closest
+from constitution.reading import open_regular
 from constitution.schema import Constitution, Principle
 from constitution.validation import (
     duplicate_problems,
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 _LIBRARY = Path(__file__).parent / "library"
+_SUFFIXES = (".yaml", ".yml")
+"""Of a file that another may extend: nothing else is opened because a file says so."""
+_TOP = ("name", "extends", "principles", "stakeholders", "preamble", "few_shot")
 
 
 def shipped_constitutions() -> tuple[str, ...]:
@@ -102,6 +106,8 @@ class _Loading:
             self.loaded[place] = None
             try:
                 source = read_yaml(decode(_read(path, named_at), str(path)), str(path))
+                if named_at is not None:
+                    _check_parent(source, path, named_at)
                 self.loaded[place] = self._merged(source, path)
             except InputError as error:
                 self.problems += error.problems
@@ -170,12 +176,22 @@ def _parents(source: YamlSource, path: Path) -> Iterator[tuple[Path, str]]:
             yield _found(name.strip(), path.parent), source.where(("extends", index))
 
 
+def _check_parent(source: YamlSource, path: Path, named_at: str) -> None:
+    """Raise InputError for another kind of file, before any message quotes what is in it."""
+    if not isinstance(source.data, dict) or source.data.keys().isdisjoint(_TOP):
+        what = f"{shown(str(path))} is not a constitution"
+        raise InputError(Problem(named_at, what, "name a file with `name:` and `principles:`"))
+
+
 def _read(path: Path, named_at: str | None) -> bytes:
     """At most a little more than MAX_BYTES. Raises InputError, at `named_at` if that is given."""
     subject = f"{shown(str(path))} " if named_at else ""
     where = named_at or str(path)
+    if named_at and path.suffix not in _SUFFIXES and path.exists():
+        what = f"{subject}does not end in {' or '.join(_SUFFIXES)}"
+        raise InputError(Problem(where, what, "name a constitution"))
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         what = f"there is no file {shown(str(path), 200)}" if named_at else "no such file"
@@ -192,7 +208,7 @@ def _alike(path: Path) -> str:
     """The shipped constitution or neighbouring file that was probably meant; or what there is."""
     files: list[Path] = []
     with contextlib.suppress(OSError, ValueError):
-        files = sorted(p for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
+        files = sorted(p for p in path.parent.iterdir() if p.suffix in _SUFFIXES)
     shipped = shipped_constitutions()
     names = dict(zip(shipped, shipped, strict=True)) | {file.stem: file.name for file in files}
     meant = closest(path.stem, names)

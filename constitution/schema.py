@@ -30,6 +30,9 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+_NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -191,7 +194,7 @@ class Constitution(_Model):
 
 def slug(text: str, longest: int = 60) -> str:
     """Lower-case letters, digits and hyphens, as ids are; empty when `text` has none of them."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:longest].strip("-")
+    return _NOT_IN_SLUG.sub("-", text.lower()).strip("-")[:longest].strip("-")
 
 
 def _hash(value: object) -> str:

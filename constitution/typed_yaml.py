@@ -29,7 +29,7 @@ __all__ = [
 
 Model = TypeVar("Model", bound=BaseModel)
 Config = TypeVar("Config", bound="Settings")
-_ASSIGNMENT = re.compile(r"[a-z_]+(\.[a-z_]+)*=.*", re.DOTALL)
+_ASSIGNMENT = re.compile(r"\A[a-z_]+(\.[a-z_]+)*=.*", re.DOTALL)
 _NO_FILE = YamlSource("the command line", {}, {(): Place(1, 1)}, {})
 
 

@@ -19,6 +19,8 @@ __all__ = ["duplicate_problems", "reference_problems", "schema_problems", "valid
 _NOUNS = {str: "text", bool: "true or false", int: "a number", float: "a number"}
 _READ_OTHERWISE = (bool, int, float)
 _WHOLE = "the constitution"
+_QUOTED = re.compile(r"'([^']*+)'")
+_PLAIN = re.compile(r"\A[\w-]{1,80}")
 _FILL_IN = "write it; an optional key may be left out"
 
 
@@ -48,7 +50,7 @@ def _problem(source: YamlSource, details: ErrorDetails) -> Problem:
             return Problem(at_value, f"{name} is empty", _FILL_IN)
         case "enum":
             choices = str(context["expected"])
-            hint = nearest(str(value), re.findall(r"'(.*?)'", choices))
+            hint = nearest(str(value), _QUOTED.findall(choices))
             what = f"{name} is {shown(source.place(location).spelling or value)}"
             return Problem(at_value, what, hint or f"choose {choices}")
         case "greater_than_equal" | "finite_number":
@@ -87,7 +89,7 @@ def _name(location: Location) -> str:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            plain = re.fullmatch(r"[\w-]{1,80}", step)
+            plain = _PLAIN.fullmatch(step)
             text += f".{step}" if plain else f"[{shown(step)}]"
     return text.removeprefix(".") or _WHOLE
 

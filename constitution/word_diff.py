@@ -13,7 +13,7 @@ _LONGEST = 4_000
 _MOST_PAIRS = 40_000
 """Equal pieces across the two sides, which is what matching takes its time over: a text that
 repeats itself, as small models do, has very many."""
-_PIECES = (re.compile(r"\w+|\s+|[^\w\s]"), re.compile(r"[^.!?\n]*[.!?\n]+\s*|[^.!?\n]+"))
+_PIECES = (re.compile(r"\w+|\s+|[^\w\s]"), re.compile(r"[^.!?\n]*+[.!?\n]++\s*+|[^.!?\n]++"))
 """Words first; sentences or lines when there are too many words."""
 _ISLAND = 3
 """Unchanged characters between two changes that are too few to be worth reading alone."""

@@ -1,7 +1,5 @@
 """YAML's own errors, in terms of what the author typed."""
 
-import re
-
 import yaml
 
 from constitution.problems import Problem
@@ -50,7 +48,7 @@ def syntax_problem(error: yaml.YAMLError, text: str, name: str) -> Problem:
 
 def _advice(said: str, rest: str, text: str, line: int) -> tuple[str, str]:
     lines = text.splitlines()
-    if rest.startswith("\t") or (line < len(lines) and re.match(r" *\t", lines[line])):
+    if rest.startswith("\t") or (line < len(lines) and lines[line].lstrip(" ").startswith("\t")):
         return "a tab in the indentation", "use spaces"
     if "cannot start any token" in said:
         return f"text cannot start with {rest[:1]!r}", _QUOTE

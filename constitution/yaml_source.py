@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_bytes
 from constitution.yaml_advice import syntax_problem
 
 __all__ = [
@@ -98,14 +99,10 @@ def decode(content: bytes, name: str) -> str:
 
 def read_text(path: Path) -> str:
     """Of a file. Raises InputError unless it can be read, is UTF-8 and not too large."""
-    try:
-        return decode(path.read_bytes(), str(path))
-    except OSError as error:
-        what = f"cannot be read: {error.strerror or error}"
-        raise InputError(Problem(str(path), what, "is it a file that you may read?")) from error
+    return decode(read_bytes(path, most=MAX_BYTES + 1), str(path))
 
 
-def read_yaml(text: str, name: str) -> YamlSource:
+def read_yaml(text: str, name: str, *, any_text: bool = False) -> YamlSource:
     """Parse one YAML document. Raises InputError if that is not possible; wrong keys and values
     are collected in `problems`, so that the rest can still be checked."""
     text = text.removeprefix("\ufeff")
@@ -115,7 +112,7 @@ def read_yaml(text: str, name: str) -> YamlSource:
     if root is None:
         what, remedy = "holds no constitution", "start with `name:` and `principles:`"
         raise InputError(Problem(f"{name}:1:1", what, remedy))
-    builder = _Builder(name)
+    builder = _Builder(name, any_text)
     data = builder.build(root, ())
     return YamlSource(name, data, builder.values, builder.keys, tuple(builder.problems))
 
@@ -153,7 +150,7 @@ _Loader.yaml_implicit_resolvers = {
 }
 _Loader.add_implicit_resolver(
     f"{_STANDARD}float",
-    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    re.compile(r"\A[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
 )
 
@@ -163,6 +160,7 @@ class _Builder:
     """Turns nodes into data, following aliases as far as the bounds allow."""
 
     name: str
+    any_text: bool
     values: dict[Location, Place] = field(default_factory=dict)
     keys: dict[Location, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -213,7 +211,7 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         text = str(node.value)
-        if _HALF_CHARACTER.search(text):
+        if not self.any_text and _HALF_CHARACTER.search(text):
             self._tell(node, "holds half of a character", "write the character itself")
             return _HALF_CHARACTER.sub("?", text)
         if node.tag not in _TAGS:

@@ -17,7 +17,7 @@ SCHEMA_LINE = "# yaml-language-server:"
 
 _WIDTH = 92
 """Where lines are folded; a word and the indentation may go beyond."""
-_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
+_NUMBER = re.compile(r"\A[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
 """Numbers to the loader that PyYAML would not quote."""
 _BREAKS = re.compile("[\x85\u2028\u2029]")
 """Line breaks to YAML but not to us: only double quotes escape them."""

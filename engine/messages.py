@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from constitution.reading import without_surrogates
+
 __all__ = [
     "Conversation",
     "Message",
@@ -48,13 +50,3 @@ def to_dicts(conversation: Conversation) -> list[dict[str, str]]:
 def assistant(answer: str) -> list[dict[str, str]]:
     """An answer as TRL wants it: the turns that follow a prompt."""
     return [{"role": "assistant", "content": answer}]
-
-
-def without_surrogates(text: str) -> str:
-    """`text` as Unicode that can be written: half a surrogate pair becomes U+FFFD, a pair in two
-    halves the character it stands for."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -77,6 +78,9 @@ _LONGEST_REASON = 300
 def main() -> NoReturn:
     """Run a command. Wrong input, and files and disks that fail, end in one line per problem and
     exit code 2, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # in Latin-1, or C, an emoji is written as its escape
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(standalone_mode=True)
         code = 0
@@ -121,12 +125,15 @@ def _told_by_the_system(error: Exception) -> str:
 def _leave(code: int) -> NoReturn:
     """Exit; at once if an engine was loaded, since its processes and threads must not hold an
     ended command."""
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError:  # nobody reads on: what is still buffered goes nowhere, quietly
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
     if "torch" not in sys.modules and threading.active_count() == 1:
         sys.exit(code)
     from engine.generators.background import kill_descendants
 
-    sys.stdout.flush()
-    sys.stderr.flush()
     kill_descendants()
     os._exit(code)
 

@@ -17,8 +17,9 @@ from constitution.schema import Constitution, slug
 
 __all__ = ["SHAPES"]
 
+_NO_CRITERION = re.compile(r"\bOptions:\s*+\Z|CritiqueRequest:")
 _NUMBER = re.compile(r"^[ \t]*\d+[.)][ \t]+", re.MULTILINE)
-_OPTIONS = re.compile(r"\s*\bOptions:\s*\Z")
+_OPTIONS = re.compile(r"\bOptions:\s*+\Z")
 _SCHEMA_VERSION = "1.1"
 _KEYS = ("schema_version", "id", "title", "version", "criteria")
 
@@ -48,8 +49,7 @@ def _is_evals(data: Any) -> bool:
     if isinstance(data, dict):
         return "criteria" in data
     return isinstance(data, list) and any(
-        isinstance(one, str) and not re.search(r"\bOptions:\s*\Z|CritiqueRequest:", one)
-        for one in data
+        isinstance(one, str) and not _NO_CRITERION.search(one) for one in data
     )
 
 
@@ -89,7 +89,7 @@ def _is_options(data: Any) -> bool:
 
 def _read_options(data: Any, draft: ConstitutionDraft) -> None:
     for index, text in enumerate(draft.items(data, "the file")):
-        draft.chosen_by(_OPTIONS.sub("", draft.text(text, f"[{index}]")))
+        draft.chosen_by(_OPTIONS.sub("", draft.text(text, f"[{index}]")).rstrip())
 
 
 def _options(constitution: Constitution) -> Any:

@@ -18,6 +18,7 @@ _LABEL = re.compile(
     r"(?:^|\n\n)(Human|Assistant|CritiqueRequest|Critique|RevisionRequest|Revision):[ \t]*"
 )
 _KEPT = ("prompt", "answer", "critique", "revision")
+_WORD = re.compile(r"\w+")
 _LABELS = ("CritiqueRequest", "Critique", "RevisionRequest", "Revision")
 _CONVERSATION = ("Human", "Assistant")
 
@@ -121,7 +122,7 @@ def _nearest(draft: ConstitutionDraft, example: _Example) -> str | None:
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
+    return set(_WORD.findall(text.lower()))
 
 
 def _plain(text: str) -> str:

@@ -1,7 +1,5 @@
 """Which format a file is in, and the way to read and write each."""
 
-import contextlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ from constitution.interchange import criteria, pairs, traits
 from constitution.interchange.draft import ConstitutionDraft, Imported
 from constitution.interchange.shapes import Exported, Format
 from constitution.problems import InputError, Problem
+from constitution.reading import NotJson, parse_json
 from constitution.schema import Constitution, slug
 from constitution.yaml_source import read_text
 
@@ -81,41 +80,17 @@ def _read_json(path: Path) -> Any:
 
     Raises InputError where it is neither, nests too deep or gives a key twice.
     """
-    file, text = str(path), read_text(path)
+    text = read_text(path)
     try:
+        data = parse_json(text, strict=True)
+    except NotJson as error:
+        lines = [line for line in text.splitlines() if line.strip()]
         try:
-            data = json.loads(text, object_pairs_hook=_object)
-        except ValueError as error:
-            return _json_lines(text, file, error)
-    except _RepeatedKey as error:
-        what = f"the key {error.args[0]!r} is given twice in one object"
-        raise InputError(Problem(file, what, "keep one of them")) from None
-    except RecursionError:
-        raise InputError(Problem(file, "is nested too deeply")) from None
+            if len(lines) > 1:
+                return [parse_json(line, strict=True) for line in lines]
+        except NotJson as of_line:
+            error = error if of_line.place else of_line
+        place = f"{path}:{error.place}" if error.place else str(path)
+        remedy = "every format but Solon's own is JSON or JSON lines"
+        raise InputError(Problem(place, str(error), remedy)) from None
     return [data] if isinstance(data, dict) and "trait" in data else data
-
-
-def _json_lines(text: str, file: str, error: ValueError) -> list[Any]:
-    """Raises InputError with the `error` of the file as a whole."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    with contextlib.suppress(ValueError):
-        if len(lines) > 1:
-            return [json.loads(line, object_pairs_hook=_object) for line in lines]
-    place, said = file, str(error)
-    if isinstance(error, json.JSONDecodeError):
-        place, said = f"{file}:{error.lineno}:{error.colno}", error.msg
-    remedy = "every format but Solon's own is JSON or JSON lines"
-    raise InputError(Problem(place, f"is not JSON ({said})", remedy)) from None
-
-
-class _RepeatedKey(Exception):
-    pass
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _RepeatedKey(key)
-        found[key] = value
-    return found

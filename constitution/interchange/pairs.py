@@ -30,8 +30,8 @@ from constitution.schema import Constitution
 
 __all__ = ["SHAPES"]
 
-_CRITIQUE = re.compile(r"\A\s*Critique ?Request:\s*|\s*\bCritique:\s*\Z")
-_REVISION = re.compile(r"\A\s*Revision ?Request:\s*|\s*\bRevision:\s*\Z")
+_CRITIQUE = re.compile(r"\ACritique ?Request:\s*|\bCritique:\Z")
+_REVISION = re.compile(r"\ARevision ?Request:\s*|\bRevision:\Z")
 _NAMED = ("name", "critique_request", "revision_request")
 _SWARM = ("constitutions", "system_chat")
 
@@ -48,11 +48,16 @@ def _read_instructions(data: Any, draft: ConstitutionDraft) -> None:
         first, *others = asked if isinstance(asked, list) and asked else [asked]
         critique = draft.text(first, f"{name}.prompt")
         revision = draft.text(pair.get("edit_request"), f"{name}.edit_request")
-        draft.revised_by(_CRITIQUE.sub("", critique), _REVISION.sub("", revision), name)
+        draft.revised_by(_bare(_CRITIQUE, critique), _bare(_REVISION, revision), name)
         draft.left_out(pair, ("prompt", "edit_request"), f"{name}.")
         for other in others:
-            text = _CRITIQUE.sub("", draft.text(other, f"{name}.prompt"))
+            text = _bare(_CRITIQUE, draft.text(other, f"{name}.prompt"))
             draft.notes.append(f"left out: another wording of the critique of {name}, {text!r}")
+
+
+def _bare(headings: re.Pattern[str], text: str) -> str:
+    """`text`, which has no white space around it, without the format's own headings."""
+    return headings.sub("", text).rstrip()
 
 
 def _instructions(constitution: Constitution) -> Any:

@@ -22,13 +22,13 @@ _MEETS = "The assistant's reply already meets this request: "
 _CHOSEN = "Among several replies, the assistant gives the one to pick here: "
 
 _REMOVES = re.compile(
-    r"(?:please )?(?:rewrite|revise|amend|edit) (?:the |your )?(?:assistant(?:['’]s)? )?(?:last )?"
+    r"\A(?:please )?(?:rewrite|revise|amend|edit) (?:the |your )?(?:assistant(?:['’]s)? )?(?:last )?"
     r"(?:response|reply|answer)(?: so as)? to remove (?:any and all |all |any )?"
-    r"(?P<what>[^.;]*?\bcontent(?: that is [^.;]+|, including [^.;]+)?)\.?",
+    r"(?P<what>(?=[^.;]*\bcontent(?:\.?\Z| that is [^.;]|, including [^.;]))[^.;]+)\.?",
     re.IGNORECASE,
 )
 _CHOICE = re.compile(
-    r"(?:please )?(?:choose|select|prefer|pick) the (?:assistant )?(?:response|reply|answer|one)"
+    r"\A(?:please )?(?:choose|select|prefer|pick) the (?:assistant )?(?:response|reply|answer|one)"
     r" (?:that|which)(?P<is>['’]s)? (?P<what>[^.?!]+)\.?",
     re.IGNORECASE,
 )
@@ -40,6 +40,7 @@ _STOP_WORDS = frozenset(
     "select should so some specific that the their them these they this to trace use was way ways "
     "were what when where which who will with without would write you your i my me am".split()
 )
+_WORD = re.compile(r"[a-z0-9]+")
 _ID_WORDS = 4
 
 
@@ -49,7 +50,7 @@ def unique_slug(text: str, taken: Collection[str], *, from_words: bool = False) 
     It depends on the text and not on where it stands, so that it survives reordering a file.
     """
     if from_words:
-        words = re.findall(r"[a-z0-9]+", text.lower().replace("'", "").replace("’", ""))
+        words = _WORD.findall(text.lower().replace("'", "").replace("’", ""))
         telling = [word for word in words if word not in _STOP_WORDS] or words
         text = " ".join(dict.fromkeys(telling[:_ID_WORDS]))
     base = slug(text) or "principle"

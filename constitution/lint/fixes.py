@@ -1,10 +1,11 @@
 """Fixes what can be fixed without changing what a model reads; everything else in the file stays."""
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from constitution.loader import constitution_path
 from constitution.problems import InputError, Problem
+from constitution.reading import read_bytes
 from constitution.yaml_source import decode, read_yaml
 from constitution.yaml_writer import SCHEMA_LINE, schema_comment
 
@@ -20,7 +21,7 @@ def fix_file(source: str) -> bool:
     path = constitution_path(source).resolve()
     if not path.is_file():
         return False
-    text = decode(path.read_bytes(), source)
+    text = decode(read_bytes(path), source)
     fixed = fix_text(text, path)
     if fixed == text:
         return False
@@ -51,13 +52,27 @@ def _without_trailing_space(text: str, name: str) -> str:
     """Only where it is not part of what is read, as within a folded or a quoted text."""
     data = read_yaml(text, name).data
     lines = text.splitlines(keepends=True)
-    for number, line in enumerate(lines):
-        fixed = re.sub(r"[ \t]+(?=\r?\n?\Z)", "", line)
-        if fixed != line:
-            lines[number] = fixed
-            if read_yaml("".join(lines), name).data != data:
+
+    def strip(numbers: Sequence[int]) -> None:
+        """All at once where that changes nothing, else either half by itself."""
+        before = [lines[number] for number in numbers]
+        for number in numbers:
+            lines[number] = _stripped(lines[number])
+        if numbers and read_yaml("".join(lines), name).data != data:
+            for number, line in zip(numbers, before, strict=True):
                 lines[number] = line
+            if half := len(numbers) // 2:
+                strip(numbers[:half])
+                strip(numbers[half:])
+
+    strip([number for number, line in enumerate(lines) if line != _stripped(line)])
     return "".join(lines)
+
+
+def _stripped(line: str) -> str:
+    """Without spaces and tabs before the line break."""
+    text = line.removesuffix("\n").removesuffix("\r")
+    return text.rstrip(" \t") + line[len(text) :]
 
 
 def _without_repeated_tags(text: str, name: str) -> str:
@@ -79,5 +94,6 @@ def _without_repeated_tags(text: str, name: str) -> str:
         if before.strip() == "-":
             del lines[line - 1]
         else:
-            lines[line - 1] = re.sub(r",\s*\Z", "", before) + after
+            comma = before.rstrip()
+            lines[line - 1] = (comma[:-1] if comma.endswith(",") else before) + after
     return "".join(lines)

@@ -1,6 +1,7 @@
 """A constitution's text, looked at as an editor would: beyond valid, is it likely to work?"""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from constitution.yaml_writer import SCHEMA_LINE
 
 __all__ = ["lint_file", "own_principles"]
 
-_IGNORE = re.compile(r"#\s*solon:\s*ignore\s+([A-Z0-9, ]+)")
+_IGNORE = re.compile(r"#\s*+solon:\s*+ignore\s++([A-Z0-9,][A-Z0-9, ]*+)")
 
 
 def lint_file(
@@ -41,7 +42,8 @@ def lint_file(
     for principle in loaded.principles:
         if principle.id in places:
             found += principle_findings(parsed, places[principle.id], principle)
-    kept = [finding for finding in found if not _ignored(finding, parsed, text, places)]
+    ignored = _Ignored(text, parsed, places)
+    kept = [finding for finding in found if not ignored.silences(finding)]
     return sorted(kept, key=lambda f: (f.line, f.column, f.rule.code))
 
 
@@ -72,18 +74,27 @@ def _lines(source: YamlSource, text: str) -> Iterator[LintFinding]:
             )
 
 
-def _ignored(
-    finding: LintFinding, source: YamlSource, text: str, places: dict[str, Location]
-) -> bool:
-    lines = text.splitlines()
-    allowed = {finding.line, finding.line - 1}
-    starts = [source.place(at).line for at in places.values()]
-    if before := [start for start in starts if start <= finding.line]:
-        allowed |= {max(before), max(before) - 1}
-    head = next((n for n, line in enumerate(lines, 1) if line and line[0] not in "# "), 1)
-    allowed |= set(range(1, head))
-    return any(
-        finding.rule.code in re.split(r"[,\s]+", hit[1].strip())
-        for number in allowed
-        if 0 < number <= len(lines) and (hit := _IGNORE.search(lines[number - 1]))
-    )
+class _Ignored:
+    """The codes that comments silence: everywhere, and by line."""
+
+    def __init__(self, text: str, source: YamlSource, places: dict[str, Location]) -> None:
+        lines = text.splitlines()
+        self._on = {
+            number: set(hit[1].replace(",", " ").split())
+            for number, line in enumerate(lines, 1)
+            if (hit := _IGNORE.search(line))
+        }
+        head = next((n for n, line in enumerate(lines, 1) if line and line[0] not in "# "), 1)
+        self._everywhere = {
+            code for number, codes in self._on.items() if number < head for code in codes
+        }
+        self._starts = sorted(source.place(at).line for at in places.values())
+
+    def silences(self, finding: LintFinding) -> bool:
+        """Whether a comment on its line, above it or above its principle names its code."""
+        code, near = finding.rule.code, [finding.line]
+        if before := bisect_right(self._starts, finding.line):
+            near.append(self._starts[before - 1])
+        return code in self._everywhere or any(
+            code in self._on.get(number, ()) for line in near for number in (line, line - 1)
+        )

@@ -50,14 +50,14 @@ _FILLING = frozenset(
 )
 _PLACEHOLDER = re.compile(
     r"\b(?:TODO|FIXME|TBD|XXX)\b|lorem ipsum|\b(?:fill in|insert) (?:here|text|this)\b|\A\W*\Z"
-    r"|\A(?:\.\.\.|…)|<(?:your|insert)[^>]*>|\[(?:your|insert|describe)[^\]]*\]",
+    r"|\A(?:\.\.\.|…)|<(?:your|insert)[^>]{0,80}>|\[(?:your|insert|describe)[^\]]{0,80}\]",
     re.IGNORECASE,
 )
 _TEMPLATE = re.compile(
     r"\{\{|\}\}|\{%|<\|\w+\|>|\$\{\w+\}|\{(?:answer|prompt|response|reply|question|input)\}"
 )
 _HEADING = re.compile(
-    r"\b(?:Critique|Revision)\s?Request:|(?:\A|\n)\s*(?:Critique|Revision|Human|Assistant|User):"
+    r"\b(?:Critique|Revision)\s?Request:|(?:\A|\n)[^\S\n]*(?:Critique|Revision|Human|Assistant|User):"
     r"|(?:Critique|Revision):\s*\Z"
 )
 _SHOUT = re.compile(r"\b[A-Z]{3,}(?:\W+[A-Z]{2,}){2,}\b|!{2,}|\b(?:NEVER|ALWAYS|MUST|NOT|DO NOT)\b")

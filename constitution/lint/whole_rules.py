@@ -16,7 +16,7 @@ __all__ = ["whole_findings"]
 
 _ALIKE = 0.6
 _SMALLEST_SHARE = 0.001
-_VERSION = re.compile(r"\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.-]+)?")
+_VERSION = re.compile(r"\A\d+\.\d+\.\d+(?:[-+][0-9A-Za-z.-]+)?")
 _OUTWEIGHS_OF = 4
 
 

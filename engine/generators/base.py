@@ -37,6 +37,10 @@ class Sampling(Settings):
     min_tokens: int = Field(default=0, ge=0, description="Shortest completion, in tokens.")
 
 
+_LONGEST_MESSAGE = 500
+"""Characters kept of an error's message."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One completion to generate; lower `priority` goes first.
@@ -130,7 +134,7 @@ class GenerationError(Exception):
 
     def __init__(self, reason: FailureReason, message: str) -> None:
         self.reason = reason
-        super().__init__(without_surrogates(message))
+        super().__init__(_brief(message))
 
     @property
     def retryable(self) -> bool:
@@ -141,6 +145,15 @@ class GenerationError(Exception):
 
 class GeneratorUnavailable(Stopped):
     """The engine or every server is gone: the run stops, resumable, with this message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_brief(message))
+
+
+def _brief(message: str) -> str:
+    """What is kept of an error's message: a server may send megabytes."""
+    brief = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}…"
+    return without_surrogates(brief)
 
 
 class Generator(Protocol):

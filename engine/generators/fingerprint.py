@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from constitution.reading import parse_json, read_bytes
+
 __all__ = ["MadeModel", "fingerprint_model", "fingerprint_tokenizer"]
 
 _TEXT = frozenset({".jinja", ".json", ".model", ".py", ".txt"})
@@ -47,7 +49,7 @@ def fingerprint_tokenizer(tokenizer: Any, otherwise: str) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return otherwise
-    rules = json.loads(backend.to_str())
+    rules = parse_json(backend.to_str())
     rules["padding"] = rules["truncation"] = None  # settings of the last call, no rules
     return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -63,7 +65,7 @@ def _local(path: Path) -> list[list[str]]:
 
 def _digest(file: Path) -> str:
     if file.suffix in _TEXT:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return hashlib.sha256(read_bytes(file)).hexdigest()
     size = file.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with file.open("rb") as stream:

@@ -23,10 +23,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_bytes
+from constitution.typed_yaml import checked
+from constitution.yaml_source import MAX_BYTES, decode, read_yaml
 from engine.generators.base import (
     Capacity,
     Choice,
@@ -83,18 +85,17 @@ class Script(BaseModel):
 
 def load_script(path: Path) -> Script:
     """Read a script. Raises InputError when the file is missing or not a script."""
+    remedy = "see the scripted generator in docs/generators.md"
+    text = decode(read_bytes(path, remedy, most=MAX_BYTES + 1), str(path))
     try:
-        script = Script.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        source = read_yaml(text or "{}", str(path), any_text=True)
+        script = checked(source, Script)
         for rule in script.rules:
             re.compile(rule.match)
-    except OSError as error:
-        raise InputError(Problem(str(path), f"cannot be read: {error.strerror}")) from error
-    except UnicodeDecodeError as error:
-        raise InputError(Problem(str(path), "is not UTF-8", "save the file as UTF-8")) from error
-    except (yaml.YAMLError, ValidationError, re.error) as error:
-        detail = " ".join(str(error).split())
-        remedy = "see the scripted generator in docs/generators.md"
-        raise InputError(Problem(str(path), f"is not a script: {detail}", remedy)) from error
+    except (InputError, re.error, OverflowError, RecursionError) as error:
+        problems = error.problems if isinstance(error, InputError) else ()
+        what, where = (problems[0].what, problems[0].where) if problems else (error, path)
+        raise InputError(Problem(str(where), f"is not a script: {what}", remedy)) from error
     return script
 
 

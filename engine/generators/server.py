@@ -10,7 +10,7 @@ import math
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import (
@@ -36,6 +36,7 @@ _CONTROL_TOKENS = (
     ("<", r"(?:start|end)_of_turn>"),
     ("<", r"</?SYS>>"),
 )
+_MOST_TOKENS = 2**31 - 1
 _TOP_LOGPROBS = 20
 """The most that OpenAI allows, and vLLM's default limit."""
 
@@ -139,7 +140,7 @@ class ServerGenerator:
             text=self._neutraliser.restore(choice.message.content),
             finish_reason=choice.finish_reason,
             prompt_tokens=response.usage.prompt_tokens,
-            cached_tokens=response.usage.cached_tokens,
+            cached_tokens=response.usage.prompt_tokens_details.cached_tokens,
             completion_tokens=response.usage.completion_tokens,
         )
 
@@ -170,24 +171,31 @@ class _Choice(BaseModel):
     logprobs: _Logprobs | None = None
 
 
+def _count(value: Any) -> int:
+    """A number of tokens within what is stored of it; 0 for anything else: it is not worth a run."""
+    return min(max(value, 0), _MOST_TOKENS) if type(value) is int else 0
+
+
+def _mapping(value: Any) -> Any:
+    return value if isinstance(value, dict) else {}
+
+
+_Count = Annotated[int, BeforeValidator(_count)]
+
+
 class _Cached(BaseModel):
-    cached_tokens: int | None = None
+    cached_tokens: _Count = 0
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _Cached | None = None
-
-    @property
-    def cached_tokens(self) -> int:
-        details = self.prompt_tokens_details
-        return (details.cached_tokens or 0) if details else 0
+    prompt_tokens: _Count = 0
+    completion_tokens: _Count = 0
+    prompt_tokens_details: Annotated[_Cached, BeforeValidator(_mapping)] = _Cached()
 
 
 class _Response(BaseModel):
     choices: Annotated[list[_Choice], Field(min_length=1)]
-    usage: _Usage
+    usage: Annotated[_Usage, BeforeValidator(_mapping)] = _Usage()
     prompt_logprobs: list[dict[str, _Scored] | None] | None = None
 
 
@@ -211,7 +219,9 @@ def _choice(text: str, choices: tuple[str, ...]) -> Choice:
         said = top.token.strip().casefold()
         if said in names:
             masses[names.index(said)] += math.exp(top.logprob)
-    return Choice.of_masses(masses, response.usage.prompt_tokens, response.usage.cached_tokens)
+    return Choice.of_masses(
+        masses, response.usage.prompt_tokens, response.usage.prompt_tokens_details.cached_tokens
+    )
 
 
 def _scored_prompt(text: str) -> list[tuple[str, float]]:

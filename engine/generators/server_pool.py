@@ -87,11 +87,22 @@ class ServerPool:
         except ImportError as error:
             install = "install it with: pip install 'solon[server]'"
             raise InputError(Problem("server", "needs the package openai", install)) from error
+        from engine.generators.server_body import bound_body
+
         key = os.environ.get("OPENAI_API_KEY") or "none"
         self._servers = self._servers or [
             _Server(
                 url,
-                openai.AsyncOpenAI(base_url=url, api_key=key, timeout=self._timeout, max_retries=0),
+                openai.AsyncOpenAI(
+                    base_url=url,
+                    api_key=key,
+                    timeout=self._timeout,
+                    max_retries=0,
+                    default_headers={"Accept-Encoding": "gzip, deflate"},
+                    http_client=openai.DefaultAsyncHttpxClient(
+                        event_hooks={"response": [bound_body]}
+                    ),
+                ),
             )
             for url in self._urls
         ]
@@ -147,7 +158,12 @@ class ServerPool:
         except (openai.APITimeoutError, TimeoutError) as error:
             message = f"{server.url}: no answer in {self._timeout:g} s"
             raise TransientError(FailureReason.TIMEOUT, message) from error
+        except RecursionError as error:  # the client shows the body of an error, however deep
+            message = f"{server.url}: the body is nested too deeply"
+            raise TransientError(FailureReason.BAD_RESPONSE, message) from error
         except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, TransientError):
+                raise error.__cause__ from None
             message = f"{server.url}: {error.__cause__ or error}"
             raise TransientError(FailureReason.SERVER_ERROR, message) from error
         except openai.APIStatusError as error:
@@ -187,7 +203,7 @@ async def _is_alive(server: _Server) -> bool:
             await server.client.models.with_raw_response.list()
     except openai.APIStatusError as error:
         return error.status_code not in _NOBODY_BEHIND
-    except (openai.APIConnectionError, TimeoutError):
+    except (openai.APIConnectionError, TransientError, TimeoutError):
         return False
     return True
 

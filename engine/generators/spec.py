@@ -2,7 +2,6 @@
 `scripted[:FILE]`; options follow as `?key=value&key=value`."""
 
 import difflib
-import json
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -10,6 +9,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from constitution.problems import InputError, Problem
+from constitution.reading import NotJson, parse_json, read_text
 from engine.generators.base import Generator
 
 __all__ = ["SpecParts", "open_generator", "read_spec"]
@@ -140,8 +140,8 @@ def _options(spec: str, query: str) -> dict[str, Any]:
             raise InputError(Problem(spec, f"option `{part}` has no value", "write key=value"))
     for key, value in parse_qsl(query, keep_blank_values=True):
         try:
-            options[key] = json.loads(value)
-        except json.JSONDecodeError:
+            options[key] = parse_json(value)
+        except NotJson:
             options[key] = value
     return options
 
@@ -178,9 +178,4 @@ def _check_model(spec: str, name: str) -> None:
 def _template(chat_template: str | Path | None) -> str | None:
     if chat_template is None:
         return None
-    try:
-        return Path(chat_template).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            Problem(f"--chat-template {chat_template}", f"cannot be read: {error}")
-        ) from error
+    return read_text(Path(chat_template), "name a Jinja file with --chat-template")

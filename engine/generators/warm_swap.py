@@ -5,9 +5,10 @@ anything else differs, or may (architecture, shapes, dtype, vocabulary, options)
 restarted, and so it is when any weight of the running model was not replaced.
 """
 
-import json
 from pathlib import Path
 from typing import Any
+
+from constitution.reading import parse_json, read_json
 
 __all__ = ["SWAP_WORKER", "SwapWorker", "swap_weights", "swappable"]
 
@@ -91,13 +92,12 @@ def _anatomy(directory: Path) -> Any:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found if isinstance(found, dict) else {}
+    return read_json(path, dict) if path.exists() else {}
 
 
 def _tensors(shard: Path) -> dict[str, tuple[Any, Any]]:
     """Dtype and shape of each tensor, from the header: its length in 8 bytes, then JSON."""
     with shard.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        header = parse_json(file.read(int.from_bytes(file.read(8), "little")))
     header.pop("__metadata__", None)
     return {name: (tensor["dtype"], tensor["shape"]) for name, tensor in header.items()}

@@ -5,6 +5,7 @@ text is never split on punctuation to "parse" it.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.loop.reply import Reply
@@ -13,9 +14,9 @@ from engine.records import DropReason, Flag
 __all__ = ["CleanedReply", "clean_revision"]
 
 _PREAMBLE = re.compile(
-    r"\A\s*(?:"
-    r"(?:sure|certainly|of course|absolutely|okay|ok|understood|thank you|thanks)\b[^\n]*"
-    r"\b(?:here|below|following|revised|rewritten|reply|response|answer|version)\b[^\n]*"
+    r"\A\s*+(?:"
+    r"(?:sure|certainly|of course|absolutely|okay|ok|understood|thank you|thanks)\b"
+    r"(?=[^\n]*\b(?:here|below|following|revised|rewritten|reply|response|answer|version)\b)[^\n]*"
     r"|[^\n]{0,80}\b(?:revised|rewritten|improved|updated|corrected)\s+"
     r"(?:reply|response|answer|version|text)\b[^\n]{0,80}"
     r"|(?:here(?:['’]s| is)|below is) (?:a|my|the) revision"
@@ -23,12 +24,12 @@ _PREAMBLE = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"\A\s*\**(?:revised|rewritten|improved|updated|corrected)\s+(?:reply|response|answer|version)\**"
-    r"\s*:\**\s*|\A\s*\**(?:revision|reply|response)\**\s*:\**\s*",
+    r"\A\s*+\**(?:revised|rewritten|improved|updated|corrected)\s+(?:reply|response|answer|version)\**"
+    r"\s*:\**\s*|\A\s*+\**(?:revision|reply|response)\**\s*:\**\s*",
     re.IGNORECASE,
 )
 _CRITIQUE_TALK = re.compile(
-    r"\A\W*(?:critique\W*:"
+    r"\A\W*+(?:critique\W*:"
     r"|(?:the|this|your) critique (?:above|correctly|rightly|says|notes|points|identifies|raises)\b"
     r"|my (?:last|previous) (?:reply|response|answer)\b"
     r"|(?:the|this) (?:last |previous |original )(?:reply|response|answer)"
@@ -102,9 +103,11 @@ def _leaks(text: str, critique: str, answer: str) -> bool:
     critique = critique.strip()
     if _same(text, critique):
         return True
-    step = _SHARED_RUN // 2
-    for start in range(0, len(critique) - _SHARED_RUN + 1, step):
-        run = critique[start : start + _SHARED_RUN]
-        if run in text and run not in answer:
-            return True
-    return False
+    leaked = set(_runs(critique, _SHARED_RUN // 2)).intersection(_runs(text))
+    return bool(leaked and leaked.difference(_runs(answer)))
+
+
+def _runs(text: str, step: int = 1) -> Iterator[str]:
+    """Every stretch of `_SHARED_RUN` characters that begins at a multiple of `step`."""
+    starts = range(0, len(text) - _SHARED_RUN + 1, step)
+    return (text[start : start + _SHARED_RUN] for start in starts)

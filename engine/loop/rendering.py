@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _TAG = re.compile(
-    r"<(?=[\s\u200b]*/?[\s\u200b]*(?:conversation|reply(?:_[ab])?|system|user|assistant)\b)",
+    r"<(?=[\s\u200b]*+(?:/[\s\u200b]*+)?(?:conversation|reply(?:_[ab])?|system|user|assistant)\b)",
     re.IGNORECASE,
 )
 

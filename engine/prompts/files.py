@@ -2,10 +2,10 @@
 
 import csv
 import difflib
-import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import jsonlines
 
 from constitution.problems import InputError, Problem
+from constitution.reading import NotJson, open_regular, open_table, parse_json, read_json
 
 __all__ = ["FileRow", "PromptFile", "in_memory", "open_prompt_file"]
 
@@ -110,9 +111,9 @@ class _Lines:
 
 
 def _jsonl_rows(path: Path) -> Iterator[FileRow]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         lines = _Lines(file)
-        reader = jsonlines.Reader(lines, loads=_strict_loads)
+        reader = jsonlines.Reader(lines, loads=partial(parse_json, strict=True))
         while True:
             try:
                 value = reader.read(type=dict, skip_empty=True)
@@ -127,52 +128,25 @@ def _jsonl_rows(path: Path) -> Iterator[FileRow]:
 def _broken_line(error: jsonlines.InvalidLineError) -> FileRow:
     match error.__cause__:
         case UnicodeDecodeError() as cause:
-            what = f"is not UTF-8 (byte {cause.start + 1})"
-            return FileRow(error.lineno, None, what, _REMEDY_UTF8)
-        case json.JSONDecodeError() as cause:
-            return FileRow(error.lineno, None, f"is not JSON: {cause.msg} (column {cause.colno})")
-        case ValueError() as cause:
-            return FileRow(error.lineno, None, f"is not JSON: {cause}")
+            return FileRow(
+                error.lineno, None, f"is not UTF-8 (byte {cause.start + 1})", _REMEDY_UTF8
+            )
+        case NotJson() as cause:
+            column = cause.place.rpartition(":")[2]
+            return FileRow(
+                error.lineno, None, f"{cause} (column {column})" if column else str(cause)
+            )
     return FileRow(error.lineno, None, "is not a JSON object", 'write {"prompt": ...}')
-
-
-def _strict_loads(text: str | bytes) -> Any:
-    """JSON without the liberties Python takes: no NaN, and no key twice, one of which is lost."""
-    try:
-        return _STRICT.decode(text if isinstance(text, str) else text.decode())
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} is there twice")
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
-
-
-_STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
 
 
 def _json_rows(path: Path) -> Iterator[FileRow]:
     """A whole .json file is held in memory; JSON lines are not."""
     try:
-        value = _strict_loads(path.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(Problem(str(path), "is not UTF-8", _REMEDY_UTF8)) from error
-    except json.JSONDecodeError as error:
-        where = f"{path}:{error.lineno}:{error.colno}"
-        lines = "one object on each line is JSON lines: name the file .jsonl"
-        remedy = lines if error.msg == "Extra data" else ""
-        raise InputError(Problem(where, f"is not JSON: {error.msg}", remedy)) from error
-    except ValueError as error:
-        raise InputError(Problem(str(path), f"is not JSON: {error}")) from error
+        value = read_json(path, object, strict=True)
+    except InputError as error:
+        extra = error.problems[0].what.endswith("Extra data")
+        remedy = "one object on each line is JSON lines: name the file .jsonl"
+        raise (InputError(replace(error.problems[0], remedy=remedy)) if extra else error) from None
     if not isinstance(value, list):
         what = "is not a list of objects" + (", it is one object" if type(value) is dict else "")
         raise InputError(Problem(str(path), what, 'write [{"prompt": ...}, ...]'))
@@ -180,12 +154,12 @@ def _json_rows(path: Path) -> Iterator[FileRow]:
 
 
 def _csv(path: Path, delimiter: str) -> PromptFile:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with open_table(path) as file:
         try:
             header = next(csv.reader(file, delimiter=delimiter), [])
         except csv.Error as error:
             raise InputError(Problem(f"{path}:1", f"is not a CSV header: {error}")) from error
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, times in Counter(header).items() if times > 1)
     if twice:
         what = f"has the column {twice[0]!r} more than once"
         raise InputError(Problem(f"{path}:1", what, "rename or drop one"))
@@ -194,7 +168,7 @@ def _csv(path: Path, delimiter: str) -> PromptFile:
 
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[FileRow]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with open_table(path) as file:
         cells = filter(None, csv.reader(file, delimiter=delimiter, strict=True))
         header = next(cells, [])
         number = 0
@@ -219,14 +193,15 @@ def _csv_row(number: int, header: list[str], cells: list[str]) -> FileRow:
 
 def _parquet(path: Path) -> PromptFile:
     try:
-        from pyarrow import ArrowInvalid, parquet
+        from pyarrow import parquet
     except ImportError as error:
         _refuse_without_extra(str(path), "pyarrow", error)
     try:
         with parquet.ParquetFile(path) as file:
             columns = tuple(file.schema_arrow.names)
-    except ArrowInvalid as error:
-        raise InputError(Problem(str(path), f"is not a Parquet file ({error})")) from error
+    except Exception as error:  # of a damaged file Arrow raises whatever it meets
+        what = f"is not a Parquet file ({_brief(error)})"
+        raise InputError(Problem(str(path), what, "write the file again")) from error
 
     def batches() -> Iterator[Any]:
         with parquet.ParquetFile(path) as file:
@@ -242,9 +217,13 @@ def _arrow_rows(name: str, batches: Iterator[Any]) -> Iterator[FileRow]:
             for row in batch.to_pylist():
                 number += 1
                 yield FileRow(number, {column: _plain(value) for column, value in row.items()})
-    except (ValueError, OSError) as error:  # what Arrow raises is one of these
-        what = f"the rows from {number + 1} on cannot be read ({error})"
+    except Exception as error:
+        what = f"the rows from {number + 1} on cannot be read ({_brief(error)})"
         raise InputError(Problem(name, what, "write the file again")) from error
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _plain(value: Any) -> Any:
@@ -261,8 +240,9 @@ def _plain(value: Any) -> Any:
 
 def _saved_dataset(path: Path) -> PromptFile:
     if (path / "dataset_dict.json").exists():
-        splits = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
-        remedy = "give " + " or ".join(str(path / split) for split in splits)
+        splits = read_json(path / "dataset_dict.json", dict).get("splits")
+        named = splits if isinstance(splits, list) else ["SPLIT"]
+        remedy = "give " + " or ".join(str(path / str(split)) for split in named)
         raise InputError(Problem(str(path), "holds several splits", remedy))
     if not (path / "state.json").exists():
         what = "is a folder, and not one that datasets' save_to_disk wrote"
@@ -271,7 +251,11 @@ def _saved_dataset(path: Path) -> PromptFile:
         from datasets import load_from_disk
     except ImportError as error:
         _refuse_without_extra(str(path), "datasets", error)
-    return _dataset(str(path), load_from_disk(str(path)))
+    try:
+        return _dataset(str(path), load_from_disk(str(path)))
+    except Exception as error:
+        what = f"cannot be loaded ({_brief(error)})"
+        raise InputError(Problem(str(path), what, "save the data set again")) from error
 
 
 def _hub(source: str) -> PromptFile:

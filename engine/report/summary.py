@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from constitution.problems import InputError
+from constitution.typed_yaml import read_yaml_file
 from engine.judging.records import LabelRecord
 from engine.records import (
     DropReason,
@@ -233,8 +233,8 @@ def read_principle_texts(run_dir: Path) -> dict[str, PrincipleText]:
     """
     path = run_dir / "constitution.yaml"
     try:
-        document = yaml.safe_load(path.read_bytes()) if path.is_file() else None
-    except yaml.YAMLError:
+        document = read_yaml_file(path).data
+    except InputError:
         return {}
     principles = document.get("principles") if isinstance(document, dict) else None
     listed = principles if isinstance(principles, list) else ()

@@ -1,7 +1,6 @@
 """The manifest of an output directory: what it holds, what that depends on, and in what two differ."""
 
 import importlib.metadata
-import json
 import platform
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_json
 from constitution.schema import Constitution
 from engine.prompts.sources import PromptSource
 from engine.settings import RoleModels
@@ -69,13 +69,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     remedy = "restore the file, or start over in another directory"
-    try:
-        manifest = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(Problem(str(file), f"is not JSON ({error})", remedy)) from error
-    if not isinstance(manifest, dict):
-        raise InputError(Problem(str(file), "is not a JSON object", remedy))
-    return manifest
+    return read_json(file, dict, remedy)
 
 
 def own_manifest(directory: Path, a_noun: str, kinds: Collection[str]) -> dict[str, Any] | None:

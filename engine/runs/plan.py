@@ -7,12 +7,13 @@ no answer complies.
 """
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from constitution.problems import InputError
+from constitution.reading import read_json
 from constitution.schema import Constitution
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
 from engine.generators.vllm_platform import cache_directory
@@ -208,9 +209,7 @@ def expected_seconds(fingerprint: str, completion_tokens: int) -> float | None:
 
 def _known() -> dict[str, float]:
     try:
-        known = json.loads((cache_directory() / _THROUGHPUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(known, dict):
+        known = read_json(cache_directory() / _THROUGHPUT, dict)
+    except InputError:
         return {}
     return {k: v for k, v in known.items() if isinstance(v, float)}

@@ -10,6 +10,7 @@ from typing import IO, Any
 import jsonlines
 
 from constitution.problems import InputError, Problem
+from constitution.reading import open_regular, parse_json
 from engine.storage.atomic import full_disk_explained
 
 __all__ = ["JsonlStore", "numbered_jsonl", "read_jsonl"]
@@ -100,8 +101,8 @@ def numbered_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if line.endswith(b"\n"):
                 yield line
 
-    with path.open("rb") as file:
-        rows = jsonlines.Reader(lines(file), loads=json.loads)
+    with open_regular(path) as file:
+        rows = jsonlines.Reader(lines(file), loads=parse_json)
         try:
             for row in rows.iter(type=dict, skip_empty=True):
                 yield number, row
@@ -125,18 +126,18 @@ def _repair_tail(path: Path) -> None:
 
 
 def _after_last_line_break(file: IO[bytes], end: int) -> bytes:
-    tail = b""
-    while end > 0 and b"\n" not in tail:
+    blocks: list[bytes] = []
+    while end > 0 and not (blocks and b"\n" in blocks[-1]):
         start = max(0, end - _BLOCK)
         file.seek(start)
-        tail = file.read(end - start) + tail
+        blocks.append(file.read(end - start))
         end = start
-    return tail.rpartition(b"\n")[2]
+    return b"".join(reversed(blocks)).rpartition(b"\n")[2]
 
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(parse_json(line), dict)
     except ValueError:
         return False
 

@@ -1,6 +1,7 @@
 """`solon constitution diff`: what an edit changed, and what it will cost on a run."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,6 +14,7 @@ from constitution.diff_text import Piece, diff_document, diff_lines
 from constitution.git_revision import load_revision
 from constitution.loader import load_constitution_text
 from constitution.problems import InputError, Problem, all_problems, visible
+from constitution.reading import read_bytes
 from constitution.schema import Constitution
 from constitution.yaml_source import decode
 from scripts.commands.terminal import output_console
@@ -111,7 +113,7 @@ def _print_for_git(path: str, old: str, new: str) -> None:
 
 
 def _version(path: str, file: str) -> Constitution:
-    content = Path(file).read_bytes()
+    content = b"" if file == os.devnull else read_bytes(Path(file))
     if not content:
         return Constitution(name="nothing")
     return load_constitution_text(decode(content, path), path)

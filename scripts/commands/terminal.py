@@ -42,7 +42,13 @@ def counted(count: int, noun: str) -> str:
 def error_console() -> Console:
     """A console on a duplicate of standard error: what an engine's children print while they start
     is sent to a log, and this stays on the terminal."""
-    stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8", buffering=1)
+    stream = os.fdopen(
+        os.dup(sys.stderr.fileno()),
+        "w",
+        encoding=sys.stderr.encoding,
+        errors="backslashreplace",
+        buffering=1,
+    )
     return _PlainConsole(file=stream, markup=False, emoji=False, highlight=False)
 
 

@@ -251,13 +251,13 @@ def test_all_problems_are_told_at_once(written):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"a": 1, "a": 2}', "the key 'a' is given twice"),
+        ('{"a": 1, "a": 2}', "the key 'a' is there twice"),
         ('{"a": ', "is not JSON"),
         ("name: x", ":1:1: is not JSON"),
         ('{"trait": "a"}\n{"trait": ', "is not JSON"),
-        ('{"trait": "a"}\n{"trait": "b", "trait": "c"}', "the key 'trait' is given twice"),
-        ("[" * 100_000, "is nested too deeply"),
-        ('{"trait": "a"}\n' + "[" * 100_000, "is nested too deeply"),
+        ('{"trait": "a"}\n{"trait": "b", "trait": "c"}', "the key 'trait' is there twice"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"trait": "a"}\n' + "[" * 100_000, "nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_told(tmp_path, text, problem):

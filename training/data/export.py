@@ -3,7 +3,6 @@
 Rows are streamed, so that a run of a million records is exported in the memory of one.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import jsonlines
-import yaml
 from pydantic import ValidationError
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
+from constitution.typed_yaml import read_yaml_file
+from constitution.validation import validated
 from engine.judging.records import LabelRecord
 from engine.records import Outcome, Record, read_records, read_rows
 from engine.report.wording import reason_counts
@@ -125,12 +125,9 @@ def run_constitution(run_dir: Path) -> Constitution:
     """The constitution as the run used it, from its own copy. Raises InputError."""
     path = run_dir / "constitution.yaml"
     remedy = "restore the file, or repeat the run's command to write it again"
-    if not path.is_file():
-        raise InputError(Problem(str(path), "is missing", remedy))
     try:
-        document = yaml.safe_load(path.read_bytes())
-        return Constitution.model_validate_json(json.dumps(document))
-    except (yaml.YAMLError, ValidationError, TypeError) as error:
+        return validated(read_yaml_file(path).data)
+    except (InputError, ValidationError) as error:
         told = str(error).splitlines()[0]
         raise InputError(Problem(str(path), f"is not a constitution ({told})", remedy)) from error
 

@@ -1,6 +1,5 @@
 """Everything that an evaluation reads, opened before any model is loaded; its problems all at once."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem, all_problems
+from constitution.reading import read_json
 from engine.generators.base import Generator
 from engine.generators.spec import open_generator
 from engine.messages import Conversation, Message
@@ -158,11 +158,8 @@ def _imported(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:
     """The rows of red-team reports that were imported. Raises InputError for other files."""
     found: list[dict[str, Any]] = []
     for path in files:
-        try:
-            rows = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(Problem(str(path), f"cannot be read: {error}", _IMPORT)) from None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        rows = read_json(path, list, _IMPORT)
+        if not all(isinstance(row, dict) for row in rows):
             raise InputError(Problem(str(path), "is not an imported report", _IMPORT))
         found += rows
     return tuple(found)

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_json
 from constitution.schema import Severity
 from engine.storage.atomic import write_json_atomic
 from training.evaluation.signs.reward_hacking import Sign
@@ -212,11 +213,9 @@ def read_results(folder: Path) -> Results:
     """Raises InputError where `folder` holds no results, or those of another version."""
     path = folder / RESULTS
     try:
-        return _ADAPTER.validate_json(path.read_bytes())
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-        remedy = "name the directory that solon evaluate wrote"
-        raise InputError([Problem(str(path), what, remedy)]) from None
+        return _ADAPTER.validate_python(
+            read_json(path, dict, "name the directory that solon evaluate wrote")
+        )
     except ValidationError:
         remedy = "evaluate again into another directory"
         raise InputError([Problem(str(path), "holds no results of this version", remedy)]) from None

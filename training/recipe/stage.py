@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from constitution.problems import InputError
+from constitution.reading import read_json
 from engine.runs.manifest import read_manifest
 from engine.storage.atomic import remove, write_json_atomic
 
@@ -119,6 +122,17 @@ def is_complete(stage: Stage) -> bool:
     return manifest is None or bool(manifest.get("complete"))
 
 
+class _State(BaseModel):
+    """A stage's file; `product` and `exit_code` are there once it is complete."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    status: Literal["clearing", "running", "complete"]
+    inputs: dict[str, str]
+    product: dict[str, str] = Field(default_factory=dict)
+    exit_code: int = 0
+
+
 def _state_file(stage: Stage, out: Path) -> Path:
     return out / "stages" / f"{stage.name}.json"
 
@@ -126,10 +140,9 @@ def _state_file(stage: Stage, out: Path) -> Path:
 def _read_state(stage: Stage, out: Path) -> dict[str, Any] | None:
     """None before the first run, and for a file that is no state (it then runs anew)."""
     try:
-        state = json.loads(_state_file(stage, out).read_bytes())
-    except (FileNotFoundError, ValueError):
+        return _State.model_validate(read_json(_state_file(stage, out), dict)).model_dump()
+    except (InputError, ValidationError):
         return None
-    return state if isinstance(state, dict) and {"status", "inputs"} <= state.keys() else None
 
 
 def _write_state(stage: Stage, out: Path, state: Mapping[str, Any]) -> None:

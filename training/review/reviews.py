@@ -1,6 +1,5 @@
 """Verdicts of people, from a file that a review tool exported, joined to what they are about."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import jsonlines
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_json
 from engine.report.wording import reason_counts
 from engine.runs.manifest import run_manifest
 from engine.storage.atomic import check_free, write_json_atomic, written_whole
@@ -64,13 +64,7 @@ def read_votes(file: Path) -> list[Vote]:
     """The votes in a Label Studio JSON or JSON-MIN export, or in an Argilla dump (a file, or the
     directory of `dataset.to_disk`). Raises InputError if it is none of these."""
     path = file / RECORDS if file.is_dir() else file
-    try:
-        rows = json.loads(path.read_bytes())
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-        raise InputError(Problem(str(path), what, "name the exported file")) from None
-    except ValueError as error:
-        raise InputError(Problem(str(path), f"is not JSON ({error})", _HOW)) from None
+    rows = read_json(path, list, _HOW)
     try:
         if all(map(is_label_studio, rows)):
             return list(read_label_studio(path, rows))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem, Stopped
+from constitution.reading import read_bytes
 from engine.generators.weights import uses_gpu
 from engine.report.wording import duration
 from training.trainers.config import TrainingConfig
@@ -85,7 +86,7 @@ def identity_of(config: TrainingConfig) -> dict[str, str]:
     if reference:
         found["reference"] = f"{Path(reference).name} ({fingerprint(reference)})"
     if config.chat_template:
-        text = Path(config.chat_template).read_bytes()
+        text = read_bytes(Path(config.chat_template))
         found["chat_template"] = sha256(text).hexdigest()[:16]
     return found
 

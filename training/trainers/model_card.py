@@ -1,12 +1,12 @@
 """The README.md beside a trained model: what it was trained on, how, and what was measured."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from constitution.reading import NotJson, parse_json
 from engine.report.wording import setting_rows
 
 __all__ = ["write_model_card"]
@@ -77,7 +77,7 @@ def _numbers(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Single figures by dotted name; lists are in the manifest."""
     plain = {name: value for name, value in metrics.items() if not isinstance(value, list)}
     return [
-        (name, f"{float(json.loads(text)):.4g}")
+        (name, f"{float(_loaded(text)):.4g}")
         for name, text in setting_rows(plain)
         if isinstance(_loaded(text), int | float)
     ]
@@ -85,8 +85,8 @@ def _numbers(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _loaded(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse_json(text)
+    except NotJson:
         return None
 
 

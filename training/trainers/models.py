@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import json
 import logging
 import os
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_json, read_text
 from engine.generators.fingerprint import fingerprint_model
 from engine.generators.weights import local_name, uses_gpu
 from engine.storage.atomic import write_json_atomic
@@ -67,12 +67,9 @@ def load_tokenizer(config: TrainingConfig) -> Any:
     with _told(config.model):
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=config.trust_remote_code)
     if config.chat_template is not None:
-        try:
-            template = Path(config.chat_template).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            problem = f"{config.chat_template} cannot be read ({error})"
-            raise InputError(Problem("chat_template", problem, "name a Jinja file")) from error
-        tokenizer.chat_template = template
+        tokenizer.chat_template = read_text(
+            Path(config.chat_template), "name a Jinja file with chat_template"
+        )
     if not tokenizer.chat_template:
         remedy = "set chat_template to a Jinja file, or train an instruction-tuned model"
         raise InputError(Problem(config.model, "has no chat template", remedy))
@@ -183,7 +180,7 @@ def _write(model: Any, weights: dict[str, Any], tokenizer: Any, dtype: Any, path
     model.save_pretrained(path, state_dict=cast)
     tokenizer.save_pretrained(path)
     file = path / "config.json"  # as it was while training: other weights, and no KV cache
-    described = json.loads(file.read_bytes())
+    described = read_json(file, dict)
     described["dtype"] = str(dtype).removeprefix("torch.")
     described["use_cache"] = True
     write_json_atomic(file, described)
@@ -223,7 +220,11 @@ def _stored_dtype(config: TrainingConfig) -> Any:
 def _base_of(path: str) -> str:
     """The model that an adapter's directory is for; any other is its own."""
     adapter = Path(path) / "adapter_config.json"
-    return json.loads(adapter.read_bytes())["base_model_name_or_path"] if adapter.exists() else path
+    base = read_json(adapter, dict).get("base_model_name_or_path") if adapter.exists() else path
+    if not isinstance(base, str):
+        remedy = "restore the file that training wrote"
+        raise InputError(Problem(str(adapter), "names no base_model_name_or_path", remedy))
+    return base
 
 
 @contextlib.contextmanager

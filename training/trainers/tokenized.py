@@ -6,7 +6,6 @@ are left out: it is learned as far as it goes, and not that it stops there. Rows
 length, so that whatever reads them in order pads little; training draws its own order.
 """
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import jinja2
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_json
 from engine.generators.chat_template import Neutraliser
 from engine.storage.atomic import write_json_atomic
 from training.data.rows import Rows
@@ -177,7 +177,7 @@ def tokenize(
         train=train.remove_columns("length"),
         test=load_from_disk(str(test)).remove_columns("length") if test.exists() else None,
         lengths=train["length"][:],
-        dropped=json.loads(counts.read_bytes()),
+        dropped=read_json(counts, dict),
     )
 
 

@@ -1,14 +1,21 @@
 import asyncio
+import gzip
+import json
 import math
+import resource
 import sys
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from itertools import chain, repeat
 from typing import Any, TypeVar
 
 import pytest
+from aiohttp import web
 
 from constitution.problems import InputError
 from engine.generators.base import (
+    Completion,
     FailureReason,
     GenerationError,
     GeneratorUnavailable,
@@ -18,6 +25,7 @@ from engine.generators.base import (
 )
 from engine.generators.server import ServerGenerator
 from engine.messages import Message
+from engine.storage.completion_cache import CompletionCache
 from tests.engine.fake_server import FakeServer, every
 
 T = TypeVar("T")
@@ -279,3 +287,86 @@ def test_an_answer_that_was_begun_is_continued():
     assert body["add_generation_prompt"] is False
     assert body["min_tokens"] == 2
     assert body["messages"][-1] == {"role": "assistant", "content": "Well,"}
+
+
+# Numbers and sizes that a server may send ------------------------------------------------------------
+
+
+def answered(**usage: object) -> dict[str, object]:
+    choice = {"message": {"content": "hi"}, "finish_reason": "stop"}
+    return {"choices": [choice], "usage": usage}
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [(-1, 0), (10**30, 2**31 - 1), ("7", 0), (None, 0), (1.5, 0), ([], 0), (True, 0), (5, 5)],
+)
+def test_token_counts_are_clamped(count, kept):
+    usage = {
+        "prompt_tokens": count,
+        "completion_tokens": count,
+        "prompt_tokens_details": {"cached_tokens": count},
+    }
+    completion = answer(FakeServer(repeat(answered(**usage))))
+    assert completion.text == "hi"
+    tokens = (completion.prompt_tokens, completion.cached_tokens, completion.completion_tokens)
+    assert tokens == (kept, kept, kept)
+    cache = CompletionCache(None)
+    cache.put(b"key", completion)
+    assert cache.get(b"key", Completion) == completion
+
+
+@pytest.mark.parametrize("usage", [None, 7, "x", [], {"prompt_tokens_details": [1]}])
+def test_usage_of_no_shape_costs_the_counts_alone(usage):
+    body = answered() | {"usage": usage}
+    assert answer(FakeServer(repeat(body))).prompt_tokens == 0
+
+
+def test_what_is_kept_of_an_error_is_bounded():
+    server = FakeServer(repeat(400), error="x" * 5_000_000)
+    with pytest.raises(GenerationError) as caught:
+        answer(server)
+    assert len(str(caught.value)) < 600
+
+
+@asynccontextmanager
+async def packed(content: bytes, coding: str, status: int = 200) -> AsyncIterator[str]:
+    async def complete(_request: web.Request) -> web.Response:
+        headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
+        return web.Response(body=content, headers=headers, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", complete)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    await runner.cleanup()
+
+
+async def from_packed(content: bytes, coding: str, status: int) -> str:
+    async with packed(content, coding, status) as url:
+        generator = ServerGenerator("m", (url,), retries=0, backoff=0)
+        await generator.start()
+        try:
+            return (await generator.generate(request())).text
+        finally:
+            await generator.close()
+
+
+def test_a_compressed_answer_is_read():
+    content = gzip.compress(json.dumps(answered()).encode())
+    assert asyncio.run(from_packed(content, "gzip", 200)) == "hi"
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize("coding", ["gzip", "identity", "br"])
+def test_a_flood_is_not_read(coding, status):
+    bomb = zlib.compressobj(wbits=31)
+    megabyte = b" " * 2**20
+    flood = b"".join([bomb.compress(megabyte) for _ in range(200)]) + bomb.flush()
+    content = flood if coding == "gzip" else megabyte * 40
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((GenerationError, GeneratorUnavailable), match=r"bad response|no server"):
+        asyncio.run(from_packed(content, coding, status))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 250_000  # KiB

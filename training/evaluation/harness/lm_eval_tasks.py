@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from constitution.problems import InputError, Problem, Stopped
+from constitution.reading import parse_json, read_json
 from engine.generators.base import Generator
 from engine.generators.spec import read_spec
 from engine.storage.atomic import write_json_atomic
@@ -127,13 +128,9 @@ class _Kept:
 
     def __init__(self, out: Path, name: str) -> None:
         self._path = out / "lm-eval" / f"{name}.json"
-        try:
-            self._rows = json.loads(self._path.read_bytes())
-        except FileNotFoundError:
-            self._rows = []
-        except (OSError, ValueError) as error:
-            what = f"cannot be read: {error}"
-            raise InputError(Problem(str(self._path), what, "delete it")) from None
+        self._rows = read_json(self._path, list, "delete it") if self._path.exists() else []
+        if not all(isinstance(r, dict) and {"identity", "scores"} <= r.keys() for r in self._rows):
+            raise InputError(Problem(str(self._path), "is not a list of scores", "delete it"))
 
     def missing(self, harness: Harness, model: Generator) -> list[str]:
         """The tasks that are still to be run."""
@@ -162,7 +159,7 @@ def _check_names(harness: Harness) -> None:
     if process.returncode:
         told = _last_line(process.stderr)
         raise InputError(Problem(_OPTION, f"lm-eval cannot list its tasks: {told}"))
-    near = json.loads(process.stdout)
+    near = parse_json(process.stdout)
     listed = "see `lm-eval ls tasks`"
     problems = [
         Problem(
@@ -194,7 +191,7 @@ async def _worker(
     assert process.stdout is not None
     try:
         async for line in process.stdout:
-            row = json.loads(line)
+            row = parse_json(line)
             if not row["scores"]:
                 what = "has neither acc nor exact_match for each of its items"
                 raise InputError(Problem(f"{_OPTION} {row['task']}", what, "leave it out"))

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from constitution.reading import parse_json
 from engine.generators.weights import local_name, uses_gpu
 
 __all__: list[str] = []
@@ -31,7 +32,7 @@ def main() -> None:
     """Answer the request."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    request = json.loads(sys.argv[1])
+    request = parse_json(sys.argv[1])
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
         os.dup2(2, 1)
         if "model" in request:

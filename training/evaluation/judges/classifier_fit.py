@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_json
 from engine.storage.atomic import write_json_atomic
 from training.evaluation.judges.labelled_answers import LabelledAnswers
 
@@ -153,10 +154,7 @@ def read_classifier(path: Path) -> FittedClassifier:
 
     remedy = "name a file that `solon judge fit` wrote"
     try:
-        saved = _Saved.model_validate_json(path.read_bytes())
-    except OSError as error:
-        what = f"cannot be read ({error.strerror})"
-        raise InputError(Problem(str(path), what, remedy)) from error
+        saved = _Saved.model_validate(read_json(path, dict, remedy))
     except ValidationError as error:
         wrong = {one["loc"]: one["input"] for one in error.errors(include_url=False)}
         if ("version",) in wrong and ("format",) not in wrong:

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from constitution.problems import InputError, Problem
+from constitution.reading import open_table
 from engine.messages import Conversation, Message, without_surrogates
 from engine.prompts.files import FileRow, PromptFile, in_memory, open_prompt_file
 from engine.prompts.rows import BadPrompt, Columns, parse_prompt
@@ -155,7 +156,7 @@ def _opened(source: str) -> PromptFile:
     path = Path(source)
     if path.suffix.lower() != ".csv" or not path.is_file():
         return open_prompt_file(source)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with open_table(path) as file:
         if not file.readline().startswith("#"):
             return open_prompt_file(source)
         file.seek(0)

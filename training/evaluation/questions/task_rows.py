@@ -4,7 +4,6 @@ Rows with choices are asked for a letter, whose probability is read off; the oth
 words, of which the final answer counts.
 """
 
-import json
 import re
 import string
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from constitution.reading import NotJson, parse_json
 from engine.loop.reply import reply_of
 from engine.messages import Conversation, Message
 
@@ -27,6 +27,7 @@ _FEWEST = 2
 _LETTERED = re.compile(r"^([A-Z])[.):][ \t]+", re.MULTILINE)
 _NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<![\w)])-?\.\d+")
 _FINAL = re.compile(r"####|\banswer\s*(?:is|:)", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
 _ARTICLES = frozenset(("a", "an", "the"))
 
 
@@ -126,7 +127,7 @@ def _listed_in(question: str, answer: str) -> tuple[str, tuple[str, ...], tuple[
     """Choices written into the question as lines `A. ...`, if the answer is one of the letters."""
     marks = list(_LETTERED.finditer(question))
     starts = [at for at, mark in enumerate(marks) if mark[1] == "A"]
-    if not starts or not re.fullmatch("[A-Z]", answer):
+    if not starts or answer not in tuple(string.ascii_uppercase):
         return question, (), ()
     run = [
         mark
@@ -178,8 +179,8 @@ def _text(value: Any) -> str:
 
 def _from_json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse_json(text)
+    except NotJson:
         raise BadRow("its choices are not JSON", 'write ["first", "second"]') from None
 
 
@@ -191,5 +192,5 @@ def _number(text: str) -> Decimal | None:
 
 def _plain(text: str) -> str:
     """Words in lower case without punctuation and articles; the text itself if it has no words."""
-    words = [word for word in re.findall(r"\w+", text.lower()) if word not in _ARTICLES]
+    words = [word for word in _WORD.findall(text.lower()) if word not in _ARTICLES]
     return " ".join(words) or text.strip()

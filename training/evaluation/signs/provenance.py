@@ -1,13 +1,14 @@
 """What a checkpoint was trained on, from the manifests that training leaves beside models."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError
 from engine.generators.spec import read_spec
+from engine.prompts.files import open_prompt_file
 from engine.runs.manifest import read_manifest
 
 __all__ = ["TrainingRows", "training_rows"]
@@ -37,16 +38,12 @@ class TrainingRows:
         """Specs of the judges that the training listened to."""
         return {str(row["judge"]) for row in self._rows() if row.get("judge")} | self.reward_judges
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
         for path in self.files:
-            with path.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    try:
-                        row = json.loads(line)
-                    except ValueError:
-                        continue
-                    if isinstance(row, dict):
-                        yield row
+            with suppress(InputError):
+                for row in open_prompt_file(path).read():
+                    if row.value is not None:
+                        yield row.value
 
 
 def training_rows(specs: Iterable[str], files: Iterable[Path] = ()) -> TrainingRows:

@@ -58,6 +58,7 @@ class Thresholds:
 
 
 THRESHOLDS = Thresholds()
+_WORD = re.compile(r"[\w']+")
 _HALVES = 100
 _Gram = tuple[str, ...]
 
@@ -78,7 +79,7 @@ class Sign:
 
 def words_of(text: str) -> list[str]:
     """Words in lower case, without punctuation."""
-    return re.findall(r"[\w']+", text.lower())
+    return _WORD.findall(text.lower())
 
 
 def length_drift(

@@ -3,10 +3,11 @@
 An "error" means that figures are wrong, a "warning" that they say less than they seem to.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from constitution.problems import InputError
+from constitution.reading import read_json
 from engine.generators.base import Generator
 from engine.generators.spec import read_spec
 from training.evaluation.questions.questionnaire import BENIGN, HARMFUL, HELD_OUT, Questionnaire
@@ -88,10 +89,9 @@ def _lacks_template(spec: str) -> bool:
     if not settings.is_file() or any(model.glob("chat_template.*")):
         return False
     try:
-        found = json.loads(settings.read_bytes())
-    except ValueError:
+        return not read_json(settings, dict).get("chat_template")
+    except InputError:
         return False
-    return isinstance(found, dict) and not found.get("chat_template")
 
 
 def _trained_on(
