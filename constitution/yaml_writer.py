@@ -10,7 +10,7 @@ import yaml
 from constitution.json_schema import SCHEMA_FILE
 from constitution.schema import Constitution
 
-__all__ = ["SCHEMA_LINE", "constitution_yaml", "schema_comment"]
+__all__ = ["SCHEMA_LINE", "constitution_yaml", "schema_comment", "write_whole"]
 
 SCHEMA_LINE = "# yaml-language-server:"
 """How the first line begins by which editors find the schema."""
@@ -52,6 +52,15 @@ def schema_comment(out: Path) -> str:
     near = folder.is_relative_to(root)
     place = os.path.relpath(SCHEMA_FILE, folder) if near else SCHEMA_FILE.as_uri()
     return f"{SCHEMA_LINE} $schema={Path(place).as_posix() if near else place}\n"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """All of it or nothing; a file that is replaced keeps its mode."""
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text, encoding="utf-8", newline="")
+    if path.exists():
+        draft.chmod(path.stat().st_mode)
+    draft.replace(path)
 
 
 def _list(key: str, items: list[Any]) -> str:

@@ -7,7 +7,7 @@ from constitution.loader import constitution_path
 from constitution.problems import InputError, Problem
 from constitution.reading import read_bytes
 from constitution.yaml_source import decode, read_yaml
-from constitution.yaml_writer import SCHEMA_LINE, schema_comment
+from constitution.yaml_writer import SCHEMA_LINE, schema_comment, write_whole
 
 __all__ = ["fix_file", "fix_text"]
 
@@ -25,14 +25,10 @@ def fix_file(source: str) -> bool:
     fixed = fix_text(text, path)
     if fixed == text:
         return False
-    mode = path.stat().st_mode
-    if not mode & 0o222:
+    if not path.stat().st_mode & 0o222:
         remedy = "make it writable, or leave out --fix"
         raise InputError(Problem(source, "is read-only and has fixes to apply", remedy))
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(fixed, encoding="utf-8", newline="")
-    draft.chmod(mode)
-    draft.replace(path)
+    write_whole(path, fixed)
     return True
 
 

@@ -38,8 +38,7 @@ def import_from(
 
     from constitution.interchange import Format, import_constitution
     from constitution.loader import load_constitution_text
-    from constitution.yaml_writer import constitution_yaml, schema_comment
-    from engine.storage.atomic import write_page
+    from constitution.yaml_writer import constitution_yaml, schema_comment, write_whole
 
     for path in filter(None, (out, prompts)):
         _check_free(path, overwrite, file, few_shot)
@@ -54,8 +53,8 @@ def import_from(
     loaded = load_constitution_text(text, str(out))
     if prompts is not None:
         rows = (json.dumps(row, ensure_ascii=False) + "\n" for row in imported.prompts)
-        write_page(prompts, "".join(rows))
-    write_page(out, text)
+        write_whole(prompts, "".join(rows))
+    write_whole(out, text)
     count = len(loaded.principles)
     _say(f"{out}: {loaded.name}, {count:,} principles from {imported.format}", err=False)
     for note in imported.notes:
@@ -71,12 +70,12 @@ def export_to(
     """Write a constitution as another project reads it, saying what was left out."""
     from constitution.interchange import Format, export_constitution
     from constitution.loader import load_constitution
-    from engine.storage.atomic import write_page
+    from constitution.yaml_writer import write_whole
 
     _check_free(out, overwrite, Path(file))
     loaded = load_constitution(file)
     exported = export_constitution(loaded, Format(format))
-    write_page(out, exported.text)
+    write_whole(out, exported.text)
     _say(f"{out}: {loaded.name} as {format}", err=False)
     for note in exported.notes:
         _say(f"  {note}")
