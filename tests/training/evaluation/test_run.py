@@ -6,6 +6,7 @@ import json
 import pytest
 
 from constitution.problems import InputError
+from constitution.schema import Stakeholder
 from engine.generators.base import (
     Choice,
     Completion,
@@ -17,6 +18,7 @@ from engine.generators.base import (
 )
 from engine.messages import Message
 from engine.prompts.sources import Prompt, open_prompts
+from engine.storage.lock import DirectoryLock
 from tests.engine.builders import Replies, constitution
 from training.evaluation.inputs import EvaluationInputs
 from training.evaluation.judges.judging import Judges
@@ -228,3 +230,22 @@ def test_a_directory_of_a_run_is_no_place_for_an_evaluation(tmp_path):
         with pytest.raises(InputError, match=r"is not of an evaluation but .*\(revise\)"):
             EvaluationRun(inputs, tmp_path, overwrite=overwrite)
     assert (tmp_path / "records.jsonl").exists()
+
+
+def test_one_process_at_a_time_writes_an_evaluation(tmp_path):
+    models, out = {"base": says("base", "An answer.")}, tmp_path / "out"
+    results = evaluated(models, judge(lambda _: 0.1), out)
+    with DirectoryLock(out), pytest.raises(InputError, match="another process"):
+        evaluated(models, judge(lambda _: 0.1), out)
+    assert evaluated(models, judge(lambda _: 0.1), out) == results
+
+
+def test_principles_are_drawn_as_the_stakeholder_weighs_them():
+    rules = constitution("one", "two").model_copy(
+        update={"stakeholders": {"legal": Stakeholder(weights={"one": 0.0})}}
+    )
+    asked = Questionnaire(PROMPTS, rules, principles=1, stakeholder="legal")
+    plain = Questionnaire(PROMPTS, rules, principles=1)
+    assert {p.id for prompt in PROMPTS for p in asked.principles_of(prompt)} == {"two"}
+    assert {p.id for prompt in PROMPTS for p in plain.principles_of(prompt)} == {"one", "two"}
+    assert asked.identity() != plain.identity()
