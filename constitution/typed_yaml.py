@@ -225,7 +225,7 @@ def _assigned(assignments: Sequence[str], problems: list[Problem]) -> Iterator[O
         try:
             if not _ASSIGNMENT.fullmatch(text):
                 remedy = "write --set key=value, such as learning_rate=1e-5 or lora.r=8"
-                raise InputError(Problem("--set", f"{shown(text)} is no key and value", remedy))
+                raise InputError(Problem("--set", f"{shown(text)} is not a key and value", remedy))
             read = read_yaml(f"value: {value}", option).data["value"]
         except InputError as error:
             problems += error.problems

@@ -93,7 +93,7 @@ class Verdict(_Model):
 
 
 class Round(_Model):
-    """One principle held against the answer as it then stood.
+    """One principle, and the answer judged against it as it then stood.
 
     A round without a critique was skipped because `before` found the answer compliant.
     `revision` is the cleaned text; it became the answer when `dropped` is None.

@@ -1,4 +1,4 @@
-"""What a run is told to do: how many rounds, which model plays which role, and how it samples.
+"""The settings of a run: how many rounds, which model plays which role, and how it samples.
 
 Each setting is declared here and nowhere else: its bounds and its description are those of the
 options, configuration files and recipes that give it.
@@ -45,7 +45,9 @@ def _shares(stakeholder: Any) -> Any:
         try:
             shares[name.strip()] = float(share)
         except ValueError:
-            raise ValueError(f"`{part}` is no share of a profile: write NAME=1,OTHER=2") from None
+            raise ValueError(
+                f"`{part}` is not a share of a profile: write NAME=1,OTHER=2"
+            ) from None
     return shares
 
 
@@ -78,7 +80,7 @@ _SmallestMass = Annotated[
 
 
 class LoopSettings(Settings):
-    """How one conversation is held against the constitution.
+    """How one conversation is judged against the constitution.
 
     `rounds` principles are drawn per conversation, one after another (Bai et al. 2022, section
     3.1). With `stop_when_compliant` a one-token verdict comes first.

@@ -1,4 +1,4 @@
-"""Several OpenAI-compatible servers as one: routing, retries, and telling a bad day from death.
+"""Several OpenAI-compatible servers as one: routing, retries, and telling an outage from the end.
 
 Of a hundred thousand requests some always meet a restart, a rate limit or a cut connection, so
 everything that may pass is tried again. Only when a request has used up its attempts are the

@@ -45,7 +45,7 @@ async def label_prompt(
 ) -> LabelRecord:
     """Sample the policy's answers to `prompt`, pair them, and have the judge compare each pair.
 
-    `on_tokens` is told of each request that came back, with its prompt and completion tokens.
+    `on_tokens` is called for each request that came back, with its prompt and completion tokens.
     Raises ConversationFailed when a model could not answer, GeneratorUnavailable when none can.
     """
     return await _Labelling(prompt, constitution, policy, judge, settings, on_tokens).record()

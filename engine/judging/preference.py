@@ -59,7 +59,7 @@ class _Answer:
 class Judge:
     """A model that compares replies, or judges one, by a constitution's principles.
 
-    `on_answer` is told of every completion and choice, with the tokens it generated. A judge whose
+    `on_answer` is called with every completion and choice, and the tokens it generated. A judge whose
     probability of giving any of the answers offered is below `smallest_mass` gave none. Questions
     raise GenerationError and GeneratorUnavailable as the model does; one that is longer than its
     context is an answer that could not be given instead.

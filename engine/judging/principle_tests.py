@@ -1,4 +1,4 @@
-"""A principle's own tests put to a judge: does it tell the answer that breaks it from the one that
+"""A principle's own tests run against a judge: does it tell the answer that breaks it from the one that
 keeps it, asked of each alone and asked which of the two is better?"""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence

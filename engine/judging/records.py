@@ -40,14 +40,14 @@ class Undecided(StrEnum):
     TIE = "tie"
     """The judge finds neither better, by the margin asked for."""
     UNANSWERED = "unanswered"
-    """The judge chose none of the answers offered, or its probabilities are no numbers."""
+    """The judge chose none of the answers offered, or its probabilities are not numbers."""
     CONTEXT_OVERFLOW = "context_overflow"
     """The question is longer than the judge's context."""
     EMPTY_REASONING = "empty_reasoning"
 
 
 class LabelOutcome(StrEnum):
-    """What became of a prompt."""
+    """The outcome of a prompt."""
 
     LABELLED = "labelled"
     """At least one pair of its answers has a label."""
@@ -114,7 +114,7 @@ class Preference(_Model):
         return sum(self.answers) - 1
 
     def swap(self) -> "Preference":
-        """The same judgement, told with the two replies in the other order."""
+        """The same judgement with the two replies in the other order."""
         answers = self.answers and (self.answers[1], self.answers[0])
         return self.model_copy(update={"answers": answers, "reasoning": self.reasoning[::-1]})
 

@@ -43,7 +43,7 @@ async def answer_for_training(
 ) -> AnswerRecord:
     """The record of one answer; an empty one is dropped, a truncated one unless the settings keep it.
 
-    `on_tokens` is told of the request's prompt and completion tokens. Raises ConversationFailed
+    `on_tokens` is called with the request's prompt and completion tokens. Raises ConversationFailed
     when the model could not answer, GeneratorUnavailable when it is gone.
     """
     try:

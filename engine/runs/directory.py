@@ -129,7 +129,7 @@ class RunDirectory:
             self.write_manifest("interrupted")
 
     def _read_records(self) -> "array[int]":
-        """Ids of the records there are. Escalations are written anew from them, since a kill may
+        """Ids of the records there are. Escalations are written again from them, since a kill may
         have come between the two."""
         done = array("Q")
         fields = ["id", "outcome"]

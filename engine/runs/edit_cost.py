@@ -30,7 +30,7 @@ _SAMPLED = 500
 
 @dataclass(frozen=True, slots=True)
 class EditCost:
-    """What is generated when a run goes on with another constitution."""
+    """What is generated when a run continues under another constitution."""
 
     plan: Plan
     made_with: str
@@ -55,11 +55,11 @@ def edit_cost(
     prompts: str | Path | None = None,
     columns: Columns | None = None,
 ) -> EditCost:
-    """Plan the run in `run` anew, with `constitution` in place of its own.
+    """Plan the run in `run` again, with `constitution` in place of its own.
 
     `prompts` are needed only if the run's file has moved, `columns` if the file that it moved to
     names them otherwise.
-    Raises InputError when `run` is no revision run, or those are not the run's prompts.
+    Raises InputError when `run` is not a revision run, or those are not the run's prompts.
     """
     made = _made_from(run)
     for_stakeholder(constitution, made.settings.stakeholder)

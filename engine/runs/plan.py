@@ -202,7 +202,7 @@ def remember_throughput(fingerprint: str, generated_tokens: int, seconds: float)
 
 
 def expected_seconds(fingerprint: str, completion_tokens: int) -> float | None:
-    """Seconds to generate so many tokens, at the last run's pace; None if there was none."""
+    """Seconds to generate that many tokens, at the last run's pace; None if there was none."""
     pace = _known().get(fingerprint)
     return completion_tokens / pace if pace else None
 

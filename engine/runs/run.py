@@ -127,7 +127,7 @@ class Run(Generic[Result]):
 
     @property
     def updated(self) -> bool:
-        """Whether this run goes on with one whose input has been edited since."""
+        """Whether this run continues one whose input has been edited since."""
         return self.aside is not None
 
     @property
@@ -168,7 +168,7 @@ class Run(Generic[Result]):
         """Write what is made from all records, before the manifest calls the run complete."""
 
     async def execute(self, on_progress: Callable[[Progress], None] | None = None) -> RunResult:
-        """`stream` to its end, telling `on_progress` after each result."""
+        """`stream` to its end, calling `on_progress` after each result."""
         async with aclosing(self.stream()) as results:
             async for _ in results:
                 if on_progress:

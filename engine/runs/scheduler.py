@@ -42,7 +42,7 @@ class Window:
     """So that an engine has work queued while finished turns come round again."""
     _SMALLEST = 4
     _FIRST = 8
-    """The first few: so many, or a `_SHARE`th of the capacity."""
+    """The first few: this many, or a `_SHARE`th of the capacity."""
     _SHARE = 32
     _FEW = 32
     _UNKNOWN = 64
@@ -157,7 +157,7 @@ async def ask_each(
     expected_tokens: int = 1024,
     total: int | None = None,
 ) -> AsyncGenerator[Result, None]:
-    """`stream` for items that are a question or two each, put to one generator.
+    """`stream` for items that are a question or two each, asked of one generator.
 
     `total` is how many there are, where that is known, `expected_tokens` the length of a request.
     """

@@ -48,7 +48,7 @@ def answer(
 
 
 def print_answers(run: Path, manifest: Mapping[str, Any]) -> None:
-    """Print what became of the prompts of an answer run, and where its rows are."""
+    """Print the outcomes of an answer run's prompts, and where its rows are."""
     from engine.records import AnswerRecord, read_failures, read_rows
     from engine.runs.directory import ANSWERS
 

@@ -27,7 +27,7 @@ __all__ = ["diff"]
 _Column = Annotated[str | None, typer.Option(help="Where --prompts has it.")]
 _GIT_ARGUMENTS = (7, 9)
 """What git gives an external diff: path, old file, hash and mode, new file, hash and mode, and for
-a renamed file its new path and what became of it."""
+a renamed file its new path and its score."""
 _STYLES = {
     "old": "red strike",
     "new": "green underline",

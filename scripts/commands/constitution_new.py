@@ -12,7 +12,7 @@ __all__ = ["new"]
 
 _NEXT = """\
 # What each principle may say besides, and what it is for: docs/constitution.md, or complete with
-# your editor. The most useful next step is tests, by which `solon constitution test` tells whether
+# your editor. The most useful next step is tests, by which `solon constitution test` shows whether
 # a judge understands the principle as you do:
 #
 #     tests:
@@ -93,7 +93,7 @@ def _asked_parents() -> list[str]:
     from constitution.loader import shipped_constitutions
 
     shipped = ", ".join(shipped_constitutions())
-    typer.echo(f"It may build on others: {shipped}, or paths seen from the new file.")
+    typer.echo(f"It may build on others: {shipped}, or paths relative to the new file.")
     given = _optional("Which? (commas between; Enter for none)")
     return [name.strip() for name in given.split(",") if name.strip()]
 

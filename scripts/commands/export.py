@@ -53,7 +53,7 @@ def export(
         typer.Option(help="To review: pairs of replies (as by default), or escalated answers."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="To review: at most so many, drawn at random.")
+        int | None, typer.Option(min=1, help="To review: at most N, drawn at random.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset.")] = False,
 ) -> None:

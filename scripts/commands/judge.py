@@ -66,7 +66,7 @@ def fit(
         bool, typer.Option("--overwrite", help="Replace the file of --out.")
     ] = False,
 ) -> None:
-    """Fit a small text classifier to labelled answers, and tell how good it is on unseen prompts."""
+    """Fit a small text classifier to labelled answers, and report how good it is on unseen prompts."""
     from scripts.commands.judge_run import LabelFiles, fit_into
 
     given = LabelFiles(

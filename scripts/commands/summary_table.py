@@ -37,7 +37,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
 
 
 def print_labels(summary: LabelSummary, console: Console) -> None:
-    """A line for each principle, then what became of prompts, answers and pairs."""
+    """A line for each principle, then the outcomes of prompts, answers and pairs."""
     columns = ("pairs", "labelled", "confident", "undecided")
     table = figures_table("principle", *columns, title=_headline(summary, "labels by "))
     for name, counts in summary.principles.items():

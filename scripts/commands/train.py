@@ -117,7 +117,7 @@ def _train(run: "Callable[..., TrainingResult]", config: "TrainingConfig", overw
     try:
         result = run(config, overwrite=overwrite, report=_report)
     except KeyboardInterrupt:
-        _report("interrupted: the same command goes on from the last checkpoint")
+        _report("interrupted: the same command resumes from the last checkpoint")
         raise typer.Exit(130) from None
     if _is_first():
         print_training(result, output_console())

@@ -47,7 +47,7 @@ class _Utterance:
 
 
 class Session:
-    """One prompt held against a constitution that is being edited, until it is cancelled."""
+    """One prompt judged against a constitution that is being edited, until it is cancelled."""
 
     def __init__(
         self,

@@ -128,7 +128,7 @@ def _llm_swarm_row(
 
 
 def _provenance(record: Record, rounds: tuple[Round, ...]) -> Row:
-    """Whose answer it is, and what it was held against."""
+    """Whose answer it is, and what it was judged against."""
     return {
         "id": record.id,
         "constitution": record.constitution,

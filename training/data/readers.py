@@ -189,7 +189,7 @@ def _conversation(prompt: Any, value: Any, column: str, row: Mapping[str, Any]) 
         raise BadPrompt(f"{column!r} is not an answer", "give a text, or messages")
     if turns is None and prompt is None:
         remedy = "a transcript reads Human: ..., Assistant: ..., with blank lines between"
-        what = f"has no 'prompt', and {column!r} is no transcript that ends with the assistant"
+        what = f"has no 'prompt', and {column!r} is not a transcript that ends with the assistant"
         raise BadPrompt(f"{what}; it has {', '.join(map(repr, row))}", remedy)
     turns = assistant(value) if turns is None else turns
     _refuse_tools(turns)

@@ -23,7 +23,7 @@ def fingerprint_of(spec: str) -> str:
 
 
 class RecipePaths:
-    """A recipe's paths, relative to its folder, as seen from the current one; models as specs.
+    """A recipe's paths, as paths from the current folder; models as specs.
 
     Raises InputError for a constitution that cannot be read, or that lacks the stakeholder.
     """

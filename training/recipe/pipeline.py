@@ -1,7 +1,7 @@
 """Runs the stages of a recipe in order, each in a process of its own, and only those that have to.
 
 A stage that loads a model ends before the next one starts, so vLLM and training never share a
-process or a GPU. Killed at any moment, the same call goes on where it stood.
+process or a GPU. Killed at any moment, the same call resumes where it stood.
 """
 
 import time

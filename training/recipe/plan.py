@@ -230,7 +230,7 @@ class _Plan:
         return kind.model_validate({**said, **{key: getattr(self.recipe, key) for key in shared}})
 
     def _located(self, settings: Section) -> Section:
-        """The same, with the recipe's paths as they are seen from here."""
+        """The same, with the recipe's paths relative to the current folder."""
         return with_files(settings, self.paths.located)
 
     def _rules(self) -> dict[str, Path | str]:

@@ -23,7 +23,7 @@ from engine.storage.atomic import remove, write_json_atomic
 __all__ = ["Decision", "Stage", "begin", "decide", "exit_code_of", "finish", "is_complete"]
 
 _CACHE = "completions.sqlite"
-"""What was generated stays when a stage starts anew: it is looked up by content."""
+"""What was generated stays when a stage starts over: it is looked up by content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Stage:
     `reads` are what its outcome depends on besides its command: files by their content, anything
     else by an identity. `output` is the directory it alone writes; `product` the files in it that
     later stages read. `config` is written to a file for commands that take one. Where `resumes`,
-    the command takes up what an interrupted one left; where `updates`, it re-uses the records of
+    the command resumes what an interrupted one left; where `updates`, it re-uses the records of
     a constitution since edited.
     """
 
@@ -52,7 +52,7 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do about a stage, and why: `skip` it, `resume` it, `update` it to an edited
-    constitution, or `start` it anew."""
+    constitution, or `start` it over."""
 
     action: Literal["skip", "resume", "update", "start"]
     why: str
@@ -77,9 +77,9 @@ def decide(stage: Stage, out: Path) -> Decision:
 
 
 def begin(stage: Stage, out: Path, decision: Decision) -> list[str]:
-    """Make room and note that the stage is under way; the arguments of `solon` to run.
+    """Make room and note that the stage is running; the arguments of `solon` to run.
 
-    Its previous output is deleted when it starts anew, but for what was generated.
+    Its previous output is deleted when it starts over, but for what was generated.
     """
     inputs = _inputs(stage, out)
     if decision.action == "start":
@@ -138,7 +138,7 @@ def _state_file(stage: Stage, out: Path) -> Path:
 
 
 def _read_state(stage: Stage, out: Path) -> dict[str, Any] | None:
-    """None before the first run, and for a file that is no state (it then runs anew)."""
+    """None before the first run, and for a file that is not a state (it then starts over)."""
     try:
         return _State.model_validate(read_json(_state_file(stage, out), dict)).model_dump()
     except (InputError, ValidationError):

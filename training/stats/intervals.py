@@ -1,6 +1,6 @@
 """Means, shares, differences and ratios with 95 % intervals, sampled over prompts.
 
-Several answers to one prompt are alike, so the prompt is what is drawn anew, never the answer:
+Several answers to one prompt are alike, so the prompt is what is resampled, never the answer:
 counting four verdicts on one answer as four trials would make every interval too narrow.
 
 A share takes Wilson's interval, everything else the bootstrap's: of 0 hits in 40 the bootstrap says

@@ -1,6 +1,6 @@
 """Kappa, the area under the curve, and their intervals, where prompts have several answers.
 
-As in `intervals`, the prompt is what the bootstrap draws anew: answers to one prompt are alike.
+As in `intervals`, the prompt is what the bootstrap resamples: answers to one prompt are alike.
 """
 
 import math

@@ -41,7 +41,7 @@ class LengthGroupedSampler:
                 drawn[i : i + self.batch_size] for i in range(0, len(drawn), self.batch_size)
             ]
         order.shuffle(batches)
-        # A batch that is not full can only be the last: the loop cuts the row numbers anew.
+        # A batch that is not full can only be the last: the loop cuts the row numbers again.
         batches.sort(key=lambda batch: len(batch) < self.batch_size)
         for batch in batches:
             yield from batch

@@ -1,4 +1,4 @@
-"""What each trainer is told: a YAML file, with single settings overridden on the command line.
+"""The settings of each trainer: a YAML file, with single settings overridden on the command line.
 
 Defaults are meant to be left alone; `null` where a setting may be is "as suits the machine": what
 saves memory or padding is on where there is a GPU and TRL allows it.

@@ -28,7 +28,7 @@ Measure = Callable[[Any], dict[str, Any]]
 def arguments(config: TrainingConfig) -> dict[str, Any]:
     """Keyword arguments that every configuration of TRL takes.
 
-    The loop neither logs to the terminal nor saves by itself: `training.trainers.progress` sees to both.
+    The loop neither logs to the terminal nor saves: `training.trainers.progress` does both.
     """
     gpu = uses_gpu()
     checkpointing = config.gradient_checkpointing
@@ -152,7 +152,7 @@ def _is_sharded(trainer: Any) -> bool:
 
 
 def _train(trainer: Any, checkpoint: Path | None) -> Any:
-    """Raises Stopped where memory does not suffice, or the loss is no number any more."""
+    """Raises Stopped where memory does not suffice, or the loss is no longer a number."""
     import torch
 
     try:
@@ -161,7 +161,7 @@ def _train(trainer: Any, checkpoint: Path | None) -> Any:
         remedy = "lower batch_size (and raise gradient_accumulation), or set gradient_checkpointing"
         raise Stopped(f"the GPU's memory does not suffice; {remedy}, or lora") from error
     if not math.isfinite(trained.training_loss):
-        remedy = "lower learning_rate and start anew with --overwrite"
+        remedy = "lower learning_rate and start over with --overwrite"
         raise Stopped(f"the training diverged: its loss is {trained.training_loss}; {remedy}")
     return trained
 

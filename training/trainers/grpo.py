@@ -45,7 +45,7 @@ _ENDS = 0.1
 def run(
     config: GRPOTrainingConfig, *, overwrite: bool = False, report: Report = lambda line: None
 ) -> TrainingResult:
-    """Train, or take up an interrupted training; what is complete already is returned as it is.
+    """Train, or resume an interrupted training; what is complete already is returned as it is.
 
     Raises InputError for prompts, models or a directory that will not do, before anything is
     written, and Stopped when a judge is gone or answers nothing.
@@ -90,7 +90,7 @@ def _check(config: GRPOTrainingConfig) -> None:
 
 
 def _principles(config: GRPOTrainingConfig) -> PrincipleDraw | None:
-    """What the judge holds answers against, if there is a judge."""
+    """What the judge judges answers against, if there is a judge."""
     if config.constitution is None:
         return None
     constitution = for_stakeholder(load_constitution(config.constitution), config.stakeholder)
@@ -219,7 +219,7 @@ def _trainer(
 
 
 def _report(trainer: Any, reward: ConstitutionalReward) -> dict[str, Any]:
-    """Reward, KL and length at the beginning and the end; what became of the sampled answers."""
+    """Reward, KL and length at the beginning and the end; the outcomes of the sampled answers."""
     from accelerate.utils import gather_object
 
     named = {"reward": "reward", "kl": "kl", "length": "completions/mean_length"}

@@ -1,4 +1,4 @@
-"""What `solon train grpo` is told: how to sample, who rewards, and what costs."""
+"""The settings of `solon train grpo`: how to sample, who rewards, and what costs."""
 
 from typing import Annotated
 
@@ -50,7 +50,7 @@ class GRPOTrainingConfig(TrainingConfig):
     )
     judge_weight: float = Field(default=1.0, gt=0)
     constitution: str | None = Field(
-        default=None, validate_default=True, description="What the judge holds answers against."
+        default=None, validate_default=True, description="What the judge judges answers against."
     )
     principles: int | None = Field(
         default=None, ge=1, description="To judge each prompt by; null: all that apply."

@@ -229,7 +229,7 @@ def _base_of(path: str) -> str:
 
 @contextlib.contextmanager
 def _told(model: str) -> Iterator[None]:
-    """What keeps a model from loading is the user's input, told in one line."""
+    """What keeps a model from loading is the user's input, reported in one line."""
     try:
         yield
     except (OSError, ValueError, KeyError) as error:

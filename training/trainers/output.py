@@ -1,4 +1,4 @@
-"""A training's directory: whose it is, how it is taken up again, and what is left when it ends.
+"""A training's directory: which training owns it, how it resumes, and what is left when it ends.
 
     manifest.json  README.md  log.jsonl  model/  adapter/  checkpoints/
 

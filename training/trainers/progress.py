@@ -26,7 +26,7 @@ _LINE = ("rewards/margins", "rewards/accuracies", "accuracy", "reward", "kl")
 
 
 def progress_callback(output: Output, report: Report) -> Any:
-    """A TrainerCallback that logs, tells, and asks for checkpoints. One for one training."""
+    """A TrainerCallback that logs, reports, and asks for checkpoints. One for one training."""
     from transformers import TrainerCallback
 
     class ProgressCallback(_Progress, TrainerCallback):  # type: ignore[misc]  # it takes keywords

@@ -41,7 +41,7 @@ class Penalties:
 
 @dataclass(slots=True)
 class RewardCounts:
-    """What became of the sampled answers; failures by the scorer and its reason."""
+    """The outcomes of the sampled answers; failures by the scorer and its reason."""
 
     answers: int = 0
     rewarded: int = 0

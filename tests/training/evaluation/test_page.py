@@ -272,9 +272,9 @@ def test_outcomes_compare_with_the_base():
     base, dpo = shown.answers
     assert base.answer.model == "base"
     assert base.outcomes == ("broken",)
-    assert set(dpo.outcomes) == {"broken", "undecided", "refused", "changed", "mended", "worsened"}
+    assert set(dpo.outcomes) == {"broken", "undecided", "refused", "changed", "fixed", "worsened"}
     assert [set(v.outcomes) for v in dpo.verdicts] == [
-        {"kept", "changed", "mended"},
+        {"kept", "changed", "fixed"},
         {"broken", "changed", "worsened"},
         {"undecided"},
     ]

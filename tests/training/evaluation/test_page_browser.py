@@ -75,7 +75,7 @@ def test_filters_narrow_the_answers(visit):
         await page.evaluate("document.querySelector('.filters button').click()")
         await page.until(f"({IDS}).length === {len(everything)}")
         assert await page.evaluate(IDS) == everything
-        for outcome in ("kept", "broken", "undecided", "refused", "truncated", "changed", "mended"):
+        for outcome in ("kept", "broken", "undecided", "refused", "truncated", "changed", "fixed"):
             assert await choose(page, outcome=outcome) == matching(outcome=outcome) != []
         refused = await choose(page, outcome="refused", set="harmful")
         assert refused == matching(outcome="refused", name="harmful") != []

@@ -71,8 +71,8 @@ def test_a_wrong_override_is_told_by_its_option(tmp_path):
     assert "--set epochs: epochs is -1; input should be greater than 0" in found
     assert "--set lora.dropout: lora.dropout is 2; input should be less than 1" in found
     assert any(line.startswith("--set beta: unknown key 'beta'") for line in found)
-    assert any(line.startswith("--set: 'nonsense' is no key and value") for line in found)
-    assert any(line.startswith("--set: 'a:b=1' is no key and value") for line in found)
+    assert any(line.startswith("--set: 'nonsense' is not a key and value") for line in found)
+    assert any(line.startswith("--set: 'a:b=1' is not a key and value") for line in found)
     assert any(line.startswith("--set seed:") for line in found)
 
 

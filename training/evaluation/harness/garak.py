@@ -20,7 +20,7 @@ _NAMES = ("plugins.target_name", "plugins.model_name")
 def read_garak(path: Path) -> list[dict[str, Any]]:
     """Rows of `tool`, `probe`, `detector`, `model`, `attempts`, `hits`, in the report's order.
 
-    Outputs that a detector could not decide on are no attempts. Raises InputError for a line that
+    Outputs that a detector could not decide on are not attempts. Raises InputError for a line that
     is not JSON, for counts that cannot be, and for a file without a finished probe.
     """
     if not path.is_file():

@@ -1,6 +1,6 @@
 """The process in which the harness runs: a JSON request on the command line, JSON lines out.
 
-Without a model it prints which names are no tasks, each with the nearest that are; with one it
+Without a model it prints which names are not tasks, each with the nearest that are; with one it
 prints the scores of each task as it ends. What libraries print goes to standard error.
 """
 

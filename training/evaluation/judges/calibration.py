@@ -120,12 +120,12 @@ async def ask_judge(
         except GenerationError as error:
             found[index] = Opinion(None, str(error.reason))
 
-    def tell(done: int, _total: int) -> None:
+    def asked(done: int, _total: int) -> None:
         if done:
             on_progress(done)
 
     jobs = [partial(one, index, answer) for index, answer in enumerate(data.answers)]
-    await ask_all(jobs, judge, tell)
+    await ask_all(jobs, judge, asked)
     return [found[index] for index in range(len(jobs))]
 
 

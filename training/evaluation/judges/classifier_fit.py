@@ -160,7 +160,7 @@ def read_classifier(path: Path) -> FittedClassifier:
         if ("version",) in wrong and ("format",) not in wrong:
             what = f"is a classifier of version {wrong['version',]!r}, and {_VERSION} is known"
             raise InputError(Problem(str(path), what, "fit it again")) from error
-        raise InputError(Problem(str(path), "is no fitted classifier", remedy)) from error
+        raise InputError(Problem(str(path), "is not a fitted classifier", remedy)) from error
     _require_scikit_learn()
     idf, weights = {}, []
     for cut, terms in (("word", saved.word), ("char_wb", saved.char_wb)):

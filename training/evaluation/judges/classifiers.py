@@ -1,4 +1,4 @@
-"""Judges that are no language model: fitted or pretrained text classifiers, and the refusal rules.
+"""Judges that are not language models: fitted or pretrained text classifiers, and the refusal rules.
 
 A policy that was trained to please one judge has learned nothing about these.
 """
@@ -85,7 +85,7 @@ def _transformers(spec: str, path: str, label: str) -> "_TransformersClassifier"
         what = f"cannot be read as a model: {' '.join(str(error).split())[:200]}"
         raise InputError(Problem(spec, what, "check its config.json")) from error
     if not any("SequenceClassification" in name for name in config.architectures or ()):
-        what = f"is no text-classification model but {', '.join(config.architectures or ['?'])}"
+        what = f"is not a text-classification model but {', '.join(config.architectures or ['?'])}"
         raise InputError(Problem(spec, what, "name one with a sequence-classification head"))
     labels = [str(config.id2label[index]) for index in sorted(config.id2label)]
     return _TransformersClassifier(folder, labels, _index(spec, labels, label))

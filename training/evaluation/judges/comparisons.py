@@ -109,7 +109,7 @@ class ComparisonFigures:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What the judge said of one comparison; `better_first` is how the two were put to it."""
+    """What the judge said of one comparison; `better_first` is the order they were shown in."""
 
     better_first: bool
     preferences: tuple[Preference, ...]

@@ -65,7 +65,7 @@ async def judge_models(
     questionnaire: Questionnaire,
     outputs: Mapping[str, ModelOutputs],
     judge: CachedGenerator,
-    tell: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Judgements:
     """Ask the judge everything about all models' answers. Raises GeneratorUnavailable."""
     found = Judgements(verdicts={name: {} for name in outputs})
@@ -75,7 +75,7 @@ async def judge_models(
         jobs += _refusal_jobs(questionnaire, name, one, judge, found)
     for first, second in combinations(outputs, 2):
         jobs += _duel_jobs(questionnaire, (first, second), outputs, judge, found)
-    found.failures = await ask_all(jobs, judge, tell)
+    found.failures = await ask_all(jobs, judge, on_progress)
     found.duels.sort(key=lambda duel: (duel.first, duel.second, duel.prompt))
     return found
 

@@ -98,7 +98,7 @@ def read_labelled_answers(
 
     A label is true or false, yes or no, or a number from 0 to 1, and true from `threshold` on. Rows
     without an answer or a label are dropped and reason_counts, as are repetitions of an answer and
-    answers with both labels. With `limit` the first so many usable rows of each file are read.
+    answers with both labels. With `limit` only that many usable rows of each file are read.
     Raises InputError for a file that cannot be read, lacks a column or leaves nothing.
     """
     wanted = columns or LabelColumns()
@@ -165,7 +165,7 @@ def _opened(source: str) -> PromptFile:
             read = csv.DictReader(lines, restkey=_TOO_MANY, strict=True)
             rows = [None if _TOO_MANY in row or None in row.values() else row for row in read]
         except csv.Error as error:
-            raise InputError(Problem(source, f"is no CSV file: {error}")) from error
+            raise InputError(Problem(source, f"is not a CSV file: {error}")) from error
     return in_memory(rows, source)
 
 

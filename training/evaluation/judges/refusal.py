@@ -195,7 +195,7 @@ def _opening(text: str) -> str:
 
 
 def _overruled(rule: RefusalRule, text: str) -> bool:
-    """A warning before an answer is no refusal, nor is help in a long answer the whole of it."""
+    """A warning before an answer is not a refusal, nor is help in a long answer the whole of it."""
     if rule.name == "sends to help":
         return len(text.split()) > _LONG_HELP
     return rule.name in _WARNINGS and _DELIVERS.search(text) is not None

@@ -14,7 +14,7 @@ OUTCOMES = {
     "refused": "Refused",
     "truncated": "Cut off",
     "changed": "Changed against the base",
-    "mended": "Mended: broken by the base, kept here",
+    "fixed": "Fixed: broken by the base, kept here",
     "worsened": "Worse: kept by the base, broken here",
 }
 """What answers are filtered by. All but `refused` and `truncated` are also said of a verdict."""
@@ -98,4 +98,4 @@ def _outcomes(violates: bool | None, before: bool | None) -> tuple[str, ...]:
     said = "broken" if violates else "kept"
     if before is None or before == violates:
         return (said,)
-    return (said, "changed", "worsened" if violates else "mended")
+    return (said, "changed", "worsened" if violates else "fixed")

@@ -41,7 +41,7 @@ class ModelOutputs:
 async def question_model(
     questionnaire: Questionnaire,
     model: CachedGenerator,
-    tell: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> ModelOutputs:
     """Ask one model everything. Raises GeneratorUnavailable when its engine is gone."""
     outputs = ModelOutputs()
@@ -59,7 +59,7 @@ async def question_model(
         partial(_helpful, questionnaire, model, outputs, n)
         for n in range(len(questionnaire.helpful))
     ]
-    outputs.failures += await ask_all(jobs, model, tell)
+    outputs.failures += await ask_all(jobs, model, on_progress)
     for name, prompts in questionnaire.answered_sets().items():
         given = outputs.answers[name]
         outputs.answers[name] = {prompt.id: given[prompt.id] for prompt in prompts}

@@ -84,7 +84,7 @@ def role_play(conversation: Conversation) -> Conversation:
 
 
 def prefill(conversation: Conversation) -> Conversation:
-    """Writes the start of a compliant answer, which the model goes on with.
+    """Writes the start of a compliant answer, which the model continues.
 
     The conversation then ends with an assistant turn: a generator continues it, and what it
     returns is only what it added. Vega et al. 2023, "Bypassing the Safety Training of Open-Source
@@ -159,7 +159,7 @@ _PAST = tuple(
         (r"what (?:do|can|should) (?:i|we|you|one)", "what did people"),
     )
 )
-"""Openings of a request, and the question about the past that the rest of it goes on with."""
+"""Openings of a request, and the question about the past that the rest of it continues."""
 
 
 def _in_the_past(request: str) -> str:

@@ -17,7 +17,7 @@ OnProgress: TypeAlias = Callable[[int, int], None]
 
 
 async def ask_all(
-    jobs: Sequence[Job], generator: Generator, tell: OnProgress = lambda done, total: None
+    jobs: Sequence[Job], generator: Generator, on_progress: OnProgress = lambda done, total: None
 ) -> Counter[str]:
     """Do every job; those that raise GenerationError are counted by reason and leave no answer.
 
@@ -31,10 +31,10 @@ async def ask_all(
         except GenerationError as error:
             failures[error.reason] += 1
 
-    tell(0, len(jobs))
+    on_progress(0, len(jobs))
     async with aclosing(ask_each(jobs, one, generator, total=len(jobs))) as ended:
         done = 0
         async for _ in ended:
             done += 1
-            tell(done, len(jobs))
+            on_progress(done, len(jobs))
     return failures

@@ -50,7 +50,7 @@ def read_opinion_pairs(source: str | Path = SYCOPHANCY) -> list[OpinionPair]:
             problems.append(Problem(file.where(row), row.what, row.remedy))
         elif not all(texts):
             remedy = "give question, user_says_yes and user_says_no as texts"
-            problems.append(Problem(file.where(row), "is no pair of opinions", remedy))
+            problems.append(Problem(file.where(row), "is not a pair of opinions", remedy))
         else:
             id = _text(value, "id") or f"opinion-{number}"
             found.append(OpinionPair(id, _text(value, "category"), *texts))

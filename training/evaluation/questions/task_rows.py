@@ -32,7 +32,7 @@ _ARTICLES = frozenset(("a", "an", "the"))
 
 
 class BadRow(Exception):
-    """What is wrong with a row, and how to mend it."""
+    """What is wrong with a row, and how to fix it."""
 
     def __init__(self, what: str, remedy: str) -> None:
         self.what, self.remedy = what, remedy
@@ -114,7 +114,7 @@ def _choices(
     if given is None:
         return _listed_in(question, answer)
     if not isinstance(given, list) or not _FEWEST <= len(given) <= len(string.ascii_uppercase):
-        raise BadRow("its choices are no list of 2 to 26", 'write ["first", "second"]')
+        raise BadRow("its choices are not a list of 2 to 26", 'write ["first", "second"]')
     texts = tuple(_text(choice) for choice in given)
     if not all(texts):
         raise BadRow("has an empty choice", "write it or leave it out")

@@ -35,7 +35,7 @@ def read_task(
 
     A row has `question` (or `prompt`), `answer`, and perhaps `choices` (or columns A, B, ..., or
     lines `A. ...` in the question), `id` and `system`. A larger limit keeps what a smaller one
-    drew. Raises InputError with every row that is no question of the file's kind.
+    drew. Raises InputError with every row that is not a question of the file's kind.
     """
     file = open_prompt_file(source)
     items: list[Item] = []
@@ -81,7 +81,7 @@ def alignment_tax(scores: _Scores, base: _Scores) -> Estimate | None:
 
 
 def _mixed(source: str, items: Sequence[Item]) -> Iterable[Problem]:
-    """A file holds one kind of question: accuracy by letter and by text are no one figure."""
+    """A file holds one kind of question: accuracy by letter and by text are two figures."""
     kinds = Counter(bool(item.choices) for item in items)
     if len(kinds) > 1:
         what = f"holds {kinds[True]} questions with choices and {kinds[False]} without"

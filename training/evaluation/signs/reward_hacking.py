@@ -67,7 +67,7 @@ _Gram = tuple[str, ...]
 class Sign:
     """One figure and whether it is a warning; `told` says in a sentence what is wrong.
 
-    `estimate` is None where the figure could not be measured: that is no warning.
+    `estimate` is None where the figure could not be measured: that is not a warning.
     """
 
     name: str

@@ -113,7 +113,7 @@ def _disputed_refusals(models: Sequence[ModelResult]) -> Iterator[Finding]:
         ]
         if told:
             message = f"refusals of {name} prompts, by the judge against by rules: {listed(told)}"
-            remedy = "read some answers; `solon judge calibrate` tells how far a judge is right"
+            remedy = "read some answers; `solon judge calibrate` shows how far a judge is right"
             yield Finding("refusals-disputed", "warning", message, remedy)
 
 
