@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -102,24 +102,25 @@ class RunDirectory:
         self.usage: dict[str, float] = {}
         """Of this process and those before it."""
         self.output = OutputDirectory(path, kind.output, identity, mode).open()
-        try:
-            self._open_files()
-        except BaseException:
-            self.output.close()
-            raise
+        with ExitStack() as opening:
+            opening.callback(self.output.close)
+            self._open_files(opening)
+            self._opened = opening.pop_all()
 
-    def _open_files(self) -> None:
-        self.cache = CompletionCache(self.path / "completions.sqlite")
-        self.records = JsonlStore(self.path / "records.jsonl")
+    def _open_files(self, opening: ExitStack) -> None:
+        self.cache = opening.enter_context(CompletionCache(self.path / "completions.sqlite"))
+        self.records = opening.enter_context(JsonlStore(self.path / "records.jsonl"))
         found = self.output.found or {}
         self.usage = dict(found.get("usage", {}))
         done = self._read_records()
         lasting = self._drop_retryable_failures()
         done.extend(Done.digest(row["id"]) for row in lasting)
         self.done = Done(done)
-        self.failures = JsonlStore(self.path / "failures.jsonl")
+        self.failures = opening.enter_context(JsonlStore(self.path / "failures.jsonl"))
         self.escalations = (
-            JsonlStore(self.path / "escalations.jsonl") if self.kind.escalates else None
+            opening.enter_context(JsonlStore(self.path / "escalations.jsonl"))
+            if self.kind.escalates
+            else None
         )
         totals = found.get("totals", {})
         whole = len(done) == totals.get("records", 0) + totals.get("failed", 0)
@@ -213,12 +214,7 @@ class RunDirectory:
 
     def close(self) -> None:
         """Flush and let go of the directory."""
-        try:
-            self.cache.close()
-            for store in self._stores():
-                store.close()
-        finally:
-            self.output.close()
+        self._opened.close()
 
 
 def _rows(store: JsonlStore, fields: Iterable[str]) -> Iterator[dict[str, Any]]:
