@@ -28,7 +28,7 @@ __all__ = [
 Value = TypeVar("Value")
 
 _MAX_BYTES = 2**30
-_MAX_DEPTH = 100
+_MAX_DEPTH = 200
 """Of lists and objects in one another. Python's own bound depends on how deep the caller is."""
 _KINDS: dict[type[Any], str] = {dict: "a JSON object", list: "a JSON list", str: "a JSON text"}
 
@@ -111,7 +111,7 @@ class NotJson(ValueError):
 
 
 def parse_json(text: str | bytes, *, strict: bool = False) -> Any:
-    """The value of a JSON text, nested at most 100 levels deep. Raises NotJson.
+    """The value of a JSON text, nested at most 200 levels deep. Raises NotJson.
 
     `strict` also refuses a key that is there twice, NaN and infinities. Otherwise these are as
     Python has them, and half a surrogate pair is replaced: it could not be written again.

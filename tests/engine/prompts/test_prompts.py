@@ -277,7 +277,7 @@ def test_csv_with_a_byte_order_mark_and_windows_line_ends(tmp_path):
         (b'{"prompt": "q"}', 'is not a list of objects, it is one object; write [{"prompt"'),
         (b'[{"prompt": "q"}', "p.json:1:17: is not JSON"),
         (b'{"prompt": "q"}\n{"prompt": "r"}', "p.json:2:1: is not JSON: Extra data; one object on"),
-        (b"\xff", "p.json: is not UTF-8"),
+        (b"\xff", "p.json:1: is not UTF-8"),
         (b"[]", "holds no prompts"),
         (b"[3]", "p.json:row 1: is int, not an object or a text"),
     ],
@@ -368,7 +368,7 @@ def nested(levels):
 
 
 def test_a_column_nested_deeper_than_records_can_hold_is_refused(tmp_path):
-    deep = write_jsonl(tmp_path / "deep.jsonl", [{"prompt": "a", "x": nested(300)}])
+    deep = write_jsonl(tmp_path / "deep.jsonl", [{"prompt": "a", "x": nested(180)}])
     assert "deep.jsonl:1: a column is nested more than 150 deep" in problems_of(deep)
     fine = write_jsonl(tmp_path / "fine.jsonl", [{"prompt": "a", "x": nested(150)}])
     (prompt,) = open_prompts(fine)
