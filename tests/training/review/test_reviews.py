@@ -217,7 +217,7 @@ def test_a_flat_argilla_dump_tells_drafts_from_what_was_submitted(labelled, tmp_
     ("content", "told"),
     [
         ("no json", "is not JSON"),
-        ("3", "is not an export"),
+        ("3", "is not a JSON list; export"),
         ('[{"prompt": "x"}]', "is not an export"),
         ("[]", "holds no verdict"),
         ('[{"annotations": [{"result": []}], "data": {}}]', "has no 'item'"),
