@@ -2,14 +2,12 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from constitution.lint import LintFormat
 from constitution.problems import InputError, Problem, visible
 from scripts.commands import options as o
-from scripts.commands.terminal import counted
 
 if TYPE_CHECKING:
     from constitution.lint import Conflict, LintFinding
@@ -26,8 +24,9 @@ def check(
         ),
     ] = None,
     format: Annotated[
-        LintFormat, typer.Option("--format", "-f", help="How advice is written.")
-    ] = LintFormat.TEXT,
+        Literal["text", "json", "sarif", "github"],
+        typer.Option("--format", "-f", help="How advice is written."),
+    ] = "text",
     fix: Annotated[
         bool, typer.Option("--fix", help="Fix what changes nothing that a model reads.")
     ] = False,
@@ -43,7 +42,7 @@ def check(
     chat_template: o.ChatTemplate = None,
 ) -> None:
     """Say what is wrong with each file, and what could be better; exit 2 for what is wrong."""
-    from constitution.lint import fix_file, formatted
+    from constitution.lint import LintFormat, fix_file, formatted
 
     tags = _prompt_tags(prompts) if prompts else None
     conflicts = _conflicts(files, judge, chat_template) if judge is not None else {}
@@ -53,14 +52,12 @@ def check(
         try:
             if fix and fix_file(file):
                 typer.echo(f"{file}: fixed")
-            findings += _checked(
-                file, tags, conflicts.get(file, []), told=format is LintFormat.TEXT
-            )
+            findings += _checked(file, tags, conflicts.get(file, []), told=format == "text")
         except InputError as error:
             problems += error.problems
-    if text := formatted(findings, format):
+    if text := formatted(findings, LintFormat(format)):
         shown = map(visible, text.splitlines())
-        typer.echo("\n".join(shown) if format is LintFormat.TEXT else text)
+        typer.echo("\n".join(shown) if format == "text" else text)
     if problems:
         raise InputError(dict.fromkeys(problems))
     if strict and findings:
@@ -73,6 +70,7 @@ def _checked(
     """The findings of a file that is valid; with `told` a line that says so."""
     from constitution.lint import lint_file
     from constitution.loader import load_constitution
+    from scripts.commands.terminal import counted
 
     loaded = load_constitution(file)
     findings = lint_file(file, tags, loaded, conflicts)

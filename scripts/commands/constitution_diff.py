@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.text import Text
 
-from constitution.diff import diff as compare
-from constitution.diff_text import Piece, diff_document, diff_lines
-from constitution.git_revision import load_revision
-from constitution.loader import load_constitution_text
 from constitution.problems import InputError, Problem, all_problems, visible
-from constitution.reading import read_bytes
-from constitution.schema import Constitution
-from constitution.yaml_source import decode
-from scripts.commands.terminal import output_console
 
 if TYPE_CHECKING:
+    from constitution.diff_text import Piece
+    from constitution.schema import Constitution
     from engine.runs.edit_cost import EditCost
 
 __all__ = ["diff"]
@@ -62,6 +55,10 @@ def diff(
 
     git takes it for `git diff` too: see the documentation of the format.
     """
+    from constitution.diff import diff as compare
+    from constitution.diff_text import diff_document, diff_lines
+    from constitution.git_revision import load_revision
+
     columns = (prompt_column, id_column, tags_column)
     if run is None and any((prompts, *columns)):
         what, remedy = "prompts are named, and no run", "add --run, or leave them out"
@@ -90,7 +87,7 @@ def diff(
 
 
 def _cost(
-    run: Path, new: Constitution, prompts: str | None, columns: tuple[str | None, ...]
+    run: Path, new: "Constitution", prompts: str | None, columns: tuple[str | None, ...]
 ) -> "EditCost":
     """What going on with `new` will generate on that run. Raises InputError."""
     from engine.prompts.rows import Columns
@@ -104,6 +101,9 @@ def _print_for_git(path: str, old: str, new: str) -> None:
 
     A version that is no constitution is reported in its place: git takes a failure for its own.
     """
+    from constitution.diff import diff as compare
+    from constitution.diff_text import diff_lines
+
     try:
         before, after = (_version(path, file) for file in (old, new))
     except InputError as error:
@@ -112,14 +112,19 @@ def _print_for_git(path: str, old: str, new: str) -> None:
     _print([[(path, "head")], *diff_lines(before, after, compare(before, after)), [("", "")]])
 
 
-def _version(path: str, file: str) -> Constitution:
+def _version(path: str, file: str) -> "Constitution":
+    from constitution.loader import load_constitution_text
+    from constitution.reading import read_bytes
+    from constitution.schema import Constitution
+    from constitution.yaml_source import decode
+
     content = b"" if file == os.devnull else read_bytes(Path(file))
     if not content:
         return Constitution(name="nothing")
     return load_constitution_text(decode(content, path), path)
 
 
-def _cost_lines(run: Path, cost: "EditCost", old: Constitution) -> Iterator[str]:
+def _cost_lines(run: Path, cost: "EditCost", old: "Constitution") -> Iterator[str]:
     from engine.report.wording import duration
 
     plan = cost.plan
@@ -142,8 +147,12 @@ def _cost_lines(run: Path, cost: "EditCost", old: Constitution) -> Iterator[str]
         yield "  (the run was made with other words than OLD; this is what NEW costs on it as it stands)"
 
 
-def _print(lines: Sequence[Sequence[Piece]]) -> None:
+def _print(lines: "Sequence[Sequence[Piece]]") -> None:
     """In colour on a terminal, else with `[-old-]{+new+}`, line by line as it is."""
+    from rich.text import Text
+
+    from scripts.commands.terminal import output_console
+
     console = output_console()
     for pieces in lines:
         if console.is_terminal:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constitution.loader import load_constitution
 from constitution.problems import InputError, all_problems
 from scripts.commands import options as o
 
@@ -27,6 +26,7 @@ def label(config: "LabelConfig", update: o.Update = False, overwrite: o.Overwrit
 
     Exits 1 if prompts failed.
     """
+    from constitution.loader import load_constitution
     from engine.report.label_summary import no_labels, summarize_labels
     from engine.runs.label_run import LabelRun
     from engine.settings import for_stakeholder

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from constitution.loader import load_constitution
 from constitution.problems import all_problems
 from scripts.commands import options as o
 
@@ -38,6 +37,7 @@ def revise(
 
     Exits 1 if conversations failed.
     """
+    from constitution.loader import load_constitution
     from engine.report import summarize
     from engine.runs.plan import plan_run
     from engine.runs.run import RevisionRun
