@@ -94,14 +94,10 @@ def kappa_estimate(
     if kappa is None:
         return None
     random, pairs = Random(seed), list(zip(left, right, strict=True))
-    draws = []
-    for _ in range(resamples):
-        drawn = random.choices(pairs, k=len(pairs))
-        one = cohen_kappa([a for a, _ in drawn], [b for _, b in drawn])
-        if one is not None:
-            draws.append(one)
-    low, high = percentile_interval(draws) if draws else (kappa, kappa)
-    return Estimate(kappa, min(low, kappa), max(high, kappa), len(pairs))
+    drawn = (random.choices(pairs, k=len(pairs)) for _ in range(resamples))
+    kappas = (cohen_kappa([a for a, _ in pick], [b for _, b in pick]) for pick in drawn)
+    draws = [one for one in kappas if one is not None]
+    return Estimate.around(kappa, percentile_interval(draws or [kappa]), len(pairs))
 
 
 def pearson(left: Sequence[float], right: Sequence[float]) -> float | None:

@@ -88,11 +88,14 @@ def bradley_terry(
         drawn = chain.from_iterable(random.choices(groups, k=len(groups)))
         for model, strength in _fitted(_wins(drawn, random), models).items():
             draws[model].append(strength)
-    found = {}
-    for model, strength in strengths.items():
-        low, high = percentile_interval(draws[model]) if draws[model] else (-math.inf, math.inf)
-        found[model] = Estimate(strength, min(low, strength), max(high, strength), len(groups))
-    return found
+    return {
+        model: Estimate.around(
+            strength,
+            percentile_interval(draws[model]) if draws[model] else (-math.inf, math.inf),
+            len(groups),
+        )
+        for model, strength in strengths.items()
+    }
 
 
 def _wins(duels: Iterable[Duel], random: Random | None = None) -> dict[tuple[str, str], float]:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Estimate",
-    "by_prompt",
     "mean_estimate",
     "mean_of_independent",
     "paired_difference",
@@ -47,6 +46,11 @@ class Estimate:
     high: float
     count: int
 
+    @classmethod
+    def around(cls, value: float, interval: tuple[float, float], count: int) -> "Estimate":
+        """With an interval of resampling or approximation, stretched to hold the figure."""
+        return cls(value, min(interval[0], value), max(interval[1], value), count)
+
     def excludes(self, value: float) -> bool:
         """Whether the interval leaves `value` out: the figure differs from it beyond chance."""
         return not self.low <= value <= self.high
@@ -70,14 +74,6 @@ def wilson_interval(share: float, count: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def by_prompt(values: Sequence[float], prompts: Sequence[str]) -> dict[str, float]:
-    """The mean of the values of each prompt, in the order in which prompts first come."""
-    found: dict[str, list[float]] = {}
-    for value, prompt in zip(values, prompts, strict=True):
-        found.setdefault(prompt, []).append(value)
-    return {prompt: sum(group) / len(group) for prompt, group in found.items()}
-
-
 def share_estimate(hits: Sequence[float], prompts: Sequence[str] | None = None) -> Estimate | None:
     """The mean of values from 0 to 1, such as yes and no; None without any.
 
@@ -90,8 +86,7 @@ def share_estimate(hits: Sequence[float], prompts: Sequence[str] | None = None) 
     groups = _grouped(hits, prompts)
     share = sum(hits) / len(hits)
     trials = _effective_trials(share, groups, len(hits))
-    low, high = wilson_interval(share, trials)
-    return Estimate(share, min(low, share), max(high, share), len(groups))
+    return Estimate.around(share, wilson_interval(share, trials), len(groups))
 
 
 def mean_estimate(
@@ -191,9 +186,8 @@ def _difference_of_shares(differences: Sequence[float]) -> Estimate:
     lost = (sum(d < 0 for d in differences) + 1) / (count + 2)
     middle = gained - lost
     half = _NORMAL.inv_cdf((1 + _LEVEL) / 2) * math.sqrt((gained + lost - middle**2) / (count + 2))
-    value = sum(differences) / count
-    low, high = max(-1.0, middle - half), min(1.0, middle + half)
-    return Estimate(value, min(low, value), max(high, value), count)
+    interval = max(-1.0, middle - half), min(1.0, middle + half)
+    return Estimate.around(sum(differences) / count, interval, count)
 
 
 def _ratio(tops: Sequence[float], bottoms: Sequence[float], seed: int, resamples: int) -> Estimate:
@@ -212,8 +206,7 @@ def _ratio(tops: Sequence[float], bottoms: Sequence[float], seed: int, resamples
         return Estimate(value, value, value, count)
     draws = _draws(top, bottom, seed, resamples)
     skew = float((residuals**3).sum()) / (6 * scale**1.5)
-    low, high = _bca(draws, value, skew, count)
-    return Estimate(value, min(low, value), max(high, value), count)
+    return Estimate.around(value, _bca(draws, value, skew, count), count)
 
 
 def _draws(
@@ -239,12 +232,11 @@ def _bca(draws: Sequence[float], value: float, skew: float, count: int) -> tuple
     below = sum(d < value - near for d in draws) + sum(abs(d - value) <= near for d in draws) / 2
     bias = _NORMAL.inv_cdf(min(max(below / len(draws), 1e-4), 1 - 1e-4))
     reach = math.sqrt(count / (count - 1)) * _student(count - 1)
-    ends = []
-    for z in (-reach, reach):
-        moved = bias + z
-        level = _NORMAL.cdf(bias + moved / max(1e-6, 1 - skew * moved))
-        ends.append(_quantile(draws, level))
-    return ends[0], ends[1]
+
+    def end(moved: float) -> float:
+        return _quantile(draws, _NORMAL.cdf(bias + moved / max(1e-6, 1 - skew * moved)))
+
+    return end(bias - reach), end(bias + reach)
 
 
 def _student(freedom: int) -> float:

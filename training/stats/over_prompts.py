@@ -120,6 +120,5 @@ def _kappas(
 def _estimate(
     value: float, draws: "Sequence[float] | NDArray[float64]", prompts: Sequence[str]
 ) -> Estimate:
-    defined = [float(one) for one in draws if not math.isnan(one)]
-    low, high = percentile_interval(defined) if defined else (value, value)
-    return Estimate(value, min(low, value), max(high, value), len(set(prompts)))
+    defined = [float(one) for one in draws if not math.isnan(one)] or [value]
+    return Estimate.around(value, percentile_interval(defined), len(set(prompts)))

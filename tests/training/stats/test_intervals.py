@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.stats.intervals import (
-    by_prompt,
     mean_estimate,
     paired_difference,
     paired_ratio,
@@ -148,7 +147,3 @@ def test_swapping_the_sides_turns_a_difference_of_shares_round(values, rng):
     right = {prompt: float(rng.random() < 0.5) for prompt in left}
     one, other = paired_difference(left, right), paired_difference(right, left)
     assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
-
-
-def test_a_prompt_counts_once_whatever_its_answers():
-    assert by_prompt([1, 0, 1], ["a", "a", "b"]) == {"a": 0.5, "b": 1.0}
