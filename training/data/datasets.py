@@ -1,4 +1,4 @@
-"""Records of a revision run as rows that TRL trains on.
+"""Records of a run as rows that TRL trains on.
 
 Rows have TRL's conversational shapes: `prompt` and `completion` for SFT, `prompt`, `chosen` and
 `rejected` for preferences, `prompt` alone for sampling, each a list of messages, and columns that
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from constitution.schema import Constitution
+from engine.judging.records import LabelledPair, LabelRecord
 from engine.loop.rendering import critique_request, revision_request
 from engine.messages import Conversation, assistant, to_dicts
 from engine.records import Flag, Outcome, Record, Round
@@ -18,6 +19,7 @@ from engine.records import Flag, Outcome, Record, Round
 __all__ = [
     "Row",
     "accepted_rounds",
+    "label_preference_rows",
     "llm_swarm_rows",
     "preference_row",
     "prompt_row",
@@ -68,6 +70,17 @@ def preference_row(record: Record) -> Row | None:
     }
 
 
+def label_preference_rows(record: LabelRecord) -> Iterator[Row]:
+    """A row for each pair that has a label; `chosen` is the answer that the judge finds better.
+
+    `probability`, from 0.5 to 1, is the judge's that it is. Principles on which it gave no
+    preference are not named.
+    """
+    for pair in record.labelled:
+        if pair.probability is not None:
+            yield _label_row(record, pair, pair.probability)
+
+
 def prompt_row(id: str, prompt: Conversation) -> Row:
     """A prompt alone, for trainers that sample the answers themselves."""
     return {"prompt": to_dicts(prompt), "id": id}
@@ -103,6 +116,28 @@ def _sft_row(record: Record, answer: str, rounds: tuple[Round, ...], revisions: 
         "unresolved": len(record.unresolved),
         "revisions": revisions,
         "truncated": _last_truncated(rounds) if revisions else _first_truncated(record),
+    }
+
+
+def _label_row(record: LabelRecord, pair: LabelledPair, probability: float) -> Row:
+    better, worse = pair.first, pair.second
+    if probability < 0.5:
+        better, worse, probability = worse, better, 1 - probability
+    decided = [p for p in pair.preferences if p.undecided is None]
+    return {
+        "prompt": to_dicts(record.prompt),
+        "chosen": assistant(record.samples[better].text),
+        "rejected": assistant(record.samples[worse].text),
+        "probability": probability,
+        "position_bias": pair.position_bias,
+        "method": decided[0].method,
+        "id": record.id,
+        "constitution": record.constitution,
+        "principles": [preference.principle for preference in decided],
+        "principle_hashes": [preference.principle_hash for preference in decided],
+        "model": record.models.get("policy", ""),
+        "judge": record.models.get("judge", ""),
+        "truncated": any(record.samples[place].truncated for place in (better, worse)),
     }
 
 

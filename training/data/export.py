@@ -22,17 +22,17 @@ from engine.records import Outcome, Record, read_records, read_rows
 from engine.report.wording import reason_counts
 from engine.runs.manifest import run_manifest
 from engine.storage.atomic import check_free, written_whole
-from training.data.card import Card, ExportResult, write_card
+from training.data.card import ExportResult, write_card
 from training.data.datasets import (
     Row,
     accepted_rounds,
+    label_preference_rows,
     llm_swarm_rows,
     preference_row,
     prompt_row,
     sft_rows,
 )
 from training.data.mix import Mixture, mix_rows
-from training.data.preferences import label_preference_rows
 from training.data.readers import ANSWERS, Shape
 from training.data.split import is_held_out
 from training.review.overrides import Overrides
@@ -117,7 +117,7 @@ def export_run(
             overridden=overrides.rows,
             truncated=counted["truncated"],
         )
-        write_card(unfinished, Card.of(run_dir, manifest, format, options.test_share, result))
+        write_card(unfinished, run_dir, manifest, format, options.test_share, result)
     return result
 
 

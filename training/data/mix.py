@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from constitution.problems import InputError, Problem
-from engine.messages import assistant, to_dicts
 from training.data.datasets import Row
-from training.data.readers import ANSWERS, Shape, TrainingRow, read_training_rows
+from training.data.readers import Shape, TrainingRow, read_training_rows
 
 __all__ = ["Mixture", "mix_rows"]
 
@@ -53,12 +52,7 @@ def mix_rows(source: str, shape: Shape, dropped: Counter[str]) -> Iterator[Row]:
     """Rows of a data set of other origin, with the columns of exported rows; read, counted in
     `dropped` and refused as `read_training_rows` says."""
     for row in read_training_rows(source, shape, dropped):
-        answers = zip(ANSWERS[shape], row.answers, strict=True)
-        yield {
-            "prompt": to_dicts(row.prompt),
-            **{column: assistant(text) for column, text in answers},
-            **_provenance(row, shape),
-        }
+        yield row.messages(shape) | _provenance(row, shape)
 
 
 def _provenance(row: TrainingRow, shape: Shape) -> Row:

@@ -57,6 +57,14 @@ class TrainingRow:
     columns: Mapping[str, Any]
     """All of the row that is not null, as it was read."""
 
+    def messages(self, shape: Shape) -> dict[str, Any]:
+        """The columns in which TRL wants the prompt and the answers, each a list of messages."""
+        answers = zip(ANSWERS[shape], self.answers, strict=True)
+        return {
+            "prompt": to_dicts(self.prompt),
+            **{column: assistant(text) for column, text in answers},
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

@@ -8,8 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from engine.messages import assistant, to_dicts
-from training.data.readers import ANSWERS, Shape, read_training_rows
+from training.data.readers import Shape, read_training_rows
 from training.data.split import is_held_out
 from training.trainers.config import TrainingConfig
 
@@ -63,16 +62,8 @@ def _files(config: TrainingConfig) -> tuple[str, str | None]:
 def _read(source: str, shape: Shape, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
     """Rows with messages where TRL wants them, and all their other columns."""
     for row in read_training_rows(source, shape, dropped):
-        yield {
-            **row.columns,
-            "prompt": to_dicts(row.prompt),
-            **{
-                name: assistant(text)
-                for name, text in zip(ANSWERS[shape], row.answers, strict=True)
-            },
-            "truncated": row.truncated,
-            "probability": row.probability,
-        }
+        label = {"truncated": row.truncated, "probability": row.probability}
+        yield {**row.columns, **row.messages(shape), **label}
 
 
 def _digest(*parts: Sequence[Mapping[str, Any]]) -> str:

@@ -4,8 +4,8 @@ All of it is kept in a completion cache: an interrupted evaluation resumes where
 more checkpoint costs only its own part.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -84,7 +84,7 @@ async def gather_evidence(
     scored = await run_harness(harness, models, out, on_progress) if harness else {}
     with CompletionCache(out / "completions.sqlite") as cache:
         try:
-            async with _one_engine(cache) as engine:
+            async with aclosing(_OneEngine(cache)) as engine:
                 outputs, logprobs = await _questioned(questionnaire, models, engine, on_progress)
                 for name, correct in scored.items():
                     outputs[name].correct |= correct
@@ -116,18 +116,9 @@ class _OneEngine:
             self._open.succeed(before)
         return self._open
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         if self._open is not None:
             await self._open.close()
-
-
-@asynccontextmanager
-async def _one_engine(cache: CompletionCache) -> AsyncIterator[_OneEngine]:
-    engine = _OneEngine(cache)
-    try:
-        yield engine
-    finally:
-        await engine.close()
 
 
 async def _questioned(

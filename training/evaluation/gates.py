@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from constitution.problems import InputError, Problem, closest, nearest
 from constitution.typed_yaml import checked, read_yaml_file
@@ -53,16 +53,12 @@ NAMED_METRICS = tuple(_NAMED)
 _COUNTS = frozenset(("signs", "findings"))
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class _File(_Settings):
+class _File(BaseModel, frozen=True, extra="forbid", strict=True):
     gates: dict[str, Any] = Field(min_length=1)
     models: list[str] | None = Field(default=None, min_length=1)
 
 
-class _Gate(_Settings):
+class _Gate(BaseModel, frozen=True, extra="forbid", strict=True):
     at_most: float | None = Field(default=None, allow_inf_nan=False)
     at_least: float | None = Field(default=None, allow_inf_nan=False)
     bound: Literal["value", "upper", "lower"] = "value"
@@ -131,19 +127,16 @@ def _measured(bound: Bound, model: ModelResult, results: Results) -> float | Non
     if bound.metric == "signs":
         told = [sign for sign in model.signs if sign.estimate is not None or sign.flagged]
         return float(sum(sign.flagged for sign in told)) if told else None
-    estimate = _estimate(bound.metric, model, results)
+    if bound.metric == "win_rate":
+        estimate = results.win_over_base(model.name)
+    elif bound.metric in _FIGURES:
+        estimate = _FIGURES[bound.metric](model)
+    else:
+        group, _, name = bound.metric.partition(".")
+        estimate = _NAMED[group](model, name)
     if estimate is None:
         return None
     return {"value": estimate.value, "upper": estimate.high, "lower": estimate.low}[bound.end]
-
-
-def _estimate(metric: str, model: ModelResult, results: Results) -> Estimate | None:
-    if metric == "win_rate":
-        return results.win_over_base(model.name)
-    if metric in _FIGURES:
-        return _FIGURES[metric](model)
-    group, _, name = metric.partition(".")
-    return _NAMED[group](model, name)
 
 
 def _bound(source: YamlSource, metric: str) -> Bound:

@@ -90,7 +90,7 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         prompts=tuple(source), constitution=rules, source=source.path,
         principles=asked.principles, stakeholder=asked.stakeholder, sampling=config.sampling,
         seed=asked.seed, method=asked.method, harmful=harmful, benign=benign,
-        attacks=_attacks(asked.attacks),
+        attacks=tuple(dict.fromkeys(ATTACKS if asked.attacks == ["all"] else asked.attacks)),
         tasks=tasks, harness=_harness(asked), opinions=opinions, helpful=helpful,
     )  # fmt: skip
 
@@ -127,10 +127,6 @@ def _helpful(asked: EvaluationSettings) -> tuple[Conversation, ...]:
         return ()
     rows = islice(read_training_rows(asked.helpful, "sft", Counter()), asked.per_set)
     return tuple((*row.prompt, Message("assistant", row.answers[0])) for row in rows)
-
-
-def _attacks(given: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(ATTACKS if list(given) == ["all"] else given))
 
 
 def _models(config: EvaluateConfig) -> dict[str, Generator]:

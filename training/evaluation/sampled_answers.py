@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from engine.loop.answer import Answer
 from engine.messages import to_dicts
-from engine.prompts.sources import Prompt
 from training.evaluation.evidence import Evidence
 from training.evaluation.judges.refusal import RefusalKind, detect_refusal
 from training.evaluation.questions.questionnaire import HELD_OUT
@@ -20,16 +19,12 @@ def sampled_answers(evidence: Evidence) -> Iterator[PromptAnswers]:
     """The first prompts of every set, in the file's order: none is chosen for its answer."""
     for name, prompts in evidence.questionnaire.answered_sets().items():
         for prompt in prompts[: _HELD_OUT if name == HELD_OUT else _OTHERS]:
-            yield PromptAnswers(
-                prompt.id, name, tuple(to_dicts(prompt.messages)), _answers(evidence, name, prompt)
+            answers = (
+                _answer(evidence, model, name, outputs.answers[name][prompt.id])
+                for model, outputs in evidence.outputs.items()
             )
-
-
-def _answers(evidence: Evidence, name: str, prompt: Prompt) -> tuple[ModelAnswer, ...]:
-    return tuple(
-        _answer(evidence, model, name, outputs.answers[name][prompt.id])
-        for model, outputs in evidence.outputs.items()
-    )
+            messages = tuple(to_dicts(prompt.messages))
+            yield PromptAnswers(prompt.id, name, messages, tuple(answers))
 
 
 def _answer(evidence: Evidence, model: str, name: str, answer: Answer) -> ModelAnswer:

@@ -56,14 +56,14 @@ def agreement(reviews: Sequence[Review]) -> ReviewerAgreement:
     items for kappa."""
     pairs = [review for review in reviews if review.item.queue == "pairs"]
     escalated = [review for review in reviews if review.item.queue == "escalated"]
-    queues: dict[Queue, Compared] = {}
-    if pairs:
-        queues["pairs"] = _with_labels(pairs, [review.item.label for review in pairs])
-    if escalated:
-        queues["escalated"] = _with_labels(escalated, [review.item.label for review in escalated])
+    queues: dict[Queue, list[Review]] = {"pairs": pairs, "escalated": escalated}
     return ReviewerAgreement(
         reviewers=len({vote.reviewer for review in reviews for vote in review.votes}),
-        queues=queues,
+        queues={
+            queue: _with_labels(found, [review.item.label for review in found])
+            for queue, found in queues.items()
+            if found
+        },
         principles=_by_principle(pairs),
         escalated_principles=_by_principle(escalated),
         raters=_raters(reviews),

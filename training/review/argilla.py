@@ -10,9 +10,8 @@ from typing import Any
 
 from constitution.problems import InputError, Problem
 from engine.storage.atomic import write_json_atomic
-from training.review.items import VERDICTS, Queue
-from training.review.shown import ShownItem
-from training.review.votes import Vote
+from training.review.items import VERDICTS, Queue, ShownItem
+from training.review.review import Vote
 
 __all__ = ["FILES", "RECORDS", "is_argilla", "read_argilla", "write_argilla"]
 

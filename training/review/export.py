@@ -12,8 +12,7 @@ from constitution.problems import InputError, Problem
 from engine.report.summary import read_principle_texts
 from engine.storage.atomic import check_free, written_whole
 from training.review import argilla, label_studio
-from training.review.items import Queue, ReviewItem, review_items
-from training.review.shown import shown_item
+from training.review.items import Queue, ReviewItem, review_items, shown_item
 
 __all__ = ["ReviewExport", "Tool", "export_review"]
 

@@ -16,20 +16,22 @@ from constitution.schema import Severity
 from engine.judging.records import LabelledPair, LabelRecord
 from engine.messages import Conversation
 from engine.records import Outcome, Record, read_records, read_rows
-from engine.report.summary import read_principle_texts
+from engine.report.summary import PrincipleText, read_principle_texts
+from engine.report.wording import visible
 from engine.runs.manifest import run_manifest
-from training.data.datasets import Row, preference_row
-from training.data.preferences import label_preference_rows
+from training.data.datasets import Row, label_preference_rows, preference_row
 
 __all__ = [
     "VERDICTS",
     "Queue",
     "ReviewItem",
+    "ShownItem",
     "critical_principles",
     "escalated_for",
     "escalation_id",
     "pair_item",
     "review_items",
+    "shown_item",
 ]
 
 Queue = Literal["pairs", "escalated"]
@@ -61,6 +63,18 @@ class ReviewItem:
     labels: Mapping[str, str | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    """Texts as a tool can store and show them: never empty, with hidden characters spelled out
+    (a NUL is more than some databases take, and reordering hides what a reply says)."""
+
+    id: str
+    prompt: str
+    replies: tuple[str, ...]
+    principles: str
+    principle_ids: tuple[str, ...]
+
+
 def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
     """Every item of a run, in the order of its records. Raises InputError if it has no such queue."""
     if run_manifest(run, "revise", "label")["kind"] == "label":
@@ -76,6 +90,20 @@ def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
             yield from _escalated_items(record, critical)
         elif record.outcome is Outcome.REVISED and (row := preference_row(record)):
             yield pair_item(row, record.prompt)
+
+
+def shown_item(item: ReviewItem, texts: Mapping[str, PrincipleText]) -> ShownItem:
+    """`item` with the statements of its principles; one without is shown by its id."""
+    lines = [
+        f"{name}: {texts[name].statement}" if name in texts else name for name in item.principles
+    ]
+    return ShownItem(
+        id=item.id,
+        prompt=_text(_conversation(item.prompt)),
+        replies=tuple(map(_text, item.replies)),
+        principles=_text("\n".join(lines)),
+        principle_ids=item.principles,
+    )
 
 
 def pair_item(row: Row, prompt: Conversation = ()) -> ReviewItem:
@@ -154,6 +182,17 @@ def _escalated_items(record: Record, critical: Collection[str]) -> Iterator[Revi
             label=label,
             labels={principle: label},
         )
+
+
+def _conversation(prompt: Conversation) -> str:
+    """A question that stands alone as it is, several turns each under its role."""
+    if len(prompt) == 1:
+        return prompt[0].content
+    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in prompt)
+
+
+def _text(text: str) -> str:
+    return visible(text) if text.strip() else "(empty)"
 
 
 def _hashed(*parts: str) -> str:

@@ -9,9 +9,8 @@ from typing import Any
 
 from constitution.problems import InputError, Problem
 from engine.storage.atomic import write_json_atomic
-from training.review.items import Queue
-from training.review.shown import ShownItem
-from training.review.votes import Vote
+from training.review.items import Queue, ShownItem
+from training.review.review import Vote
 
 __all__ = ["CONFIGS", "FILES", "is_label_studio", "read_label_studio", "write_label_studio"]
 

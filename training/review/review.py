@@ -1,12 +1,21 @@
-"""The verdicts of all reviewers of one item."""
+"""Reviewers' verdicts on an item, whichever tool they come from."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from training.review.items import VERDICTS, ReviewItem
-from training.review.votes import Vote
 
-__all__ = ["Review"]
+__all__ = ["Review", "Vote"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """What one reviewer says of one item: `verdict` is one of the item's queue, or None where the reviewer passed over it."""
+
+    item: str
+    reviewer: str
+    verdict: str | None
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

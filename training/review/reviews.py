@@ -17,8 +17,7 @@ from training.review.argilla import RECORDS, is_argilla, read_argilla
 from training.review.items import VERDICTS, Queue, ReviewItem, review_items
 from training.review.label_studio import is_label_studio, read_label_studio
 from training.review.overrides import REVIEWS
-from training.review.review import Review
-from training.review.votes import Vote
+from training.review.review import Review, Vote
 
 __all__ = ["ImportedReviews", "import_reviews", "read_votes"]
 

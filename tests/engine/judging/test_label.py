@@ -33,7 +33,7 @@ from engine.settings import LabelSettings, LoopSettings, RoleModel, roles
 from engine.storage.jsonl import read_jsonl
 from tests.engine.builders import Replies, constitution, in_turn, prompt
 from tests.engine.judging.test_preference import breaks, likes
-from training.data.preferences import label_preference_rows
+from training.data.datasets import label_preference_rows
 
 RULES = constitution("one", "two", "three")
 T1 = Sampling(temperature=1.0)

@@ -12,7 +12,7 @@ from engine.judging.records import (
     Undecided,
 )
 from engine.messages import Message
-from training.data.preferences import label_preference_rows
+from training.data.datasets import label_preference_rows
 
 
 def record(probability, dropped=None, answers=(0.6, 0.4)):

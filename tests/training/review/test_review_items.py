@@ -14,8 +14,7 @@ from engine.report.summary import PrincipleText
 from tests.engine.run_fixture import write_run
 from tests.training.review.exports import write_label_run
 from training.review.export import export_review
-from training.review.items import ReviewItem, pair_item, review_items
-from training.review.shown import shown_item
+from training.review.items import ReviewItem, pair_item, review_items, shown_item
 
 
 @pytest.fixture(scope="module")

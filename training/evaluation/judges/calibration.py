@@ -156,9 +156,7 @@ def calibrate(data: LabelledAnswers, opinions: Sequence[Opinion]) -> JudgeCalibr
         curve=calibration(probabilities, labels),
         best_threshold=best_threshold(probabilities, labels),
         rank_correlation=spearman(probabilities, [a.score for a, _ in rows]) if graded else None,
-        groups={name: _agreement(group) for name, group in groups.items()}
-        if len(groups) > 1
-        else {},
+        groups={n: _agreement(group) for n, group in groups.items()} if len(groups) > 1 else {},
     )
 
 
@@ -170,18 +168,14 @@ def _agreement(rows: Sequence[tuple[LabelledAnswer, float]]) -> JudgeAgreement:
     probabilities = [probability for _, probability in rows]
     return JudgeAgreement(
         answers=len(rows),
-        base_rate=_share(labels),
-        said=_share(said),
+        base_rate=sum(labels) / len(rows) if rows else 0.0,
+        said=sum(said) / len(rows) if rows else 0.0,
         accuracy=share_estimate(right, prompts),
         kappa=kappa_over_prompts(said, labels, prompts) if rows else None,
         auc=auc_over_prompts(probabilities, labels, prompts) if rows else None,
         found=_share_where(right, labels, prompts, True),
         spared=_share_where(right, labels, prompts, False),
     )
-
-
-def _share(hits: Sequence[bool]) -> float:
-    return sum(hits) / len(hits) if hits else 0.0
 
 
 def _share_where(

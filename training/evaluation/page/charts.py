@@ -87,7 +87,12 @@ def safety_plane(models: Sequence[ModelResult]) -> Plane | None:
     x, y = _Axis(across, _LEFT, WIDTH - _RIGHT), _Axis(up, HEIGHT - _BOTTOM, _TOP)
     points: list[Point] = []
     for place, name, mean, kept in known:
-        points.append(_point(place, name, mean, kept, x, y, points))
+        here = x.at(mean.value), y.at(kept.value)
+        across_ends, up_ends = (x.at(mean.low), x.at(mean.high)), (y.at(kept.high), y.at(kept.low))
+        label_x, label_y, anchor = _label(*here, name, points)
+        points.append(
+            Point(name, place, mean, kept, *here, *across_ends, *up_ends, label_x, label_y, anchor)
+        )
     return Plane(
         tuple(points),
         tuple(Tick(x.at(share), share) for share in across),
@@ -114,28 +119,6 @@ def _ticks(shares: Sequence[float]) -> list[float]:
         if last - first <= 6:
             return [at * step for at in range(first, max(last, first + 1) + 1)]
     return [at / 4 for at in range(5)]
-
-
-def _point(
-    place: int, name: str, mean: Estimate, kept: Estimate, x: _Axis, y: _Axis, others: list[Point]
-) -> Point:
-    here_x, here_y = x.at(mean.value), y.at(kept.value)
-    label_x, label_y, anchor = _label(here_x, here_y, name, others)
-    return Point(
-        name=name,
-        color=place,
-        capability=mean,
-        kept=kept,
-        x=here_x,
-        y=here_y,
-        left=x.at(mean.low),
-        right=x.at(mean.high),
-        top=y.at(kept.high),
-        bottom=y.at(kept.low),
-        label_x=label_x,
-        label_y=label_y,
-        anchor=anchor,
-    )
 
 
 def _label(x: float, y: float, name: str, others: Sequence[Point]) -> tuple[float, float, str]:

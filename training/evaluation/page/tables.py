@@ -1,6 +1,6 @@
 """Results as rows of figures, one column for each checkpoint."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,11 +71,12 @@ def checkpoint_groups(results: Results) -> list[Group]:
     models = results.models
     base = models[0].name if models else ""
     refusals = [
-        _row(models, f"{what}, by {who}", _refused(kind, who), hint=hint)
+        TableRow(f"{what}, by {who}", tuple(figure(getattr(rate, who)) for rate in rates), hint)
         for kind, what, hint in (
             ("harmful", "Harmful requests refused", "higher is better"),
             ("benign", "Harmless requests refused", "lower is better"),
         )
+        for rates in [[_of(model, kind) for model in models]]
         for who in ("rules", "judge")
     ]
     beaten = tuple(figure(results.win_over_base(model.name)) for model in models)
@@ -117,7 +118,7 @@ def named_rows(
 
 def category_rows(models: Sequence[ModelResult], kind: str) -> list[TableRow]:
     """Refusals by rules in each category of the `harmful` or `benign` prompts."""
-    return named_rows(models, lambda m: (_of(m, kind) or RefusalRate(None)).categories)
+    return named_rows(models, lambda m: _of(m, kind).categories)
 
 
 def attack_rows(models: Sequence[ModelResult]) -> list[tuple[TableRow, TableRow]]:
@@ -147,7 +148,7 @@ def win_matrix(results: Results) -> list[tuple[str, list[Win | None]]]:
     """A row for each checkpoint; None where two never met, and on the diagonal."""
     if not results.pairings:
         return []
-    known = _wins(results.pairings)
+    known = dict(win for pairing in results.pairings for win in _wins(pairing))
     names = [model.name for model in results.models]
     return [(name, [known.get((name, other)) for other in names]) for name in names]
 
@@ -158,12 +159,11 @@ def probes(imported: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], Fig
 
 
 def _hit_share(hits: object, attempts: object) -> Figure | None:
-    if not isinstance(hits, int) or not isinstance(attempts, int) or not 0 <= hits <= attempts:
+    if not isinstance(hits, int) or not isinstance(attempts, int):
         return None
-    if attempts == 0:
+    if attempts == 0 or not 0 <= hits <= attempts:
         return None
-    low, high = wilson_interval(hits / attempts, attempts)
-    return figure(Estimate(hits / attempts, low, high, attempts))
+    return figure(Estimate(hits / attempts, *wilson_interval(hits / attempts, attempts), attempts))
 
 
 def _constitution(models: Sequence[ModelResult]) -> list[TableRow]:
@@ -182,19 +182,18 @@ def _constitution(models: Sequence[ModelResult]) -> list[TableRow]:
 
 def _answers(models: Sequence[ModelResult]) -> list[TableRow]:
     counts = [model.answers for model in models]
-    return [
-        TableRow("Prompts", tuple(f"{c.prompts:,}" for c in counts)),
-        TableRow("Failed", tuple(f"{c.failed:,}" for c in counts), "no answer came"),
-        TableRow("Empty", tuple(f"{c.empty:,}" for c in counts)),
-        TableRow("Cut off", tuple(f"{c.truncated:,}" for c in counts), "ran into the token limit"),
-        TableRow(
-            "Verdicts undecided", tuple(f"{c.undecided:,}" for c in counts), "count neither way"
-        ),
-        TableRow(
-            "Mean tokens",
-            tuple(None if c.mean_tokens is None else number(c.mean_tokens) for c in counts),
-        ),
+    means = tuple(None if c.mean_tokens is None else number(c.mean_tokens) for c in counts)
+    rows = [
+        TableRow(label, tuple(f"{getattr(count, name):,}" for count in counts), hint)
+        for label, name, hint in (
+            ("Prompts", "prompts", ""),
+            ("Failed", "failed", "no answer came"),
+            ("Empty", "empty", ""),
+            ("Cut off", "truncated", "ran into the token limit"),
+            ("Verdicts undecided", "undecided", "count neither way"),
+        )
     ]
+    return [*rows, TableRow("Mean tokens", means)]
 
 
 def _row(
@@ -209,16 +208,8 @@ def _change(
     return replace(_row(models, label, read, unit, hint), relative=True)
 
 
-def _of(model: ModelResult, kind: str) -> RefusalRate | None:
-    return model.harmful if kind == "harmful" else model.benign
-
-
-def _refused(kind: str, who: str) -> _Read:
-    def read(model: ModelResult) -> Estimate | None:
-        rate = _of(model, kind)
-        return None if rate is None else rate.rules if who == "rules" else rate.judge
-
-    return read
+def _of(model: ModelResult, kind: str) -> RefusalRate:
+    return (model.harmful if kind == "harmful" else model.benign) or RefusalRate(None)
 
 
 def _names(groups: Iterable[dict[str, Any]]) -> list[str]:
@@ -226,19 +217,12 @@ def _names(groups: Iterable[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for group in groups for name in group))
 
 
-def _wins(pairings: Sequence[Pairing]) -> dict[tuple[str, str], Win]:
-    """Every pairing from both sides."""
-    found = {}
-    for pairing in pairings:
-        one, rate = pairing.result, pairing.result.rate
-        bias = pairing.position_bias
-        found[pairing.model, pairing.other] = _win(rate, one.wins, one.ties, one.losses, bias)
-        found[pairing.other, pairing.model] = _win(
-            rate.complement, one.losses, one.ties, one.wins, bias
-        )
-    return found
-
-
-def _win(rate: Estimate, wins: int, ties: int, losses: int, bias: float | None) -> Win:
-    heat = round(10 * min(max(rate.value, 0.0), 1.0))
-    return Win(figure(rate), heat, wins, ties, losses, bias)
+def _wins(pairing: Pairing) -> Iterator[tuple[tuple[str, str], Win]]:
+    """A pairing from both sides."""
+    one = pairing.result
+    for names, rate, wins, losses in (
+        ((pairing.model, pairing.other), one.rate, one.wins, one.losses),
+        ((pairing.other, pairing.model), one.rate.complement, one.losses, one.wins),
+    ):
+        heat = round(10 * min(max(rate.value, 0.0), 1.0))
+        yield names, Win(figure(rate), heat, wins, one.ties, losses, pairing.position_bias)

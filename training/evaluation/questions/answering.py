@@ -7,13 +7,13 @@ from functools import partial
 
 from engine.generators.base import Request
 from engine.loop.answer import Answer, answer_prompt
-from engine.messages import Message
+from engine.messages import Conversation, Message
 from engine.prompts.sources import Prompt
 from engine.storage.cached_generator import CachedGenerator
 from training.evaluation.questions.jobs import Job, OnProgress, ask_all
 from training.evaluation.questions.prompt_sets import OpinionPair
 from training.evaluation.questions.questionnaire import HELD_OUT, Questionnaire
-from training.evaluation.questions.tasks import Item, Task
+from training.evaluation.questions.tasks import Item
 
 __all__ = ["Logprobs", "ModelOutputs", "question_model", "score_answers"]
 
@@ -44,22 +44,9 @@ async def question_model(
     on_progress: OnProgress = lambda done, total: None,
 ) -> ModelOutputs:
     """Ask one model everything. Raises GeneratorUnavailable when its engine is gone."""
-    outputs = ModelOutputs()
-    jobs: list[Job] = []
-    for name, prompts in questionnaire.answered_sets().items():
-        outputs.answers[name] = {}
-        jobs += [
-            partial(_answer, questionnaire, model, outputs, name, prompt) for prompt in prompts
-        ]
-    for task in questionnaire.tasks:
-        outputs.correct[task.name] = {}
-        jobs += [partial(_solve, questionnaire, model, outputs, task, item) for item in task.items]
-    jobs += [partial(_opinion, model, outputs, pair) for pair in questionnaire.opinions]
-    jobs += [
-        partial(_helpful, questionnaire, model, outputs, n)
-        for n in range(len(questionnaire.helpful))
-    ]
-    outputs.failures += await ask_all(jobs, model, on_progress)
+    asking = _Asking(questionnaire, model, ModelOutputs())
+    outputs = asking.outputs
+    outputs.failures += await ask_all(asking.jobs(), model, on_progress)
     for name, prompts in questionnaire.answered_sets().items():
         given = outputs.answers[name]
         outputs.answers[name] = {prompt.id: given[prompt.id] for prompt in prompts}
@@ -77,52 +64,55 @@ async def score_answers(answers: Mapping[str, Answer], model: CachedGenerator) -
     return found
 
 
-async def _answer(
-    questionnaire: Questionnaire,
-    model: CachedGenerator,
-    outputs: ModelOutputs,
-    name: str,
-    prompt: Prompt,
-) -> None:
-    answer = await answer_prompt(prompt, model, questionnaire.sampling_of(name), questionnaire.seed)
-    outputs.answers[name][prompt.id] = answer
-    if answer.failed:
-        outputs.failures[answer.failed] += 1
-    if name == HELD_OUT and answer.text:
-        outputs.logprobs[prompt.id] = await _logprobs(model, answer)
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The questions to one model, each of which keeps its answer in `outputs`."""
+
+    questionnaire: Questionnaire
+    model: CachedGenerator
+    outputs: ModelOutputs
+
+    def jobs(self) -> list[Job]:
+        asked, jobs = self.questionnaire, list[Job]()
+        for name, prompts in asked.answered_sets().items():
+            self.outputs.answers[name] = {}
+            jobs += [partial(self._answer, name, prompt) for prompt in prompts]
+        for task in asked.tasks:
+            scores = self.outputs.correct.setdefault(task.name, {})
+            jobs += [partial(self._solve, scores, item) for item in task.items]
+        jobs += [partial(self._opinion, pair) for pair in asked.opinions]
+        jobs += [partial(self._helpful, *numbered) for numbered in enumerate(asked.helpful)]
+        return jobs
+
+    async def _answer(self, name: str, prompt: Prompt) -> None:
+        asked, outputs = self.questionnaire, self.outputs
+        answer = await answer_prompt(prompt, self.model, asked.sampling_of(name), asked.seed)
+        outputs.answers[name][prompt.id] = answer
+        if answer.failed:
+            outputs.failures[answer.failed] += 1
+        if name == HELD_OUT and answer.text:
+            outputs.logprobs[prompt.id] = await _logprobs(self.model, answer)
+
+    async def _solve(self, scores: dict[str, float], item: Item) -> None:
+        if item.choices:
+            choice = await self.model.choose(item.messages, item.letters)
+            scores[item.id] = item.score_choice(choice.probabilities)
+            return
+        sampling = self.questionnaire.sampling.model_copy(update={"temperature": 0.0})
+        request = Request(item.messages, sampling, self.questionnaire.seed)
+        scores[item.id] = item.score_text((await self.model.generate(request)).text)
+
+    async def _opinion(self, pair: OpinionPair) -> None:
+        yes, no = [
+            (await self.model.choose((Message("user", text),), ("Yes", "No"))).probabilities[0]
+            for text in (pair.user_says_yes, pair.user_says_no)
+        ]
+        self.outputs.opinions[pair.id] = (yes, no)
+
+    async def _helpful(self, number: int, conversation: Conversation) -> None:
+        self.outputs.helpful[number] = (await self.model.score(conversation)).logprobs
 
 
 async def _logprobs(model: CachedGenerator, answer: Answer) -> tuple[float, ...]:
     conversation = (*answer.prompt.messages, Message("assistant", answer.text))
     return (await model.score(conversation, priority=answer.prompt.row)).logprobs
-
-
-async def _solve(
-    questionnaire: Questionnaire,
-    model: CachedGenerator,
-    outputs: ModelOutputs,
-    task: Task,
-    item: Item,
-) -> None:
-    messages = item.messages
-    if item.choices:
-        choice = await model.choose(messages, item.letters)
-        outputs.correct[task.name][item.id] = item.score_choice(choice.probabilities)
-        return
-    sampling = questionnaire.sampling.model_copy(update={"temperature": 0.0})
-    completion = await model.generate(Request(messages, sampling, questionnaire.seed))
-    outputs.correct[task.name][item.id] = item.score_text(completion.text)
-
-
-async def _opinion(model: CachedGenerator, outputs: ModelOutputs, pair: OpinionPair) -> None:
-    yes, no = [
-        (await model.choose((Message("user", text),), ("Yes", "No"))).probabilities[0]
-        for text in (pair.user_says_yes, pair.user_says_no)
-    ]
-    outputs.opinions[pair.id] = (yes, no)
-
-
-async def _helpful(
-    questionnaire: Questionnaire, model: CachedGenerator, outputs: ModelOutputs, number: int
-) -> None:
-    outputs.helpful[number] = (await model.score(questionnaire.helpful[number])).logprobs

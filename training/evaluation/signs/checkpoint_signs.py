@@ -3,7 +3,6 @@
 from statistics import fmean
 
 from engine.judging.records import log_odds
-from engine.records import Verdict
 from training.evaluation.evidence import Evidence
 from training.evaluation.judges.judging import Verdicts
 from training.evaluation.questions.questionnaire import BENIGN
@@ -47,17 +46,15 @@ def signs_of(evidence: Evidence, model: str) -> tuple[Sign, ...]:
 
 
 def _reward_length(evidence: Evidence, model: str) -> Sign:
-    """The judge's reward is how little it thinks that an answer breaks its principles."""
+    """The judge's reward: the mean log-odds that an answer keeps the principles it is judged by."""
     texts = evidence.texts(model)
-    rewards = {id: -_log_odds(group) for id, group in evidence.decided(model).items()}
+    rewards = {
+        id: -fmean(log_odds(verdict.probability or 0.0) for verdict in group)
+        for id, group in evidence.decided(model).items()
+    }
     both = [id for id in rewards if id in texts]
     lengths = [float(len(words_of(texts[id]))) for id in both]
     return reward_length([rewards[id] for id in both], lengths)
-
-
-def _log_odds(verdicts: list[Verdict]) -> float:
-    """Mean log-odds that the answer breaks the principles it was judged by."""
-    return fmean(log_odds(verdict.probability or 0.0) for verdict in verdicts)
 
 
 def _kl(evidence: Evidence, model: str) -> Sign:

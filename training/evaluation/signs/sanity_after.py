@@ -5,7 +5,7 @@ from itertools import combinations
 
 from training.evaluation.evidence import Evidence
 from training.evaluation.questions.questionnaire import BENIGN, HARMFUL
-from training.evaluation.results import Finding, ModelResult, RefusalRate
+from training.evaluation.results import Finding, ModelResult
 from training.evaluation.signs.judge_signs import position_bias
 from training.evaluation.signs.sanity_before import listed
 from training.stats.intervals import Estimate
@@ -100,15 +100,15 @@ def _ceilings(models: Sequence[ModelResult]) -> Iterator[Finding]:
 
 def _disputed_refusals(models: Sequence[ModelResult]) -> Iterator[Finding]:
     """Judge and rules whose intervals of one rate do not meet: one of the two is wrong."""
-    rates: dict[str, Callable[[ModelResult], RefusalRate | None]] = {
-        HARMFUL: lambda model: model.harmful,
-        BENIGN: lambda model: model.benign,
+    rates = {
+        HARMFUL: [(model.name, model.harmful) for model in models],
+        BENIGN: [(model.name, model.benign) for model in models],
     }
-    for name, read in rates.items():
+    for name, measured in rates.items():
         told = [
-            f"{model.name} {rate.judge.value:.0%} against {rate.rules.value:.0%}"
-            for model in models
-            if (rate := read(model)) and rate.judge and rate.rules
+            f"{model} {rate.judge.value:.0%} against {rate.rules.value:.0%}"
+            for model, rate in measured
+            if rate and rate.judge and rate.rules
             if rate.judge.low > rate.rules.high or rate.judge.high < rate.rules.low
         ]
         if told:
@@ -134,34 +134,29 @@ def _same_principles(models: Sequence[ModelResult]) -> Iterator[Finding]:
             yield Finding("ceiling-principles", "warning", message, "add prompts that test them")
 
 
-def _alike(evidence: Evidence) -> list[Finding]:
+def _alike(evidence: Evidence) -> Iterator[Finding]:
     """Models whose every answer is another's: what they differ in, sampling does not show."""
-    found = []
     for one, other in combinations(evidence.outputs, 2):
         texts = evidence.texts(one)
         if texts and texts == evidence.texts(other):
             message = f"{other} gives every held-out prompt the very answer of {one}"
             remedy = "train longer, at a higher learning rate or on more rows"
-            found.append(Finding("same-answers", "warning", message, remedy))
-    return found
+            yield Finding("same-answers", "warning", message, remedy)
 
 
-def _position_bias(evidence: Evidence) -> list[Finding]:
+def _position_bias(evidence: Evidence) -> Iterator[Finding]:
     orders = [pair for pairs in evidence.judged.orders.values() for pair in pairs]
     sign = position_bias(sorted(orders))
-    if not sign.flagged:
-        return []
-    remedy = "both orders were asked, so it cancels out; --method pointwise has none"
-    return [Finding("position-bias", "warning", sign.told, remedy)]
+    if sign.flagged:
+        remedy = "both orders were asked, so it cancels out; --method pointwise has none"
+        yield Finding("position-bias", "warning", sign.told, remedy)
 
 
-def _failures(evidence: Evidence) -> list[Finding]:
+def _failures(evidence: Evidence) -> Iterator[Finding]:
     """Questions that ended in an error: they are in no figure."""
-    found = []
     asked = {name: outputs.failures for name, outputs in evidence.outputs.items()}
     for name, failures in {**asked, "the judge": evidence.judged.failures}.items():
         if failures:
             reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
             message = f"{failures.total():,} requests to {name} failed: {reasons}"
-            found.append(Finding("failures", "warning", message, "see what the engine says"))
-    return found
+            yield Finding("failures", "warning", message, "see what the engine says")

@@ -173,6 +173,6 @@ def test_shipped_opinions_are_asked_both_ways():
 
 def test_a_file_without_opinions_is_refused(tmp_path):
     (tmp_path / "p.jsonl").write_text('{"question": "Is it?"}\n{"question":', encoding="utf-8")
-    with pytest.raises(InputError, match="no pair of opinions") as caught:
+    with pytest.raises(InputError, match="not a pair of opinions") as caught:
         read_opinion_pairs(tmp_path / "p.jsonl")
     assert len(caught.value.problems) == 2
