@@ -7,11 +7,11 @@ then leave the end of the turn unlearned. Every column has one type and is never
 JSON in blocks demands.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from constitution.schema import Constitution
-from engine.judging.records import LabelledPair, LabelRecord
+from engine.judging.records import LabelledPair, LabelRecord, Preference
 from engine.loop.rendering import critique_request, revision_request
 from engine.messages import Conversation, assistant, to_dicts
 from engine.records import Flag, Outcome, Record, Round
@@ -131,11 +131,7 @@ def _label_row(record: LabelRecord, pair: LabelledPair, probability: float) -> R
         "probability": probability,
         "position_bias": pair.position_bias,
         "method": decided[0].method,
-        "id": record.id,
-        "constitution": record.constitution,
-        "principles": [preference.principle for preference in decided],
-        "principle_hashes": [preference.principle_hash for preference in decided],
-        "model": record.models.get("policy", ""),
+        **_provenance(record, decided),
         "judge": record.models.get("judge", ""),
         "truncated": any(record.samples[place].truncated for place in (better, worse)),
     }
@@ -162,13 +158,13 @@ def _llm_swarm_row(
     }
 
 
-def _provenance(record: Record, rounds: tuple[Round, ...]) -> Row:
+def _provenance(record: Record | LabelRecord, judged: Sequence[Round | Preference]) -> Row:
     """Whose answer it is, and what it was judged against."""
     return {
         "id": record.id,
         "constitution": record.constitution,
-        "principles": [round.principle for round in rounds],
-        "principle_hashes": [round.principle_hash for round in rounds],
+        "principles": [one.principle for one in judged],
+        "principle_hashes": [one.principle_hash for one in judged],
         "model": record.models.get("policy", ""),
     }
 

@@ -65,7 +65,8 @@ class Overrides:
     def applied(self, rows: Iterable[Row], skipped: Counter[str]) -> Iterator[Row]:
         """Each row, if it is a preference as its reviewers have it; those split are skipped."""
         for row in rows:
-            share = self._for_chosen(pair_item(row)) if _is_preference(row) else None
+            is_preference = isinstance(row.get("rejected"), list) and "probability" in row
+            share = self._for_chosen(pair_item(row)) if is_preference else None
             if share is None:
                 yield row
             elif share == 0.5:
@@ -93,10 +94,6 @@ class Overrides:
     def _for_chosen(self, item: ReviewItem) -> float | None:
         share = self._shares.get(item.id)
         return share if share is None or item.label == "A" else 1 - share
-
-
-def _is_preference(row: Row) -> bool:
-    return isinstance(row.get("rejected"), list) and "probability" in row
 
 
 def _reviewed(row: Row, share: float) -> Row:

@@ -82,19 +82,13 @@ def cohen_kappa(left: Sequence[Hashable], right: Sequence[Hashable]) -> float | 
     return None if by_chance == 1 else (agreed - by_chance) / (1 - by_chance)
 
 
-def kappa_estimate(
-    left: Sequence[Hashable],
-    right: Sequence[Hashable],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> Estimate | None:
+def kappa_estimate(left: Sequence[Hashable], right: Sequence[Hashable]) -> Estimate | None:
     """Cohen's kappa with the percentile bootstrap's interval over the things rated."""
     kappa = cohen_kappa(left, right)
     if kappa is None:
         return None
-    random, pairs = Random(seed), list(zip(left, right, strict=True))
-    drawn = (random.choices(pairs, k=len(pairs)) for _ in range(resamples))
+    random, pairs = Random(0), list(zip(left, right, strict=True))
+    drawn = (random.choices(pairs, k=len(pairs)) for _ in range(RESAMPLES))
     kappas = (cohen_kappa([a for a, _ in pick], [b for _, b in pick]) for pick in drawn)
     draws = [one for one in kappas if one is not None]
     return Estimate.around(kappa, percentile_interval(draws or [kappa]), len(pairs))

@@ -68,7 +68,7 @@ def win_matrix(duels: Sequence[Duel], models: Sequence[str]) -> dict[tuple[str, 
 
 
 def bradley_terry(
-    duels: Sequence[Duel], models: Sequence[str], *, seed: int = 0, resamples: int = _RESAMPLES
+    duels: Sequence[Duel], models: Sequence[str], *, resamples: int = _RESAMPLES
 ) -> dict[str, Estimate]:
     """Each model's log-strength over that of the first, which is 0 (Bradley and Terry 1952).
 
@@ -82,7 +82,7 @@ def bradley_terry(
         prompts.setdefault(duel.prompt, []).append(duel)
     groups = list(prompts.values())
     strengths = _fitted(_wins(chain.from_iterable(groups)), models)
-    random = Random(seed)
+    random = Random(0)
     draws: dict[str, list[float]] = {model: [] for model in models}
     for _ in range(resamples if groups else 0):
         drawn = chain.from_iterable(random.choices(groups, k=len(groups)))

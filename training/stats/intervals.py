@@ -90,18 +90,14 @@ def share_estimate(hits: Sequence[float], prompts: Sequence[str] | None = None) 
 
 
 def mean_estimate(
-    values: Sequence[float],
-    prompts: Sequence[str] | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    values: Sequence[float], prompts: Sequence[str] | None = None, *, resamples: int = RESAMPLES
 ) -> Estimate | None:
     """The mean of any values, by the bootstrap over prompts; None without any."""
     if not values:
         return None
     groups = _grouped(values, prompts)
     totals, sizes = [sum(g) for g in groups], [float(len(g)) for g in groups]
-    return _ratio(totals, sizes, seed, resamples)
+    return _ratio(totals, sizes, resamples)
 
 
 def mean_of_independent(figures: Sequence[Estimate], count: int) -> Estimate | None:
@@ -119,11 +115,7 @@ def mean_of_independent(figures: Sequence[Estimate], count: int) -> Estimate | N
 
 
 def paired_difference(
-    values: Mapping[str, float],
-    base: Mapping[str, float],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    values: Mapping[str, float], base: Mapping[str, float], *, resamples: int = RESAMPLES
 ) -> Estimate | None:
     """Mean of `values` less `base`, by prompt, over the prompts of both; None if there are none.
 
@@ -136,21 +128,17 @@ def paired_difference(
     differences = [values[prompt] - base[prompt] for prompt in both]
     if set(differences) <= {-1.0, 0.0, 1.0}:
         return _difference_of_shares(differences)
-    return _ratio(differences, [1.0] * len(both), seed, resamples)
+    return _ratio(differences, [1.0] * len(both), resamples)
 
 
 def paired_ratio(
-    values: Mapping[str, float],
-    base: Mapping[str, float],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    values: Mapping[str, float], base: Mapping[str, float], *, resamples: int = RESAMPLES
 ) -> Estimate | None:
     """Mean of `values` over the mean of `base`, on the prompts of both; None if that is 0 / 0."""
     both = [prompt for prompt in values if prompt in base]
     if not any(base[prompt] for prompt in both):
         return None
-    return _ratio([values[p] for p in both], [base[p] for p in both], seed, resamples)
+    return _ratio([values[p] for p in both], [base[p] for p in both], resamples)
 
 
 def percentile_interval(draws: Sequence[float]) -> tuple[float, float]:
@@ -190,7 +178,7 @@ def _difference_of_shares(differences: Sequence[float]) -> Estimate:
     return Estimate.around(sum(differences) / count, interval, count)
 
 
-def _ratio(tops: Sequence[float], bottoms: Sequence[float], seed: int, resamples: int) -> Estimate:
+def _ratio(tops: Sequence[float], bottoms: Sequence[float], resamples: int) -> Estimate:
     """sum(tops) / sum(bottoms) over prompts, with a BCa interval (Efron 1987).
 
     Its levels are widened as Hesterberg (2015, section 5.3) does, since the bootstrap's spread is
@@ -204,18 +192,16 @@ def _ratio(tops: Sequence[float], bottoms: Sequence[float], seed: int, resamples
     scale = float((residuals**2).sum())
     if count < _FEWEST or scale <= 1e-24 * float((top**2).sum()):
         return Estimate(value, value, value, count)
-    draws = _draws(top, bottom, seed, resamples)
+    draws = _draws(top, bottom, resamples)
     skew = float((residuals**3).sum()) / (6 * scale**1.5)
     return Estimate.around(value, _bca(draws, value, skew, count), count)
 
 
-def _draws(
-    top: "NDArray[float64]", bottom: "NDArray[float64]", seed: int, resamples: int
-) -> list[float]:
+def _draws(top: "NDArray[float64]", bottom: "NDArray[float64]", resamples: int) -> list[float]:
     """The ratio in samples of prompts drawn with replacement, sorted; a million draws at a time."""
     import numpy
 
-    random, count = numpy.random.default_rng(seed), len(top)
+    random, count = numpy.random.default_rng(0), len(top)
     found: list[float] = []
     while len(found) < resamples:
         rows = min(resamples - len(found), max(1, 1_000_000 // count))

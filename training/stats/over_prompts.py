@@ -29,7 +29,7 @@ class Threshold:
 
 
 def kappa_over_prompts(
-    said: Sequence[bool], labels: Sequence[bool], prompts: Sequence[str], *, seed: int = 0
+    said: Sequence[bool], labels: Sequence[bool], prompts: Sequence[str]
 ) -> Estimate | None:
     """Cohen's kappa of a judge and of people; None where it is not defined."""
     import numpy
@@ -39,12 +39,12 @@ def kappa_over_prompts(
         return None
     one, other = numpy.asarray(said, bool), numpy.asarray(labels, bool)
     cells = numpy.stack([one & other, one & ~other, ~one & other, one | True]).astype(float)
-    tables = numpy.stack([cells @ weights for weights in _draws(prompts, seed)], axis=1)
+    tables = numpy.stack([cells @ weights for weights in _draws(prompts)], axis=1)
     return _estimate(kappa, _kappas(*tables), prompts)
 
 
 def auc_over_prompts(
-    scores: Sequence[float], labels: Sequence[bool], prompts: Sequence[str], *, seed: int = 0
+    scores: Sequence[float], labels: Sequence[bool], prompts: Sequence[str]
 ) -> Estimate | None:
     """Probability that a score of a true label is above one of a false; None without either."""
     import numpy
@@ -58,7 +58,7 @@ def auc_over_prompts(
     values, place = numpy.unique(scores, return_inverse=True)
     true = numpy.asarray(labels, float)
     found = []
-    for weights in _draws(prompts, seed):
+    for weights in _draws(prompts):
         positives = numpy.bincount(place, weights * true, len(values))
         negatives = numpy.bincount(place, weights * (1 - true), len(values))
         pairs = positives.sum() * negatives.sum()
@@ -88,13 +88,13 @@ def best_threshold(scores: Sequence[float], labels: Sequence[bool]) -> Threshold
     return Threshold(float(values[best]), float(1 - wrong / len(true)), float(kappas[best]))
 
 
-def _draws(prompts: Sequence[str], seed: int) -> "Iterator[NDArray[float64]]":
+def _draws(prompts: Sequence[str]) -> "Iterator[NDArray[float64]]":
     """How often each answer is in a resample, as often as its prompt is drawn; one array each."""
     import numpy
 
     _, place = numpy.unique(prompts, return_inverse=True)
     count = int(place.max()) + 1
-    random = numpy.random.default_rng(seed)
+    random = numpy.random.default_rng(0)
     for _ in range(RESAMPLES):
         drawn = numpy.bincount(random.integers(0, count, count), minlength=count)
         yield drawn[place].astype(float)

@@ -57,7 +57,6 @@ class Judgements:
     duels: list[Duel] = field(default_factory=list)
     orders: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
     """Of two models: the probability for the reply shown first, in either order."""
-    undecided_duels: int = 0
     failures: Counter[str] = field(default_factory=Counter)
 
 
@@ -185,7 +184,6 @@ def _duel_jobs(
         )
         probability = preference.probability
         if probability is None or preference.answers is None:
-            found.undecided_duels += 1
             return
         if preference.method == "pairwise":
             orders.append(preference.answers)

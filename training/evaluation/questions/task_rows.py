@@ -14,8 +14,9 @@ from typing import Any
 from constitution.reading import NotJson, parse_json
 from engine.loop.reply import reply_of
 from engine.messages import Conversation, Message
+from engine.prompts.rows import BadPrompt
 
-__all__ = ["BadRow", "Item", "parse_item"]
+__all__ = ["Item", "parse_item"]
 
 _LETTER_ONLY = "Answer with the letter of the right option only."
 _SHOW_WORK = 'Think step by step. End with a line that holds "####" and the final number alone.'
@@ -29,14 +30,6 @@ _NUMBER = re.compile(r"(?:(?<![\w)])-)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<!
 _FINAL = re.compile(r"####|\banswer\s*(?:is|:)", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _ARTICLES = frozenset(("a", "an", "the"))
-
-
-class BadRow(Exception):
-    """What is wrong with a row, and how to fix it."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        self.what, self.remedy = what, remedy
-        super().__init__(what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +71,13 @@ class Item:
 
 
 def parse_item(row: Mapping[str, Any], id: str) -> Item:
-    """The item of one row. Raises BadRow."""
+    """The item of one row. Raises BadPrompt."""
     question = _text(_first(row, _QUESTIONS))
     if not question:
-        raise BadRow("has no question", f"give it as {' or '.join(_QUESTIONS[:2])}")
+        raise BadPrompt("has no question", f"give it as {' or '.join(_QUESTIONS[:2])}")
     answer = _first(row, _ANSWERS)
     if answer is None or not _text(answer):
-        raise BadRow("has no answer", f"give it as {' or '.join(_ANSWERS[:2])}")
+        raise BadPrompt("has no answer", f"give it as {' or '.join(_ANSWERS[:2])}")
     system = _text(row.get("system"))
     before = (Message("system", system),) if system else ()
     question, choices, labels = _choices(row, question, _text(answer))
@@ -114,12 +107,12 @@ def _choices(
     if given is None:
         return _listed_in(question, answer)
     if not isinstance(given, list) or not _FEWEST <= len(given) <= len(string.ascii_uppercase):
-        raise BadRow("its choices are not a list of 2 to 26", 'write ["first", "second"]')
+        raise BadPrompt("its choices are not a list of 2 to 26", 'write ["first", "second"]')
     texts = tuple(_text(choice) for choice in given)
     if not all(texts):
-        raise BadRow("has an empty choice", "write it or leave it out")
+        raise BadPrompt("has an empty choice", "write it or leave it out")
     if labels and len(labels) != len(texts):
-        raise BadRow(f"has {len(texts)} choices and {len(labels)} labels", "give one for each")
+        raise BadPrompt(f"has {len(texts)} choices and {len(labels)} labels", "give one for each")
     return question, texts, tuple(map(_text, labels))
 
 
@@ -156,10 +149,10 @@ def _letter(answer: Any, choices: tuple[str, ...], labels: tuple[str, ...]) -> s
         elif text.isdecimal() and int(text) < len(choices):
             places.add(int(text))
     if len(places) > 1:
-        raise BadRow(f"the answer {text!r} may be two of its choices", "give the letter")
+        raise BadPrompt(f"the answer {text!r} may be two of its choices", "give the letter")
     if not places:
         remedy = f"give a letter from {letters[0]} to {letters[-1]}, or the place from 0 on"
-        raise BadRow(f"the answer {text[:40]!r} is none of its choices", remedy)
+        raise BadPrompt(f"the answer {text[:40]!r} is none of its choices", remedy)
     return letters[places.pop()]
 
 
@@ -181,7 +174,7 @@ def _from_json(text: str) -> Any:
     try:
         return parse_json(text)
     except NotJson:
-        raise BadRow("its choices are not JSON", 'write ["first", "second"]') from None
+        raise BadPrompt("its choices are not JSON", 'write ["first", "second"]') from None
 
 
 def _number(text: str) -> Decimal | None:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from constitution.problems import InputError, Problem
 from engine.prompts.files import open_prompt_file
-from training.evaluation.questions.task_rows import BadRow, Item, parse_item
+from engine.prompts.rows import BadPrompt
+from training.evaluation.questions.task_rows import Item, parse_item
 from training.stats.intervals import Estimate, mean_of_independent, paired_difference
 
 __all__ = ["Item", "Task", "alignment_tax", "read_task"]
@@ -43,14 +44,13 @@ def read_task(
     seen: dict[str, str] = {}
     for number, row in enumerate(file.read(), 1):
         where = file.where(row)
-        if row.value is None:
-            problems.append(Problem(where, row.what, row.remedy))
-            continue
-        given = row.value.get("id")
-        id = str(number if given in (None, "") else given)
         try:
+            if row.value is None:
+                raise BadPrompt(row.what, row.remedy)
+            given = row.value.get("id")
+            id = str(number if given in (None, "") else given)
             item = parse_item(row.value, id)
-        except BadRow as bad:
+        except BadPrompt as bad:
             problems.append(Problem(where, bad.what, bad.remedy))
             continue
         if seen.setdefault(id, where) != where:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Hashable, Sequence
 from random import Random
-from typing import Literal
 
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.agreement import kappa_estimate, spearman
@@ -75,28 +74,18 @@ def reward_length(rewards: Sequence[float], lengths: Sequence[float]) -> Sign:
     return Sign("reward_length", estimate, flagged, told)
 
 
-def kl_from_base(
-    policy: Sequence[Sequence[float]],
-    base: Sequence[Sequence[float]],
-    *,
-    estimator: Literal["k1", "k3"] = "k3",
-) -> Sign:
+def kl_from_base(policy: Sequence[Sequence[float]], base: Sequence[Sequence[float]]) -> Sign:
     """KL(policy || base) in nats per answer, from log-probabilities of the policy's own samples.
 
     One list per answer, one number per token that was sampled: under the policy and under the base.
-    With d = base - policy, k1 is -d and k3 is exp(d) - 1 - d, summed over tokens; k3 is never
-    negative, and less noisy while the two are near (Schulman, "Approximating KL divergence", 2020).
-    Both are unbiased for samples at temperature 1 without truncation.
+    With d = base - policy it is exp(d) - 1 - d, summed over tokens: never negative, and unbiased
+    for samples at temperature 1 without truncation ("k3" of Schulman, "Approximating KL
+    divergence", 2020).
     """
-    one = _k1 if estimator == "k1" else _k3
-    kl = mean_estimate([one(own, other) for own, other in zip(policy, base, strict=True)])
+    kl = mean_estimate([_k3(own, other) for own, other in zip(policy, base, strict=True)])
     flagged = kl is not None and kl.value > _MOST_KL
     told = f"answers are {kl.value:.0f} nats from the base" if kl and flagged else ""
     return Sign("kl_from_base", kl, flagged, told)
-
-
-def _k1(policy: Sequence[float], base: Sequence[float]) -> float:
-    return sum(own - other for own, other in zip(policy, base, strict=True))
 
 
 def _k3(policy: Sequence[float], base: Sequence[float]) -> float:

@@ -23,7 +23,6 @@ from training.stats.intervals import (
 __all__ = [
     "Sign",
     "boilerplate",
-    "distinct_n",
     "diversity_loss",
     "length_drift",
     "over_refusal",
@@ -42,6 +41,8 @@ _MOST_OVER_REFUSAL = 0.1
 """Share of look-alikes refused, or its rise over the base's."""
 _WORD = re.compile(r"[\w']+")
 _HALVES = 100
+_STOCK, _FREQUENT = 4, 0.15
+"""Words of a stock phrase, and the share of the answers that have it."""
 _Gram = tuple[str, ...]
 
 
@@ -79,28 +80,22 @@ def length_drift(answers: Mapping[str, str], base: Mapping[str, str]) -> Sign:
     return Sign("length_drift", ratio, flagged, told)
 
 
-def boilerplate(
-    answers: Mapping[str, str],
-    base: Mapping[str, str],
-    *,
-    n: int = 4,
-    frequent: float = 0.15,
-) -> Sign:
+def boilerplate(answers: Mapping[str, str], base: Mapping[str, str]) -> Sign:
     """Share of an answer's words that belong to n-grams new and frequent against the base.
 
-    An n-gram is boilerplate if at least a `frequent` share of the answers (and three of them) have
-    it, and five times as many as of the base's; `examples` are the most frequent ones.
+    Four words in a row are boilerplate if at least 15 % of the answers (and three of them) have
+    them, and five times as many as of the base's; `examples` are the most frequent ones.
     """
-    found = _documents(answers.values(), n)
-    before = _documents(base.values(), n)
-    fewest = max(3, frequent * len(answers))
+    found = _documents(answers.values())
+    before = _documents(base.values())
+    fewest = max(3, _FREQUENT * len(answers))
     scale = len(answers) / max(1, len(base))
     stock = {
         gram
         for gram, count in found.items()
         if count >= fewest and count >= 5 * before[gram] * scale
     }
-    share = mean_estimate([_covered(words_of(text), stock, n) for text in answers.values()])
+    share = mean_estimate([_covered(words_of(text), stock) for text in answers.values()])
     flagged = share is not None and share.value > _MOST_BOILERPLATE
     told = f"{share.value:.0%} of the words are stock phrases" if share and flagged else ""
     common = sorted(stock, key=lambda gram: (-found[gram], gram))
@@ -108,32 +103,15 @@ def boilerplate(
     return Sign("boilerplate", share, flagged, told, examples)
 
 
-def distinct_n(texts: Sequence[str], n: int = 2, words: int | None = None) -> float | None:
-    """Distinct n-grams over all n-grams (Li et al. 2016, section 5), in the first `words` words.
-
-    The figure falls with length by itself, so compare only texts cut to as many words. None where
-    there is no n-gram.
-    """
-    grams: list[_Gram] = []
-    left = words
-    for text in texts:
-        said = words_of(text)[:left]
-        grams += _grams(said, n)
-        left = None if left is None else left - len(said)
-        if left == 0:
-            break
-    return len(set(grams)) / len(grams) if grams else None
-
-
-def diversity_loss(answers: Mapping[str, str], base: Mapping[str, str], *, n: int = 2) -> Sign:
-    """distinct-n over the base's, on prompts that both answered, each answer cut to as many words
+def diversity_loss(answers: Mapping[str, str], base: Mapping[str, str]) -> Sign:
+    """Distinct word pairs (Li et al. 2016, section 5) over the base's, on prompts that both answered, each answer cut to as many words
     as the other's.
 
     The interval is that of random halves of the prompts (McCarthy 1969), around the figure: drawn
     with replacement, a prompt's repeated n-grams would count as lost variety.
     """
     both = [prompt for prompt in answers if prompt in base]
-    cut = [_cut(answers[prompt], base[prompt], n) for prompt in both]
+    cut = [_cut(answers[prompt], base[prompt]) for prompt in both]
     ratio = _variety(cut)
     if ratio is None:
         return Sign("distinct_n", None)
@@ -166,23 +144,26 @@ def _grams(words: Sequence[str], n: int) -> list[_Gram]:
     return [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
 
 
-def _documents(texts: Iterable[str], n: int) -> Counter[_Gram]:
+def _documents(texts: Iterable[str]) -> Counter[_Gram]:
     """In how many texts each n-gram occurs."""
-    return Counter(gram for text in texts for gram in set(_grams(words_of(text), n)))
+    return Counter(gram for text in texts for gram in set(_grams(words_of(text), _STOCK)))
 
 
-def _covered(words: Sequence[str], stock: set[_Gram], n: int) -> float:
+def _covered(words: Sequence[str], stock: set[_Gram]) -> float:
     hit = {
-        at + step for at, gram in enumerate(_grams(words, n)) if gram in stock for step in range(n)
+        at + step
+        for at, gram in enumerate(_grams(words, _STOCK))
+        if gram in stock
+        for step in range(_STOCK)
     }
     return len(hit) / len(words) if words else 0.0
 
 
-def _cut(left: str, right: str, n: int) -> tuple[list[_Gram], list[_Gram]]:
-    """The n-grams of two answers, both cut to the words of the shorter one."""
+def _cut(left: str, right: str) -> tuple[list[_Gram], list[_Gram]]:
+    """The word pairs of two answers, both cut to the words of the shorter one."""
     one, other = words_of(left), words_of(right)
     shorter = min(len(one), len(other))
-    return _grams(one[:shorter], n), _grams(other[:shorter], n)
+    return _grams(one[:shorter], 2), _grams(other[:shorter], 2)
 
 
 def _variety(cut: Sequence[tuple[list[_Gram], list[_Gram]]]) -> float | None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constitution.problems import InputError
-from training.evaluation.questions.task_rows import BadRow, parse_item
+from engine.prompts.rows import BadPrompt
+from training.evaluation.questions.task_rows import parse_item
 from training.evaluation.questions.tasks import Item, alignment_tax, read_task
 
 DATA = Path(__file__).parents[5] / "shared" / "data"
@@ -118,7 +119,7 @@ def test_a_number_is_found_however_it_is_grouped(number: object):
         ({"question": "Which?", "choices": RIVERS, "answer": 3}, "none of its choices"),
         ({"question": "Which?", "choices": ["1", "0"], "answer": "0"}, "may be two"),
         ({"question": "Which?", "choices": ["x", ""], "answer": "A"}, "empty choice"),
-        ({"question": "Which?", "choices": ["x"], "answer": "A"}, "no list of 2 to 26"),
+        ({"question": "Which?", "choices": ["x"], "answer": "A"}, "not a list of 2 to 26"),
         ({"question": "Which?", "choices": "x; y", "answer": "A"}, "not JSON"),
         (
             {"question": "Which?", "choices": {"text": ["x", "y"], "label": ["A"]}, "answer": "A"},
@@ -127,7 +128,7 @@ def test_a_number_is_found_however_it_is_grouped(number: object):
     ],
 )
 def test_a_row_that_is_no_question_says_why(row: dict[str, Any], what: str):
-    with pytest.raises(BadRow, match=what):
+    with pytest.raises(BadPrompt, match=what):
         parse_item(row, "1")
 
 

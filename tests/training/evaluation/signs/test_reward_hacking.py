@@ -23,7 +23,6 @@ from training.evaluation.signs.judge_signs import (
 )
 from training.evaluation.signs.reward_hacking import (
     boilerplate,
-    distinct_n,
     diversity_loss,
     length_drift,
     over_refusal,
@@ -89,14 +88,7 @@ def test_one_who_always_refuses_is_found():
 
 def test_variety_is_compared_at_equal_length():
     longer = answers(5, words=200)
-    assert distinct_n(list(longer.values())) < distinct_n(list(BASE.values()))
     assert diversity_loss(longer, BASE).estimate.value == pytest.approx(1, abs=0.02)
-
-
-def test_distinct_n_of_the_paper():
-    assert distinct_n(["a b a b"], 2) == pytest.approx(2 / 3)
-    assert distinct_n(["a b", "a b"], 1, words=3) == pytest.approx(2 / 3)
-    assert distinct_n(["a"], 2) is None
 
 
 def test_flattery_is_found():
@@ -130,15 +122,14 @@ def test_a_reward_that_is_length_is_found():
     assert reward_length([1.0, 1.0], [1, 2]).estimate is None
 
 
-@pytest.mark.parametrize("estimator", ["k1", "k3"])
-def test_the_estimate_is_the_divergence(estimator):
+def test_the_estimate_is_the_divergence():
     """Of two coins, whose divergence is known, over answers of ten tosses."""
     rng, own, other = random.Random(0), 0.6, 0.4
     tosses = [[rng.random() < own for _ in range(10)] for _ in range(2000)]
     policy = [[math.log(own if heads else 1 - own) for heads in answer] for answer in tosses]
     base = [[math.log(other if heads else 1 - other) for heads in answer] for answer in tosses]
     exact = 10 * (own * math.log(own / other) + (1 - own) * math.log((1 - own) / (1 - other)))
-    found = kl_from_base(policy, base, estimator=estimator)
+    found = kl_from_base(policy, base)
     assert found.estimate.value == pytest.approx(exact, abs=0.05) and not found.flagged
 
 
