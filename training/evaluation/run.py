@@ -3,9 +3,12 @@
 manifest.json  results.json  evaluation.html  completions.sqlite  lm-eval/...
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from engine.loop.answer import Answer
+from engine.messages import to_dicts
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.storage.atomic import write_page
@@ -16,16 +19,19 @@ from training.evaluation.gates import check_gates
 from training.evaluation.harness.lm_eval_tasks import check_harness
 from training.evaluation.inputs import EvaluationInputs, open_inputs
 from training.evaluation.judges.judging import Judges
+from training.evaluation.judges.refusal import RefusalKind, detect_refusal
 from training.evaluation.page import evaluation_page
 from training.evaluation.questions.questionnaire import HELD_OUT
 from training.evaluation.results import (
     RESULTS,
+    AnswerVerdict,
+    ModelAnswer,
     ModelResult,
     PrincipleShown,
+    PromptAnswers,
     Results,
     write_results,
 )
-from training.evaluation.sampled_answers import sampled_answers
 from training.evaluation.signs.checkpoint_signs import signs_of
 from training.evaluation.signs.sanity_after import check_after
 from training.evaluation.signs.sanity_before import check_before
@@ -35,6 +41,8 @@ __all__ = ["PAGE", "EvaluationRun"]
 
 PAGE = "evaluation.html"
 _EVALUATION = OutputKind("evaluate", "evaluation", (RESULTS, PAGE))
+_MOST_HELD_OUT, _MOST_OTHERS = 300, 60
+"""Prompts of the held-out set, and of each other one, that are shown."""
 
 
 class EvaluationRun:
@@ -106,7 +114,7 @@ class EvaluationRun:
             models=tuple(models),
             pairings=tuple(pairings(evidence)),
             findings=(*self.findings, *check_after(evidence, models)),
-            samples=tuple(sampled_answers(evidence)),
+            samples=tuple(_sampled_answers(evidence)),
             imported=given.imported,
         )
 
@@ -124,4 +132,31 @@ def _with_signs(result: ModelResult, evidence: Evidence, judges: Judges) -> Mode
         result,
         signs=signs_of(evidence, result.name),
         classifiers={name: found for name, found in harm.items() if found is not None},
+    )
+
+
+def _sampled_answers(evidence: Evidence) -> Iterator[PromptAnswers]:
+    """The first prompts of every set, in the file's order: none is chosen for its answer."""
+    for name, prompts in evidence.questionnaire.answered_sets().items():
+        for prompt in prompts[: _MOST_HELD_OUT if name == HELD_OUT else _MOST_OTHERS]:
+            answers = (
+                _shown(evidence, model, name, outputs.answers[name][prompt.id])
+                for model, outputs in evidence.outputs.items()
+            )
+            messages = tuple(to_dicts(prompt.messages))
+            yield PromptAnswers(prompt.id, name, messages, tuple(answers))
+
+
+def _shown(evidence: Evidence, model: str, name: str, answer: Answer) -> ModelAnswer:
+    id = answer.prompt.id
+    refusal = detect_refusal(answer.text)
+    verdicts = evidence.judged.verdicts[model].get(id, ()) if name == HELD_OUT else ()
+    return ModelAnswer(
+        model=model,
+        text=answer.text,
+        refusal=refusal.rule if refusal.kind is RefusalKind.REFUSAL else "",
+        truncated=answer.truncated,
+        verdicts=tuple(
+            AnswerVerdict(v.principle, v.violates, v.probability, v.reason) for v in verdicts
+        ),
     )

@@ -105,12 +105,8 @@ def _principles(results: Results) -> dict[str, Any]:
 
 def _facets(samples: list[SampleShown]) -> dict[str, list[str]]:
     """The values that the samples can be filtered by."""
-    said = {
-        v.verdict.principle
-        for shown in samples
-        for answer in shown.answers
-        for v in answer.verdicts
-    }
+    answers = (answer for shown in samples for answer in shown.answers)
+    said = {v.verdict.principle for answer in answers for v in answer.verdicts}
     sets = dict.fromkeys(shown.sample.set for shown in samples)
     return {"principles": sorted(said), "sets": list(sets)}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError
+from constitution.problems import InputError, Problem
 from engine.generators.spec import read_spec
 from engine.prompts.files import open_prompt_file
 from engine.runs.manifest import read_manifest
@@ -48,10 +48,12 @@ class TrainingRows:
 
 def training_rows(specs: Iterable[str], files: Iterable[Path] = ()) -> TrainingRows:
     """The rows of the models that `specs` name and of those they were trained from, as far as
-    manifests and rows are still there, and those of `files`."""
-    rows = dict.fromkeys(
-        (path / "train.jsonl" if path.is_dir() else path).resolve() for path in files
-    )
+    manifests and rows are still there, and those of `files`. Raises InputError if one is missing."""
+    named = [path / "train.jsonl" if path.is_dir() else path for path in files]
+    if missing := [path for path in named if not path.is_file()]:
+        remedy = "name files of training rows"
+        raise InputError(Problem(str(path), "is missing", remedy) for path in missing)
+    rows = dict.fromkeys(path.resolve() for path in named)
     judges = set()
     for spec in specs:
         for config in _configs(spec):

@@ -113,11 +113,11 @@ def test_too_few_answers_are_refused(fit):
     ("change", "told"),
     [
         (lambda saved: saved.update(version=2), "version 2"),
-        (lambda saved: saved.update(format="other"), "no fitted classifier"),
-        (lambda saved: saved["word"]["idf"].pop(), "no fitted classifier"),
-        (lambda saved: saved["word"]["buckets"].__setitem__(0, 1 << 20), "no fitted classifier"),
-        (lambda saved: saved.update(intercept=float("nan")), "no fitted classifier"),
-        (lambda saved: saved.update(more=1), "no fitted classifier"),
+        (lambda saved: saved.update(format="other"), "not a fitted classifier"),
+        (lambda saved: saved["word"]["idf"].pop(), "not a fitted classifier"),
+        (lambda saved: saved["word"]["buckets"].__setitem__(0, 1 << 20), "not a fitted classifier"),
+        (lambda saved: saved.update(intercept=float("nan")), "not a fitted classifier"),
+        (lambda saved: saved.update(more=1), "not a fitted classifier"),
     ],
 )
 def test_a_file_of_another_version_or_a_broken_one_is_refused(tmp_path, change, told):
@@ -215,7 +215,7 @@ def test_a_generating_model_is_no_classifier(toxic, tmp_path):
     config = json.loads((toxic / "config.json").read_text(encoding="utf-8"))
     config["architectures"] = ["BertLMHeadModel"]
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(InputError, match="is no text-classification model"):
+    with pytest.raises(InputError, match="is not a text-classification model"):
         open_classifier(f"transformers-classifier:{tmp_path},label=toxic")
 
 

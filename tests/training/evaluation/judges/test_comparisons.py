@@ -128,7 +128,7 @@ def test_transcripts_and_preference_rows_are_both_read(tmp_path):
     ("row", "told"),
     [
         ({"prompt": "x", "chosen": "y"}, "has no 'rejected'"),
-        ({"chosen": "y", "rejected": "z"}, "no transcript"),
+        ({"chosen": "y", "rejected": "z"}, "not a transcript"),
         ({"prompt": "", "chosen": "y", "rejected": "z"}, "empty"),
     ],
 )
