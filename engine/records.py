@@ -36,6 +36,10 @@ __all__ = [
 Row = TypeVar("Row", bound=BaseModel)
 
 
+_WORD = re.compile(r"(?<!\A)(?=[A-Z])")
+"""Where a word begins within the name of a class."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -241,7 +245,7 @@ def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = ".".join(str(part) for part in first["loc"])
-            name = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
+            name = _WORD.sub(" ", kind.__name__).lower()
             what = f"is not a {name} ({field}: {first['msg']})"
             remedy = "restore the file, or run again into an empty directory"
             raise InputError(Problem(f"{path}:{number}", what, remedy)) from error

@@ -210,6 +210,6 @@ def expected_seconds(fingerprint: str, completion_tokens: int) -> float | None:
 def _known() -> dict[str, float]:
     try:
         known = read_json(cache_directory() / _THROUGHPUT, dict)
-    except InputError:
+    except (InputError, OSError):
         return {}
     return {k: v for k, v in known.items() if isinstance(v, float)}

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,7 +50,9 @@ def error_console() -> Console:
         errors="backslashreplace",
         buffering=1,
     )
-    return _PlainConsole(file=stream, markup=False, emoji=False, highlight=False)
+    console = _PlainConsole(file=stream, markup=False, emoji=False, highlight=False)
+    weakref.finalize(console, stream.close)
+    return console
 
 
 def output_console() -> Console:

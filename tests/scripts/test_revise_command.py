@@ -132,7 +132,7 @@ def test_stakeholders_can_be_mixed(place):
     assert solon(place, stakeholder="one=1,two=1").returncode == 0
     lines = (place / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines()
     assert {json.loads(line)["rounds"][0]["principle"] for line in lines} == {"kind", "honest"}
-    refused(solon(place, stakeholder="one=much"), "no share")
+    refused(solon(place, stakeholder="one=much"), "not a share")
     refused(solon(place, stakeholder="one=1,three=1"), "no stakeholder `three`")
 
 

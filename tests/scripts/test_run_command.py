@@ -131,7 +131,7 @@ def test_a_finished_recipe_says_so_in_seconds_and_shows_its_table(finished, monk
     assert result.returncode == 0, result.stderr
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 10
     assert "nothing to do: every stage is unchanged" in result.stderr
-    assert "50% [20%, 80%]" in result.stdout and "verdicts not given" in result.stdout
+    assert "50% [20–80%]" in result.stdout and "Verdicts undecided" in result.stdout
 
 
 def test_planning_says_what_would_run_and_runs_nothing(tmp_path):

@@ -183,7 +183,7 @@ def test_what_is_wrong_in_a_file_is_told_by_line_and_what_an_option_gives_by_its
     assert any("revise.rounds is 0" in line for line in lines)
     assert any("unknown key 'sede'; did you mean 'seed'?" in line for line in lines)
     assert any(line.startswith("--top-p: sampling.top_p is 0.0") for line in lines)
-    assert any(line.startswith("--stakeholder: ") and "no share" in line for line in lines)
+    assert any(line.startswith("--stakeholder: ") and "not a share" in line for line in lines)
 
 
 def test_a_label_samples_at_1_whatever_else_its_sampling_says(folder):

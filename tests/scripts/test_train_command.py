@@ -35,7 +35,7 @@ def without_rejected():
         ("sft", sft_rows(3), {"learning_rte": 1}, "did you mean 'learning_rate'?"),
         ("sft", sft_rows(3), {"batch_size": "many"}, "batch_size is 'many'"),
         ("dpo", preference_rows(3), {"beta": -1}, "beta is -1"),
-        ("sft", [], {}, "no row to train on"),
+        ("sft", [], {}, "no row to use"),
         ("dpo", without_rejected(), {}, "rows.jsonl:1: has no 'rejected'"),
         ("reward-model", without_rejected(), {}, "rows.jsonl:1: has no 'rejected'"),
         ("dpo", sft_rows(3), {}, "has no 'chosen'"),

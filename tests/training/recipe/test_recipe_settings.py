@@ -123,7 +123,10 @@ def test_prompts_that_only_moved_change_nothing(kitchen):
         ("grpo: {stakeholder: legal}", "grpo.stakeholder is not said in a section"),
         ("dpo: {dataset: rows}", "dpo.dataset is filled in by the recipe"),
         ("stakeholder: nobody", "rules has no stakeholder `nobody`; it has: legal, users"),
-        ("stakeholder: legal=much", "8:14: stakeholder is 'legal=much'; `legal=much` is no share"),
+        (
+            "stakeholder: legal=much",
+            "8:14: stakeholder is 'legal=much'; `legal=much` is not a share",
+        ),
         ("dpo: {lora: {merge: false}}", "8:21: the stages after dpo need its merged model"),
         ("dpo: {reference: ./nowhere}", "8:18: there is no ./nowhere; paths are relative to"),
         ("dpo: {test_dataset: no.jsonl}", "there is no no.jsonl"),
