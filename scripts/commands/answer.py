@@ -25,7 +25,7 @@ def _config() -> "type[AnswerConfig]":
 def answer(
     config: "AnswerConfig", update: o.Update = False, overwrite: o.Overwrite = False
 ) -> None:
-    """Answer prompts; empty and truncated answers are recorded, counted, and no rows to train on."""
+    """Answer prompts; empty and truncated answers are recorded, and left out of the rows."""
     from constitution.problems import all_problems
     from engine.runs.answer_run import AnswerRun
     from engine.runs.manifest import run_manifest
