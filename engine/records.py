@@ -8,9 +8,16 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
 from constitution.problems import InputError, Problem
 from engine.messages import Conversation, Message, to_dicts
@@ -159,6 +166,17 @@ class Record(_Model):
     @field_serializer("prompt")
     def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
         return to_dicts(prompt)
+
+    @model_validator(mode="after")
+    def _was_revised_in_a_round(self) -> Self:
+        if self.outcome is Outcome.REVISED and not self.accepted:
+            raise ValueError("it is revised, and no round of it has an accepted revision")
+        return self
+
+    @property
+    def accepted(self) -> tuple[Round, ...]:
+        """The rounds whose revision became the answer."""
+        return tuple(r for r in self.rounds if r.revision is not None and r.dropped is None)
 
     @property
     def conversation(self) -> Conversation:

@@ -5,9 +5,9 @@ Like a revision's record, none of this depends on when or how fast it was made.
 
 from enum import StrEnum
 from math import exp, log
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 from engine.messages import Conversation, to_dicts
 from engine.records import AnswerDrop, Usage
@@ -162,6 +162,13 @@ class LabelRecord(_Model):
     @field_serializer("prompt")
     def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
         return to_dicts(prompt)
+
+    @model_validator(mode="after")
+    def _pairs_are_of_its_answers(self) -> Self:
+        places = range(len(self.samples))
+        if any(one not in places for pair in self.pairs for one in (pair.first, pair.second)):
+            raise ValueError("a pair is of an answer that is not there")
+        return self
 
     @property
     def labelled(self) -> tuple[LabelledPair, ...]:

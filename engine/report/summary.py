@@ -125,7 +125,7 @@ class RunSummary:
     @property
     def prompts(self) -> int:
         """How many prompts there are to answer, as far as is known."""
-        count = _mapping(self.manifest, "prompts").get("count")
+        count = self.manifest.get("prompts", {}).get("count")
         return count if isinstance(count, int) else self.records + self.failed
 
     @property
@@ -137,26 +137,23 @@ class RunSummary:
     @property
     def models(self) -> Mapping[str, str]:
         """Role to generator spec."""
-        models = _mapping(self.manifest, "models")
-        return {str(role): _spec(model) for role, model in models.items()}
+        return dict(self.manifest.get("models", {}))
 
     @property
     def constitution(self) -> Mapping[str, Any]:
         """Its `name`, `version` and `hash`, as far as the manifest has them."""
-        return _mapping(self.manifest, "constitution")
+        return dict(self.manifest.get("constitution", {}))
 
     @property
     def spent(self) -> CallCounts:
         """Requests and tokens of the whole run, over all its resumptions, as the manifest says."""
-        usage = _mapping(self.manifest, "usage")
-        known = {count.name: usage.get(count.name) for count in fields(CallCounts)}
-        return CallCounts(**{k: int(n) for k, n in known.items() if isinstance(n, int | float)})
+        usage = self.manifest.get("usage", {})
+        return CallCounts(**{of.name: int(usage.get(of.name, 0)) for of in fields(CallCounts)})
 
     @property
     def seconds(self) -> float:
         """That the run took, over all its resumptions."""
-        seconds = _mapping(self.manifest, "usage").get("seconds")
-        return seconds if isinstance(seconds, int | float) else 0.0
+        return float(self.manifest.get("usage", {}).get("seconds", 0.0))
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -248,12 +245,3 @@ def _principle_text(item: Mapping[str, Any]) -> PrincipleText:
 
 def _share(part: float, whole: float) -> float | None:
     return part / whole if whole > 0 else None
-
-
-def _spec(model: object) -> str:
-    return str(model.get("spec", "")) if isinstance(model, Mapping) else str(model)
-
-
-def _mapping(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = document.get(key)
-    return value if isinstance(value, Mapping) else {}

@@ -11,7 +11,7 @@ import json
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -133,9 +133,9 @@ class RunDirectory:
         """Ids of the records there are. Escalations are written again from them, since a kill may
         have come between the two."""
         done = array("Q")
-        fields = ["id", "outcome"]
-        fields += ["constitution"] if self.constitution else []
-        fields += ["escalate"] if self.kind.escalates else []
+        fields: dict[str, type] = {"id": str, "outcome": str}
+        fields |= {"constitution": str} if self.constitution else {}
+        fields |= {"escalate": bool} if self.kind.escalates else {}
         path = self.path / "escalations.jsonl"
         with replacing(path) if self.kind.escalates else nullcontext() as escalations:
             for row in _rows(self.records, fields):
@@ -151,7 +151,7 @@ class RunDirectory:
         """The failures that would fail again; the others are taken out, and tried again."""
         path = self.path / "failures.jsonl"
         with JsonlStore(path) as store:
-            rows = _rows(store, ("id", "retryable"))
+            rows = _rows(store, {"id": str, "retryable": bool})
             lasting = [row for row in rows if not row["retryable"]]
         with replacing(path) as file:
             file.writelines(map(_line, lasting))
@@ -217,12 +217,13 @@ class RunDirectory:
         self._opened.close()
 
 
-def _rows(store: JsonlStore, fields: Iterable[str]) -> Iterator[dict[str, Any]]:
+def _rows(store: JsonlStore, fields: Mapping[str, type]) -> Iterator[dict[str, Any]]:
     for number, row in enumerate(store.read(), 1):
-        missing = [name for name in fields if name not in row]
-        if missing:
+        wrong = [name for name, kind in fields.items() if not isinstance(row.get(name), kind)]
+        if wrong:
             remedy = "restore the line or delete it: the run then makes it again"
-            what = f"is not a row of this run: it has no `{missing[0]}`"
+            has = "another kind of" if wrong[0] in row else "no"
+            what = f"is not a row of this run: it has {has} `{wrong[0]}`"
             raise InputError(Problem(f"{store.path}, row {number}", what, remedy))
         yield row
 

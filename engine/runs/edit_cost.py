@@ -11,16 +11,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import BaseModel
+
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling
 from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
+from engine.records import read_records
 from engine.runs.manifest import MANIFEST, run_manifest
 from engine.runs.plan import CHARACTERS_PER_TOKEN, Plan, expected_seconds, plan_run
 from engine.settings import LoopSettings, RoleModel, Roles, for_stakeholder
 from engine.storage.completion_cache import CompletionCache
-from engine.storage.jsonl import read_jsonl
 
 __all__ = ["EditCost", "edit_cost"]
 
@@ -78,23 +80,28 @@ def edit_cost(
     return EditCost(plan, made.constitution, made.roles.policy.generator.fingerprint)
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
+class _Named(BaseModel):
     """A model that is known and not opened: all that a plan asks of it."""
 
     spec: str
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
-class _MadeFrom:
-    """What the manifest says that a run was made from; `constitution` and `prompts` are hashes."""
+class _Prompts(BaseModel):
+    """Where a run's prompts were, and what they were."""
 
-    constitution: str
-    prompts: str
     path: str
     columns: Columns
     count: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class _MadeFrom:
+    """What the manifest says that a run was made from; `constitution` is a hash."""
+
+    constitution: str
+    prompts: _Prompts
     roles: Roles
     settings: LoopSettings
 
@@ -103,13 +110,10 @@ def _made_from(run: Path) -> _MadeFrom:
     manifest = run_manifest(run, "revise")
     try:
         identity = manifest["identity"]
-        prompts = identity["prompts"]
+        prompts = _Prompts(**identity["prompts"])
         return _MadeFrom(
             constitution=str(identity["constitution"]["hash"]),
-            prompts=str(prompts["hash"]),
-            path=str(prompts["path"]),
-            columns=Columns(**prompts["columns"]),
-            count=int(prompts["count"]),
+            prompts=prompts,
             roles=Roles(**{name: _named(model) for name, model in identity["models"].items()}),
             settings=LoopSettings(**identity["settings"]),
         )
@@ -120,7 +124,7 @@ def _made_from(run: Path) -> _MadeFrom:
 
 
 def _named(model: Mapping[str, Any]) -> RoleModel:
-    named = _Named(model["spec"], model["fingerprint"])
+    named = _Named(spec=model["spec"], fingerprint=model["fingerprint"])
     return RoleModel(cast(Generator, named), Sampling(**model["sampling"]))
 
 
@@ -129,21 +133,21 @@ def _the_runs(
 ) -> PromptSource:
     """The prompts that the run was made from, checked by their hash."""
     remedy = "name the run's prompts with --prompts"
-    path, columns = str(moved_to or made.path), columns or made.columns
+    path, columns = str(moved_to or made.prompts.path), columns or made.prompts.columns
     try:
         prompts = open_prompts(
             path,
             prompt_column=columns.prompt,
             id_column=columns.id,
             tags_column=columns.tags,
-            limit=made.count,
+            limit=made.prompts.count,
         )
     except InputError as error:
         if moved_to is not None:
             raise
         what = f"the run's prompts cannot be read from here ({error.problems[0].what})"
         raise InputError(Problem(path, what, remedy)) from error
-    if prompts.hash != made.prompts:
+    if prompts.hash != made.prompts.hash:
         what = "these are not the prompts that the run was made from: their content differs"
         raise InputError(Problem(path, what, remedy))
     return prompts
@@ -152,11 +156,10 @@ def _the_runs(
 def _lengths(run: Path) -> dict[str, int]:
     """Mean tokens of a completion by role, where the run's first records show any."""
     said: dict[str, list[int]] = {}
-    path = run / "records.jsonl"
-    for row in islice(read_jsonl(path) if path.exists() else (), _SAMPLED):
-        texts = [("policy", row.get("answer"))]
-        for one in row.get("rounds", ()):
-            texts += [("critic", one.get("critique")), ("reviser", one.get("revision"))]
+    for record in islice(read_records(run), _SAMPLED):
+        texts: list[tuple[str, str | None]] = [("policy", record.answer)]
+        for one in record.rounds:
+            texts += [("critic", one.critique), ("reviser", one.revision)]
         for role, text in texts:
             if text:
                 said.setdefault(role, []).append(len(text))

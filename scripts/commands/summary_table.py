@@ -53,7 +53,7 @@ def _print_lines(lines: Iterable[str], console: Console) -> None:
 
 
 def _headline(summary: RunSummary | LabelSummary, by: str) -> Text:
-    constitution = summary.manifest.get("constitution") or {}
+    constitution = summary.manifest.get("constitution", {})
     name = f"{constitution.get('name', 'unnamed')} {constitution.get('version', '')}".strip()
     state = "complete" if summary.complete else "interrupted"
     return Text(visible(f"{summary.name}: {by}{name}, {state}"), "italic")

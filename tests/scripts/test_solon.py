@@ -4,6 +4,7 @@ steer the terminal."""
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 
 import pytest
@@ -172,3 +173,46 @@ def test_no_model_at_all_is_one_line(solon):
     told = solon(*revise(model=""))
     told_in_one_line(told, "embedded", "server")
     assert "model directory" not in told[2]
+
+
+def test_prompts_from_a_pipe_are_refused_and_not_waited_for(solon, tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    told_in_one_line(solon(*revise(prompts="pipe.jsonl")), "pipe.jsonl", "a pipe or a device")
+
+
+def test_a_damaged_parquet_file_is_named(solon, tmp_path):
+    (tmp_path / "p.parquet").write_bytes(b"PAR1 and no more")
+    told_in_one_line(solon(*revise(prompts="p.parquet")), "p.parquet: is not a Parquet file")
+
+
+@pytest.mark.parametrize("name", ["--output=x", "--output=x:rules.yaml"])
+def test_a_name_never_reaches_git_as_an_option(solon, tmp_path, name):
+    before = sorted(tmp_path.iterdir())
+    told_in_one_line(solon("constitution", "diff", "--", name, "rules.yaml"), name)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def shown(folder, stdout, **environment):
+    """`solon constitution show` of a rule with an emoji, in a process of its own."""
+    (folder / "emoji.yaml").write_text(RULES.replace("kind.", "kind \U0001f600."), "utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.solon", "constitution", "show", folder / "emoji.yaml"],
+        env={**os.environ, **environment},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+
+
+def test_what_the_terminal_cannot_show_is_escaped(tmp_path):
+    result = shown(tmp_path, subprocess.PIPE, PYTHONIOENCODING="latin-1")
+    assert result.returncode == 0, result.stderr
+    assert b"kind \\U0001f600." in result.stdout
+
+
+def test_nobody_reading_on_is_no_traceback(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = shown(tmp_path, writer)
+    os.close(writer)
+    assert result.returncode == 1 and result.stderr == b""

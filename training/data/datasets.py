@@ -18,7 +18,6 @@ from engine.records import Flag, Outcome, Record, Round
 
 __all__ = [
     "Row",
-    "accepted_rounds",
     "label_preference_rows",
     "llm_swarm_rows",
     "preference_row",
@@ -42,7 +41,7 @@ def sft_rows(
         yield _sft_row(record, record.final, record.rounds, revisions=0)
     if record.outcome is not Outcome.REVISED:
         return
-    accepted = accepted_rounds(record)
+    accepted = record.accepted
     first = 1 if every_revision else len(accepted)
     for count in range(first, len(accepted) + 1):
         done = accepted[:count]
@@ -56,7 +55,7 @@ def preference_row(record: Record) -> Row | None:
     """
     if record.outcome is not Outcome.REVISED or record.final == record.answer:
         return None
-    accepted = accepted_rounds(record)
+    accepted = record.accepted
     return {
         "prompt": to_dicts(record.prompt),
         "chosen": assistant(record.final),
@@ -97,15 +96,10 @@ def llm_swarm_rows(
     """
     if record.outcome is not Outcome.REVISED:
         return
-    accepted = accepted_rounds(record)
+    accepted = record.accepted
     answers = [record.answer, *(round.revision or "" for round in accepted)]
     for index in range(0 if every_revision else len(accepted) - 1, len(accepted)):
         yield _llm_swarm_row(record, constitution, accepted[index], answers[index])
-
-
-def accepted_rounds(record: Record) -> tuple[Round, ...]:
-    """The rounds whose revision became the answer."""
-    return tuple(r for r in record.rounds if r.revision is not None and r.dropped is None)
 
 
 def _sft_row(record: Record, answer: str, rounds: tuple[Round, ...], revisions: int) -> Row:

@@ -25,7 +25,6 @@ from engine.storage.atomic import check_free, written_whole
 from training.data.card import ExportResult, write_card
 from training.data.datasets import (
     Row,
-    accepted_rounds,
     label_preference_rows,
     llm_swarm_rows,
     preference_row,
@@ -241,4 +240,4 @@ def _reason_to_skip(
 
 def _same_principles(record: Record, constitution: Constitution) -> bool:
     hashes = {principle.id: principle.content_hash for principle in constitution.principles}
-    return all(hashes.get(r.principle) == r.principle_hash for r in accepted_rounds(record))
+    return all(hashes.get(r.principle) == r.principle_hash for r in record.accepted)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from constitution.problems import InputError, Problem
+from constitution.reading import without_surrogates
 from training.data.datasets import Row
 from training.data.readers import Shape, TrainingRow, read_training_rows
 
@@ -58,7 +59,8 @@ def mix_rows(source: str, shape: Shape, dropped: Counter[str]) -> Iterator[Row]:
 def _provenance(row: TrainingRow, shape: Shape) -> Row:
     """The columns that rows of a run have, saying that no constitution made this one."""
     given = row.columns.get("id")
-    id = str(given) if isinstance(given, str | int) and given != "" else f"mix-{row.number}"
+    id = given if isinstance(given, str | int) and given != "" else f"mix-{row.number}"
+    id = without_surrogates(str(id))
     if shape == "prompt":
         return {"id": id}
     origin: Row = {
@@ -72,5 +74,5 @@ def _provenance(row: TrainingRow, shape: Shape) -> Row:
         return {**origin, "unresolved": 0, "revisions": 0, "truncated": row.truncated}
     label = {"probability": row.probability, "position_bias": 0.0, "method": "given"}
     judge = row.columns.get("judge")
-    named = judge if isinstance(judge, str) else ""
+    named = without_surrogates(judge) if isinstance(judge, str) else ""
     return {**label, **origin, "judge": named, "truncated": row.truncated}

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from constitution.problems import InputError, Problem
+from constitution.reading import without_surrogates
 from engine.messages import Conversation, assistant, to_dicts
 from engine.prompts.files import FileRow, PromptFile, open_prompt_file
 from engine.prompts.rows import BadPrompt, Columns, parse_prompt
@@ -146,6 +147,8 @@ def _parsed(line: FileRow, shape: Shape, number: int) -> TrainingRow:
         raise _Unusable("empty answer")
     if len(answers) == 2 and answers[0] == answers[1]:
         raise _Unusable("chosen and rejected are the same")
+    if any(without_surrogates(answer) != answer for answer in answers):
+        raise BadPrompt("an answer holds half a surrogate pair", "re-save the row")
     asked = {"prompt": before, "system": given.get("system")}
     return TrainingRow(
         number=number,

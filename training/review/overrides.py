@@ -54,7 +54,8 @@ class Overrides:
         shares: dict[str, float] = {}
         for number, row in numbered_jsonl(file):
             item, share = row.get("item"), row.get("share")
-            if not isinstance(item, str) or not (share is None or isinstance(share, int | float)):
+            is_share = share is None or (isinstance(share, int | float) and 0 <= share <= 1)
+            if not isinstance(item, str) or not is_share:
                 raise InputError(Problem(f"{file}:{number}", "is not a review", remedy))
             if share is not None:
                 shares[item] = float(share)
