@@ -8,16 +8,9 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
 from constitution.problems import InputError, Problem
 from engine.messages import Conversation, Message, to_dicts
@@ -166,12 +159,6 @@ class Record(_Model):
     @field_serializer("prompt")
     def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
         return to_dicts(prompt)
-
-    @model_validator(mode="after")
-    def _was_revised_in_a_round(self) -> Self:
-        if self.outcome is Outcome.REVISED and not self.accepted:
-            raise ValueError("it is revised, and no round of it has an accepted revision")
-        return self
 
     @property
     def accepted(self) -> tuple[Round, ...]:

@@ -180,8 +180,8 @@ def _run_rows(
     constitution = run_constitution(run_dir) if format is ExportFormat.LLM_SWARM else None
     for record in read_records(run_dir):
         reason = _reason_to_skip(record, format, options, overrides)
-        if constitution and not reason and not _same_principles(record, constitution):
-            reason = "principle_changed"
+        if constitution and not reason:
+            reason = _reason_against_llm_swarm(record, constitution)
         if reason:
             skipped[reason] += 1
         else:
@@ -238,6 +238,9 @@ def _reason_to_skip(
     return None
 
 
-def _same_principles(record: Record, constitution: Constitution) -> bool:
+def _reason_against_llm_swarm(record: Record, constitution: Constitution) -> str | None:
     hashes = {principle.id: principle.content_hash for principle in constitution.principles}
-    return all(hashes.get(r.principle) == r.principle_hash for r in record.accepted)
+    if not record.accepted:
+        return "no_accepted_revision"
+    same = all(hashes.get(r.principle) == r.principle_hash for r in record.accepted)
+    return None if same else "principle_changed"
