@@ -164,10 +164,13 @@ class LabelRecord(_Model):
         return to_dicts(prompt)
 
     @model_validator(mode="after")
-    def _pairs_are_of_its_answers(self) -> Self:
+    def _pairs_are_of_what_is_there(self) -> Self:
         places = range(len(self.samples))
         if any(one not in places for pair in self.pairs for one in (pair.first, pair.second)):
             raise ValueError("a pair is of an answer that is not there")
+        decided = (any(one.answers for one in pair.preferences) for pair in self.labelled)
+        if not all(decided) or any(pair.probability is None for pair in self.labelled):
+            raise ValueError("a pair has a label, and no preference that it comes from")
         return self
 
     @property

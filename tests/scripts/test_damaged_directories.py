@@ -45,6 +45,7 @@ FOUND = [
     ("revised", "failures.jsonl", "an object", "revise"),
     ("labels", "manifest.json", "constitution = NaN", "label"),
     ("labels", "records.jsonl", "pairs.0.first = 7", "argilla"),
+    ("labels", "records.jsonl", "pairs.0.preferences = []", "import-reviews"),
     ("answers", "records.jsonl", 'outcome = {"id": 1}', "answer"),
     ("reviews", "reviews.jsonl", "share = 1000", "trl-preference"),
     ("inputs", "pairs/train.jsonl", 'chosen = "half', "trl-preference"),
