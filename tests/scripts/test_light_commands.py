@@ -15,10 +15,10 @@ from tests.test_layers import MODEL_LIBRARIES
 
 ROOT = Path(__file__).parents[2]
 CHAIN = {"polite": {"name": "p", "critique_request": "Is it rude?", "revision_request": "Mend it."}}
-SECONDS = 1.0
+SECONDS = 1.5
 """Of processor time, that pass without a question. A model library takes more."""
 IMPORTS = "import asyncio, jinja2, jsonlines, pydantic, rich.console, sqlite3, time, typer, yaml"
-TIMES = 4
+TIMES = 6
 """As long as `IMPORTS`: what a command may take on a machine so slow or busy that these, too, take
 long. It is measured where a command has taken more than `SECONDS`."""
 PROBE = """

@@ -99,7 +99,7 @@ def test_the_directory_says_what_it_holds(supervised, data):
 
 def test_the_log_has_every_step(supervised):
     result, told = supervised
-    lines = [json.loads(line) for line in (result.out / "log.jsonl").open(encoding="utf-8")]
+    lines = [*map(json.loads, (result.out / "log.jsonl").read_text(encoding="utf-8").splitlines())]
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, result.steps + 1))
     assert told[0].endswith("held out")
 

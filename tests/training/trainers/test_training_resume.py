@@ -50,7 +50,7 @@ def test_a_killed_training_ends_as_one_that_was_not(killed, task, tmp_path):
     whole = module.run(kind(**{**killed[task], "out": str(tmp_path / "whole")}))
     assert any(line.startswith("resuming from step") for line in told)
     assert resumed.steps == whole.steps
-    lines = [json.loads(line) for line in (resumed.out / "log.jsonl").open(encoding="utf-8")]
+    lines = [*map(json.loads, (resumed.out / "log.jsonl").read_text(encoding="utf-8").splitlines())]
     steps = [line["step"] for line in lines if "loss" in line]
     assert steps == list(range(1, whole.steps + 1))
     assert resumed.metrics["after"]["loss"] == pytest.approx(
