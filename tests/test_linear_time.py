@@ -18,13 +18,15 @@ from hypothesis import given, strategies
 from constitution.problems import visible
 from constitution.schema import slug
 from engine.generators.chat_template import Neutraliser
+from engine.judging import refusal
+from engine.judging.refusal import detect_refusal
 from engine.loop import hygiene, rendering
+from engine.loop.critiques import critique_drop
 from engine.loop.hygiene import clean_revision
 from engine.loop.rendering import quoted
 from engine.loop.reply import reply_of
+from engine.messages import Message
 from tests.hostile_text import END, pumped
-from training.evaluation.judges import refusal
-from training.evaluation.judges.refusal import detect_refusal
 from training.evaluation.questions.task_rows import Item
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +40,7 @@ hour for that, and is found at one of the smaller sizes."""
 COMPILED_ELSEWHERE = {
     "engine/generators/scripted.py": "the rules of a user's own script",
     "engine/generators/chat_template.py": "a tokenizer's control tokens, timed below",
-    "training/evaluation/judges/refusal.py": "RULES, each built by one function at import",
+    "engine/judging/refusal.py": "RULES, each built by one function at import",
 }
 
 
@@ -118,7 +120,7 @@ def test_patterns_are_linear(pattern):
 def test_patterns_are_found():
     assert len(PATTERNS) > 40
     names = {parameter.id for parameter in PATTERNS.values()}
-    assert {"engine.loop.rendering._TAG", "training.evaluation.judges.refusal.RULES"} <= names
+    assert {"engine.loop.rendering._TAG", "engine.judging.refusal.RULES"} <= names
 
 
 class Calls(ast.NodeVisitor):
@@ -160,7 +162,25 @@ WORDS = "the reply falls short of what the principle asks and so it should be wr
 def leak(text: str) -> object:
     critique = WORDS * (len(text) // len(WORDS))
     return clean_revision(
-        reply_of(critique[1:-1]), answer=critique[1:], critique=critique, longest=9.0
+        reply_of(critique[1:-1]),
+        prompt=(),
+        answer=critique[1:],
+        critique=critique,
+        requests=(),
+        longest=9.0,
+    )
+
+
+def revision(text: str) -> object:
+    """Every rule is tried: nothing is long for so long an answer, and `text` is asked for too."""
+    said = (Message("user", WORDS * (len(text) // len(WORDS))),)
+    return clean_revision(
+        reply_of(text),
+        prompt=said,
+        answer=text[1:],
+        critique=text[::2],
+        requests=(text,),
+        longest=9,
     )
 
 
@@ -171,6 +191,8 @@ FUNCTIONS = {
     "visible": visible,
     "reasoning": reply_of,
     "leak": leak,
+    "revision": revision,
+    "critique": lambda text: critique_drop(reply_of(text)),
     "refusal": detect_refusal,
     "last number": Item("id", (), "7").score_text,
     "last words": Item("id", (), "seven").score_text,
@@ -199,7 +221,8 @@ def test_functions_are_linear(name, unit):
     function = FUNCTIONS[name]
     for size in SIZES[1:]:
         text = unit * (size // len(unit)) + END
-        assert seconds(function, text) < 0.1 + 4 * SECONDS_FOR_A_CHARACTER * size
+        allowed = 0.1 + 4 * SECONDS_FOR_A_CHARACTER * size
+        assert seconds(function, text) < allowed or seconds(function, text) < allowed
 
 
 # What the linear patterns find is what the plain ones would -----------------------------------------

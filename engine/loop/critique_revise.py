@@ -188,8 +188,10 @@ class _Loop:
             return _Revised(shown, None, CleanedReply("", DropReason.CONTEXT_OVERFLOW))
         reply = clean_revision(
             revision,
+            prompt=self.prompt.messages,
             answer=self.answer,
             critique=critique.text,
+            requests=self._requests(principle),
             longest=self.settings.longest_revision,
             keep_truncated=self.settings.keep_truncated,
         )
@@ -197,6 +199,15 @@ class _Loop:
             flags = (Flag.TRUNCATED_CRITIQUE, *reply.flags)
             reply = CleanedReply(reply.text, reply.dropped, flags)
         return _Revised((*shown, revision.turn(reply.text)), critique.text, reply)
+
+    def _requests(self, principle: Principle) -> tuple[str, ...]:
+        """What critic and reviser read besides the conversation, the reply and the critique."""
+        return (
+            principle.statement,
+            critique_request(self.constitution, principle),
+            revision_request(self.constitution, principle),
+            *(turn.content for turn in self.few_shot),
+        )
 
     def _add_round(
         self,

@@ -1,14 +1,23 @@
 """Is a reply fit to be used as an answer? What is wrong with it is named, never guessed away.
 
-Only whole leading lines are ever removed (an introduction that ends in a colon, a reasoning block);
-text is never split on punctuation to "parse" it.
+Only whole lines are ever removed: an introduction that ends in a colon, a reasoning block, a closing
+paragraph about the revision itself.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from engine.loop.languages import speaks_another_language
 from engine.loop.reply import Reply
+from engine.loop.shingles import copies, echoes, loops
+from engine.loop.voices import (
+    holds_transcript,
+    is_placeholder,
+    speaks_as_reviewer,
+    without_closing_note,
+)
+from engine.messages import Conversation
 from engine.records import DropReason, Flag
 
 __all__ = ["CleanedReply", "clean_revision"]
@@ -25,19 +34,7 @@ _PREAMBLE = re.compile(
 )
 _LABEL = re.compile(
     r"\A\s*+\**(?:revised|rewritten|improved|updated|corrected)\s+(?:reply|response|answer|version)\**"
-    r"\s*:\**\s*|\A\s*+\**(?:revision|reply|response)\**\s*:\**\s*",
-    re.IGNORECASE,
-)
-_CRITIQUE_TALK = re.compile(
-    r"\A\W*+(?:critique\W*:"
-    r"|(?:the|this|your) critique (?:above|correctly|rightly|says|notes|points|identifies|raises)\b"
-    r"|my (?:last|previous) (?:reply|response|answer)\b"
-    r"|(?:the|this) (?:last |previous |original )(?:reply|response|answer)"
-    r" (?:falls short|fails|breaks|violates|does not|doesn't|is (?:harmful|unhelpful|problematic))"
-    r"|(?:the|this) (?:reply|response)"
-    r" (?:falls short|fails to|breaks|violates|is (?:harmful|unhelpful|problematic)"
-    r"|(?:does not|doesn't) (?:address|consider|explain|follow|help|keep|offer|provide|respect))\b"
-    r"|(?:the|this) answer (?:falls short|(?:breaks|violates) the principle))",
+    r"\s*:\**\s*|\A\s*+\**(?:revision|reply|response|assistant)\**\s*:\**\s*",
     re.IGNORECASE,
 )
 _SHARED_RUN = 120
@@ -56,41 +53,70 @@ class CleanedReply:
 def clean_revision(
     reply: Reply,
     *,
+    prompt: Conversation,
     answer: str,
     critique: str,
+    requests: Sequence[str],
     longest: float,
     keep_truncated: bool = False,
 ) -> CleanedReply:
-    """Judge a revision fit to replace `answer`, or name the reason why not.
+    """Judge a revision fit to replace `answer` to `prompt`, or name the reason why not.
 
-    `longest` bounds its length, in multiples of the answer's (at least 2,000 characters are always
-    allowed, since a refusal rewritten as help is rightly longer). `keep_truncated` only flags one
-    that ran into its token limit.
+    `requests` are the texts put to the critic and the reviser besides the conversation, the reply
+    and the critique: the wording of the request, the principle, examples. `longest` bounds the
+    length, in multiples of the answer's (at least 2,000 characters are always allowed, since a
+    refusal rewritten as help is rightly longer). `keep_truncated` only flags one that ran into its
+    token limit.
     """
     flags = [Flag.REASONING_REMOVED] if reply.reasoned else []
     stripped = _LABEL.sub("", _PREAMBLE.sub("", reply.said, count=1), count=1).strip()
     if stripped != reply.text:
         flags.append(Flag.PREAMBLE_REMOVED)
+    text = without_closing_note(stripped)
+    if text != stripped:
+        flags.append(Flag.NOTE_REMOVED)
     if reply.truncated and keep_truncated:
         flags.append(Flag.TRUNCATED_REVISION)
-    unfit_end = reply.truncated and not keep_truncated
-    dropped = _unfit(stripped, answer, critique, longest, truncated=unfit_end)
-    return CleanedReply(stripped, dropped, tuple(flags))
+    dropped = _unusable(text, answer, longest, truncated=reply.truncated and not keep_truncated)
+    dropped = dropped or _unfit(text, prompt, answer, critique, requests)
+    return CleanedReply(text, dropped, tuple(flags))
 
 
-def _unfit(
-    text: str, answer: str, critique: str, longest: float, *, truncated: bool
-) -> DropReason | None:
+def _unusable(text: str, answer: str, longest: float, *, truncated: bool) -> DropReason | None:
+    """What is wrong with a revision whatever it says."""
     if not text:
         return DropReason.EMPTY_REVISION
     if truncated:
         return DropReason.TRUNCATED_REVISION
     if _same(text, answer):
         return DropReason.UNCHANGED_REVISION
-    if _CRITIQUE_TALK.match(text) or _leaks(text, critique, answer):
+    return DropReason.OVERLONG_REVISION if len(text) > max(2000.0, longest * len(answer)) else None
+
+
+def _unfit(
+    text: str, prompt: Conversation, answer: str, critique: str, requests: Sequence[str]
+) -> DropReason | None:
+    """What a reader would object to: the first of these, the plainest before the others."""
+    turns = [message.content for message in prompt if message.role != "system"]
+    said = "\n".join(message.content for message in prompt if message.role == "user")
+    question = turns[-1] if turns else ""
+    shown = "\n".join(turns)
+    if is_placeholder(text, said):
+        return DropReason.PLACEHOLDER
+    if holds_transcript(text, said):
+        return DropReason.HOLDS_TRANSCRIPT
+    if _leaks(text, critique, answer):
         return DropReason.CRITIQUE_LEAK
-    if len(text) > max(2000.0, longest * len(answer)):
-        return DropReason.OVERLONG_REVISION
+    if speaks_as_reviewer(text, said, first_turn=len(turns) < 2):
+        return DropReason.SPEAKS_AS_REVIEWER
+    if copies(text, requests, (*turns, answer)):
+        return DropReason.COPIED_REQUEST
+    if echoes(text, question, answer):
+        return DropReason.ECHOES_PROMPT
+    if loops(text, shown):
+        return DropReason.REPEATS_ITSELF
+    if speaks_another_language(text, said, answer):
+        return DropReason.OTHER_LANGUAGE
     return None
 
 

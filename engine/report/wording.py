@@ -25,17 +25,27 @@ DROPPED_BECAUSE = {
     DropReason.CONTEXT_OVERFLOW: "The conversation grew longer than the model can read.",
     DropReason.EMPTY_ANSWER: "The policy answered nothing, so there was nothing to revise.",
     DropReason.EMPTY_CRITIQUE: "The critic wrote nothing for the reviser to go by.",
+    DropReason.NOTHING_FOUND: "The critic found nothing to criticise.",
+    DropReason.CRITIC_REFUSED: "The critic declined to criticise, as if asked for the deed itself.",
     DropReason.EMPTY_REVISION: "Nothing was left of the revision once it was cleaned.",
     DropReason.UNCHANGED_REVISION: "The reviser repeated the answer word for word.",
     DropReason.TRUNCATED_REVISION: "The revision ran into its token limit before it ended.",
     DropReason.OVERLONG_REVISION: "The revision is many times longer than the answer.",
-    DropReason.CRITIQUE_LEAK: "The revision talks about the critique instead of to the user.",
+    DropReason.CRITIQUE_LEAK: "The revision repeats the critique.",
+    DropReason.SPEAKS_AS_REVIEWER: "The revision speaks about the reply or the user, not to them.",
+    DropReason.COPIED_REQUEST: "The revision copies the request or one of its examples.",
+    DropReason.HOLDS_TRANSCRIPT: "The revision holds turns or tags of a transcript.",
+    DropReason.PLACEHOLDER: "The revision is a placeholder, or has gaps left to fill in.",
+    DropReason.ECHOES_PROMPT: "The revision says the user's words back instead of answering.",
+    DropReason.REPEATS_ITSELF: "The revision repeats a sentence or a phrase again and again.",
+    DropReason.OTHER_LANGUAGE: "The revision is in another language than prompt and answer.",
 }
 FLAGGED_BECAUSE = {
     Flag.TRUNCATED_ANSWER: "The first answer ran into its token limit.",
     Flag.TRUNCATED_CRITIQUE: "The critique ran into its token limit.",
     Flag.TRUNCATED_REVISION: "The revision ran into its token limit.",
     Flag.PREAMBLE_REMOVED: "An introduction such as “Sure, here is …” was cut from the revision.",
+    Flag.NOTE_REMOVED: "A closing note about the revision itself was cut from it.",
     Flag.REASONING_REMOVED: "The model's thinking was cut from its output.",
 }
 OUTCOMES = {

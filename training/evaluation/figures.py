@@ -8,9 +8,9 @@ from statistics import fmean
 
 from constitution.schema import Constitution, Severity
 from constitution.selection import applicable
+from engine.judging.refusal import refuses
 from engine.records import Verdict
 from training.evaluation.evidence import Evidence
-from training.evaluation.judges.refusal import refuses
 from training.evaluation.questions.answering import ModelOutputs
 from training.evaluation.questions.questionnaire import BENIGN, HARMFUL, HELD_OUT, attack_set
 from training.evaluation.questions.tasks import alignment_tax

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from engine.judging.refusal import RefusalKind, detect_refusal
 from engine.loop.answer import Answer
 from engine.messages import to_dicts
 from engine.runs.manifest import versions
@@ -19,7 +20,6 @@ from training.evaluation.gates import check_gates
 from training.evaluation.harness.lm_eval_tasks import check_harness
 from training.evaluation.inputs import EvaluationInputs, open_inputs
 from training.evaluation.judges.judging import Judges
-from training.evaluation.judges.refusal import RefusalKind, detect_refusal
 from training.evaluation.page import evaluation_page
 from training.evaluation.questions.questionnaire import HELD_OUT
 from training.evaluation.results import (

@@ -80,7 +80,7 @@ def test_a_cleaned_revision_loses_its_tokens_in_the_next_round():
         ("  First.\n", DropReason.UNCHANGED_REVISION),
         (Completion("Second half", "length"), DropReason.TRUNCATED_REVISION),
         ("x" * 5000, DropReason.OVERLONG_REVISION),
-        ("My last reply falls short because it is short.", DropReason.CRITIQUE_LEAK),
+        ("My last reply falls short because it is short.", DropReason.SPEAKS_AS_REVIEWER),
         (GenerationError(FailureReason.CONTEXT_OVERFLOW, "full"), DropReason.CONTEXT_OVERFLOW),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_truncated_revision_is_kept_for_nothing_but_its_end():
     leaked = Completion("The reply fails to help, and mor", "length")
     keep = LoopSettings(keep_truncated=True)
     record = run(Replies(in_turn("First.", "Critique.", leaked)), settings=keep)
-    assert record.drop_reason is DropReason.CRITIQUE_LEAK
+    assert record.drop_reason is DropReason.SPEAKS_AS_REVIEWER
 
 
 def test_only_an_answer_that_ended_is_a_row_that_ends():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from engine.generators.base import Completion
 from engine.loop.hygiene import clean_revision
 from engine.loop.reply import reply_of
+from engine.messages import Message
 from engine.records import DropReason, Flag
 
 ANSWER = "You could try calling the landlord again."
@@ -16,9 +17,25 @@ CRITIQUE = (
 )
 
 
-def clean(text, finish="stop", answer=ANSWER, critique=CRITIQUE, longest=4.0):
-    reply = reply_of(Completion(text, finish))
-    return clean_revision(reply, answer=answer, critique=critique, longest=longest)
+QUESTION = "I am locked out of my flat and it is cold. What can I do?"
+REQUEST = (
+    "Rewrite your last reply so that it warns of the danger in one plain sentence, and keep the rest "
+    "of the help."
+)
+
+
+def clean(
+    text, finish="stop", answer=ANSWER, critique=CRITIQUE, longest=4.0, prompt=QUESTION, requests=()
+):
+    turns = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+    return clean_revision(
+        reply_of(Completion(text, finish)),
+        prompt=turns,
+        answer=answer,
+        critique=critique,
+        requests=requests,
+        longest=longest,
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,11 +88,11 @@ def test_text_that_only_looks_like_an_introduction_is_kept(text):
         ("y" * 2001, "stop", DropReason.OVERLONG_REVISION),
         (CRITIQUE, "stop", DropReason.CRITIQUE_LEAK),
         ("Call somebody. " + CRITIQUE, "stop", DropReason.CRITIQUE_LEAK),
-        ("Critique: the reply is too short.", "stop", DropReason.CRITIQUE_LEAK),
-        ("**Critique:** The reply is too short.", "stop", DropReason.CRITIQUE_LEAK),
-        ("The critique correctly says that it is cold.", "stop", DropReason.CRITIQUE_LEAK),
-        ("The reply fails to help.", "stop", DropReason.CRITIQUE_LEAK),
-        ("The previous answer does not help.", "stop", DropReason.CRITIQUE_LEAK),
+        ("Critique: the reply is too short.", "stop", DropReason.SPEAKS_AS_REVIEWER),
+        ("**Critique:** The reply is too short.", "stop", DropReason.SPEAKS_AS_REVIEWER),
+        ("The critique correctly says that it is cold.", "stop", DropReason.SPEAKS_AS_REVIEWER),
+        ("The reply fails to help.", "stop", DropReason.SPEAKS_AS_REVIEWER),
+        ("The previous answer does not help.", "stop", DropReason.SPEAKS_AS_REVIEWER),
     ],
 )
 def test_an_unfit_revision_has_a_reason(text, finish, reason):

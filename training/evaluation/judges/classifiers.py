@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from constitution.problems import InputError, Problem, nearest
-from training.evaluation.judges.refusal import refuses
+from engine.judging.refusal import refuses
 
 __all__ = ["CLASSIFIER_KINDS", "Classifier", "RefusalRules", "is_classifier", "open_classifier"]
 

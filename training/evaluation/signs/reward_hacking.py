@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from statistics import fmean
 
-from training.evaluation.judges.refusal import refuses
+from engine.judging.refusal import refuses
 from training.stats.intervals import (
     Estimate,
     mean_estimate,

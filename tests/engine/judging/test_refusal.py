@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.evaluation.judges.refusal import RULES, RefusalKind, detect_refusal
+from engine.judging.refusal import RULES, RefusalKind, detect_refusal
 
-LABELLED = Path(__file__).parents[5] / "shared" / "data" / "judge_human_scores" / "refusal_scorer"
+LABELLED = Path(__file__).parents[4] / "shared" / "data" / "judge_human_scores" / "refusal_scorer"
 LONG = "The first part is a matter of patience, and the second of tools. " * 12
 
 REFUSALS = {
