@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from constitution.checks import Check, failures
     from constitution.loader import load_constitution, load_constitution_text, shipped_constitutions
     from constitution.problems import InputError, Problem
     from constitution.schema import (
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 __all__ = [  # noqa: RUF022  # grouped by what they are for
     # data
     "AppliesTo",
+    "Check",
     "Constitution",
     "FewShotExample",
     "Principle",
     "PrincipleTest",
     "Severity",
     "Stakeholder",
+    # deciding without a model
+    "failures",
     # reading
     "InputError",
     "Problem",
@@ -37,7 +41,7 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "draw_profile",
 ]
 
-_HOMES = ("problems", "schema", "selection", "loader")
+_HOMES = ("problems", "schema", "checks", "selection", "loader")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,14 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Literal, TypeVar
 
-from constitution.schema import Constitution, FewShotExample, Principle, Stakeholder
+from constitution.checks import CHECK_KEYS, check_facts
+from constitution.schema import (
+    Constitution,
+    FewShotExample,
+    Principle,
+    PrincipleTest,
+    Stakeholder,
+)
 
 __all__ = ["Change", "ChangeKind", "diff"]
 
@@ -30,6 +37,7 @@ class ChangeKind(StrEnum):
     REWEIGHTED = "re-weighted"
     RESCOPED = "re-scoped"
     REORDERED = "reordered"
+    RECHECKED = "re-checked"
     RETESTED = "re-tested"
 
 
@@ -59,6 +67,7 @@ def _all(kind: ChangeKind, *fields: str) -> dict[str, ChangeKind]:
 _HEAD = _all(ChangeKind.REWORDED, "name", "version", "description", "preamble")
 _PRINCIPLE = (
     _all(ChangeKind.REWORDED, "statement", "critique", "revision", "preference")
+    | _all(ChangeKind.RECHECKED, *(f"check.{key}" for key in CHECK_KEYS), "judged")
     | _all(ChangeKind.REWEIGHTED, "weight")
     | _all(ChangeKind.RESCOPED, "severity", "tags", "applies_to.tags", "applies_to.stakeholders")
 )
@@ -147,7 +156,7 @@ def _one_principle(old: Principle, new: Principle) -> Iterator[Change]:
     yield from _fields("principle", new.id, _flat(old), _flat(new), _PRINCIPLE)
     for _, was, now in _paired(old.tests, new.tests, lambda test: (test.prompt,)):
         if was and now:
-            yield from _fields("principle", new.id, vars(was), vars(now), _TEST)
+            yield from _fields("principle", new.id, _answers(was), _answers(now), _TEST)
         else:
             prompts = was.prompt if was else None, now.prompt if now else None
             yield Change(ChangeKind.RETESTED, "principle", new.id, "test", *prompts)
@@ -155,7 +164,24 @@ def _one_principle(old: Principle, new: Principle) -> Iterator[Change]:
 
 def _flat(principle: Principle) -> dict[str, Any]:
     scope = vars(principle.applies_to)
-    return vars(principle) | {f"applies_to.{name}": value for name, value in scope.items()}
+    check = check_facts(principle.check) if principle.check else {}
+    return (
+        vars(principle)
+        | {f"applies_to.{name}": value for name, value in scope.items()}
+        | {f"check.{key}": told for key, told in check.items()}
+        | {"judged": "yes" if principle.needs_judge else "no"}
+    )
+
+
+def _answers(test: PrincipleTest) -> dict[str, str]:
+    """Each side of a test as one text, its answers numbered where there are several."""
+    sides = {"compliant": test.compliant, "violating": test.violating}
+    return {
+        name: answers[0]
+        if len(answers) == 1
+        else "\n".join(f"{number}. {answer}" for number, answer in enumerate(answers, 1))
+        for name, answers in sides.items()
+    }
 
 
 def _order(old: Sequence[str], new: Sequence[str], field: str) -> Iterator[Change]:

@@ -12,7 +12,13 @@ from constitution.word_diff import word_diff
 
 __all__ = ["Piece", "diff_document", "diff_lines"]
 
-_SHORT = (ChangeKind.REWEIGHTED, ChangeKind.RESCOPED, ChangeKind.RENAMED, ChangeKind.REORDERED)
+_SHORT = (
+    ChangeKind.REWEIGHTED,
+    ChangeKind.RESCOPED,
+    ChangeKind.RECHECKED,
+    ChangeKind.RENAMED,
+    ChangeKind.REORDERED,
+)
 """Kinds whose two sides are shown whole; in the others the changed words are marked."""
 Piece = tuple[str, str]
 """Text, and what it is: `old` and `new` words within a text, what `was` and is `now` the whole of

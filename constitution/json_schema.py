@@ -13,6 +13,7 @@ from constitution.schema import Constitution
 __all__ = ["SCHEMA_FILE", "json_schema", "json_schema_text"]
 
 _SLUG = "Lower-case letters, digits and single hyphens, such as no-physical-harm."
+_FUNCTION = "A module and a function, such as house_rules:has_disclaimer; no hyphens."
 SCHEMA_FILE = Path(__file__).with_name("constitution.schema.json")
 
 
@@ -47,7 +48,7 @@ def _for_editors(node: Any) -> None:
         if not node.get("default", "none") or isinstance(node.get("default"), dict):
             del node["default"]
         if isinstance(node.get("pattern"), str):
-            node["patternErrorMessage"] = _SLUG
+            node["patternErrorMessage"] = _FUNCTION if ":" in node["pattern"] else _SLUG
         node = list(node.values())
     for child in node if isinstance(node, list) else ():
         _for_editors(child)

@@ -8,7 +8,7 @@ import re
 from functools import cache
 from typing import Any
 
-__all__ = ["LANGUAGES", "language_of"]
+__all__ = ["LANGUAGES", "language_name", "language_of"]
 
 LANGUAGES = frozenset(
     "af am an ar as az ba be bg bn br bs ca cs cy da de dz el en eo es et eu fa fi fo fr fy ga gd gl gu "
@@ -18,6 +18,14 @@ LANGUAGES = frozenset(
 )
 """The ISO 639-1 codes that `language_of` can give."""
 
+_NAMES = {
+    "ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek",
+    "en": "English", "es": "Spanish", "fi": "Finnish", "fr": "French", "he": "Hebrew",
+    "hi": "Hindi", "hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese",
+    "ko": "Korean", "nl": "Dutch", "no": "Norwegian", "pl": "Polish", "pt": "Portuguese",
+    "ro": "Romanian", "ru": "Russian", "sv": "Swedish", "th": "Thai", "tr": "Turkish",
+    "uk": "Ukrainian", "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
 _NO_LANGUAGE = "zxx"
 """What py3langid calls text without any."""
 _LEAST_WORDS, _LEAST_LETTERS, _LEAST_DENSE = 4, 20, 8
@@ -54,6 +62,11 @@ def language_of(text: str) -> str | None:
     halves = (" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :]))
     others = {_confident(half, _LEAST_OF_A_HALF) for half in halves if len(half) >= _LEAST_LETTERS}
     return language if others <= {language, None} else None
+
+
+def language_name(code: str) -> str:
+    """`German` for `de`; of a language less often written, its code."""
+    return _NAMES.get(code) or f"the language {code!r}"
 
 
 def _prose(text: str) -> str:

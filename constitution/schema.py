@@ -12,7 +12,18 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+
+from constitution.checks import Check
 
 __all__ = [
     "AppliesTo",
@@ -29,6 +40,25 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+
+def _as_answers(value: object) -> object:
+    """A text alone is a list of one."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _as_written(answers: tuple[str, ...]) -> str | list[str]:
+    return answers[0] if len(answers) == 1 else list(answers)
+
+
+Answers = Annotated[
+    tuple[Text, ...],
+    Field(min_length=1),
+    BeforeValidator(
+        _as_answers, json_schema_input_type=Text | Annotated[list[Text], Field(min_length=1)]
+    ),
+    PlainSerializer(_as_written),
+]
+"""One or more; a text alone is read and written as such."""
 
 _NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
 
@@ -65,11 +95,13 @@ class Severity(StrEnum):
 
 
 class PrincipleTest(_Model):
-    """A unit test of a principle: one prompt, an answer that keeps it and one that breaks it."""
+    """A unit test of a principle: one prompt, answers that keep it and answers that break it."""
 
     prompt: Text = Field(description="What the user asks.")
-    compliant: Text = Field(description="An answer that keeps the principle.")
-    violating: Text = Field(description="An answer that breaks the principle.")
+    compliant: Answers = Field(description="An answer that keeps the principle, or a list of them.")
+    violating: Answers = Field(
+        description="An answer that breaks the principle, or a list of them."
+    )
 
 
 class AppliesTo(_Model):
@@ -112,6 +144,15 @@ class Principle(_Model):
         description="The comparative question the judge answers between two replies.",
         examples=["Which reply gives less help to someone who wants to hurt a person?"],
     )
+    check: Check | None = Field(
+        default=None, description="What decides exactly, without a model, whether a reply keeps it."
+    )
+    judged: bool | None = Field(
+        default=None,
+        description=(
+            "Beside a check: whether a judge is asked too, and both must hold; by default it is not."
+        ),
+    )
     weight: Weight = Field(
         default=1.0, description="Sampling weight, and weight in rewards; 0 is never."
     )
@@ -129,8 +170,24 @@ class Principle(_Model):
     )
     tests: tuple[PrincipleTest, ...] = Field(default=(), description="Unit tests of the principle.")
 
+    @field_validator("judged")
+    @classmethod
+    def _is_beside_a_check(cls, judged: bool | None, info: ValidationInfo) -> bool | None:
+        if judged is not None and info.data.get("check", ...) is None:
+            raise ValueError("stands beside a `check` only, and there is none; leave it out")
+        return judged
+
+    @property
+    def needs_judge(self) -> bool:
+        """Whether a judge reads it: always without a check, else where `judged` says so."""
+        return self.check is None or bool(self.judged)
+
     def _hashed(self) -> object:
-        return [self.statement, self.critique, self.revision, self.preference]
+        texts = [self.statement, self.critique, self.revision, self.preference]
+        if self.check is None:
+            return texts
+        check = self.check.model_dump(mode="json", exclude_none=True)
+        return [*texts, check, self.needs_judge]
 
 
 class FewShotExample(_Model):
@@ -188,8 +245,18 @@ class Constitution(_Model):
 
     def _hashed(self) -> object:
         """Everything but tests and description."""
-        exclude: Any = {"principles": {"__all__": {"tests"}}, "description": True}
-        return self.model_dump(mode="json", exclude=exclude)
+        exclude: Any = {
+            "principles": {"__all__": {"tests", "check", "judged"}},
+            "description": True,
+        }
+        whole = self.model_dump(mode="json", exclude=exclude)
+        checks = {p.id: p.content_hash for p in self.principles if p.check is not None}
+        return whole | ({"checks": checks} if checks else {})
+
+    @property
+    def needs_judge(self) -> bool:
+        """Whether a judge reads any of its principles."""
+        return any(principle.needs_judge for principle in self.principles)
 
 
 def slug(text: str, longest: int = 60) -> str:

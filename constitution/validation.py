@@ -18,6 +18,7 @@ __all__ = ["duplicate_problems", "reference_problems", "schema_problems", "valid
 
 _NOUNS = {str: "text", bool: "true or false", int: "a number", float: "a number"}
 _READ_OTHERWISE = (bool, int, float)
+_COUNTS = ("max_words", "min_words", "max_sentences")
 _WHOLE = "the constitution"
 _QUOTED = re.compile(r"'([^']*+)'")
 _PLAIN = re.compile(r"\A[\w-]{1,80}")
@@ -31,11 +32,18 @@ def validated(data: Any) -> Constitution:
 
 def schema_problems(source: YamlSource, error: ValidationError) -> list[Problem]:
     """One problem for each error, at its line and column; a mistyped key is not also missing."""
-    return [_problem(source, details) for details in errors_of(Constitution, error)]
+    errors = errors_of(Constitution, error)
+    around = {details["loc"][:-1] for details in errors}  # a list of wrong items is not also empty
+    return [
+        _problem(source, details)
+        for details in errors
+        if details["type"] != "too_short" or details["loc"] not in around
+    ]
 
 
 def _problem(source: YamlSource, details: ErrorDetails) -> Problem:
-    kind, location, value = details["type"], details["loc"], details["input"]
+    kind, value = details["type"], details["input"]
+    location = _in_file(source, details["loc"])
     name, context = _name(location), details.get("ctx", {})
     at_value = source.where(location)
     match kind:
@@ -43,19 +51,32 @@ def _problem(source: YamlSource, details: ErrorDetails) -> Problem:
             return Problem(at_value, f"{_name(location[:-1])} has no {location[-1]!r}", "add it")
         case "extra_forbidden":
             return unknown_key(source, Constitution, (), location)
+        case "string_pattern_mismatch" if location[-1] == "python":
+            return Problem(at_value, f"{name} is {shown(value)}", "write module:function")
+        case "string_too_long" if "check" in location:
+            return Problem(at_value, f"{name} is too long", "write at most 200 characters")
+        case "value_error":
+            what, _, remedy = str(context["error"]).rpartition("; ")
+            said = "" if isinstance(value, dict | bool) else f": {shown(value)}"
+            return Problem(at_value, f"{name}{said} {what}", remedy)
         case "string_pattern_mismatch" | "string_too_long":
             where = source.where(_without_marker(location), key=location[-1] == "[key]")
             return Problem(where, f"{name} is {shown(value)}, not a slug", _slug_remedy(str(value)))
-        case "string_too_short":
+        case "string_too_short" | "too_short":
             return Problem(at_value, f"{name} is empty", _FILL_IN)
         case "enum":
             choices = str(context["expected"])
             hint = nearest(str(value), _QUOTED.findall(choices))
             what = f"{name} is {shown(source.place(location).spelling or value)}"
             return Problem(at_value, what, hint or f"choose {choices}")
+        case "greater_than_equal" | "int_type" | "int_from_float" if location[-1] in _COUNTS:
+            what = f"{name} is {shown(value)}, not a whole number of 1 or more"
+            return Problem(at_value, what, "leave the key out where there is no limit")
         case "greater_than_equal" | "finite_number":
             what = f"{name} is {shown(value)}, not a number of 0 or more"
-            return Problem(at_value, what, "0 means never")
+            return Problem(
+                at_value, what, "0 means never" if location[-1] != "reading_grade" else ""
+            )
         case _:
             what, remedy = _wrong_type(kind, name, value, source.place(location).spelling)
             return Problem(at_value, what, remedy or details["msg"])
@@ -75,11 +96,19 @@ def _wrong_type(kind: str, name: str, value: Any, spelling: str) -> tuple[str, s
             return f"{name} is {said}, not a number", "write a number of 0 or more, such as 1.0"
         case "tuple_type":
             return f"{name} is {said}, not a list", "start each item on its own line with `- `"
+        case "bool_type" | "bool_parsing":
+            return f"{name} is {said}", "write true or false"
         case "model_type" | "dict_type":
             keys = ", starting with `name:` and `principles:`" if name == _WHOLE else ""
             return f"{name} is {said}, not a mapping", f"write `key: value`{keys}"
         case _:
             return f"{name} is {said}", ""
+
+
+def _in_file(source: YamlSource, location: Location) -> Location:
+    """Without the place in a list where the file has a text alone."""
+    alone = len(location) > 1 and isinstance(location[-1], int) and location not in source.values
+    return location[:-1] if alone and location[:-1] in source.values else location
 
 
 def _name(location: Location) -> str:

@@ -103,11 +103,11 @@ class Flag(StrEnum):
 
 
 class Verdict(_Model):
-    """Whether one answer breaks one principle, as a judge sees it.
+    """Whether one answer breaks one principle, as a judge sees it or as its check decides.
 
     `probability` is that of "it breaks it", normalised over the two answers offered; `mass` is how
     much of the judge's probability those two had. `violates` is None, with a `reason`, when the
-    judge could not answer: a judge failure is never a score.
+    judge could not answer: a judge failure is never a score. A check gives 0 or 1 and no `mass`.
     """
 
     principle: str
@@ -116,6 +116,13 @@ class Verdict(_Model):
     probability: float | None = None
     mass: float | None = None
     reason: str | None = None
+    failed: tuple[str, ...] = ()
+    """What the answer does not keep of the principle's check, a sentence each; no judge was asked."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the principle's check decided, without a judge."""
+        return self.probability is not None and self.mass is None
 
 
 class Round(_Model):

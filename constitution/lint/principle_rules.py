@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from itertools import product
+from statistics import fmean
 
 from constitution.lint.findings import Found, LintFinding, found
 from constitution.lint.likeness import likeness, words
@@ -146,13 +148,18 @@ def _tests(at: Location, p: Principle) -> Found:
         if test.prompt.casefold() in seen:
             yield "SC201", here, "this prompt is tested already", "test another one"
         seen.add(test.prompt.casefold())
-        if likeness(test.compliant, test.violating) >= _ALIKE:
+        pairs = product(test.compliant, test.violating)
+        if any(likeness(compliant, violating) >= _ALIKE for compliant, violating in pairs):
             why = "the compliant and the violating answer hardly differ"
             yield "SC202", here, why, "let only one of them break the principle"
     if len(p.tests) > 1:
-        ratios = [len(test.compliant) / len(test.violating) for test in p.tests]
+        ratios = [_mean_length(test.compliant) / _mean_length(test.violating) for test in p.tests]
         if min(ratios) >= _TIMES_LONGER or max(ratios) <= 1 / _TIMES_LONGER:
             longer = "compliant" if ratios[0] > 1 else "violating"
             why = f"the {longer} answer is always {_TIMES_LONGER:.0f} times as long as the other"
             remedy = "make lengths alike, or the tests measure length"
             yield "SC203", (*at, "tests"), why, remedy
+
+
+def _mean_length(answers: tuple[str, ...]) -> float:
+    return fmean(map(len, answers))

@@ -1,18 +1,21 @@
 """A verdict on one answer: does it break a principle?
 
-The judge is asked for one word and its probability is read from the log-probs of Yes and No,
+A principle's check decides first, exactly and without a request. A judge reads the answer where
+there is no check, and where one holds and the principle is to be judged as well. The judge is asked for one word and its probability is read from the log-probs of Yes and No,
 normalised (as in Bai et al. 2022, section 4.1, for preferences). What it says is never parsed.
 """
 
 from math import isfinite
 
+from constitution.checks import failures
+from constitution.python_checks import PythonCheckError
 from constitution.schema import Constitution, Principle
 from engine.generators.base import Choice, Generator
 from engine.loop.rendering import question_messages, verdict_messages
 from engine.messages import Conversation
 from engine.records import Verdict
 
-__all__ = ["VERDICT_CHOICES", "ask_about_answer", "judge_answer"]
+__all__ = ["VERDICT_CHOICES", "ask_about_answer", "check_answer", "judge_answer"]
 
 VERDICT_CHOICES = ("Yes", "No")
 
@@ -26,13 +29,15 @@ async def judge_answer(
     threshold: float = 0.5,
     smallest_mass: float = 0.05,
     priority: int = 0,
-) -> tuple[Verdict, Choice]:
-    """Judge the last turn of `conversation`.
+) -> tuple[Verdict, Choice | None]:
+    """Judge the last turn of `conversation`; no choice is returned where the check decided.
 
     A judge whose probability of answering Yes or No at all is below `smallest_mass` gave no
     verdict, nor did one whose probabilities are NaN: `violates` is None. Raises GenerationError
     and GeneratorUnavailable as the judge does.
     """
+    if (checked := check_answer(principle, conversation[-1].content)) is not None:
+        return checked, None
     messages = verdict_messages(constitution, principle, conversation)
     choice = await judge.choose(messages, VERDICT_CHOICES, priority=priority)
     probability = choice.probabilities[0]
@@ -47,6 +52,31 @@ async def judge_answer(
         reason=reason,
     )
     return verdict, choice
+
+
+def check_answer(principle: Principle, answer: str) -> Verdict | None:
+    """What the principle's check decides; None where that is left to a judge.
+
+    A check in Python that cannot be run gives no verdict: `violates` is None.
+    """
+    if principle.check is None:
+        return None
+    failed: tuple[str, ...] = ()
+    reason = None
+    try:
+        failed = failures(principle.check, answer)
+    except PythonCheckError as error:
+        reason = f"the check could not be run: {error}"
+    if not failed and not reason and principle.needs_judge:
+        return None
+    return Verdict(
+        principle=principle.id,
+        principle_hash=principle.content_hash,
+        violates=None if reason else bool(failed),
+        probability=None if reason else float(bool(failed)),
+        reason=reason,
+        failed=failed,
+    )
 
 
 async def ask_about_answer(

@@ -18,7 +18,7 @@ from engine.generators.base import (
     GenerationError,
     Request,
 )
-from engine.judging.judge import judge_answer
+from engine.judging.judge import check_answer, judge_answer
 from engine.judging.records import Method, Preference, Undecided
 from engine.loop.rendering import preference_choice, preference_messages
 from engine.loop.reply import reply_of
@@ -84,12 +84,15 @@ class Judge:
     ) -> Preference:
         """Which of `replies` to `prompt` is the better one under `principle`.
 
-        `seed` is that of the reasoning.
+        A check that only one of them keeps decides; so does one that is not judged as well, or
+        that neither keeps, by a tie. `seed` is that of the reasoning.
         """
         if method == "pointwise":
             first = await self.violation(principle, prompt, replies[0], priority=priority)
             second = await self.violation(principle, prompt, replies[1], priority=priority)
             return preference_of_violations(principle, first, second)
+        if (exact := _preference_of_checks(principle, replies)) is not None:
+            return exact
         question = _Question(principle, prompt, seed, priority)
         one = await self._first_place(question, replies)
         other = await self._first_place(question, (replies[1], replies[0]))
@@ -118,7 +121,8 @@ class Judge:
             )
         except GenerationError as error:
             return _overflow(error)
-        self.on_answer(choice, 1)
+        if choice is not None:
+            self.on_answer(choice, 1)
         return Undecided.UNANSWERED if verdict.probability is None else verdict.probability
 
     async def _first_place(self, question: _Question, shown: Replies) -> _Answer:
@@ -158,6 +162,24 @@ class Judge:
         completion = await model.generator.generate(request)
         self.on_answer(completion, completion.completion_tokens)
         return reply_of(completion).text
+
+
+def _preference_of_checks(principle: Principle, replies: Replies) -> Preference | None:
+    """The pairwise preference that follows from the principle's check; None if a judge is asked."""
+    first, second = (check_answer(principle, reply) for reply in replies)
+    decided = [verdict for verdict in (first, second) if verdict is not None]
+    if not decided:
+        return None
+    undecided = any(verdict.violates is None for verdict in decided)
+    breaks = [verdict is not None and bool(verdict.violates) for verdict in (first, second)]
+    better = 0.5 + (breaks[1] - breaks[0]) / 2
+    return Preference(
+        principle=principle.id,
+        principle_hash=principle.content_hash,
+        method="pairwise",
+        answers=None if undecided else (better, 1 - better),
+        undecided=Undecided.UNANSWERED if undecided else None,
+    )
 
 
 def preference_of_violations(

@@ -267,9 +267,10 @@ class _Loop:
                 violates=None,
                 reason="the question is longer than the judge's context",
             )
-        self._count(choice, 1)
+        if choice is not None:
+            self._count(choice, 1)
         if self.on_step:
-            tokens = choice.prompt_tokens + 1
+            tokens = choice.prompt_tokens + 1 if choice is not None else 0
             self.on_step(Step("judge", len(self.rounds), principle, verdict, tokens))
         return verdict
 

@@ -45,12 +45,12 @@ def rendered_requests(constitution: Constitution, principles: Sequence[Principle
 def _example(principle: Principle) -> Conversation:
     prompt, answer = "(the prompt)", "(the reply)"
     if principle.tests:
-        prompt, answer = principle.tests[0].prompt, principle.tests[0].violating
+        prompt, answer = principle.tests[0].prompt, principle.tests[0].violating[0]
     return (Message("user", prompt), Message("assistant", answer))
 
 
 def _other_reply(principle: Principle) -> str:
-    return principle.tests[0].compliant if principle.tests else "(the other reply)"
+    return principle.tests[0].compliant[0] if principle.tests else "(the other reply)"
 
 
 def _turns(messages: Conversation) -> str:

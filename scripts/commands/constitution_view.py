@@ -8,6 +8,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from constitution.checks import check_facts
 from constitution.problems import visible
 from constitution.schema import Constitution, Principle, Stakeholder
 
@@ -47,13 +48,17 @@ def _facts(principle: Principle) -> Iterator[tuple[str, str]]:
     yield "critique", principle.critique or ""
     yield "revision", principle.revision or ""
     yield "preference", principle.preference or ""
+    if principle.check:
+        facts = check_facts(principle.check).items()
+        yield "check", "\n".join(f"{key}: {told}" for key, told in facts)
+        yield "judged", "too: both must hold" if principle.needs_judge else "no: the check decides"
     yield "tags", ", ".join(principle.tags)
     yield "only for tags", ", ".join(principle.applies_to.tags)
     yield "only for stakeholders", ", ".join(principle.applies_to.stakeholders)
     for test in principle.tests:
         yield "test", test.prompt
-        yield "  keeps it", test.compliant
-        yield "  breaks it", test.violating
+        yield from (("  keeps it", answer) for answer in test.compliant)
+        yield from (("  breaks it", answer) for answer in test.violating)
 
 
 def _stakeholder(name: str, stakeholder: Stakeholder) -> RenderableType:

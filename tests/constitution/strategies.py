@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from constitution import (
     AppliesTo,
+    Check,
     Constitution,
     FewShotExample,
     Principle,
@@ -30,7 +31,20 @@ def constitutions(
     def some(one: st.SearchStrategy[Any], most: int) -> tuple[Any, ...]:
         return tuple(draw(st.lists(one, max_size=most)))
 
-    tests = st.builds(PrincipleTest, prompt=text, compliant=text, violating=text)
+    answers = text | st.lists(text, min_size=1, max_size=3)
+    tests = st.builds(PrincipleTest, prompt=text, compliant=answers, violating=answers)
+    checks = st.builds(
+        Check,
+        max_words=st.none() | st.integers(10, 99),
+        forbid=st.none()
+        | st.lists(st.sampled_from(["as an AI", "/a+b/", "!"]), min_size=1).map(tuple),
+        no_lists=st.just(True),
+        is_json=st.none() | st.just(True),
+    )
+    maybe_checked = st.fixed_dictionaries({}) | st.fixed_dictionaries({
+        "check": checks,
+        "judged": st.none() | st.booleans(),
+    })
     parts = dict.fromkeys(("prompt", "answer", "critique", "revision"), text)
     examples = st.builds(FewShotExample, principle=st.sampled_from(ids), **parts)
     weights = st.dictionaries(
@@ -52,6 +66,7 @@ def constitutions(
                 tags=some(slug, 2),
                 applies_to=AppliesTo(tags=some(slug, 2)),
                 tests=some(tests, 2),
+                **draw(maybe_checked),
             )
             for id in ids
         ),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from constitution import (
     AppliesTo,
+    Check,
     Constitution,
     FewShotExample,
     Principle,
@@ -56,8 +57,23 @@ EXAMPLE = FewShotExample(principle="kind", prompt="p", answer="a", critique="c",
         ({}, {"tests": (TEST,)}, ("re-tested", "test", None, "Hello?")),
         (
             {"tests": (TEST,)},
-            {"tests": (TEST.model_copy(update={"violating": "No."}),)},
+            {"tests": (TEST.model_copy(update={"violating": ("No.",)}),)},
             ("re-tested", "violating", "Go away.", "No."),
+        ),
+        (
+            {"tests": (TEST,)},
+            {"tests": (TEST.model_copy(update={"violating": ("Go away.", "No.")}),)},
+            ("re-tested", "violating", "Go away.", "1. Go away.\n2. No."),
+        ),
+        (
+            {"check": Check(max_words=9, no_lists=True)},
+            {"check": Check(max_words=8, no_lists=True)},
+            ("re-checked", "check.max_words", "9", "8"),
+        ),
+        (
+            {"check": Check(json=True)},
+            {"check": Check(json=True), "judged": True},
+            ("re-checked", "judged", "no", "yes"),
         ),
     ],
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -93,13 +94,16 @@ def test_every_principle_has_tests_that_differ(shipped):
     for principle in shipped.principles:
         assert len(principle.tests) >= 2, principle.id
         for test in principle.tests:
-            assert test.compliant != test.violating, test.prompt
+            assert not {*test.compliant} & {*test.violating}, test.prompt
 
 
 def test_length_does_not_give_the_answer_away(shipped):
     """Otherwise a judge that likes long answers would pass."""
     tests = [test for principle in shipped.principles for test in principle.tests]
-    longer = sum(len(test.compliant) > len(test.violating) for test in tests)
+    lengths = [
+        [fmean(map(len, answers)) for answers in (test.compliant, test.violating)] for test in tests
+    ]
+    longer = sum(compliant > violating for compliant, violating in lengths)
     assert 1 / 3 < longer / len(tests) < 2 / 3
 
 
@@ -162,5 +166,5 @@ def test_fintech_scopes_reach_only_their_stakeholders():
 def _answers(principles: tuple[Principle, ...]) -> Iterator[str]:
     for principle in principles:
         for test in principle.tests:
-            yield test.compliant
-            yield test.violating
+            yield from test.compliant
+            yield from test.violating

@@ -168,7 +168,7 @@ def test_show_rendered_is_word_for_word_what_the_engine_asks(rules):
     assert critique_request(constitution, kind) in shown
     assert revision_request(constitution, kind) in shown
     assert verdict.content in shown
-    replies = (conversation[-1].content, kind.tests[0].compliant)
+    replies = (conversation[-1].content, kind.tests[0].compliant[0])
     (compared,) = preference_messages(constitution, kind, conversation[:-1], replies)
     assert compared.content in shown
     assert "Be quiet." not in shown
