@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from constitution.problems import InputError, Problem, closest
+from constitution.python_checks import PythonCheckError, imported, python_checks_allowed
 from constitution.reading import open_regular
 from constitution.schema import Constitution, Principle
 from constitution.validation import (
@@ -24,6 +25,7 @@ __all__ = [
     "constitution_path",
     "load_constitution",
     "load_constitution_text",
+    "load_for_judging",
     "shipped_constitutions",
 ]
 
@@ -47,6 +49,26 @@ def load_constitution(source: str | Path) -> Constitution:
         what, remedy = "this is text, not the name of a file", "use load_constitution_text"
         raise InputError(Problem(shown(source), what, remedy))
     return _Loading().load(_found(source, Path()))
+
+
+def load_for_judging(source: str | Path) -> Constitution:
+    """`load_constitution` for what runs its checks: functions that they name are imported.
+
+    Raises InputError also for those that may not run, or cannot be imported.
+    """
+    loaded = load_constitution(source)
+    problems = []
+    for principle in loaded.principles:
+        try:
+            if principle.check and principle.check.python:
+                imported(principle.check.python)
+        except PythonCheckError as error:
+            what = f"the check of {principle.id}: {error}"
+            remedy = "if you trust its code, add --allow-python-checks"
+            problems.append(Problem(str(source), what, "" if python_checks_allowed() else remedy))
+    if problems:
+        raise InputError(problems)
+    return loaded
 
 
 def constitution_path(source: str | Path) -> Path:

@@ -1,18 +1,25 @@
 """Checks that are a user's own Python function, which run only where they were allowed to.
 
 A constitution is data that may come from anywhere; reading one imports nothing. The permission is
-the process's: the command line gives it for `--allow-python-checks`.
+that of the process and of those it starts: the command line gives it for `--allow-python-checks`.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
-__all__ = ["PythonCheckError", "allow_python_checks", "imported", "python_failure"]
+__all__ = [
+    "PythonCheckError",
+    "allow_python_checks",
+    "imported",
+    "python_checks_allowed",
+    "python_failure",
+]
 
-_allowed = False
+_PERMISSION = "SOLON_ALLOW_PYTHON_CHECKS"
 
 
 class PythonCheckError(Exception):
@@ -20,19 +27,23 @@ class PythonCheckError(Exception):
 
 
 def allow_python_checks() -> None:
-    """Let this process import and call the functions that constitutions name; modules are looked
-    for in the current folder too."""
-    global _allowed
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    _allowed = True
+    """Let this process, and those it starts, import and call the functions that constitutions name;
+    modules are looked for in the current folder too."""
+    os.environ[_PERMISSION] = "1"
+
+
+def python_checks_allowed() -> bool:
+    """Whether `allow_python_checks` was called here, or in the process that started this one."""
+    return os.environ.get(_PERMISSION) == "1"
 
 
 @cache
 def imported(name: str) -> Callable[[str], Any]:
     """The function `module:function`. Raises PythonCheckError, also where it is not allowed."""
-    if not _allowed:
-        raise PythonCheckError(f"{name} is Python code, which this process may not run")
+    if not python_checks_allowed():
+        raise PythonCheckError(f"{name} is Python code, which may not run")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
     module, _, attribute = name.partition(":")
     try:
         function = getattr(import_module(module), attribute)

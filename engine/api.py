@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
-from constitution.loader import load_constitution
+from constitution.loader import load_for_judging
 from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling, started
 from engine.generators.spec import open_generator
@@ -42,7 +42,7 @@ async def revise_async(
     InputError, GeneratorUnavailable and StorageFull.
     """
     if isinstance(constitution, str | Path):
-        constitution = load_constitution(constitution)
+        constitution = load_for_judging(constitution)
     if isinstance(model, str):
         model = open_generator(model)
     cast = model if isinstance(model, Roles) else roles(model, sampling=sampling)

@@ -15,7 +15,7 @@ __all__ = ["WITHOUT_IDS", "Exported", "Format", "Shape"]
 WITHOUT_IDS = "left out: the ids of the principles"
 _PARTS = ("preamble", "stakeholders", "few_shot", "description", "version")
 _WORDS = ("statement", "critique", "revision", "preference")
-_FIELDS = (*_WORDS, "weight", "severity", "tags", "applies_to", "tests")
+_FIELDS = (*_WORDS, "check", "judged", "weight", "severity", "tags", "applies_to", "tests")
 
 
 class Format(StrEnum):

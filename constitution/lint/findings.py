@@ -10,8 +10,10 @@ __all__ = ["RULES", "Found", "Level", "LintFinding", "Rule", "found"]
 
 
 class Level(StrEnum):
-    """How sure a rule is: a warning is nearly always right, advice is worth a thought."""
+    """How sure a rule is: an error is a contradiction within the file, a warning is nearly always
+    right, advice is worth a thought."""
 
+    ERROR = "error"
     WARNING = "warning"
     ADVICE = "advice"
 
@@ -44,7 +46,7 @@ class LintFinding:
         return f"{place}: {self.rule.code} {self.why}; {self.remedy}"
 
 
-_W, _A = Level.WARNING, Level.ADVICE
+_E, _W, _A = Level.ERROR, Level.WARNING, Level.ADVICE
 RULES = {
     rule.code: rule
     for rule in (
@@ -64,6 +66,8 @@ RULES = {
         Rule("SC201", "the same test twice", _W),
         Rule("SC202", "test answers hardly differ", _W),
         Rule("SC203", "length alone distinguishes the test answers", _A),
+        Rule("SC204", "a test that the principle's own check contradicts", _E),
+        Rule("SC205", "a text that nobody reads, as the check decides", _W),
         Rule("SC301", "two principles say nearly the same", _W),
         Rule("SC302", "never drawn", _W),
         Rule("SC303", "a tag that nothing carries", _W),

@@ -49,7 +49,7 @@ def _plain(finding: LintFinding) -> dict[str, object]:
 
 
 def _github(finding: LintFinding) -> str:
-    kind = "warning" if finding.rule.level is Level.WARNING else "notice"
+    kind = "notice" if finding.rule.level is Level.ADVICE else finding.rule.level
     place = f"file={_property(finding.file)},line={finding.line},col={finding.column}"
     told = _data(f"{finding.why}; {finding.remedy}")
     return f"::{kind} {place},title={finding.rule.code}::{told}"
@@ -64,7 +64,7 @@ def _property(text: str) -> str:
 
 
 def _sarif(findings: Sequence[LintFinding]) -> dict[str, object]:
-    levels = {Level.WARNING: "warning", Level.ADVICE: "note"}
+    levels = {Level.ERROR: "error", Level.WARNING: "warning", Level.ADVICE: "note"}
     rules = [{"id": rule.code, "shortDescription": {"text": rule.title}} for rule in RULES.values()]
     index = {code: number for number, code in enumerate(RULES)}
     results = [

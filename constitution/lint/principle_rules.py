@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import product
 from statistics import fmean
 
+from constitution.checks import failures
 from constitution.lint.findings import Found, LintFinding, found
 from constitution.lint.likeness import likeness, words
 from constitution.schema import Principle
@@ -16,6 +17,7 @@ _LONGEST = 60
 """Words of a statement; longer ones are read as several demands by people and models alike."""
 _FEWEST_WORDS = 4
 _ALIKE = 0.9
+_MEND = "correct the check or the answer"
 _TIMES_LONGER = 4.0
 
 _SENTENCE = re.compile(r"[.!?][\"')\]]*\s+(?=[A-Z])")
@@ -73,7 +75,7 @@ _ASKS_CRITIQUE = re.compile(
 
 def principle_findings(source: YamlSource, at: Location, p: Principle) -> Iterator[LintFinding]:
     """Of the principle `p`, which stands at `at` in `source`."""
-    for rule in (_statement, _texts, _fields, _tests):
+    for rule in (_statement, _texts, _fields, _tests, _checked):
         for code, location, why, remedy in rule(at, p):
             yield found(code, source, location, why, remedy, key=code == "SC203")
 
@@ -163,3 +165,29 @@ def _tests(at: Location, p: Principle) -> Found:
 
 def _mean_length(answers: tuple[str, ...]) -> float:
     return fmean(map(len, answers))
+
+
+def _checked(at: Location, p: Principle) -> Found:
+    """What the check says of the principle's own tests, and what it leaves nobody to read. A check in
+    Python is not run here."""
+    if p.check is None:
+        return
+    if p.preference and not p.needs_judge:
+        why = "`preference` is asked of no judge: the check decides between two replies"
+        yield "SC205", (*at, "preference"), why, "leave it out, or write `judged: true`"
+    if p.critique and not p.needs_judge:
+        why = "`critique` is not needed: what the check finds wrong is the critique"
+        yield "SC205", (*at, "critique"), why, "leave it out, or write `judged: true`"
+    if p.check.python is not None:
+        return
+    for index, test in enumerate(p.tests):
+        for number, answer in enumerate(test.compliant):
+            if failed := failures(p.check, answer):
+                why = f"the check says that this compliant answer breaks it: {failed[0]}"
+                yield "SC204", (*at, "tests", index, "compliant", number), why, _MEND
+        for number, answer in enumerate(test.violating if not p.needs_judge else ()):
+            if not failures(p.check, answer):
+                why = (
+                    "the check finds nothing wrong with this violating answer, and it alone decides"
+                )
+                yield "SC204", (*at, "tests", index, "violating", number), why, _MEND

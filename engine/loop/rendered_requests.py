@@ -1,7 +1,8 @@
 """The requests that a constitution becomes, word for word."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from constitution.checks import Check, check_facts
 from constitution.problems import visible
 from constitution.schema import Constitution, Principle
 from engine.loop.rendering import (
@@ -17,7 +18,8 @@ __all__ = ["rendered_requests"]
 
 
 def rendered_requests(constitution: Constitution, principles: Sequence[Principle]) -> str:
-    """What critic, reviser and judge read about each principle, word for word.
+    """What critic, reviser and judge read about each principle, word for word, and what its check
+    decides without them.
 
     The conversation is the principle's first test with its violating answer; without tests, and
     for what a model is yet to write, parentheses stand in. Invisible characters are spelled out.
@@ -30,16 +32,29 @@ def rendered_requests(constitution: Constitution, principles: Sequence[Principle
         conversation = _example(principle)
         critique = Message("user", critique_request(constitution, principle))
         revision = Message("user", revision_request(constitution, principle))
-        verdict = verdict_messages(constitution, principle, conversation)
         parts += [f"=== {principle.id}: critic", _turns((*conversation, critique))]
         written = Message("assistant", "(the critique)")
         parts += [f"=== {principle.id}: reviser, after the critic's turns"]
         parts += [_turns((written, revision))]
-        parts += [f"=== {principle.id}: judge", _turns(verdict)]
-        replies = (conversation[-1].content, _other_reply(principle))
-        compared = preference_messages(constitution, principle, conversation[:-1], replies)
-        parts += [f"=== {principle.id}: judge, of two replies", _turns(compared)]
+        if principle.check is not None:
+            parts += [f"=== {principle.id}: check, before any judge", _facts(principle.check)]
+        if principle.needs_judge:
+            parts += _judged(constitution, principle, conversation)
     return visible("\n\n".join(parts))
+
+
+def _judged(
+    constitution: Constitution, principle: Principle, conversation: Conversation
+) -> Iterator[str]:
+    yield f"=== {principle.id}: judge"
+    yield _turns(verdict_messages(constitution, principle, conversation))
+    replies = (conversation[-1].content, _other_reply(principle))
+    yield f"=== {principle.id}: judge, of two replies"
+    yield _turns(preference_messages(constitution, principle, conversation[:-1], replies))
+
+
+def _facts(check: Check) -> str:
+    return "\n".join(f"{key}: {told}" for key, told in check_facts(check).items())
 
 
 def _example(principle: Principle) -> Conversation:

@@ -31,7 +31,7 @@ def check(
         bool, typer.Option("--fix", help="Fix what changes nothing that a model reads.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 1 if there is any advice.")
+        bool, typer.Option("--strict", help="Exit 1 for any advice, not only for errors.")
     ] = False,
     judge: Annotated[
         str | None,
@@ -42,7 +42,7 @@ def check(
     chat_template: o.ChatTemplate = None,
 ) -> None:
     """Say what is wrong with each file, and what could be better; exit 2 for what is wrong."""
-    from constitution.lint import LintFormat, fix_file, formatted
+    from constitution.lint import Level, LintFormat, fix_file, formatted
 
     tags = _prompt_tags(prompts) if prompts else None
     conflicts = _conflicts(files, judge, chat_template) if judge is not None else {}
@@ -60,7 +60,7 @@ def check(
         typer.echo("\n".join(shown) if format == "text" else text)
     if problems:
         raise InputError(dict.fromkeys(problems))
-    if strict and findings:
+    if (strict and findings) or any(one.rule.level is Level.ERROR for one in findings):
         raise typer.Exit(1)
 
 

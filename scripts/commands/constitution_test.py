@@ -8,11 +8,14 @@ import typer
 
 from constitution.problems import InputError, Problem
 from scripts.commands import options as o
+from scripts.commands.python_option import AllowPythonChecks
 
 if TYPE_CHECKING:
     from engine.judging.principle_tests import PrincipleReport
 
 __all__ = ["run_tests"]
+
+_NO_JUDGE = "checks alone"
 
 
 def run_tests(
@@ -25,24 +28,24 @@ def run_tests(
         Path | None, typer.Option(metavar="FILE", help="Write results as JUnit XML, too.")
     ] = None,
     chat_template: o.ChatTemplate = None,
+    allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Run each principle's tests against a judge; exit 1 unless it gets all of them right."""
-    from constitution.loader import load_constitution
-    from constitution.problems import all_problems
+    from constitution.loader import load_for_judging
     from engine.generators.spec import open_generator
     from engine.judging import principle_tests as tests
     from engine.report.junit import junit_xml
     from scripts.commands.terminal import error_console, run_interruptibly
 
-    loaded, generator = all_problems(
-        lambda: load_constitution(file),
-        lambda: open_generator(judge, chat_template=chat_template),
-    )
+    loaded = load_for_judging(file)
     chosen = tests.principles_with_tests(loaded, principle or [])
+    needed = any(one.needs_judge for one in chosen)
+    generator = open_generator(judge if needed else "scripted", chat_template=chat_template)
+    judge = judge if needed else _NO_JUDGE
     if junit is not None:
         _check_writable(junit)
     total = sum(len(one.tests) for one in chosen)
-    with error_console().status(f"asking {judge}") as status:
+    with error_console().status(f"running the tests: {judge}") as status:
         work = tests.run_tests(
             loaded, chosen, generator, lambda done: status.update(f"{done} of {total} tests")
         )
@@ -70,7 +73,11 @@ def _print(reports: "Sequence[PrincipleReport]", judge: str) -> None:
     from scripts.commands.terminal import figures_table, output_console
 
     numbers = ("tests", "precision", "recall", "position bias", "verdict")
-    table = figures_table("principle", *numbers, title=f"judged by {judge}")
+    table = figures_table(
+        "principle",
+        *numbers,
+        title=f"judged by {judge}",
+    )
     colours = {TestOutcome.PASSED: "green", TestOutcome.FAILED: "red", TestOutcome.ERROR: "magenta"}
     for report in reports:
         outcome = report.outcome

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from scripts.commands import options as o
+from scripts.commands.python_option import AllowPythonChecks
 
 if TYPE_CHECKING:
     from training.evaluation import EvaluateConfig
@@ -29,7 +30,11 @@ def _config() -> "type[EvaluateConfig]":
 
 
 @o.configured(_config, _NAMES)
-def evaluate(config: "EvaluateConfig", overwrite: o.Overwrite = False) -> None:
+def evaluate(
+    config: "EvaluateConfig",
+    overwrite: o.Overwrite = False,
+    allow_python_checks: AllowPythonChecks = False,
+) -> None:
     """Compare checkpoints on held-out prompts: a table, and a page.
 
     Each answers the same prompts, and a judge reads the answers. The same command resumes. Exits 3

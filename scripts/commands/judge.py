@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from scripts.commands.options import CommandLine
+from scripts.commands.python_option import AllowPythonChecks
 
 __all__ = ["app"]
 
@@ -152,6 +153,7 @@ def calibrate(
         ),
     ] = None,
     limit: Limit = None,
+    allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Measure how far a judge agrees with people: with labels (agreement, curve, best threshold), or
     with comparisons of a chosen and a rejected reply (accuracy, position bias)."""

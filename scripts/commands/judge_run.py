@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import typer
 from pydantic import TypeAdapter
 
-from constitution.loader import load_constitution
+from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem, all_problems
 from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling
@@ -126,7 +126,7 @@ class AskedOf:
             raise InputError(Problem("--judge", what, remedy))
         if self.question is not None:
             return whether(self.question), self.question
-        rules = _only_principle(load_constitution(str(self.constitution)), self.principle)
+        rules = _only_principle(load_for_judging(str(self.constitution)), self.principle)
         if len(rules.principles) > 1:
             known = ", ".join(p.id for p in rules.principles)
             what = f"{rules.name} has {len(rules.principles)}, and labels are about one"
@@ -146,7 +146,7 @@ class AskedOf:
             raise InputError(Problem("--chain-of-thought", what, "add --method pairwise"))
         rules = HELPFUL_HONEST_HARMLESS
         if self.constitution:
-            rules = load_constitution(self.constitution)
+            rules = load_for_judging(self.constitution)
         rules = _only_principle(rules, self.principle)
         return HowAsked(rules, method, self.ensemble or 1, self.chain_of_thought, self.seed)
 

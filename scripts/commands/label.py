@@ -7,6 +7,7 @@ import typer
 
 from constitution.problems import InputError, all_problems
 from scripts.commands import options as o
+from scripts.commands.python_option import AllowPythonChecks
 
 if TYPE_CHECKING:
     from engine.runs.config import LabelConfig
@@ -21,12 +22,17 @@ def _config() -> "type[LabelConfig]":
 
 
 @o.configured(_config)
-def label(config: "LabelConfig", update: o.Update = False, overwrite: o.Overwrite = False) -> None:
+def label(
+    config: "LabelConfig",
+    update: o.Update = False,
+    overwrite: o.Overwrite = False,
+    allow_python_checks: AllowPythonChecks = False,
+) -> None:
     """Sample answers, pair them, and record which of each pair fits the constitution better.
 
     Exits 1 if prompts failed.
     """
-    from constitution.loader import load_constitution
+    from constitution.loader import load_for_judging
     from engine.report.label_summary import no_labels, summarize_labels
     from engine.runs.label_run import LabelRun
     from engine.settings import for_stakeholder
@@ -36,7 +42,7 @@ def label(config: "LabelConfig", update: o.Update = False, overwrite: o.Overwrit
 
     mode = run_mode(update=update, overwrite=overwrite)
     rules, source, models = all_problems(
-        lambda: for_stakeholder(load_constitution(config.constitution), config.label.stakeholder),
+        lambda: for_stakeholder(load_for_judging(config.constitution), config.label.stakeholder),
         config.prompts.open,
         lambda: config.roles.open(config.sampling),
     )

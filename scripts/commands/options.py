@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from constitution.typed_yaml import Override, Settings
 
-__all__ = ["ChatTemplate", "CommandLine", "Config", "Overwrite", "PlanOnly", "Update", "configured"]
+__all__ = [
+    "ChatTemplate",
+    "CommandLine",
+    "Config",
+    "Overwrite",
+    "PlanOnly",
+    "Update",
+    "configured",
+]
 
 FILES = "Input and output"
 Config = TypeVar("Config", bound="Settings")

@@ -8,6 +8,7 @@ import typer
 
 from constitution.problems import all_problems
 from scripts.commands import options as o
+from scripts.commands.python_option import AllowPythonChecks
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,12 +33,13 @@ def revise(
     plan: o.PlanOnly = False,
     update: o.Update = False,
     overwrite: o.Overwrite = False,
+    allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Answer prompts, critique and revise the answers, and record every step.
 
     Exits 1 if conversations failed.
     """
-    from constitution.loader import load_constitution
+    from constitution.loader import load_for_judging
     from engine.report import summarize
     from engine.runs.plan import plan_run
     from engine.runs.run import RevisionRun
@@ -50,7 +52,7 @@ def revise(
     mode = run_mode(update=update, overwrite=overwrite)
     settings, out = config.revise, Path(config.out)
     rules, prompts, models = all_problems(
-        lambda: for_stakeholder(load_constitution(config.constitution), settings.stakeholder),
+        lambda: for_stakeholder(load_for_judging(config.constitution), settings.stakeholder),
         config.prompts.open,
         lambda: Roles(**config.roles.open(config.sampling)),
     )

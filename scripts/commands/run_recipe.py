@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scripts.commands.python_option import AllowPythonChecks
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,6 +23,7 @@ def run_recipe(
     plan: Annotated[
         bool, typer.Option("--plan", help="Say which stages would run and why, and stop.")
     ] = False,
+    allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Revise, train, label, train on the labels, evaluate; what has not changed is skipped."""
     from rich.console import Console

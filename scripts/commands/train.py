@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts.commands.options import CommandLine
+from scripts.commands.python_option import AllowPythonChecks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,7 @@ def _add(name: str, kind: str, told: str) -> None:
         out: OutDir = None,
         resume: Resume = False,
         overwrite: Replace = False,
+        allow_python_checks: AllowPythonChecks = False,
     ) -> None:
         from constitution.problems import InputError, Problem
         from constitution.typed_yaml import Override as Overriding

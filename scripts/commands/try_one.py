@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts.commands import options as o
+from scripts.commands.python_option import AllowPythonChecks
 
 if TYPE_CHECKING:
     from constitution.schema import Constitution
@@ -31,9 +32,10 @@ def try_one(
         bool,
         typer.Option("--watch", "-w", help="Again after every save, showing only what changed."),
     ] = False,
+    allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Show one prompt answered, criticised and revised, with the changed words marked."""
-    from constitution.loader import load_constitution
+    from constitution.loader import load_for_judging
     from constitution.problems import InputError, Problem, Stopped, all_problems
     from engine.loop.critique_revise import ConversationFailed
     from engine.prompts.sources import prompts_from
@@ -42,7 +44,7 @@ def try_one(
     from scripts.commands.terminal import error_console, output_console, run_interruptibly
 
     rules, (asked,), roles = all_problems(
-        lambda: for_stakeholder(load_constitution(constitution), config.revise.stakeholder),
+        lambda: for_stakeholder(load_for_judging(constitution), config.revise.stakeholder),
         lambda: list(prompts_from([prompt])),
         lambda: Roles(**config.roles.open(config.sampling)),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from constitution.loader import constitution_files, load_constitution
+from constitution.loader import constitution_files, load_for_judging
 from constitution.problems import InputError
 from constitution.schema import Constitution
 from engine.loop.critique_revise import ConversationFailed, Step, critique_and_revise
@@ -147,7 +147,7 @@ class Session:
         """The edited constitution; None, with the reason shown, if there is nothing to do."""
         self._files = constitution_files(self.source)
         try:
-            edited = for_stakeholder(load_constitution(self.source), self.settings.stakeholder)
+            edited = for_stakeholder(load_for_judging(self.source), self.settings.stakeholder)
         except InputError as error:
             self.console.print(Text(visible(str(error)), "red"))
             return None

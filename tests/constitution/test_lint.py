@@ -65,6 +65,13 @@ LENGTH = """\
       - {prompt: "One?", compliant: "It is open now, come in whenever you like, we are glad.", violating: "No."}
       - {prompt: "Two?", compliant: "It is behind the stairs on the left, mind the step there.", violating: "Look."}
 """
+CHECKED = """\
+    tests:
+      - prompt: May I bring my dog?
+        compliant: [On a lead, "Yes, do bring it."]
+        violating: [Look it up., "Why, look it up!"]
+    check: {forbid: [look it up]}
+"""
 TAGGED = principle() + "    tags: [opening-hours]\n"
 MISSPELT = OTHER + "    tags: [opening-hour]\n"
 PROFILE = "stakeholders:\n  staff:\n    description: Who works here.\n"
@@ -132,6 +139,11 @@ CORPUS = [
     ("SC201", desk(principle(tests=TWICE))),
     ("SC202", desk(principle(tests=ALIKE))),
     ("SC203", desk(principle(tests=LENGTH))),
+    ("SC204", desk(principle(tests=TESTS + "    check: {max_words: 9}\n"))),
+    ("SC204", desk(principle(tests=TESTS + "    check: {require: [sign]}\n"))),
+    ("SC204", desk(principle(tests=TESTS + "    check: {max_words: 9}\n    judged: true\n"))),
+    ("SC205", desk(principle(tests=CHECKED, preference=PREFERS))),
+    ("SC205", desk(principle(tests=CHECKED, critique="What is unfriendly in it?"))),
     # the whole
     ("SC301", desk(principle(), principle(id="nice"))),
     (

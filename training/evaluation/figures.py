@@ -45,18 +45,39 @@ def model_results(evidence: Evidence, specs: Mapping[str, str]) -> list[ModelRes
         for name, spec in specs.items()
     ]
     base = evidence.outputs[evidence.base].correct
-    before = shares_broken(evidence.decided(evidence.base))
+    exact, judged = _kinds(evidence.questionnaire.constitution)
     return [
         found[0],
         *(
             replace(
                 result,
                 tax=alignment_tax(evidence.outputs[result.name].correct, base),
-                change=paired_difference(shares_broken(evidence.decided(result.name)), before),
+                change=_change(evidence, result.name),
+                exact_change=_change(evidence, result.name, exact) if exact else None,
+                judged_change=_change(evidence, result.name, judged) if judged else None,
             )
             for result in found[1:]
         ),
     ]
+
+
+_Weights = Mapping[str, float]
+
+
+def _kinds(rules: Constitution) -> tuple[_Weights | None, _Weights | None]:
+    """Weights that leave only the principles that checks alone decide, None where there are none;
+    and those that leave only the others, None unless there are both."""
+    exact = {p.id: float(not p.needs_judge) for p in rules.principles}
+    judged = {id: 1.0 - weight for id, weight in exact.items()}
+    if not any(exact.values()):
+        return None, None
+    return exact, judged if any(judged.values()) else None
+
+
+def _change(evidence: Evidence, name: str, weights: _Weights | None = None) -> Estimate | None:
+    """The share broken less the base's, on the prompts of both."""
+    after, before = (evidence.decided(model) for model in (name, evidence.base))
+    return paired_difference(shares_broken(after, weights), shares_broken(before, weights))
 
 
 def pairings(evidence: Evidence) -> list[Pairing]:
@@ -76,11 +97,14 @@ def _result(evidence: Evidence, name: str, spec: str) -> ModelResult:
     outputs, rules = evidence.outputs[name], evidence.questionnaire.constitution
     verdicts = evidence.decided(name)
     weights = {p.id: SEVERITY_WEIGHTS[p.severity] for p in rules.principles}
+    exact, judged = _kinds(rules)
     return ModelResult(
         name=name,
         spec=spec,
         answers=_counts(evidence, name),
         violations=share_estimate(list(shares_broken(verdicts).values())),
+        exact_violations=_share_of(verdicts, exact),
+        judged_violations=_share_of(verdicts, judged),
         weighted_violations=share_estimate(list(shares_broken(verdicts, weights).values())),
         principles=_by_principle(verdicts, rules),
         stakeholders=_by_stakeholder(verdicts, rules),
@@ -92,6 +116,10 @@ def _result(evidence: Evidence, name: str, spec: str) -> ModelResult:
             attack: _attack(evidence, name, attack) for attack in evidence.questionnaire.attacks
         },
     )
+
+
+def _share_of(verdicts: Mapping[str, Sequence[Verdict]], only: _Weights | None) -> Estimate | None:
+    return share_estimate([*shares_broken(verdicts, only).values()]) if only else None
 
 
 def _counts(evidence: Evidence, name: str) -> AnswerCounts:

@@ -32,6 +32,8 @@ _EVERY_MODEL = "every model"
 
 _FIGURES: Mapping[str, _Read] = {
     "violations": lambda model: model.violations,
+    "exact_violations": lambda model: model.exact_violations,
+    "judged_violations": lambda model: model.judged_violations,
     "weighted_violations": lambda model: model.weighted_violations,
     "refusal_harmful": lambda model: model.harmful.rules if model.harmful else None,
     "over_refusal": lambda model: model.benign.rules if model.benign else None,

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from constitution.loader import load_constitution
+from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem, all_problems
 from constitution.reading import read_json
 from engine.generators.base import Generator
@@ -79,7 +79,7 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
     asked = config.evaluate
     source, rules, harmful, benign, tasks, opinions, helpful = all_problems(
         config.prompts.open,
-        lambda: for_stakeholder(load_constitution(config.constitution), asked.stakeholder),
+        lambda: for_stakeholder(load_for_judging(config.constitution), asked.stakeholder),
         lambda: _prompts(asked.harmful, HARMFUL, asked.per_set),
         lambda: _prompts(asked.benign, BENIGN_LOOKALIKES, asked.per_set),
         lambda: _tasks(asked),

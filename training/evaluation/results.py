@@ -64,6 +64,8 @@ class PrincipleShown:
     id: str
     statement: str
     severity: Severity
+    exact: bool = False
+    """Its check decides, without a judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,12 @@ class ModelResult:
     weighted_violations: Estimate | None = None
     change: Estimate | None = None
     """`violations` less the base's, on the prompts of both."""
+    exact_violations: Estimate | None = None
+    """Of the principles that their checks alone decide; None where there are none."""
+    exact_change: Estimate | None = None
+    judged_violations: Estimate | None = None
+    """Of the others, where there are both."""
+    judged_change: Estimate | None = None
     principles: dict[str, Estimate] = field(default_factory=dict)
     stakeholders: dict[str, Estimate] = field(default_factory=dict)
     """By stakeholder profile, each weighing the principles as the profile does."""
@@ -144,12 +152,14 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True)
 class AnswerVerdict:
-    """A judge's word on one answer under one principle."""
+    """A judge's word on one answer under one principle, or what the principle's check decides."""
 
     principle: str
     violates: bool | None
     probability: float | None
     reason: str | None = None
+    failed: tuple[str, ...] = ()
+    """What it does not keep of the principle's check."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ class EvaluationRun:
             constitution=rules.name,
             constitution_hash=rules.content_hash,
             principles=tuple(
-                PrincipleShown(p.id, p.statement, p.severity) for p in rules.principles
+                PrincipleShown(p.id, p.statement, p.severity, not p.needs_judge)
+                for p in rules.principles
             ),
             prompts=evidence.questionnaire.source,
             prompt_count=len(evidence.questionnaire.prompts),
@@ -157,6 +158,7 @@ def _shown(evidence: Evidence, model: str, name: str, answer: Answer) -> ModelAn
         refusal=refusal.rule if refusal.kind is RefusalKind.REFUSAL else "",
         truncated=answer.truncated,
         verdicts=tuple(
-            AnswerVerdict(v.principle, v.violates, v.probability, v.reason) for v in verdicts
+            AnswerVerdict(v.principle, v.violates, v.probability, v.reason, v.failed)
+            for v in verdicts
         ),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from constitution.loader import load_constitution
+from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem
 from engine.generators.base import Generator
 from engine.generators.chat_template import Neutraliser
@@ -93,7 +93,7 @@ def _principles(config: GRPOTrainingConfig) -> PrincipleDraw | None:
     """What the judge judges answers against, if there is a judge."""
     if config.constitution is None:
         return None
-    constitution = for_stakeholder(load_constitution(config.constitution), config.stakeholder)
+    constitution = for_stakeholder(load_for_judging(config.constitution), config.stakeholder)
     return PrincipleDraw(constitution, config.principles, config.seed, config.stakeholder)
 
 

@@ -102,8 +102,10 @@ class JudgeScorer:
     name: str = "judge"
 
     async def score(self, samples: Sequence[Sample]) -> list[AnswerScore]:
-        """Ask about every answer and principle at once; the generator sees to batching."""
-        await self.judge.start()
+        """Ask about every answer and principle at once; the generator sees to batching. It is not
+        started where checks alone decide."""
+        if self.principles.constitution.needs_judge:
+            await self.judge.start()
         return list(await asyncio.gather(*map(self._score, samples)))
 
     async def close(self) -> None:

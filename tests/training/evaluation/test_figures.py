@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from constitution.checks import Check
 from constitution.schema import AppliesTo, Severity, Stakeholder
 from engine.generators.base import Choice, Sampling
 from engine.messages import Message
@@ -13,6 +14,7 @@ from tests.engine.builders import constitution, principle
 from tests.training.evaluation.test_run import Model, says
 from training.evaluation.inputs import EvaluationInputs
 from training.evaluation.judges.judging import Judges
+from training.evaluation.page.tables import checkpoint_groups
 from training.evaluation.questions.attacks import ATTACKS
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.run import EvaluationRun
@@ -142,3 +144,36 @@ def test_of_an_attacked_prompt_the_judge_sees_what_is_wanted_not_how_it_is_asked
         begun = ATTACKS["prefill"](harmful[0].messages)[-1].content
         assert attacked == plain.replace("Take a pick.", f"{begun}Take a pick.")
     assert results.models[0].attacks[attack].judge.value == 0.0
+
+
+BRIEF = principle("brevity", check=Check(max_words=3))
+
+
+def test_exact_figures_are_of_checks_alone_and_judged_ones_of_the_rest(tmp_path):
+    rules, said = rules_of(BRIEF, principle("kindness")), ("It has five words here.", "Short.")
+    asked = Asked("kindness")
+    _, results = evaluated(rules, asked, tmp_path, said, principles=2)
+    base, other = results.models
+    assert (base.exact_violations.value, other.exact_violations.value) == (1, 0)
+    assert (base.judged_violations.value, other.judged_violations.value) == (1, 1)
+    assert (base.violations.value, other.violations.value) == (1, 0.5)
+    assert (other.exact_change.value, other.judged_change.value) == (-1, 0)
+    assert not any("brevity" in question for question in (*asked.verdicts, *asked.duels))
+    assert [shown.exact for shown in results.principles] == [True, False]
+    rows = [row.label for row in checkpoint_groups(results)[0].rows]
+    assert rows[0] == "Violations, exact"
+    failed = results.samples[0].answers[0].verdicts
+    assert ("It has 5 words; at most 3 are allowed.",) in [one.failed for one in failed]
+
+
+def test_without_checks_there_are_no_exact_figures(tmp_path):
+    found = weighed(rules_of(principle("kindness")), ("kindness",), tmp_path)
+    assert found.exact_violations is found.judged_violations is None
+
+
+def test_where_checks_decide_all_the_judge_gives_no_verdict(tmp_path):
+    asked = Asked()
+    _, results = evaluated(rules_of(BRIEF), asked, tmp_path, ("One two three four.", "One."))
+    assert asked.verdicts == asked.duels == []
+    assert results.models[0].judged_violations is None
+    assert results.win_over_base("m1").value == 1

@@ -84,7 +84,8 @@ def _bar(name: str, color: int, estimate: Estimate | None, scale: float = 1.0) -
 
 
 def _principles(results: Results) -> dict[str, Any]:
-    """The bars of every principle that was judged, the most broken first, and their scale."""
+    """The bars of every principle that was judged: those that checks decide first, then the most
+    broken; and their scale."""
     rates = [estimate for model in results.models for estimate in model.principles.values()]
     scale = full_scale(rates)
     described = {principle.id: principle for principle in results.principles}
@@ -98,7 +99,8 @@ def _principles(results: Results) -> dict[str, Any]:
         ]
         worst = max(estimate.value for estimate in of if estimate is not None)
         rows.append((worst, id, described.get(id), bars))
-    rows.sort(key=lambda row: (-row[0], row[1]))
+    exact = {principle.id for principle in results.principles if principle.exact}
+    rows.sort(key=lambda row: (row[1] not in exact, -row[0], row[1]))
     idle: list[PrincipleShown] = [p for p in results.principles if p.id not in judged]
     return {"scale": scale, "rows": [row[1:] for row in rows], "idle": idle}
 

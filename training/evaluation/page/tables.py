@@ -172,9 +172,15 @@ def _constitution(models: Sequence[ModelResult]) -> list[TableRow]:
         TableRow(f"Violations for {row.label}", row.cells, row.hint)
         for row in named_rows(models, lambda m: m.stakeholders, "as this stakeholder weighs them")
     ]
+    against = "Change against the base"
+    checks, judge = f"decided by checks; {lower}", f"as the judge sees it; {lower}"
     return [
+        _row(models, "Violations, exact", lambda m: m.exact_violations, hint=checks),
+        _change(models, f"{against}, exact", lambda m: m.exact_change, checks),
+        _row(models, "Violations, judged", lambda m: m.judged_violations, hint=judge),
+        _change(models, f"{against}, judged", lambda m: m.judged_change, judge),
         _row(models, "Violations", lambda m: m.violations, hint=lower),
-        _change(models, "Change against the base", lambda m: m.change, lower),
+        _change(models, against, lambda m: m.change, lower),
         _row(models, "Weighted by severity", lambda m: m.weighted_violations, hint=lower),
         *profiles,
     ]
