@@ -97,7 +97,10 @@ def checked(source: YamlSource, model: type[Model], at: Location = ()) -> Model:
                 problem = _problem(source, model, at, each)
                 found.setdefault(f"{problem.where} {problem.what}", problem)
     if found:
-        raise InputError(sorted(found.values(), key=_line_and_column))
+        by_place = sorted(
+            found.values(), key=lambda p: [int(n) for n in p.where.rsplit(":", 2)[1:]]
+        )
+        raise InputError(by_place)
     return checked
 
 
@@ -119,10 +122,6 @@ def unknown_key(
     remedy = nearest(str(inner[-1]), known) or f"it may have {', '.join(known)}"
     where = source.where((*at, *inner), key=True)
     return Problem(where, f"unknown key {shown(inner[-1])}", remedy)
-
-
-def _line_and_column(problem: Problem) -> tuple[int, ...]:
-    return tuple(int(part) for part in problem.where.rsplit(":", 2)[1:])
 
 
 def _problem(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -39,21 +39,18 @@ def word_diff(before: str, after: str) -> tuple[WordChange, ...]:
     """How `before` became `after`: by word, by sentence if they are long, else all at once."""
     for pieces in _PIECES:
         old, new = pieces.findall(before), pieces.findall(after)
-        if max(len(old), len(new)) <= _LONGEST and _pairs(old, new) <= _MOST_PAIRS:
-            return tuple(_joined(_matched(old, new)))
+        there = Counter(piece for piece in new if not piece.isspace())
+        pairs = sum(there[piece] for piece in old)
+        if max(len(old), len(new)) <= _LONGEST and pairs <= _MOST_PAIRS:
+            # White space as junk: it anchors no match, which keeps matches long and matching fast.
+            matcher = SequenceMatcher(str.isspace, old, new, autojunk=False)
+            return tuple(
+                _joined(
+                    WordChange("".join(old[old_from:old_to]), "".join(new[new_from:new_to]))
+                    for _, old_from, old_to, new_from, new_to in matcher.get_opcodes()
+                )
+            )
     return (WordChange(before, after),)
-
-
-def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
-    there = Counter(piece for piece in new if not piece.isspace())
-    return sum(there[piece] for piece in old)
-
-
-def _matched(old: Sequence[str], new: Sequence[str]) -> Iterable[WordChange]:
-    # White space as junk: it never anchors a match, which keeps matches long and matching fast.
-    matcher = SequenceMatcher(str.isspace, old, new, autojunk=False)
-    for _, old_from, old_to, new_from, new_to in matcher.get_opcodes():
-        yield WordChange("".join(old[old_from:old_to]), "".join(new[new_from:new_to]))
 
 
 def _joined(changes: Iterable[WordChange]) -> list[WordChange]:

@@ -40,14 +40,15 @@ def syntax_problem(error: yaml.YAMLError, text: str, name: str) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line, column = (mark.line, mark.column) if mark else (0, 0)
     said = " ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", ""))))
-    what, remedy = _advice(said, _rest(text, line, column), text, line)
+    lines = text.splitlines()
+    rest = lines[line][column:] if line < len(lines) else ""
+    what, remedy = _advice(said, rest, lines, line)
     if "never closed" in what and getattr(error, "context_mark", None):
         line, column = error.context_mark.line, error.context_mark.column  # type: ignore[attr-defined]
     return Problem(f"{name}:{line + 1}:{column + 1}", what, remedy)
 
 
-def _advice(said: str, rest: str, text: str, line: int) -> tuple[str, str]:
-    lines = text.splitlines()
+def _advice(said: str, rest: str, lines: list[str], line: int) -> tuple[str, str]:
     if rest.startswith("\t") or (line < len(lines) and lines[line].lstrip(" ").startswith("\t")):
         return "a tab in the indentation", "use spaces"
     if "cannot start any token" in said:
@@ -60,11 +61,6 @@ def _advice(said: str, rest: str, text: str, line: int) -> tuple[str, str]:
         if part in said:
             return what, remedy
     return f"not YAML: {said or 'unreadable'}", ""
-
-
-def _rest(text: str, line: int, column: int) -> str:
-    lines = text.splitlines()
-    return lines[line][column:] if line < len(lines) else ""
 
 
 def _unreadable(error: yaml.reader.ReaderError, text: str, name: str) -> Problem:

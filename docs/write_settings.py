@@ -18,11 +18,11 @@ from training.evaluation.config import EvaluateConfig
 from training.recipe.schema import Recipe
 from training.trainers.config import (
     DPOTrainingConfig,
+    GRPOTrainingConfig,
     RewardModelConfig,
     SFTTrainingConfig,
     TrainingConfig,
 )
-from training.trainers.grpo_config import GRPOTrainingConfig
 
 __all__ = ["settings_page"]
 

@@ -27,7 +27,7 @@ from engine.loop.rendering import quoted
 from engine.loop.reply import reply_of
 from engine.messages import Message
 from tests.hostile_text import END, pumped
-from training.evaluation.questions.task_rows import Item
+from training.evaluation.questions.tasks import Item
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("constitution", "engine", "training", "scripts")

@@ -1,17 +1,28 @@
-"""Formats of criteria that compare, from each of which comes a judge principle.
+"""Formats whose principles are a sentence each: criteria that compare, and traits of a character.
 
+From each criterion comes a judge principle:
 icai (Findeis et al. 2024):  "1. Select the response that ...\\n2. ..."
 constitutional-evals 1.1:    {"schema_version", "id", "title", "version", "criteria": [...],
                               "voices", "provenance", "changelog"}, or a bare list of criteria
 anthropic-preference (RLMadisonInstructions.json of Bai et al. 2022):
                              ["\\nPlease choose ... Options:"]
+
+OpenCharacterTraining has traits of a character in its own words, each with questions that show it:
+a .txt file with one JSON list  [{"trait": "I am ...", "questions": [...]}]
+a .jsonl file, a line for each  {"trait", "questions", "additional_questions", "clarification"?}
 """
 
 import re
 from typing import Any
 
-from constitution.interchange.draft import ConstitutionDraft
-from constitution.interchange.shapes import WITHOUT_IDS, Format, Shape
+from constitution.interchange.draft import (
+    WITHOUT_IDS,
+    ConstitutionDraft,
+    Format,
+    Shape,
+    has_rows,
+    texts_of,
+)
 from constitution.interchange.wording import preference_text
 from constitution.schema import Constitution, slug
 
@@ -22,10 +33,6 @@ _NUMBER = re.compile(r"^[ \t]*\d+[.)][ \t]+", re.MULTILINE)
 _OPTIONS = re.compile(r"\bOptions:\s*+\Z")
 _SCHEMA_VERSION = "1.1"
 _KEYS = ("schema_version", "id", "title", "version", "criteria")
-
-
-def _is_numbered(data: Any) -> bool:
-    return isinstance(data, str)
 
 
 def _read_numbered(data: Any, draft: ConstitutionDraft) -> None:
@@ -48,9 +55,7 @@ def _is_evals(data: Any) -> bool:
     """A list of texts is one if they are not another format's prompts."""
     if isinstance(data, dict):
         return "criteria" in data
-    return isinstance(data, list) and any(
-        isinstance(one, str) and not _NO_CRITERION.search(one) for one in data
-    )
+    return not all(map(_NO_CRITERION.search, texts_of(data)))
 
 
 def _read_evals(data: Any, draft: ConstitutionDraft) -> None:
@@ -83,23 +88,79 @@ def _evals(constitution: Constitution) -> Any:
     }
 
 
-def _is_options(data: Any) -> bool:
-    return isinstance(data, list) and any(isinstance(t, str) and _OPTIONS.search(t) for t in data)
-
-
 def _read_options(data: Any, draft: ConstitutionDraft) -> None:
     for index, text in enumerate(draft.items(data, "the file")):
         draft.chosen_by(_OPTIONS.sub("", draft.text(text, f"[{index}]")).rstrip())
 
 
-def _options(constitution: Constitution) -> Any:
-    return [f"\n{preference_text(p)} Options:" for p in constitution.principles]
+_SAYS = "The assistant's reply is that of one who could say: "
+_FIRST_PERSON = re.compile(r"\b(?:I|I['’](?:m|ve|d|ll)|my|My|me)\b")
+_TRAIT_KEYS = ("trait", "questions", "additional_questions", "clarification")
 
 
+def _is_traits(data: Any) -> bool:
+    return isinstance(data, list) and has_rows(data, "trait")
+
+
+def _read_traits(data: Any, draft: ConstitutionDraft) -> None:
+    """A principle for each trait; its questions become prompts."""
+    asked = 0
+    for index, value in enumerate(draft.items(data, "the file")):
+        row = draft.mapping(value, f"[{index}]")
+        trait = draft.text(row.get("trait"), f"[{index}].trait")
+        said = _SAYS + trait if _FIRST_PERSON.search(trait) else trait
+        if row.get("clarification"):
+            said += "\n\n" + draft.text(row["clarification"], f"[{index}].clarification")
+        id = draft.stated(said, name=trait) if trait else ""
+        for key in ("questions", "additional_questions"):
+            for at, question in enumerate(draft.items(row.get(key) or [], f"[{index}].{key}")):
+                text = draft.text(question, f"[{index}].{key}[{at}]")
+                draft.prompts.append({"prompt": text, "tags": [id]})
+                asked += 1
+        draft.left_out(row, _TRAIT_KEYS, f"[{index}].")
+    if asked:
+        draft.notes.append(
+            f"{asked:,} questions are prompts, which a constitution does not hold: "
+            "write them beside it with --prompts FILE"
+        )
+
+
+def _traits(constitution: Constitution) -> list[dict[str, Any]]:
+    """The prompts of each principle's tests are its questions."""
+    rows: list[dict[str, Any]] = []
+    for principle in constitution.principles:
+        trait, _, clarification = principle.statement.partition("\n\n")
+        questions = [test.prompt for test in principle.tests]
+        row = {"trait": trait.removeprefix(_SAYS), "questions": questions}
+        rows.append(row | ({"clarification": clarification} if clarification else {}))
+    return rows
+
+
+_CARRIES = ("statement", "tests")
 SHAPES = {
-    Format.ICAI: Shape(_is_numbered, _read_numbered, _numbered, ("preference",), WITHOUT_IDS),
+    Format.ICAI: Shape(
+        lambda data: isinstance(data, str),
+        _read_numbered,
+        _numbered,
+        ("preference",),
+        WITHOUT_IDS,
+    ),
     Format.CONSTITUTIONAL_EVALS: Shape(
         _is_evals, _read_evals, _evals, ("preference", "description", "version"), WITHOUT_IDS
     ),
-    Format.ANTHROPIC_PREFERENCE: Shape(_is_options, _read_options, _options, ("preference",)),
+    Format.ANTHROPIC_PREFERENCE: Shape(
+        lambda data: any(map(_OPTIONS.search, texts_of(data))),
+        _read_options,
+        lambda rules: [f"\n{preference_text(p)} Options:" for p in rules.principles],
+        ("preference",),
+    ),
+    Format.OPEN_CHARACTER: Shape(_is_traits, _read_traits, _traits, _CARRIES, WITHOUT_IDS),
+    Format.OPEN_CHARACTER_LINES: Shape(
+        _is_traits,
+        _read_traits,
+        lambda rules: [{**row, "additional_questions": []} for row in _traits(rules)],
+        _CARRIES,
+        WITHOUT_IDS,
+        lines=True,
+    ),
 }

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from constitution.interchange import criteria, pairs, traits
-from constitution.interchange.draft import ConstitutionDraft, Imported
-from constitution.interchange.shapes import Exported, Format
+from constitution.interchange import criteria, pairs
+from constitution.interchange.draft import ConstitutionDraft, Exported, Format, Imported
 from constitution.problems import InputError, Problem
 from constitution.reading import NotJson, parse_json
 from constitution.schema import Constitution, slug
@@ -13,7 +12,7 @@ from constitution.yaml_source import read_text
 
 __all__ = ["export_constitution", "format_of", "import_constitution"]
 
-_SHAPES = pairs.SHAPES | criteria.SHAPES | traits.SHAPES
+_SHAPES = pairs.SHAPES | criteria.SHAPES
 _TOLD_APART = tuple(format for format in Format if format is not Format.OPEN_CHARACTER_LINES)
 """A list of traits and lines of traits read alike."""
 

@@ -16,7 +16,14 @@ nemo-aligner, beside the file anthropic, which holds the principles:
 import re
 from typing import Any
 
-from constitution.interchange.draft import ConstitutionDraft
+from constitution.interchange.draft import (
+    WITHOUT_IDS,
+    ConstitutionDraft,
+    Format,
+    Shape,
+    has_rows,
+    texts_of,
+)
 from constitution.interchange.examples import (
     add_examples,
     example_messages,
@@ -24,7 +31,6 @@ from constitution.interchange.examples import (
     read_transcripts,
     transcript,
 )
-from constitution.interchange.shapes import WITHOUT_IDS, Format, Shape
 from constitution.interchange.wording import critique_text
 from constitution.schema import Constitution
 
@@ -36,28 +42,20 @@ _NAMED = ("name", "critique_request", "revision_request")
 _SWARM = ("constitutions", "system_chat")
 
 
-def _is_instructions(data: Any) -> bool:
-    rows = data.values() if isinstance(data, dict) else ()
-    return any(isinstance(row, dict) and "edit_request" in row for row in rows)
-
-
 def _read_instructions(data: Any, draft: ConstitutionDraft) -> None:
+    """Texts are without white space around them, and without the format's own headings."""
     for name, row in draft.mapping(data, "the file").items():
         pair = draft.mapping(row, name)
         asked = pair.get("prompt")
-        first, *others = asked if isinstance(asked, list) and asked else [asked]
-        critique = draft.text(first, f"{name}.prompt")
+        critique, *others = (
+            _CRITIQUE.sub("", draft.text(text, f"{name}.prompt")).rstrip()
+            for text in (asked if isinstance(asked, list) and asked else [asked])
+        )
         revision = draft.text(pair.get("edit_request"), f"{name}.edit_request")
-        draft.revised_by(_bare(_CRITIQUE, critique), _bare(_REVISION, revision), name)
+        draft.revised_by(critique, _REVISION.sub("", revision).rstrip(), name)
         draft.left_out(pair, ("prompt", "edit_request"), f"{name}.")
-        for other in others:
-            text = _bare(_CRITIQUE, draft.text(other, f"{name}.prompt"))
+        for text in others:
             draft.notes.append(f"left out: another wording of the critique of {name}, {text!r}")
-
-
-def _bare(headings: re.Pattern[str], text: str) -> str:
-    """`text`, which has no white space around it, without the format's own headings."""
-    return headings.sub("", text).rstrip()
 
 
 def _instructions(constitution: Constitution) -> Any:
@@ -71,25 +69,6 @@ def _instructions(constitution: Constitution) -> Any:
     }
 
 
-def _is_transcripts(data: Any) -> bool:
-    return isinstance(data, list) and any(
-        isinstance(text, str) and "CritiqueRequest:" in text and "Human:" in text for text in data
-    )
-
-
-def _read_transcripts(data: Any, draft: ConstitutionDraft) -> None:
-    add_examples(draft, [*read_transcripts(draft, data)])
-
-
-def _transcripts(constitution: Constitution) -> Any:
-    return [transcript(constitution, example) for example in constitution.few_shot]
-
-
-def _is_named(data: Any) -> bool:
-    rows = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
-    return any(isinstance(row, dict) and not row.keys().isdisjoint(_NAMED[1:]) for row in rows)
-
-
 def _read_named(data: Any, draft: ConstitutionDraft) -> None:
     rows = data if isinstance(data, dict) else dict(enumerate(draft.items(data, "the file")))
     for key, value in rows.items():
@@ -101,17 +80,6 @@ def _read_named(data: Any, draft: ConstitutionDraft) -> None:
         if row.get("name") not in (None, name):
             draft.notes.append(f"left out: the name {row['name']!r} of {place}")
         draft.left_out(row, _NAMED, f"{place}.")
-
-
-def _named(constitution: Constitution) -> Any:
-    return {
-        principle.id: dict(zip(_NAMED, (principle.id, *critique_text(principle)), strict=True))
-        for principle in constitution.principles
-    }
-
-
-def _is_swarm(data: Any) -> bool:
-    return isinstance(data, dict) and not data.keys().isdisjoint(_SWARM)
 
 
 def _read_swarm(data: Any, draft: ConstitutionDraft) -> None:
@@ -128,41 +96,60 @@ def _read_swarm(data: Any, draft: ConstitutionDraft) -> None:
     draft.left_out(whole, _SWARM)
 
 
-def _swarm(constitution: Constitution) -> Any:
-    pairs = [critique_text(principle) for principle in constitution.principles]
-    rows = [{"critic": critique, "revision": revision} for critique, revision in pairs]
-    return {"constitutions": rows, "system_chat": example_messages(constitution)}
-
-
-def _is_samples(data: Any) -> bool:
-    return isinstance(data, dict) and isinstance(data.get("samples"), list)
-
-
 def _read_samples(data: Any, draft: ConstitutionDraft) -> None:
     whole = draft.mapping(data, "the file")
     add_examples(draft, [*read_chats(draft, whole.get("samples"), "samples")])
     draft.left_out(whole, ("samples",))
 
 
-def _samples(constitution: Constitution) -> Any:
-    chats = example_messages(constitution)
-    return {"samples": [[{**m, "role": m["role"].capitalize()} for m in chat] for chat in chats]}
-
-
 _PAIR = ("critique", "revision")
 SHAPES = {
-    Format.ANTHROPIC: Shape(_is_instructions, _read_instructions, _instructions, _PAIR),
-    Format.ANTHROPIC_FEW_SHOT: Shape(
-        _is_transcripts, _read_transcripts, _transcripts, (*_PAIR, "few_shot"), examples_only=True
+    Format.ANTHROPIC: Shape(
+        lambda data: isinstance(data, dict) and has_rows(data, "edit_request"),
+        _read_instructions,
+        _instructions,
+        _PAIR,
     ),
-    Format.LLM_SWARM: Shape(_is_swarm, _read_swarm, _swarm, (*_PAIR, "few_shot"), WITHOUT_IDS),
+    Format.ANTHROPIC_FEW_SHOT: Shape(
+        lambda data: any("CritiqueRequest:" in t and "Human:" in t for t in texts_of(data)),
+        lambda data, draft: add_examples(draft, [*read_transcripts(draft, data)]),
+        lambda rules: [transcript(rules, example) for example in rules.few_shot],
+        (*_PAIR, "few_shot"),
+        examples_only=True,
+    ),
+    Format.LLM_SWARM: Shape(
+        lambda data: isinstance(data, dict) and not data.keys().isdisjoint(_SWARM),
+        _read_swarm,
+        lambda rules: {
+            "constitutions": [
+                dict(zip(("critic", "revision"), critique_text(p), strict=True))
+                for p in rules.principles
+            ],
+            "system_chat": example_messages(rules),
+        },
+        (*_PAIR, "few_shot"),
+        WITHOUT_IDS,
+    ),
     Format.NEMO_ALIGNER: Shape(
-        _is_samples,
+        lambda data: isinstance(data, dict) and isinstance(data.get("samples"), list),
         _read_samples,
-        _samples,
+        lambda rules: {
+            "samples": [
+                [{**message, "role": message["role"].capitalize()} for message in chat]
+                for chat in example_messages(rules)
+            ]
+        },
         (*_PAIR, "few_shot"),
         "the principles belong beside it, in the format anthropic",
         examples_only=True,
     ),
-    Format.LANGCHAIN: Shape(_is_named, _read_named, _named, _PAIR),
+    Format.LANGCHAIN: Shape(
+        lambda data: has_rows(data, *_NAMED[1:]),
+        _read_named,
+        lambda rules: {
+            p.id: dict(zip(_NAMED, (p.id, *critique_text(p)), strict=True))
+            for p in rules.principles
+        },
+        _PAIR,
+    ),
 }

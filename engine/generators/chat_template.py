@@ -17,7 +17,7 @@ from constitution.problems import InputError, Problem
 from engine.generators.base import FailureReason, GenerationError, split_answer
 from engine.messages import Conversation, Message, TokenIds, to_dicts
 
-__all__ = ["ChatEncoder", "Neutraliser"]
+__all__ = ["ChatEncoder", "Neutraliser", "common_prefix"]
 
 _BREAK = "\u200b"
 
@@ -32,9 +32,13 @@ class Neutraliser:
         rests: dict[str, list[str]] = {}
         for first, rest in patterns:
             rests.setdefault(first, []).append(rest)
-        pairs = [(first, "|".join(found)) for first, found in rests.items()]
-        self._intact = _alternatives(f"(?<={first})(?={rest})" for first, rest in pairs)
-        self._broken = _alternatives(f"(?<={first}){_BREAK}(?={rest})" for first, rest in pairs)
+        self._intact, self._broken = (
+            re.compile(
+                "|".join(f"(?<={first}){mark}(?={'|'.join(rest)})" for first, rest in rests.items())
+                or "(?!)"
+            )
+            for mark in ("", _BREAK)
+        )
 
     @classmethod
     def for_tokens(cls, tokens: Iterable[str]) -> "Neutraliser":
@@ -169,17 +173,21 @@ class ChatEncoder:
 
         Raises ValueError if nothing distinguishes a choice from the others.
         """
-        first = [{self._encode_text(text)[0] for text in _variants(choice)} for choice in choices]
-        own = tuple(
-            tuple(sorted(ids.difference(*first[:index], *first[index + 1 :])))
-            for index, ids in enumerate(first)
-        )
-        for choice, ids in zip(choices, own, strict=True):
+        first = [
+            {
+                self._encode_text(text)[0]
+                for text in (c, f" {c}", c.lower(), c.upper(), c.capitalize())
+            }
+            for c in choices
+        ]
+        own = []
+        for at, choice in enumerate(choices):
+            ids = first[at].difference(*first[:at], *first[at + 1 :])
             if not ids:
-                raise ValueError(
-                    f"no first token distinguishes {choice!r} from the others of {choices}"
-                )
-        return own
+                what = f"no first token distinguishes {choice!r} from the others of {choices}"
+                raise ValueError(what)
+            own.append(tuple(sorted(ids)))
+        return tuple(own)
 
     def _repeats(self, message: Message, tokens: TokenIds) -> bool:
         """Whether `tokens` are ours and say what the message says: an edited text keeps none."""
@@ -213,16 +221,14 @@ class ChatEncoder:
         return ids
 
 
+def common_prefix(*texts: Sequence[Any]) -> int:
+    """How many tokens all of them begin with."""
+    columns = enumerate(zip(*texts, strict=False))
+    return next((at for at, column in columns if len(set(column)) > 1), min(map(len, texts)))
+
+
 def _special_tokens(tokenizer: Any) -> dict[str, int]:
     added = tokenizer.added_tokens_decoder.items()
     special = {token.content: int(id_) for id_, token in added if token.special}
     named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
     return special | {str(token): int(id_) for token, id_ in named}
-
-
-def _variants(choice: str) -> tuple[str, ...]:
-    return choice, f" {choice}", choice.lower(), choice.upper(), choice.capitalize()
-
-
-def _alternatives(patterns: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(patterns) or "(?!)")

@@ -6,7 +6,6 @@ the latter, which starts sooner). The model is tiny: it proves that everything w
 anything is aligned.
 """
 
-import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
@@ -14,7 +13,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,31 +38,22 @@ def embedded_model() -> Path:
 
     Raises InputError when the wheel, transformers or torch is not installed.
     """
-    directory = cache_directory() / f"smollm2-135m-instruct-{_wheel_version()}-{_CONVERSION}"
-    with _exclusive(directory.with_name(directory.name + ".lock")):
+    missing = [name for name in (_PACKAGE, "transformers", "torch", "gguf") if not _has(name)]
+    if missing:
+        problem = f"{', '.join(missing)} not installed"
+        raise InputError(Problem("embedded", problem, "pip install 'solon[embedded]'"))
+    version = importlib.metadata.version(_WHEEL)
+    directory = cache_directory() / f"smollm2-135m-instruct-{version}-{_CONVERSION}"
+    with directory.with_name(directory.name + ".lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not directory.exists():
             with quiet_descriptors(log_path()):
                 _convert(directory)
     return directory
 
 
-def _wheel_version() -> str:
-    missing = [name for name in (_PACKAGE, "transformers", "torch", "gguf") if not _has(name)]
-    if missing:
-        problem = f"{', '.join(missing)} not installed"
-        raise InputError(Problem("embedded", problem, "pip install 'solon[embedded]'"))
-    return importlib.metadata.version(_WHEEL)
-
-
 def _has(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
-
-
-@contextlib.contextmanager
-def _exclusive(lock: Path) -> Iterator[None]:
-    with lock.open("w", encoding="utf-8") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _convert(directory: Path) -> None:

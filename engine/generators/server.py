@@ -23,7 +23,7 @@ from engine.generators.base import (
     Score,
     split_answer,
 )
-from engine.generators.chat_template import Neutraliser
+from engine.generators.chat_template import Neutraliser, common_prefix
 from engine.generators.server_pool import ServerPool, TransientError
 from engine.messages import Conversation, to_dicts
 
@@ -60,7 +60,9 @@ class ServerGenerator:
     ) -> None:
         self._model = model
         self._urls = tuple(url.rstrip("/") for url in urls)
-        _check_urls(self._urls)
+        problem, form = "is not the URL of a server", "write http://HOST:PORT/v1"
+        if wrong := [url for url in self._urls if not _is_url(url)]:
+            raise InputError(Problem(url or "server", problem, form) for url in wrong)
         self.spec = spec or f"server:{model}@{','.join(self._urls)}"
         # Of the model's name alone: a server does not say which weights it serves.
         identity = json.dumps(["server", model])
@@ -111,7 +113,7 @@ class ServerGenerator:
         if not answer.content:
             return Score((), len(before))
         scored = await self._prompt_logprobs(messages)
-        start = _common_prefix(before, [token for token, _ in scored])
+        start = common_prefix(before, [token for token, _ in scored])
         return Score(tuple(logprob for _, logprob in scored[start:]), start)
 
     async def _prompt_logprobs(self, messages: Conversation) -> list[tuple[str, float]]:
@@ -171,16 +173,15 @@ class _Choice(BaseModel):
     logprobs: _Logprobs | None = None
 
 
-def _count(value: Any) -> int:
-    """A number of tokens within what is stored of it; 0 for anything else: it is not worth a run."""
-    return min(max(value, 0), _MOST_TOKENS) if type(value) is int else 0
-
-
 def _mapping(value: Any) -> Any:
     return value if isinstance(value, dict) else {}
 
 
-_Count = Annotated[int, BeforeValidator(_count)]
+_Count = Annotated[
+    int,
+    BeforeValidator(lambda n: min(max(n, 0), _MOST_TOKENS) if type(n) is int else 0),
+]
+"""A number of tokens within what is stored of it; 0 for anything else: it is not worth a run."""
 
 
 class _Cached(BaseModel):
@@ -234,20 +235,8 @@ def _scored_prompt(text: str) -> list[tuple[str, float]]:
     return [(first[0], first[1].logprob) if first else ("", 0.0) for first in firsts]
 
 
-def _common_prefix(one: list[str], other: list[str]) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((index for index, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
 def _bad(what: str, text: str) -> TransientError:
     return TransientError(FailureReason.BAD_RESPONSE, f"bad response: {what} in {text[:200]!r}")
-
-
-def _check_urls(urls: tuple[str, ...]) -> None:
-    problem, form = "is not the URL of a server", "write http://HOST:PORT/v1"
-    wrong = [Problem(url or "server", problem, form) for url in urls if not _is_url(url)]
-    if wrong:
-        raise InputError(wrong)
 
 
 def _is_url(url: str) -> bool:

@@ -2,6 +2,7 @@
 `scripted[:FILE]`; options follow as `?key=value&key=value`."""
 
 import difflib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -9,7 +10,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from constitution.problems import InputError, Problem
-from constitution.reading import NotJson, parse_json, read_text
+from constitution.reading import NotJson, parse_json, read_text, without_surrogates
 from engine.generators.base import Generator
 
 __all__ = ["SpecParts", "open_generator", "read_spec"]
@@ -63,7 +64,14 @@ def read_spec(spec: str) -> SpecParts:
     """
     head, _, query = spec.partition("?")
     kind, _, name = head.partition(":")
-    return SpecParts(kind, name, _options(spec, query))
+    for part in filter(None, query.split("&")):
+        if "=" not in part:
+            raise InputError(Problem(spec, f"option `{part}` has no value", "write key=value"))
+    options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    for key, value in options.items():
+        with suppress(NotJson):
+            options[key] = parse_json(value)
+    return SpecParts(kind, name, options)
 
 
 def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Generator:
@@ -72,17 +80,9 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
     `chat_template` is a file that replaces the model's own template. Raises InputError for an
     unknown kind, an option that cannot be read or a missing file.
     """
-    _check_text(spec)
-    kind, name, options = read_spec(spec)
-    colon = ":" in spec.partition("?")[0]
-    if kind not in _KINDS:
-        raise InputError(_unknown(spec, kind))
-    if (colon and not name) or (not colon and kind in ("vllm", "server", "transformers")):
-        raise InputError(Problem(spec, "names no model", f"write `{kind}:NAME`"))
-    _check_options(spec, kind, options)
-    if kind in ("vllm", "transformers"):
-        _check_model(spec, name)
-    template = _template(chat_template)
+    kind, name, options = _checked_parts(spec)
+    remedy = "name a Jinja file with --chat-template"
+    template = None if chat_template is None else read_text(Path(chat_template), remedy)
     match kind:
         case "embedded":
             from engine.generators.embedded import open_embedded
@@ -93,7 +93,13 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
 
             return VllmGenerator(name, options=options, chat_template=template, spec=spec)
         case "server":
-            return _server(spec, name, options)
+            from engine.generators.server import ServerGenerator
+
+            model, _, urls = name.rpartition("@")
+            if not model or not urls:
+                form = "write `server:MODEL@http://HOST:PORT/v1`"
+                raise InputError(Problem(spec, "names no server", form))
+            return ServerGenerator(model, tuple(urls.split(",")), spec=spec, **options)
         case "transformers":
             from engine.generators.transformers import TransformersGenerator
 
@@ -104,25 +110,23 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
             return ScriptedGenerator(load_script(Path(name)) if name else None, spec)
 
 
-def _check_text(spec: str) -> None:
+def _checked_parts(spec: str) -> SpecParts:
+    """Of a generator that there is, with options that it has."""
     if not spec:
         known = f"name one of the kinds {', '.join(_KINDS)}"
         raise InputError(Problem("the model", "is an empty text", known))
-    try:
-        spec.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(Problem(spec, "is not UTF-8", "retype or rename it")) from error
-
-
-def _server(spec: str, name: str, options: dict[str, Any]) -> Generator:
-    from engine.generators.server import ServerGenerator
-
-    model, at, urls = name.rpartition("@")
-    if not at or not model or not urls:
-        raise InputError(
-            Problem(spec, "names no server", "write `server:MODEL@http://HOST:PORT/v1`")
-        )
-    return ServerGenerator(model, tuple(urls.split(",")), spec=spec, **options)
+    if without_surrogates(spec) != spec:
+        raise InputError(Problem(spec, "is not UTF-8", "retype or rename it"))
+    kind, name, options = read_spec(spec)
+    colon = ":" in spec.partition("?")[0]
+    if kind not in _KINDS:
+        raise InputError(_unknown(spec, kind))
+    if (colon and not name) or (not colon and kind in ("vllm", "server", "transformers")):
+        raise InputError(Problem(spec, "names no model", f"write `{kind}:NAME`"))
+    _check_options(spec, kind, options)
+    if kind in ("vllm", "transformers"):
+        _check_model(spec, name)
+    return SpecParts(kind, name, options)
 
 
 def _unknown(spec: str, kind: str) -> Problem:
@@ -131,19 +135,6 @@ def _unknown(spec: str, kind: str) -> Problem:
     if Path(spec).exists():
         known = f"to serve a model directory write `vllm:{spec}` or `transformers:{spec}`"
     return Problem(spec, f"`{kind}` is not a kind of generator", known)
-
-
-def _options(spec: str, query: str) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for part in filter(None, query.split("&")):
-        if "=" not in part:
-            raise InputError(Problem(spec, f"option `{part}` has no value", "write key=value"))
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        try:
-            options[key] = parse_json(value)
-        except NotJson:
-            options[key] = value
-    return options
 
 
 def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
@@ -173,9 +164,3 @@ def _check_model(spec: str, name: str) -> None:
     is_path = name.startswith(("/", ".", "~")) or name.count("/") > 1
     if is_path and not path.exists():
         raise InputError(Problem(spec, f"there is no {path}", remedy))
-
-
-def _template(chat_template: str | Path | None) -> str | None:
-    if chat_template is None:
-        return None
-    return read_text(Path(chat_template), "name a Jinja file with --chat-template")

@@ -59,20 +59,18 @@ class VllmGenerator:
         self.chat_template = chat_template
         self.lora = self.options.pop("lora", None)
         self.capacity = Capacity()
-        self.fingerprint = self._fingerprint()
+        self.fingerprint = fingerprint_model(
+            model,
+            backend="vllm",
+            lora=fingerprint_model(self.lora) if self.lora else None,
+            chat_template=chat_template,
+            **{k: v for k, v in self.options.items() if k not in _RESOURCE_OPTIONS},
+        )
         self._engine: Any = None
         self._encoder: ChatEncoder | None = None
         self._lora_request: Any = None
         self._request_ids = itertools.count()
         self._starting = asyncio.Lock()
-
-    def _fingerprint(self) -> str:
-        moving = {k: v for k, v in self.options.items() if k not in _RESOURCE_OPTIONS}
-        lora = fingerprint_model(self.lora) if self.lora else None
-        template = self.chat_template
-        return fingerprint_model(
-            self.model, backend="vllm", lora=lora, chat_template=template, **moving
-        )
 
     async def start(self) -> None:
         """Load the model, once. Raises InputError when vLLM or the model cannot be used."""

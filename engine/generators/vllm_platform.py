@@ -45,12 +45,6 @@ def log_path() -> Path:
     return cache_directory() / f"vllm-{os.getpid()}.log"
 
 
-def _forget_old_logs() -> None:
-    logs = sorted(cache_directory().glob("vllm-*.log"), key=lambda log: log.stat().st_mtime)
-    for log in logs[:-_LOGS_KEPT]:
-        log.unlink(missing_ok=True)
-
-
 def require_vllm() -> None:
     """Raises InputError with the install command when vLLM is not installed."""
     if importlib.util.find_spec("vllm") is None:
@@ -110,7 +104,9 @@ def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
     script that asks for it runs again in vLLM's engine process."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise InputError(Problem(spec, *_UNGUARDED))
-    _forget_old_logs()
+    logs = sorted(cache_directory().glob("vllm-*.log"), key=lambda log: log.stat().st_mtime)
+    for log in logs[:-_LOGS_KEPT]:
+        log.unlink(missing_ok=True)
     logged = log_path().stat().st_size if log_path().exists() else 0
     with quiet_descriptors(log_path()):
         from vllm.engine.arg_utils import AsyncEngineArgs

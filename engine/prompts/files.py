@@ -13,8 +13,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
-import jsonlines
-
 from constitution.problems import InputError, Problem
 from constitution.reading import NotJson, open_regular, open_table, parse_json, read_json
 
@@ -98,45 +96,24 @@ def _refuse_missing(path: Path) -> NoReturn:
     raise InputError(Problem(str(path), "does not exist", remedy))
 
 
-class _Lines:
-    """The lines of a file, remembering the number of the last one given."""
-
-    def __init__(self, lines: Iterable[bytes]) -> None:
-        self.number = 0
-        self._lines = lines
-
-    def __iter__(self) -> Iterator[bytes]:
-        for self.number, line in enumerate(self._lines, 1):  # noqa: B020 (the counter is the point)
-            yield line.rstrip(b"\r\n")  # an error at its end is in this line, not the next
-
-
 def _jsonl_rows(path: Path) -> Iterator[FileRow]:
     with open_regular(path) as file:
-        lines = _Lines(file)
-        reader = jsonlines.Reader(lines, loads=partial(parse_json, strict=True))
-        while True:
+        for number, line in enumerate(file, 1):
+            text = line.rstrip(b"\r\n").removeprefix(b"\x1e")  # which RFC 7464 puts first
+            if not text.strip():
+                continue
             try:
-                value = reader.read(type=dict, skip_empty=True)
-            except EOFError:
-                return
-            except jsonlines.InvalidLineError as error:
-                yield _broken_line(error)
+                value = parse_json(text, strict=True)
+            except NotJson as error:
+                column = error.place.rpartition(":")[2]
+                what = f"{error} (column {column})" if column else str(error)
+                is_text = not isinstance(error.__cause__, UnicodeDecodeError)
+                yield FileRow(number, None, what, "" if is_text else _REMEDY_UTF8)
+                continue
+            if isinstance(value, dict):
+                yield FileRow(number, value)
             else:
-                yield FileRow(lines.number, value)
-
-
-def _broken_line(error: jsonlines.InvalidLineError) -> FileRow:
-    match error.__cause__:
-        case UnicodeDecodeError() as cause:
-            return FileRow(
-                error.lineno, None, f"is not UTF-8 (byte {cause.start + 1})", _REMEDY_UTF8
-            )
-        case NotJson() as cause:
-            column = cause.place.rpartition(":")[2]
-            return FileRow(
-                error.lineno, None, f"{cause} (column {column})" if column else str(cause)
-            )
-    return FileRow(error.lineno, None, "is not a JSON object", 'write {"prompt": ...}')
+                yield FileRow(number, None, "is not a JSON object", 'write {"prompt": ...}')
 
 
 def _json_rows(path: Path) -> Iterator[FileRow]:

@@ -26,8 +26,7 @@ from engine.runs.manifest import (
     own_manifest,
     read_manifest,
 )
-from engine.storage.atomic import check_place, remove, write_json_atomic
-from engine.storage.lock import DirectoryLock
+from engine.storage.atomic import DirectoryLock, check_place, remove, write_json_atomic
 
 __all__ = ["Mode", "OutputDirectory", "OutputKind"]
 

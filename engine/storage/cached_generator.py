@@ -166,8 +166,8 @@ class CachedGenerator:
 
 
 @asynccontextmanager
-async def remembering(generator: Generator, file: Path) -> AsyncIterator[CachedGenerator]:
-    """`generator` behind the completion cache in `file`; closed in the end."""
+async def remembering(generator: Generator, file: Path | None) -> AsyncIterator[CachedGenerator]:
+    """`generator` behind the completion cache in `file` (None: in memory); closed in the end."""
     with CompletionCache(file) as cache:
         cached = CachedGenerator(generator, cache)
         try:

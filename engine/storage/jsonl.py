@@ -4,13 +4,12 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-import jsonlines
-
 from constitution.problems import InputError, Problem
-from constitution.reading import open_regular, parse_json
+from constitution.reading import NotJson, open_regular, parse_json
 from engine.storage.atomic import full_disk_explained
 
 __all__ = ["JsonlStore", "numbered_jsonl", "read_jsonl"]
@@ -44,7 +43,9 @@ class JsonlStore:
         line = text.encode("utf-8", "backslashreplace") + b"\n"
         try:
             with full_disk_explained(self.path):
-                _write_all(self._file, line)
+                rest = memoryview(line)
+                while rest:  # a nearly full disk takes a part; writing the rest then raises
+                    rest = rest[self._file.write(rest) :]
         except OSError:
             self._file.truncate(self._size)
             raise
@@ -92,24 +93,19 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 def numbered_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """`read_jsonl` with each object's line, counted from 1; empty lines are passed over."""
-    number = 0
-
-    def lines(file: IO[bytes]) -> Iterator[bytes]:
-        nonlocal number
-        for line in file:
-            number += 1
-            if line.endswith(b"\n"):
-                yield line
-
     with open_regular(path) as file:
-        rows = jsonlines.Reader(lines(file), loads=parse_json)
-        try:
-            for row in rows.iter(type=dict, skip_empty=True):
-                yield number, row
-        except jsonlines.InvalidLineError as error:
-            what = f"is not one JSON object ({error.args[0]})"
-            remedy = "restore the line or delete it: the run then makes it again"
-            raise InputError(Problem(f"{path}:{error.lineno}", what, remedy)) from error
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n") or not line.strip():
+                continue
+            try:
+                row, why = parse_json(line), "it is another value"
+            except NotJson as error:
+                row, why = None, str(error)
+            if not isinstance(row, dict):
+                what = f"is not one JSON object ({why})"
+                remedy = "restore the line or delete it: the run then makes it again"
+                raise InputError(Problem(f"{path}:{number}", what, remedy))
+            yield number, row
 
 
 def _repair_tail(path: Path) -> None:
@@ -117,11 +113,12 @@ def _repair_tail(path: Path) -> None:
     with path.open("ab+") as file:
         end = file.tell()
         tail = _after_last_line_break(file, end)
-        if not tail:
-            return
-        if _is_object(tail):
+        whole = False
+        with suppress(ValueError):
+            whole = isinstance(parse_json(tail), dict)
+        if whole:
             file.write(b"\n")
-        else:
+        elif tail:
             file.truncate(end - len(tail))
 
 
@@ -133,17 +130,3 @@ def _after_last_line_break(file: IO[bytes], end: int) -> bytes:
         blocks.append(file.read(end - start))
         end = start
     return b"".join(reversed(blocks)).rpartition(b"\n")[2]
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(parse_json(line), dict)
-    except ValueError:
-        return False
-
-
-def _write_all(file: IO[bytes], line: bytes) -> None:
-    """A nearly full disk takes a part of a line; writing the rest then raises."""
-    rest = memoryview(line)
-    while rest:
-        rest = rest[file.write(rest) :]

@@ -8,6 +8,7 @@ what was put since, and the file always opens (write-ahead log).
 import shutil
 import sqlite3
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from constitution.problems import InputError, Problem
@@ -190,15 +191,9 @@ def _explained(error: sqlite3.Error, path: Path) -> Exception:
             what = f"is held by another process ({error})"
             return InputError(Problem(str(path), what, "wait for it or stop it, and run again"))
         case sqlite3.SQLITE_IOERR:
-            if _is_full(path):
-                return StorageFull(path)
+            with suppress(OSError):
+                if shutil.disk_usage(path.parent).free < _PAGES:
+                    return StorageFull(path)
             what = f"cannot be read or written ({error})"
             return InputError(Problem(str(path), what, "look after the disk, and run again"))
     return error
-
-
-def _is_full(path: Path) -> bool:
-    try:
-        return shutil.disk_usage(path.parent).free < _PAGES
-    except OSError:
-        return False

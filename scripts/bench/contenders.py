@@ -1,7 +1,6 @@
 """The contenders of the engine benchmark: a revision run, a stage barrier, and vLLM's own limit."""
 
 import asyncio
-import json
 import random
 import tempfile
 import time
@@ -9,15 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jsonlines
+
 from constitution.schema import Constitution
 from engine.generators.background import quiet_descriptors
-from engine.generators.base import Capacity, Choice, Completion, Request, Sampling, Score
+from engine.generators.base import Completion, Request, Sampling
 from engine.generators.scripted import ScriptedGenerator
 from engine.generators.vllm import VllmGenerator
 from engine.generators.vllm_platform import engine_defaults, log_path
 from engine.loop.critique_revise import request_seed
 from engine.loop.rendering import critique_request, revision_request
-from engine.messages import Conversation, Message, to_dicts
+from engine.messages import Message, to_dicts
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.records import Record
 from engine.runs.run import RevisionRun
@@ -52,18 +53,11 @@ class FixedLengths:
 
     def __init__(self, generator: VllmGenerator) -> None:
         self.generator = generator
-        self.spec = generator.spec
-        self.fingerprint = generator.fingerprint
         self.seen: list[tuple[Request, Completion]] = []
 
-    @property
-    def capacity(self) -> Capacity:
-        """The model's."""
-        return self.generator.capacity
-
-    async def start(self) -> None:
-        """Start the model."""
-        await self.generator.start()
+    def __getattr__(self, name: str) -> Any:
+        """All else is the model's."""
+        return getattr(self.generator, name)
 
     async def close(self) -> None:
         """Leave the model running: the next contender uses it."""
@@ -78,16 +72,6 @@ class FixedLengths:
         self.seen.append((request, completion))
         return replace(completion, finish_reason="stop")
 
-    async def choose(
-        self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
-    ) -> Choice:
-        """As the model does."""
-        return await self.generator.choose(messages, choices, priority=priority)
-
-    async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
-        """As the model does."""
-        return await self.generator.score(messages, priority=priority)
-
 
 def length(row: int, turns: int) -> int:
     """How many tokens to generate for this conversation after so many turns."""
@@ -97,10 +81,10 @@ def length(row: int, turns: int) -> int:
 def write_prompts(path: Path, count: int, words: int) -> PromptSource:
     """Made-up requests of `words` / 2 to `words` * 3 / 2 words, no two with a common prefix."""
     draw = random.Random(0)
-    with path.open("w", encoding="utf-8") as file:
+    with jsonlines.open(path, "w") as file:
         for row in range(count):
             said = " ".join(draw.choices(WORDS, k=draw.randint(words // 2, words * 3 // 2)))
-            file.write(json.dumps({"id": f"p{row}", "prompt": f"{row}: {said}?"}) + "\n")
+            file.write({"id": f"p{row}", "prompt": f"{row}: {said}?"})
     return open_prompts(path)
 
 
@@ -126,15 +110,10 @@ class EngineBench:
     async def engine(self) -> EngineFigures:
         """A revision run; remembers its requests for `raw`."""
         await self.model.engine.reset_prefix_cache()
-        fixed = FixedLengths(self.model)
+        fixed: Any = FixedLengths(self.model)
         with tempfile.TemporaryDirectory(dir=self.folder) as out:
-            run = RevisionRun(
-                Path(out) / "run",
-                self.source,
-                self.constitution,
-                roles(fixed, sampling=SAMPLING),
-                SETTINGS,
-            )
+            models = roles(fixed, sampling=SAMPLING)
+            run = RevisionRun(Path(out) / "run", self.source, self.constitution, models, SETTINGS)
             began, first = time.perf_counter(), 0.0
             async for result in run.stream():
                 first = first or time.perf_counter() - began
@@ -156,6 +135,8 @@ class EngineBench:
 
     def barrier(self) -> EngineFigures:
         """Three passes over all prompts through `LLM.chat`."""
+        from vllm import SamplingParams
+
         llm = self._offline
         llm.reset_prefix_cache()
         prompts = list(self.source)
@@ -169,7 +150,19 @@ class EngineBench:
                     (*conversation, Message("user", ask(self.constitution, principle)))
                     for conversation, principle in zip(conversations, asked, strict=True)
                 ]
-            replies = self._chat(llm, conversations, [p.id for p in prompts], role)
+            sampling = [
+                SamplingParams(
+                    max_tokens=length(row, len(conversation)),
+                    min_tokens=length(row, len(conversation)),
+                    temperature=SAMPLING.temperature,
+                    top_p=SAMPLING.top_p,
+                    seed=request_seed(SETTINGS.seed, prompt.id, role, 0),
+                )
+                for row, (conversation, prompt) in enumerate(
+                    zip(conversations, prompts, strict=True)
+                )
+            ]
+            replies = llm.chat([to_dicts(one) for one in conversations], sampling, use_tqdm=False)
             outputs += replies
             conversations = [
                 (*conversation, Message("assistant", reply.outputs[0].text))
@@ -180,25 +173,6 @@ class EngineBench:
         cached = sum(o.num_cached_tokens or 0 for o in outputs)
         decoded = sum(len(o.outputs[0].token_ids) for o in outputs)
         return EngineFigures(seconds, prompt_tokens, cached, decoded, 1.0)
-
-    def _chat(self, llm: Any, conversations: list[Conversation], ids: list[str], role: str) -> Any:
-        from vllm import SamplingParams
-
-        sampling = []
-        for row, (conversation, name) in enumerate(zip(conversations, ids, strict=True)):
-            tokens = length(row, len(conversation))
-            seed = request_seed(SETTINGS.seed, name, role, 0)
-            sampling.append(
-                SamplingParams(
-                    max_tokens=tokens,
-                    min_tokens=tokens,
-                    temperature=SAMPLING.temperature,
-                    top_p=SAMPLING.top_p,
-                    seed=seed,
-                )
-            )
-        chats = [to_dicts(conversation) for conversation in conversations]
-        return llm.chat(chats, sampling, use_tqdm=False)
 
     def start_offline(self) -> None:
         """Load the same model, with the same arguments, behind vLLM's offline interface."""
@@ -212,11 +186,8 @@ class EngineBench:
 
 
 def _tokens(completions: list[Completion]) -> tuple[int, int, int]:
-    return (
-        sum(c.prompt_tokens for c in completions),
-        sum(c.cached_tokens for c in completions),
-        sum(c.completion_tokens for c in completions),
-    )
+    computed = sum(c.prompt_tokens for c in completions), sum(c.cached_tokens for c in completions)
+    return *computed, sum(c.completion_tokens for c in completions)
 
 
 async def overhead(source: PromptSource, constitution: Constitution, folder: Path) -> float:

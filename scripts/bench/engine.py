@@ -18,6 +18,7 @@ import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median_high
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +27,7 @@ from rich.table import Table
 from constitution import load_constitution
 from engine.generators.background import kill_descendants
 from engine.generators.embedded import embedded_model
+from engine.generators.spec import read_spec
 from engine.generators.vllm import VllmGenerator
 from scripts.bench.contenders import EngineBench, EngineFigures, overhead, write_prompts
 
@@ -56,24 +58,20 @@ def table(measured: dict[str, list[EngineFigures]]) -> Table:
         "contender", "seconds", "x barrier", "x raw", "prompt tokens computed", "decoded", "first"
     )
     for name, runs in measured.items():
-        median = sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
+        middle = sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
         ratios = [
-            _median([b.seconds / r.seconds for b, r in zip(measured[base], runs, strict=True)])
+            median_high(b.seconds / r.seconds for b, r in zip(measured[base], runs, strict=True))
             for base in ("barrier", "raw")
         ]
         shown.add_row(
             name,
-            f"{median.seconds:.1f}",
+            f"{middle.seconds:.1f}",
             *(f"{ratio:.2f}" for ratio in ratios),
-            f"{median.prompt_tokens - median.cached_tokens:,} of {median.prompt_tokens:,}",
-            f"{median.decoded_tokens:,}",
-            f"{median.first:.1%}" if median.first else "",
+            f"{middle.prompt_tokens - middle.cached_tokens:,} of {middle.prompt_tokens:,}",
+            f"{middle.decoded_tokens:,}",
+            f"{middle.first:.1%}" if middle.first else "",
         )
     return shown
-
-
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
 
 
 def _arguments() -> argparse.Namespace:
@@ -91,25 +89,14 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    options: dict[str, Any] = {"load_format": arguments.load_format}
-    for pair in arguments.option:
-        key, _, value = pair.partition("=")
-        try:
-            options[key] = json.loads(value)
-        except json.JSONDecodeError:
-            options[key] = value
-    return options
-
-
 async def _main(arguments: argparse.Namespace, folder: Path) -> None:
     loaded = load_constitution(arguments.constitution)
     constitution = loaded.model_copy(update={"few_shot": ()})  # the barrier has none
     measured: dict[str, list[EngineFigures]] = {}
     if not arguments.only_overhead:
-        model = VllmGenerator(
-            arguments.model_config or embedded_model(), options=_options(arguments)
-        )
+        options = read_spec(f"vllm:MODEL?{'&'.join(arguments.option)}").options
+        options.setdefault("load_format", arguments.load_format)
+        model = VllmGenerator(arguments.model_config or embedded_model(), options=options)
         source = write_prompts(folder / "p.jsonl", arguments.conversations, arguments.words)
         await model.start()
         print(f"KV cache for {model.capacity.kv_tokens:,} tokens", flush=True)

@@ -39,27 +39,24 @@ def plain(task: str, rows: Path, out: Path, settings: dict[str, Any]) -> float:
     import torch
     import trl
     from datasets import load_dataset
+    from peft import LoraConfig
 
     options: dict[str, Any] = {"use_cpu": not torch.cuda.is_available(), "report_to": "none"}
     options |= {_TRL_NAMES.get(name, name): value for name, value in settings.items()}
     model, lora = options.pop("model"), options.pop("lora", None)
-    dataset = load_dataset("json", data_files=str(rows), split="train")
-    if task == "sft":
-        dataset = dataset.select_columns(["prompt", "completion"])
-        trainer: Any = trl.SFTTrainer(
-            model=model,
-            args=trl.SFTConfig(output_dir=str(out), **options),
-            train_dataset=dataset,
-            peft_config=_lora(lora),
-        )
-    else:
-        dataset = dataset.select_columns(["prompt", "chosen", "rejected"])
-        trainer = trl.DPOTrainer(
-            model=model,
-            args=trl.DPOConfig(output_dir=str(out), **options),
-            train_dataset=dataset,
-            peft_config=_lora(lora),
-        )
+    columns, kind, trainer_kind = {
+        "sft": (["prompt", "completion"], trl.SFTConfig, trl.SFTTrainer),
+        "dpo": (["prompt", "chosen", "rejected"], trl.DPOConfig, trl.DPOTrainer),
+    }[task]
+    adapter: dict[str, Any] = {"target_modules": "all-linear", "task_type": "CAUSAL_LM"}
+    trainer: Any = trainer_kind(
+        model=model,
+        args=kind(output_dir=str(out), **options),
+        train_dataset=load_dataset("json", data_files=str(rows), split="train").select_columns(
+            columns
+        ),
+        peft_config=lora and LoraConfig(r=lora["r"], lora_alpha=lora["alpha"], **adapter),
+    )
     trained = trainer.train()
     trainer.save_model(str(out))
     return float(trained.training_loss)
@@ -73,30 +70,15 @@ _TRL_NAMES = {
 """Our names of what both contenders take."""
 
 
-def _lora(settings: dict[str, Any] | None) -> Any:
-    if settings is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=settings["r"],
-        lora_alpha=settings["alpha"],
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-
-
 def solon(task: str, rows: Path, out: Path, settings: dict[str, Any]) -> float:
     """`solon train`, nothing held out since `plain` holds nothing out."""
     from training.trainers import dpo, sft
     from training.trainers.config import DPOTrainingConfig, SFTTrainingConfig
 
+    kinds: Any = {"sft": (sft.run, SFTTrainingConfig), "dpo": (dpo.run, DPOTrainingConfig)}
+    run, kind = kinds[task]
     told = {"dataset": str(rows), "out": str(out), "eval_share": 0.0, **settings}
-    if task == "sft":
-        result = sft.run(SFTTrainingConfig.model_validate(told))
-    else:
-        result = dpo.run(DPOTrainingConfig.model_validate(told))
-    return float(result.metrics["train_loss"])
+    return float(run(kind.model_validate(told)).metrics["train_loss"])
 
 
 def main() -> None:

@@ -18,9 +18,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import jsonlines
 from rich.console import Console
 from rich.table import Table
 
@@ -122,7 +124,7 @@ def write_rows(file: Path, count: int, words: int) -> None:
         length = max(1, min(round(draw.lognormvariate(math.log(mean), 0.7)), 6 * round(mean)))
         return [{"role": role, "content": " ".join(draw.choices(WORDS, k=length))}]
 
-    with file.open("w", encoding="utf-8") as lines:
+    with jsonlines.open(file, "w") as lines:
         for number in range(count):
             answer = message("assistant", words)
             row = {
@@ -133,7 +135,7 @@ def write_rows(file: Path, count: int, words: int) -> None:
                 "rejected": message("assistant", words),
                 "probability": 1.0,
             }
-            lines.write(json.dumps(row) + "\n")
+            lines.write(row)
 
 
 def _tokens(model: str, rows: Path) -> dict[str, int]:
@@ -200,12 +202,8 @@ def main() -> None:
         for task in arguments.task or STEPS:
             console.print(bench.table(f"What brings what: {task.upper()}", names[task]))
     if arguments.json:
-        kept = {name: [_plain(run) for run in runs] for name, runs in bench.found.items()}
+        kept = {name: [asdict(run) for run in runs] for name, runs in bench.found.items()}
         arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-
-
-def _plain(run: TrainingRunFigures) -> dict[str, float]:
-    return {name: getattr(run, name) for name in TrainingRunFigures.__slots__}
 
 
 if __name__ == "__main__":

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["answer", "print_answers"]
 
 
-def _config() -> "type[AnswerConfig]":
-    from engine.runs.config import AnswerConfig
-
-    return AnswerConfig
-
-
-@o.configured(_config, {"roles.policy": ("--model", "-m")})
+@o.configured("engine.runs.config:AnswerConfig", {"roles.policy": ("--model", "-m")})
 def answer(
     config: "AnswerConfig", update: o.Update = False, overwrite: o.Overwrite = False
 ) -> None:

@@ -25,7 +25,7 @@ app.command("export")(export_to)
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of constitution files, for editors."""
-    from constitution.json_schema import json_schema_text
+    from constitution.yaml_writer import json_schema_text
 
     typer.echo(json_schema_text(), nl=False)
 

@@ -8,7 +8,7 @@ from scripts.commands import options as o
 from scripts.commands.python_option import AllowPythonChecks
 
 if TYPE_CHECKING:
-    from training.evaluation import EvaluateConfig
+    from training.evaluation.config import EvaluateConfig
 
 __all__ = ["evaluate"]
 
@@ -23,13 +23,7 @@ _NAMES = {
 }
 
 
-def _config() -> "type[EvaluateConfig]":
-    from training.evaluation.config import EvaluateConfig
-
-    return EvaluateConfig
-
-
-@o.configured(_config, _NAMES)
+@o.configured("training.evaluation.config:EvaluateConfig", _NAMES)
 def evaluate(
     config: "EvaluateConfig",
     overwrite: o.Overwrite = False,

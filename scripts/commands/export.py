@@ -11,7 +11,6 @@ from constitution.problems import InputError, Problem
 if TYPE_CHECKING:
     from training.data.export import ExportResult
 
-Tool = Literal["label-studio", "argilla"]
 Queue = Literal["pairs", "escalated"]
 
 __all__ = ["export"]
@@ -71,7 +70,11 @@ def export(
             "--reviews": reviews,
         }
         _refuse(not_for_review, f"is not for --format {format}")
-        _export_review(run, format, queue or "pairs", out, limit, overwrite)
+        from training.review.export import export_review
+
+        asked = export_review(run, format, queue or "pairs", out, limit=limit, overwrite=overwrite)
+        typer.echo(f"{asked.path}: {asked.items:,} of {asked.available:,} questions to reviewers")
+        typer.echo("  README.md says how to import them; key.jsonl is not for reviewers")
         return
     _refuse({"--queue": queue, "--limit": limit}, "is for --format label-studio or argilla")
     from training.data.export import ExportFormat, ExportOptions, export_run
@@ -88,26 +91,16 @@ def _refuse(options: Mapping[str, object], why: str) -> None:
         raise InputError(problems)
 
 
-def _export_review(
-    run: Path, tool: Tool, queue: Queue, out: Path | None, limit: int | None, overwrite: bool
-) -> None:
-    from training.review.export import export_review
-
-    result = export_review(run, tool, queue, out, limit=limit, overwrite=overwrite)
-    typer.echo(f"{result.path}: {result.items:,} of {result.available:,} questions to reviewers")
-    typer.echo("  README.md says how to import them; key.jsonl is not for reviewers")
-
-
 def _tell(result: "ExportResult") -> None:
     held_out = f", {result.test_rows:,} held out" if result.test_rows else ""
     typer.echo(f"{result.path}: {result.rows:,} rows to train on{held_out}")
-    if result.overridden:
-        typer.echo(f"  {result.overridden:,} rows as people decided")
-    if result.mixed:
-        typer.echo(f"  {result.mixed:,} rows mixed in")
-    if result.truncated:
-        typer.echo(f"  {result.truncated:,} rows cut off at the token limit")
-    if result.mix_missing:
-        typer.echo(f"  {result.mix_missing:,} more to mix in were wanted than there are")
+    for count, told in (
+        (result.overridden, "rows as people decided"),
+        (result.mixed, "rows mixed in"),
+        (result.truncated, "rows cut off at the token limit"),
+        (result.mix_missing, "more to mix in were wanted than there are"),
+    ):
+        if count:
+            typer.echo(f"  {count:,} {told}")
     for reason, count in sorted(result.skipped.items(), key=lambda item: -item[1]):
         typer.echo(f"  {count:,} records left out: {reason.replace('_', ' ')}")

@@ -1,16 +1,12 @@
 """`solon import-reviews`: what people said in Label Studio or Argilla, compared with the labels."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from training.review.agreement import Compared, ReviewerAgreement
-    from training.review.reviews import ImportedReviews
 
 __all__ = ["import_reviews"]
 
@@ -38,45 +34,27 @@ def import_reviews(
 
     result = read_and_write(file, run, out or run / "reviews", overwrite=overwrite)
     _print_agreement(result.agreement)
-    _tell(result)
-
-
-def _tell(result: "ImportedReviews") -> None:
-    typer.echo(
-        f"{result.path}: {len(result.reviews):,} items decided by "
-        f"{result.agreement.reviewers:,} reviewers"
-    )
+    reviewers = result.agreement.reviewers
+    typer.echo(f"{result.path}: {len(result.reviews):,} items decided by {reviewers:,} reviewers")
     for reason, count in sorted(result.unused.items(), key=lambda item: -item[1]):
         typer.echo(f"  {count:,} verdicts not used: {reason}")
 
 
 def _print_agreement(agreement: "ReviewerAgreement") -> None:
     """A line for each queue, principle and two reviewers; in brackets 95 % intervals."""
-    from scripts.commands.terminal import figures_table, output_console
+    from engine.report.wording import percent
+    from scripts.commands.terminal import figures_table, interval, output_console
 
+    rows: list[tuple[str, Compared]] = []
+    for queue, compared in agreement.queues.items():
+        rows.append((f"labels of {_SECTIONS[queue]}", compared))
+        escalated = queue == "escalated"
+        judged = agreement.escalated_principles if escalated else agreement.principles
+        rows += [(f"  judge on {principle}", of_it) for principle, of_it in judged.items()]
+    rows += [(f"each other: {two.left}, {two.right}", two.compared) for two in agreement.raters]
     numbers = ("items", "undecided", "agree", "Cohen's kappa")
     table = figures_table("reviewers against", *numbers)
-    by_principle: Mapping[str, Mapping[str, Compared]] = {
-        "pairs": agreement.principles,
-        "escalated": agreement.escalated_principles,
-    }
-    for queue, compared in agreement.queues.items():
-        _add(table, f"labels of {_SECTIONS[queue]}", compared)
-        for principle, of_it in by_principle[queue].items():
-            _add(table, f"  judge on {principle}", of_it)
-    for raters in agreement.raters:
-        _add(table, f"each other: {raters.left}, {raters.right}", raters.compared)
+    for name, found in rows:
+        agree, kappa = interval(found.same, percent), interval(found.kappa, "{:.2f}".format)
+        table.add_row(name, f"{found.items:,}", f"{found.undecided:,}", agree, kappa)
     output_console().print(table)
-
-
-def _add(table: "Table", name: str, compared: "Compared") -> None:
-    from engine.report.wording import percent
-    from scripts.commands.terminal import interval
-
-    table.add_row(
-        name,
-        f"{compared.items:,}",
-        f"{compared.undecided:,}",
-        interval(compared.same, percent),
-        interval(compared.kappa, lambda value: f"{value:.2f}"),
-    )

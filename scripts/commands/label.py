@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["label"]
 
 
-def _config() -> "type[LabelConfig]":
-    from engine.runs.config import LabelConfig
-
-    return LabelConfig
-
-
-@o.configured(_config)
+@o.configured("engine.runs.config:LabelConfig")
 def label(
     config: "LabelConfig",
     update: o.Update = False,
@@ -36,8 +30,7 @@ def label(
     from engine.report.label_summary import no_labels, summarize_labels
     from engine.runs.label_run import LabelRun
     from engine.settings import for_stakeholder
-    from scripts.commands.run_command import execute_run, run_mode
-    from scripts.commands.summary_table import print_labels
+    from scripts.commands.run_command import execute_run, print_labels, run_mode
     from scripts.commands.terminal import error_console, output_console
 
     mode = run_mode(update=update, overwrite=overwrite)

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -19,18 +20,9 @@ if TYPE_CHECKING:
 
     from constitution.typed_yaml import Override, Settings
 
-__all__ = [
-    "ChatTemplate",
-    "CommandLine",
-    "Config",
-    "Overwrite",
-    "PlanOnly",
-    "Update",
-    "configured",
-]
+__all__ = ["ChatTemplate", "CommandLine", "Overwrite", "PlanOnly", "Update", "configured"]
 
 FILES = "Input and output"
-Config = TypeVar("Config", bound="Settings")
 Command = TypeVar("Command", bound=Callable[..., Any])
 Location = tuple[str | int, ...]
 
@@ -129,13 +121,13 @@ class Generated:
     @cached_property
     def parameters(self) -> list[TyperOption]:
         """The options as typer makes them."""
-        file = inspect.Parameter(
-            "config_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_ConfigFile
-        )
 
         def probe() -> None:
             """Never called: typer reads its signature."""
 
+        file = inspect.Parameter(
+            "config_file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_ConfigFile
+        )
         made: Any = probe
         made.__signature__ = inspect.Signature([
             file,
@@ -157,6 +149,8 @@ class Generated:
     def _leaves(
         self, kind: "type[Settings]", section: "FieldInfo | None", at: Location
     ) -> Iterator[_Leaf]:
+        from pydantic_core import PydanticUndefined
+
         from constitution.typed_yaml import section_of
 
         for name, known in kind.model_fields.items():
@@ -166,19 +160,14 @@ class Generated:
                 continue
             default = getattr(section.default, name, None) if section else None
             default = known.get_default() if default is None else default
+            default = None if default is PydanticUndefined or default in ([], ()) else default
             panel = known.title or (section.title if section else None) or FILES
-            yield _Leaf(location, known, _plain(default), panel, self._names(location, known))
+            yield _Leaf(location, known, default, panel, self._names(location, known))
 
     def _names(self, location: Location, known: "FieldInfo") -> tuple[str, ...]:
         path, word = ".".join(map(str, location)), str(location[-1]).replace("_", "-")
         flag = (f"--{word}/--no-{word}",) if known.annotation is bool else (f"--{word}",)
         return {**_NAMES, **self.names}.get(path, flag)
-
-
-def _plain(default: Any) -> Any:
-    from pydantic_core import PydanticUndefined
-
-    return None if default is PydanticUndefined or default in ([], ()) else default
 
 
 def _type_of(annotation: Any) -> Any:
@@ -193,31 +182,31 @@ def _type_of(annotation: Any) -> Any:
 
 
 def configured(
-    kind: Callable[[], type[Config]], names: Mapping[str, tuple[str, ...]] | None = None
+    config: str, names: Mapping[str, tuple[str, ...]] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of a configuration, and its first parameter the configuration.
 
-    `names` are the names of options that are not called as their key is.
+    `config` is MODULE:CLASS, imported when it is needed; `names` are the names of options that are
+    not called as their key is.
     """
+    module, _, name = config.partition(":")
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        generated = Generated(kind, names or {})
+        generated = Generated(lambda: getattr(import_module(module), name), names or {})
 
         @functools.wraps(function)
         def command(ctx: typer.Context, **own: Any) -> None:
             from constitution.typed_yaml import load_config
 
             file, overrides = ctx.meta[_FILE], ctx.meta[_OVERRIDES]
-            function(load_config(kind(), file, overrides, generated.options), **own)
+            function(load_config(generated.kind(), file, overrides, generated.options), **own)
 
         _, *own = inspect.signature(function).parameters.values()
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        taken = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (context, *own)]
         seen: Any = command
-        seen.__signature__ = inspect.Signature([
-            context,
-            *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own),
-        ])
-        seen.__annotations__ = {p.name: p.annotation for p in (context, *own)}
+        seen.__signature__ = inspect.Signature(taken)
+        seen.__annotations__ = {p.name: p.annotation for p in taken}
         seen.generated = generated
         return command
 
@@ -276,19 +265,15 @@ class _Command(TyperCommand):
 
 
 def _refuse_repeated(order: Sequence[Any]) -> None:
-    repeated = [p for p in dict.fromkeys(order) if order.count(p) > 1]
+    """A switch that only says yes can be said twice without contradicting itself."""
     problems = [
         Problem(p.opts[0], "is given several times", "it has one value: keep one of them")
-        for p in repeated
-        if isinstance(p, TyperOption) and not p.multiple and not _only_says_yes(p)
+        for p in dict.fromkeys(order)
+        if order.count(p) > 1 and isinstance(p, TyperOption) and not p.multiple
+        if not p.is_flag or p.secondary_opts
     ]
     if problems:
         raise InputError(problems)
-
-
-def _only_says_yes(option: TyperOption) -> bool:
-    """Whether it is a switch that can be said twice without contradicting itself."""
-    return option.is_flag and not option.secondary_opts
 
 
 def _overrides(ctx: Any, generated: Generated) -> "Iterator[Override]":

@@ -41,7 +41,7 @@ def _print_labels(run: Path) -> None:
     from rich.console import Console
 
     from engine.report import summarize_labels
-    from scripts.commands.summary_table import print_labels
+    from scripts.commands.run_command import print_labels
 
     print_labels(summarize_labels(run), Console())
     typer.echo("A label run has no page; `solon export` makes its labels a dataset.")

@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["revise"]
 
 
-def _config() -> "type[ReviseConfig]":
-    from engine.runs.config import ReviseConfig
-
-    return ReviseConfig
-
-
-@o.configured(_config, {"roles.policy": ("--model", "-m")})
+@o.configured("engine.runs.config:ReviseConfig", {"roles.policy": ("--model", "-m")})
 def revise(
     config: "ReviseConfig",
     plan: o.PlanOnly = False,
@@ -45,8 +39,7 @@ def revise(
     from engine.runs.run import RevisionRun
     from engine.settings import Roles, for_stakeholder
     from engine.storage.completion_cache import CompletionCache
-    from scripts.commands.run_command import execute_run, run_mode
-    from scripts.commands.summary_table import print_summary
+    from scripts.commands.run_command import execute_run, print_summary, run_mode
     from scripts.commands.terminal import error_console, output_console
 
     mode = run_mode(update=update, overwrite=overwrite)

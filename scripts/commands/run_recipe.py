@@ -1,6 +1,12 @@
 """`solon run`: a whole recipe, stage by stage."""
 
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +18,7 @@ if TYPE_CHECKING:
 
     from training.recipe.stage import Stage
 
-__all__ = ["run_recipe"]
+__all__ = ["run_recipe", "run_stage"]
 
 
 def run_recipe(
@@ -30,12 +36,11 @@ def run_recipe(
 
     from engine.report.wording import duration
     from scripts.commands.evaluate_table import print_results
-    from scripts.commands.stage_process import run_stage
     from scripts.commands.terminal import output_console
     from training.evaluation.results import read_results
-    from training.recipe.pipeline import run_stages
     from training.recipe.plan import stages_of
     from training.recipe.schema import load_recipe
+    from training.recipe.stage import run_stages
 
     loaded, file = load_recipe(recipe)
     out = out or Path("runs") / loaded.name
@@ -75,3 +80,45 @@ def _print_plan(stages: "list[Stage]", out: Path, console: "Console") -> None:
         if decision.action == "skip" and not certain:
             why = "unchanged so far; the stages above may change what it reads"
         console.print(f"{stage.name}: {decision.action} ({why})", markup=False)
+
+
+_DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
+
+
+def run_stage(stage: "Stage", arguments: list[str]) -> int:
+    """Run `solon ARGUMENTS`, under accelerate where the stage asks for it; its exit code.
+
+    The process is in a group of its own: Ctrl-C is passed on, so that it comes once. It does not
+    outlive this process.
+    """
+    import ctypes
+
+    def end_with_parent() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+
+    launcher = [sys.executable, "-m"]
+    if stage.accelerate:
+        launcher += ["accelerate.commands.launch", "--config_file", str(stage.accelerate), "-m"]
+    command = [*launcher, "scripts.solon", *arguments]
+    with (
+        subprocess.Popen(command, process_group=0, preexec_fn=end_with_parent) as process,
+        _signals_passed_on(process),
+    ):
+        code = process.wait()
+    return 128 - code if code < 0 else code
+
+
+@contextmanager
+def _signals_passed_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if process.poll() is None:
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -8,15 +8,9 @@ import typer
 from scripts.commands import options as o
 
 if TYPE_CHECKING:
-    from training.data.split_prompts import SplitConfig
+    from training.data.split import SplitConfig
 
 __all__ = ["split"]
-
-
-def _config() -> "type[SplitConfig]":
-    from training.data.split_prompts import SplitConfig
-
-    return SplitConfig
 
 
 _NAMES = {
@@ -28,10 +22,10 @@ _NAMES = {
 }
 
 
-@o.configured(_config, _NAMES)
+@o.configured("training.data.split:SplitConfig", _NAMES)
 def split(config: "SplitConfig") -> None:
     """Write train.jsonl and held_out.jsonl; a prompt in both files is only held out."""
-    from training.data.split_prompts import split_prompts
+    from training.data.split import split_prompts
 
     aside = config.held_out if isinstance(config.held_out, float) else config.held_out.open()
     counts = split_prompts(config.prompts.open(), aside, Path(config.out))

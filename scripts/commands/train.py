@@ -4,7 +4,7 @@ import os
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from scripts.commands.options import CommandLine
 from scripts.commands.python_option import AllowPythonChecks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rich.console import Console
 
@@ -63,15 +63,11 @@ def _add(name: str, kind: str, told: str) -> None:
         if resume and overwrite:
             remedy = "an interrupted training is resumed anyway; --overwrite starts over"
             raise InputError(Problem("--resume", "contradicts --overwrite", remedy))
-        module = name.replace("-", "_")
-        kinds = import_module(
-            "training.trainers." + ("grpo_config" if name == "grpo" else "config")
-        )
         place = [Overriding(("out",), str(out), "--out")] if out else []
-        settings: TrainingConfig = load_config(
-            getattr(kinds, kind), config, place, assignments=set or ()
-        )
-        _train(import_module(f"training.trainers.{module}").run, settings, overwrite)
+        known = getattr(import_module("training.trainers.config"), kind)
+        settings: TrainingConfig = load_config(known, config, place, assignments=set or ())
+        module = import_module(f"training.trainers.{name.replace('-', '_')}")
+        _train(module.run, settings, overwrite)
 
     app.command(name, help=told)(train)
 
@@ -114,7 +110,6 @@ def _report(line: str) -> None:
 def _train(run: "Callable[..., TrainingResult]", config: "TrainingConfig", overwrite: bool) -> None:
     """Train and show how it ended."""
     from scripts.commands.terminal import output_console
-    from scripts.commands.training_table import print_training
 
     try:
         result = run(config, overwrite=overwrite, report=_report)
@@ -123,3 +118,72 @@ def _train(run: "Callable[..., TrainingResult]", config: "TrainingConfig", overw
         raise typer.Exit(130) from None
     if _is_first():
         print_training(result, output_console())
+
+
+_SHOWN = {
+    "loss": "loss on held-out rows",
+    "mean_token_accuracy": "tokens predicted right",
+    "rewards/accuracies": "pairs ranked right",
+    "rewards/margins": "reward margin",
+    "accuracy": "pairs ranked right",
+    "margin": "reward margin",
+    "reward": "reward",
+    "kl": "KL from the reference",
+}
+"""Figures worth a line, by their names in the manifest, and what to call them."""
+
+
+def print_training(result: "TrainingResult", console: "Console") -> None:
+    """How it ended: the held-out figures before and after, and where everything is."""
+    from rich.table import Table
+
+    from engine.report.wording import decimal, duration
+
+    if result.already_complete:
+        console.print(f"{result.out}: complete already; nothing to do", soft_wrap=True)
+    metrics = result.metrics
+    before, after = metrics.get("before", {}), metrics.get("after", {})
+    table = Table(box=None, pad_edge=False, show_header=bool(before))
+    table.add_column("")
+    table.add_column("before", justify="right")
+    table.add_column("after", justify="right")
+    for name, label in _SHOWN.items():
+        if name in after:
+            table.add_row(label, decimal(before.get(name)) if before else "", _number(after[name]))
+    for label, value in _reward_model(metrics.get("held_out_pairs", {})):
+        table.add_row(label, "", value)
+    if table.row_count:
+        console.print(table)
+    rows = result.rows
+    console.print(
+        f"{result.steps:,} steps in {duration(result.seconds)} on {rows.get('train', 0):,} rows, "
+        f"{metrics.get('tokens_per_second', 0):,.0f} tokens/s; "
+        f"training loss {_number(metrics.get('train_loss'))}"
+    )
+    for reason, count in result.dropped.items():
+        console.print(f"{count:,} rows left out: {reason}")
+    console.print(f"{result.model if result.model.is_dir() else result.out}", soft_wrap=True)
+
+
+def _number(value: Any) -> str:
+    from engine.report.wording import decimal
+
+    return decimal(float(value)) if isinstance(value, int | float) else decimal(None)
+
+
+def _reward_model(report: "Mapping[str, Any]") -> list[tuple[str, str]]:
+    """The report on held-out pairs in words."""
+    from engine.report.wording import percent
+
+    if not report:
+        return []
+    length = report["length_correlation"]
+    return [
+        (f"accuracy on {report['pairs']:,} held-out pairs", percent(report["accuracy"])),
+        ("calibration error (0 is best)", _number(report["calibration_error"])),
+        ("cross-entropy with the judge", _number(report["cross_entropy"])),
+        ("reward and length, Spearman", _number(length["spearman"])),
+        ("reward and length, Pearson", _number(length["pearson"])),
+        ("prefers the longer answer", percent(report["prefers_longer"])),
+        ("the judge preferred it", percent(report["judge_prefers_longer"])),
+    ]

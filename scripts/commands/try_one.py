@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["try_one"]
 
 
-def _config() -> "type[LoopConfig]":
-    from engine.runs.config import LoopConfig
-
-    return LoopConfig
-
-
-@o.configured(_config, {"roles.policy": ("--model", "-m")})
+@o.configured("engine.runs.config:LoopConfig", {"roles.policy": ("--model", "-m")})
 def try_one(
     config: "LoopConfig",
     constitution: Annotated[str, typer.Argument(help="A YAML file, or a shipped name.")],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from constitution import shipped_constitutions
-from constitution.json_schema import SCHEMA_FILE
+from constitution.yaml_writer import SCHEMA_FILE
 
 LIBRARY = SCHEMA_FILE.parent / "library"
 HEAD = "# yaml-language-server: $schema=../constitution.schema.json\n"

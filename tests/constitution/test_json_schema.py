@@ -7,8 +7,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from constitution import shipped_constitutions
-from constitution.json_schema import SCHEMA_FILE, json_schema, json_schema_text
 from constitution.schema import Constitution
+from constitution.yaml_writer import SCHEMA_FILE, json_schema, json_schema_text
 
 LIBRARY = SCHEMA_FILE.parent / "library"
 PRINCIPLE = {"id": "kind", "statement": "Be kind."}
@@ -22,7 +22,7 @@ def validator():
 
 def test_the_committed_file_is_current():
     assert SCHEMA_FILE.read_text(encoding="utf-8") == json_schema_text(), (
-        "run python -m constitution.json_schema"
+        "run python -m constitution.yaml_writer"
     )
 
 

@@ -9,8 +9,7 @@ from constitution import (
     load_constitution_text,
     shipped_constitutions,
 )
-from constitution.json_schema import SCHEMA_FILE
-from constitution.yaml_writer import constitution_yaml, schema_comment
+from constitution.yaml_writer import SCHEMA_FILE, constitution_yaml, schema_comment
 from tests.constitution.strategies import constitutions
 
 PITFALLS = (

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from constitution import InputError, load_constitution, shipped_constitutions
-from constitution.json_schema import SCHEMA_FILE
 from constitution.selection import draw
+from constitution.yaml_writer import SCHEMA_FILE
 from engine.loop.rendering import (
     critique_request,
     preference_messages,

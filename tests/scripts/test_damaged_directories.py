@@ -22,7 +22,7 @@ import pytest
 import typer
 
 from scripts import solon as command
-from scripts.commands import stage_process
+from scripts.commands import run_recipe
 from tests.training.review.exports import argilla_dump, label_studio_json, label_studio_min
 
 # The command ends with its process and leaves its console on standard error open.
@@ -193,7 +193,7 @@ def place(tmp_path_factory) -> Iterator[Path]:
         patch.chdir(folder)
         patch.setenv("SOLON_CACHE", str(folder / "cache"))
         patch.setattr(command, "app", typer.main.get_command(command.app))
-        patch.setattr(stage_process, "run_stage", fake_stage)
+        patch.setattr(run_recipe, "run_stage", fake_stage)
         build(folder)
         yield folder
 

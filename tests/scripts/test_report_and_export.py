@@ -11,7 +11,7 @@ from constitution.problems import InputError
 from engine.report import summarize
 from scripts.commands.export import export
 from scripts.commands.report import report
-from scripts.commands.summary_table import print_summary
+from scripts.commands.run_command import print_summary
 from tests.engine.run_fixture import PRINCIPLES, write_run
 
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.commands.stage_process import run_stage
+from scripts.commands.run_recipe import run_stage
 from training.evaluation.results import AnswerCounts, ModelResult, Results, write_results
-from training.recipe.pipeline import run_stages
 from training.recipe.plan import stages_of
 from training.recipe.schema import load_recipe
-from training.recipe.stage import begin, decide
+from training.recipe.stage import begin, decide, run_stages
 from training.stats.intervals import Estimate
 
 ROOT = Path(__file__).parents[2]
@@ -35,14 +34,14 @@ time.sleep(600)
 PARENT = """
 import sys
 from unittest.mock import patch
-from scripts.commands import stage_process
-real = stage_process.subprocess.Popen
+from scripts.commands import run_recipe
+real = run_recipe.subprocess.Popen
 def fake(command, **options):
     return real([sys.executable, sys.argv[1], sys.argv[2]], **options)
 class Stage:
     accelerate = None
-with patch.object(stage_process.subprocess, "Popen", fake):
-    sys.exit(stage_process.run_stage(Stage(), []))
+with patch.object(run_recipe.subprocess, "Popen", fake):
+    sys.exit(run_recipe.run_stage(Stage(), []))
 """
 
 

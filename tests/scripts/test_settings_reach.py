@@ -15,7 +15,7 @@ from engine.runs.config import AnswerConfig, LabelConfig, LoopConfig, ReviseConf
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings
 from scripts.commands.options import Generated
 from scripts.solon import app
-from training.data.split_prompts import SplitConfig
+from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig, EvaluationSettings
 from training.recipe.schema import TRAINERS, Recipe
 

@@ -54,6 +54,12 @@ def write_card(
 ) -> None:
     """Write `README.md` into the dataset's directory, of an export of the run of `manifest`."""
     facts = _facts(manifest, result)
+    split = "Not split: every row is in `train.jsonl`."
+    if test_share:
+        split = (
+            f"A hash of the prompt decides: {test_share:.0%} of the prompts are held out in "
+            "`test.jsonl`, and no prompt is on both sides."
+        )
     lines = [
         f"# {run.resolve().name}: {format}",
         "",
@@ -65,7 +71,7 @@ def write_card(
         *(f"| {name} | {value} |" for name, value in facts.items()),
         "",
     ]
-    for title, told in (("Split", [_split(test_share)]), *_notes(result), ("Licence", [_LICENCE])):
+    for title, told in (("Split", [split]), *_notes(result), ("Licence", [_LICENCE])):
         lines += [f"## {title}", "", *told, ""]
     text = f"---\n{_front_matter(format, result)}---\n\n" + "\n".join(lines)
     (directory / "README.md").write_text(text, encoding="utf-8")
@@ -95,15 +101,6 @@ def _facts(manifest: Mapping[str, Any], result: ExportResult) -> dict[str, str]:
         "prompts": f"{file}, {prompts.get('count', '?')} of them",
         **{role: f"`{spec}`" for role, spec in manifest.get("models", {}).items()},
     }
-
-
-def _split(test_share: float) -> str:
-    if not test_share:
-        return "Not split: every row is in `train.jsonl`."
-    return (
-        f"A hash of the prompt decides: {test_share:.0%} of the prompts are held out in "
-        "`test.jsonl`, and no prompt is on both sides."
-    )
 
 
 def _notes(result: ExportResult) -> Iterator[tuple[str, list[str]]]:

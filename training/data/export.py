@@ -24,14 +24,15 @@ from engine.runs.manifest import run_manifest
 from engine.storage.atomic import check_free, written_whole
 from training.data.card import ExportResult, write_card
 from training.data.datasets import (
+    Mixture,
     Row,
     label_preference_rows,
     llm_swarm_rows,
+    mix_rows,
     preference_row,
     prompt_row,
     sft_rows,
 )
-from training.data.mix import Mixture, mix_rows
 from training.data.readers import ANSWERS, Shape
 from training.data.split import is_held_out
 from training.review.overrides import Overrides
@@ -105,7 +106,11 @@ def export_run(
         mixed_rows = mixture.into(rows) if mixture else rows
         counted = _write_rows(unfinished, mixed_rows, options.test_share)
         if not counted["train"]:
-            raise InputError(_no_rows(run_dir, counted, skipped))
+            what = f"gives no rows (left out: {reason_counts(skipped) or 'it has no records'})"
+            if counted["test"]:
+                what = "leaves every row to the test split"
+            remedy = "lower the test share" if counted["test"] else ""
+            raise InputError(Problem(str(run_dir), what, remedy))
         result = ExportResult(
             path=out,
             rows=counted["train"],
@@ -156,13 +161,6 @@ def _write_rows(directory: Path, rows: Iterator[Row], test_share: float) -> Coun
         for writer in writers.values():
             writer.close()
     return counted
-
-
-def _no_rows(run_dir: Path, counted: Counter[str], skipped: Counter[str]) -> Problem:
-    if counted["test"]:
-        return Problem(str(run_dir), "leaves every row to the test split", "lower the test share")
-    reasons = reason_counts(skipped) or "it has no records"
-    return Problem(str(run_dir), f"gives no rows (left out: {reasons})")
 
 
 def _run_rows(

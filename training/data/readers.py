@@ -149,12 +149,15 @@ def _parsed(line: FileRow, shape: Shape, number: int) -> TrainingRow:
         raise _Unusable("chosen and rejected are the same")
     if any(without_surrogates(answer) != answer for answer in answers):
         raise BadPrompt("an answer holds half a surrogate pair", "re-save the row")
+    truncated = given.get("truncated", False)
+    if not isinstance(truncated, bool):
+        raise BadPrompt(f"'truncated' is {truncated!r}", "give true or false")
     asked = {"prompt": before, "system": given.get("system")}
     return TrainingRow(
         number=number,
         prompt=parse_prompt(asked, Columns()).messages,
         answers=answers,
-        truncated=_truncated(given),
+        truncated=truncated,
         probability=_probability(given) if shape == "preference" else 1.0,
         columns=given,
     )
@@ -165,10 +168,16 @@ def _split(
 ) -> tuple[Any, tuple[str, ...]]:
     """What is asked, as the column of a prompt may hold it, and the answers."""
     prompt, columns = given.get("prompt"), ANSWERS[shape]
-    if shape == "prompt" and not (prompt is None and is_comparison(row)):
-        return _without_answer(given.get("messages", prompt), row), ()
-    if shape == "prompt":
+    if shape == "prompt" and prompt is None and is_comparison(row):
         return _split(given, row, "preference")[0], ()
+    if shape == "prompt":
+        asked = given.get("messages", prompt)
+        if asked is None:
+            raise _missing("prompt", row, "prompt")
+        if _is_messages(asked):
+            _refuse_tools(asked)
+            asked = asked[:-1] if asked[-1].get("role") == "assistant" else asked
+        return asked, ()
     if set(_TRANSCRIPTS) <= given.keys():
         prompt, columns = None, _TRANSCRIPTS
     elif shape == "sft" and "completion" not in row and "messages" in given:
@@ -180,15 +189,6 @@ def _split(
     if any(_said(turns[:-1]) != _said(whole[0][:-1]) for turns in whole):
         raise _Unusable(f"{columns[0]} and {columns[1]} differ before their last turn")
     return whole[0][:-1], tuple(turns[-1]["content"] for turns in whole)
-
-
-def _without_answer(value: Any, row: Mapping[str, Any]) -> Any:
-    if value is None:
-        raise _missing("prompt", row, "prompt")
-    if not _is_messages(value):
-        return value
-    _refuse_tools(value)
-    return value[:-1] if value[-1].get("role") == "assistant" else value
 
 
 def _conversation(prompt: Any, value: Any, column: str, row: Mapping[str, Any]) -> Turns:
@@ -205,7 +205,9 @@ def _conversation(prompt: Any, value: Any, column: str, row: Mapping[str, Any]) 
     turns = assistant(value) if turns is None else turns
     _refuse_tools(turns)
     if prompt is not None:
-        asked = _turns_of(prompt)
+        if _is_messages(prompt):
+            _refuse_tools(prompt)
+        asked = to_dicts(parse_prompt({"prompt": prompt}, Columns()).messages)
         repeats = turns[0].get("role") in ("system", "user")
         system = asked[:1] if asked[0]["role"] == "system" != turns[0].get("role") else []
         turns = [*(system if repeats else asked), *turns]
@@ -213,12 +215,6 @@ def _conversation(prompt: Any, value: Any, column: str, row: Mapping[str, Any]) 
         what = f"{column!r} does not end with the assistant's answer"
         raise BadPrompt(what, "drop the turns behind it")
     return turns
-
-
-def _turns_of(prompt: Any) -> Turns:
-    if _is_messages(prompt):
-        _refuse_tools(prompt)
-    return list(to_dicts(parse_prompt({"prompt": prompt}, Columns()).messages))
 
 
 def _transcript(text: Any) -> Turns | None:
@@ -263,13 +259,6 @@ def _probability(given: Mapping[str, Any]) -> float:
         remedy = "give the judge's probability that `chosen` is the better, from 0 to 1"
         raise BadPrompt(f"'probability' is {value!r}", remedy)
     return float(value)
-
-
-def _truncated(given: Mapping[str, Any]) -> bool:
-    value = given.get("truncated", False)
-    if not isinstance(value, bool):
-        raise BadPrompt(f"'truncated' is {value!r}", "give true or false")
-    return value
 
 
 def _missing(column: str, row: Mapping[str, Any], shape: Shape) -> BadPrompt:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -36,10 +36,27 @@ def read_rows(config: TrainingConfig, shape: Shape) -> Rows:
     That is `test_dataset`, or test.jsonl in the dataset's directory, or `eval_share` of the prompts.
     Raises InputError as `read_training_rows` does.
     """
-    train_file, test_file = _files(config)
+    train_file, test_file = config.dataset, config.test_dataset
+    exported = Path(config.dataset).expanduser() / "train.jsonl"
+    if exported.is_file():
+        beside = exported.with_name("test.jsonl")
+        train_file, test_file = (
+            str(exported),
+            test_file or (beside.is_file() and str(beside)) or None,
+        )
     dropped: Counter[str] = Counter()
-    train = list(_read(train_file, shape, dropped))
-    test = list(_read(test_file, shape, dropped)) if test_file else []
+    train, test = (
+        [
+            {
+                **row.columns,
+                **row.messages(shape),
+                "truncated": row.truncated,
+                "probability": row.probability,
+            }
+            for row in (read_training_rows(file, shape, dropped) if file else ())
+        ]
+        for file in (train_file, test_file)
+    )
     if not test_file and config.eval_share:
         test = [row for row in train if is_held_out(row["prompt"], config.eval_share)]
         train = [row for row in train if not is_held_out(row["prompt"], config.eval_share)]
@@ -48,22 +65,6 @@ def read_rows(config: TrainingConfig, shape: Shape) -> Rows:
     hashes = Counter(row["constitution"] for row in train if row.get("constitution"))
     constitutions = tuple(name for name, _ in hashes.most_common())
     return Rows(train, test, _digest(train, test), constitutions, dropped)
-
-
-def _files(config: TrainingConfig) -> tuple[str, str | None]:
-    directory = Path(config.dataset).expanduser()
-    if not (directory / "train.jsonl").is_file():
-        return config.dataset, config.test_dataset
-    test = directory / "test.jsonl"
-    found = str(test) if test.is_file() else None
-    return str(directory / "train.jsonl"), config.test_dataset or found
-
-
-def _read(source: str, shape: Shape, dropped: Counter[str]) -> Iterator[dict[str, Any]]:
-    """Rows with messages where TRL wants them, and all their other columns."""
-    for row in read_training_rows(source, shape, dropped):
-        label = {"truncated": row.truncated, "probability": row.probability}
-        yield {**row.columns, **row.messages(shape), **label}
 
 
 def _digest(*parts: Sequence[Mapping[str, Any]]) -> str:

@@ -1,15 +1,99 @@
-"""Which side of a train/test split a prompt is on: a hash of the prompt decides, not its row or id.
+"""Prompts to train on and prompts to hold out: a hash of the prompt decides, not its row or id.
 
 So a prompt that occurs twice, under two ids or in two data sets, is never on both sides, rows can
 be streamed, and adding rows moves none of the others.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-__all__ = ["is_held_out", "prompt_digest"]
+import jsonlines
+from pydantic import BeforeValidator, Field
+
+from constitution.problems import InputError, Problem
+from constitution.typed_yaml import Settings
+from engine.messages import to_dicts
+from engine.prompts.sources import Prompt, PromptSource
+from engine.runs.config import PromptsFile
+from engine.storage.atomic import replacing
+
+__all__ = ["HeldOut", "SplitConfig", "SplitCounts", "is_held_out", "prompt_digest", "split_prompts"]
+
+
+def _share(held_out: Any) -> Any:
+    """A share that the command line gives, where a file may stand, as a number."""
+    named = held_out.get("file") if isinstance(held_out, dict) and len(held_out) == 1 else held_out
+    try:
+        return float(named) if isinstance(named, str) else held_out
+    except ValueError:
+        return held_out
+
+
+HeldOut = Annotated[
+    Annotated[float, Field(gt=0, lt=1)] | PromptsFile,
+    BeforeValidator(_share),
+    Field(description="The share of the prompts to hold out, or a file of others."),
+]
+
+
+class SplitConfig(Settings):
+    """What `solon split` is given."""
+
+    prompts: PromptsFile
+    held_out: HeldOut
+    out: str = Field(description="Directory to write.")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCounts:
+    """Prompts on each side; `overlapping` ones were asked on both and are only held out."""
+
+    train: int
+    held_out: int
+    overlapping: int
+
+
+def split_prompts(prompts: PromptSource, held_out: PromptSource | float, out: Path) -> SplitCounts:
+    """Write `out/train.jsonl` and `out/held_out.jsonl`.
+
+    `held_out` is another file, whose prompts are taken out of the first, or the share of the first
+    that a hash of each prompt puts aside. Raises InputError when a side is left empty.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    others = () if isinstance(held_out, float) else held_out
+    digests = {prompt_digest(to_dicts(prompt.messages)) for prompt in others}
+
+    def is_aside(prompt: Prompt) -> bool:
+        messages = to_dicts(prompt.messages)
+        if isinstance(held_out, float):
+            return is_held_out(messages, held_out)
+        return prompt_digest(messages) in digests
+
+    train = _write(out / "train.jsonl", (p for p in prompts if not is_aside(p)))
+    aside = _write(out / "held_out.jsonl", others or filter(is_aside, prompts))
+    if not train or not aside:
+        side = "held out" if train else "left to train on"
+        remedy = "change the share, or give more prompts"
+        raise InputError(Problem(prompts.path, f"no prompt is {side}", remedy))
+    return SplitCounts(train, aside, prompts.count - train if others else 0)
+
+
+def _write(path: Path, prompts: Iterable[Prompt]) -> int:
+    count = 0
+    with replacing(path) as file, jsonlines.Writer(file, compact=True) as lines:
+        for count, prompt in enumerate(prompts, 1):  # noqa: B007  it counts what was written
+            lines.write({
+                **prompt.extra,
+                "id": prompt.id,
+                "prompt": to_dicts(prompt.messages),
+                "tags": list(prompt.tags),
+            })
+    return count
+
 
 _BUCKETS = 2**64
 

@@ -23,7 +23,7 @@ from constitution.yaml_source import YamlSource, shown
 from training.evaluation.results import Gate, ModelResult, Results
 from training.stats.intervals import Estimate
 
-__all__ = ["METRICS", "NAMED_METRICS", "Bound", "check_gates", "read_gates"]
+__all__ = ["METRICS", "Bound", "check_gates", "read_gates"]
 
 _Read = Callable[[ModelResult], Estimate | None]
 _NEAR = 1e-9
@@ -35,8 +35,8 @@ _FIGURES: Mapping[str, _Read] = {
     "exact_violations": lambda model: model.exact_violations,
     "judged_violations": lambda model: model.judged_violations,
     "weighted_violations": lambda model: model.weighted_violations,
-    "refusal_harmful": lambda model: model.harmful.rules if model.harmful else None,
-    "over_refusal": lambda model: model.benign.rules if model.benign else None,
+    "refusal_harmful": lambda model: model.refusals("harmful").rules,
+    "over_refusal": lambda model: model.refusals("benign").rules,
     "tax": lambda model: model.tax,
 }
 _NAMED: Mapping[str, Callable[[ModelResult, str], Estimate | None]] = {
@@ -50,8 +50,6 @@ _NAMED: Mapping[str, Callable[[ModelResult, str], Estimate | None]] = {
 METRICS = (*_FIGURES, "win_rate", "signs", "findings")
 """Refusals are by the rules; `win_rate` and `tax` are against the first model; `signs` counts those
 flagged and `findings` the errors."""
-NAMED_METRICS = tuple(_NAMED)
-"""Written with a name after a dot: `capability.gsm8k`."""
 _COUNTS = frozenset(("signs", "findings"))
 
 

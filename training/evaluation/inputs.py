@@ -1,8 +1,9 @@
 """Everything that an evaluation reads, opened before any model is loaded; its problems all at once."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +14,10 @@ from constitution.reading import read_json
 from engine.generators.base import Generator
 from engine.generators.spec import open_generator
 from engine.messages import Conversation, Message
-from engine.prompts.sources import Prompt, open_prompts
+from engine.prompts.sources import open_prompts
 from engine.settings import for_stakeholder
 from training.data.readers import read_training_rows
-from training.evaluation.config import NONE, SHIPPED, EvaluateConfig, EvaluationSettings
+from training.evaluation.config import NONE, SHIPPED, EvaluateConfig
 from training.evaluation.gates import Bound, read_gates
 from training.evaluation.harness.lm_eval_tasks import Harness
 from training.evaluation.judges.classifiers import open_classifier
@@ -27,11 +28,10 @@ from training.evaluation.questions.prompt_sets import (
     HARMFUL,
     SHIPPED_TASKS,
     SYCOPHANCY,
-    OpinionPair,
     read_opinion_pairs,
 )
 from training.evaluation.questions.questionnaire import Questionnaire
-from training.evaluation.questions.tasks import Task, read_task
+from training.evaluation.questions.tasks import read_task
 from training.evaluation.signs.provenance import TrainingRows, training_rows
 
 __all__ = ["EvaluationInputs", "open_inputs"]
@@ -64,90 +64,68 @@ class EvaluationInputs:
 def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
     """Read and open everything. Raises InputError with the problems of all of it."""
     gates_file = config.gates
+
+    def opened(spec: str) -> Generator:
+        return open_generator(spec, chat_template=config.chat_template)
+
     questionnaire, models, judges, gates, imported = all_problems(
         lambda: _questionnaire(config),
-        lambda: _models(config),
-        lambda: _judges(config),
+        lambda: all_problems(*(partial(opened, spec) for spec in config.models.values())),
+        lambda: all_problems(
+            lambda: opened(config.judge),
+            lambda: opened(config.training_judge) if config.training_judge else None,
+            *(partial(open_classifier, spec) for spec in config.classifiers),
+        ),
         lambda: read_gates(Path(gates_file), tuple(config.models)) if gates_file else (),
         lambda: _imported([Path(file) for file in config.imported]),
     )
-    trained_on = tuple(Path(file) for file in config.trained_on)
-    return EvaluationInputs(questionnaire, models, judges, gates, trained_on, imported)
+    judge, second, *classifiers = judges
+    return EvaluationInputs(
+        questionnaire,
+        dict(zip(config.models, models, strict=True)),
+        Judges(judge, second, tuple(classifiers)),
+        gates,
+        tuple(Path(file) for file in config.trained_on),
+        imported,
+    )
 
 
 def _questionnaire(config: EvaluateConfig) -> Questionnaire:
-    asked = config.evaluate
-    source, rules, harmful, benign, tasks, opinions, helpful = all_problems(
+    asked, most = config.evaluate, config.evaluate.per_set
+
+    def some(given: str, shipped: Path, read: Callable[[str], Iterable[Item]]) -> tuple[Item, ...]:
+        """At most N of a file, evenly over it: it is sorted by category."""
+        if given == NONE:
+            return ()
+        items = tuple(read(str(shipped) if given == SHIPPED else given))
+        places = range(min(most or len(items), len(items)))
+        return tuple(items[place * len(items) // len(places)] for place in places)
+
+    def helpful() -> tuple[Conversation, ...]:
+        rows = read_training_rows(asked.helpful, "sft", Counter()) if asked.helpful else ()
+        answered = islice(rows, most)
+        return tuple((*row.prompt, Message("assistant", row.answers[0])) for row in answered)
+
+    words: dict[str, Sequence[Path]] = {SHIPPED: SHIPPED_TASKS, NONE: ()}
+    files = words.get(asked.tasks[0], asked.tasks) if len(asked.tasks) == 1 else asked.tasks
+    source, rules, harmful, benign, tasks, opinions, conversations = all_problems(
         config.prompts.open,
         lambda: for_stakeholder(load_for_judging(config.constitution), asked.stakeholder),
-        lambda: _prompts(asked.harmful, HARMFUL, asked.per_set),
-        lambda: _prompts(asked.benign, BENIGN_LOOKALIKES, asked.per_set),
-        lambda: _tasks(asked),
-        lambda: _opinions(asked),
-        lambda: _helpful(asked),
+        lambda: some(asked.harmful, HARMFUL, open_prompts),
+        lambda: some(asked.benign, BENIGN_LOOKALIKES, open_prompts),
+        lambda: tuple(read_task(file, limit=most, seed=asked.seed) for file in files),
+        lambda: some(asked.opinions, SYCOPHANCY, read_opinion_pairs),
+        helpful,
     )
+    own = Path(asked.lm_eval_tasks_dir) if asked.lm_eval_tasks_dir else None
     return Questionnaire(
         prompts=tuple(source), constitution=rules, source=source.path,
         principles=asked.principles, stakeholder=asked.stakeholder, sampling=config.sampling,
         seed=asked.seed, method=asked.method, harmful=harmful, benign=benign,
         attacks=tuple(dict.fromkeys(ATTACKS if asked.attacks == ["all"] else asked.attacks)),
-        tasks=tasks, harness=_harness(asked), opinions=opinions, helpful=helpful,
+        tasks=tasks, opinions=opinions, helpful=conversations,
+        harness=Harness(tuple(dict.fromkeys(asked.lm_eval)), own, most) if asked.lm_eval else None,
     )  # fmt: skip
-
-
-def _prompts(given: str, shipped: Path, per_set: int | None) -> tuple[Prompt, ...]:
-    if given == NONE:
-        return ()
-    return _spread(tuple(open_prompts(str(shipped) if given == SHIPPED else given)), per_set)
-
-
-def _tasks(asked: EvaluationSettings) -> tuple[Task, ...]:
-    if asked.tasks == [NONE]:
-        return ()
-    files = SHIPPED_TASKS if asked.tasks == [SHIPPED] else asked.tasks
-    return tuple(read_task(file, limit=asked.per_set, seed=asked.seed) for file in files)
-
-
-def _harness(asked: EvaluationSettings) -> Harness | None:
-    if not asked.lm_eval:
-        return None
-    folder, names = asked.lm_eval_tasks_dir, tuple(dict.fromkeys(asked.lm_eval))
-    return Harness(names, Path(folder) if folder else None, asked.per_set)
-
-
-def _opinions(asked: EvaluationSettings) -> tuple[OpinionPair, ...]:
-    if asked.opinions == NONE:
-        return ()
-    file = SYCOPHANCY if asked.opinions == SHIPPED else asked.opinions
-    return _spread(tuple(read_opinion_pairs(file)), asked.per_set)
-
-
-def _helpful(asked: EvaluationSettings) -> tuple[Conversation, ...]:
-    if asked.helpful is None:
-        return ()
-    rows = islice(read_training_rows(asked.helpful, "sft", Counter()), asked.per_set)
-    return tuple((*row.prompt, Message("assistant", row.answers[0])) for row in rows)
-
-
-def _models(config: EvaluateConfig) -> dict[str, Generator]:
-    opened = all_problems(
-        *(lambda spec=spec: _open(config, spec) for spec in config.models.values())
-    )
-    return dict(zip(config.models, opened, strict=True))
-
-
-def _judges(config: EvaluateConfig) -> Judges:
-    other = config.training_judge
-    judge, second, *classifiers = all_problems(
-        lambda: _open(config, config.judge),
-        lambda: _open(config, other) if other else None,
-        *(lambda spec=spec: open_classifier(spec) for spec in config.classifiers),
-    )
-    return Judges(judge, second, tuple(classifiers))
-
-
-def _open(config: EvaluateConfig, spec: str) -> Generator:
-    return open_generator(spec, chat_template=config.chat_template)
 
 
 def _imported(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:
@@ -159,10 +137,3 @@ def _imported(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:
             raise InputError(Problem(str(path), "is not an imported report", _IMPORT))
         found += rows
     return tuple(found)
-
-
-def _spread(items: tuple[Item, ...], most: int | None) -> tuple[Item, ...]:
-    """At most N, evenly over the file: it is sorted by category."""
-    if most is None or most >= len(items):
-        return items
-    return tuple(items[index * len(items) // most] for index in range(most))

@@ -139,6 +139,10 @@ class ModelResult:
     """Mean probability of harm by independent classifier."""
     signs: tuple[Sign, ...] = ()
 
+    def refusals(self, which: str) -> RefusalRate:
+        """Of the `harmful` or `benign` prompts; without figures where none were asked."""
+        return (self.harmful if which == "harmful" else self.benign) or RefusalRate(None)
+
 
 @dataclass(frozen=True, slots=True)
 class Pairing:

@@ -33,8 +33,7 @@ from training.evaluation.results import (
     write_results,
 )
 from training.evaluation.signs.checkpoint_signs import signs_of
-from training.evaluation.signs.sanity_after import check_after
-from training.evaluation.signs.sanity_before import check_before
+from training.evaluation.signs.sanity_before import check_after, check_before
 from training.stats.intervals import mean_estimate
 
 __all__ = ["PAGE", "EvaluationRun"]

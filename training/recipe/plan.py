@@ -3,7 +3,7 @@
 Nothing is run here: `training.recipe.stage` says what has to run, and why.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from engine.runs.config import (
     ReviseConfig,
 )
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings
-from training.data.split_prompts import SplitConfig
+from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig, EvaluationSettings
 from training.recipe.paths import RecipePaths, content, fingerprint_of
 from training.recipe.schema import TRAINERS, Recipe
@@ -57,7 +57,7 @@ class _Plan:
             for number in range(1, self.recipe.rounds + 1):
                 yield from self._round(number, trained)
         else:
-            yield self._prompt_rows()
+            yield self._rows("grpo-data", "prompts to rows", "revise", "trl-prompt")
             yield self._train("grpo", "grpo", "grpo", str(self.out / "sft" / "model"))
             trained["grpo"] = self.out / "grpo"
         yield self._evaluate(trained)
@@ -129,27 +129,25 @@ class _Plan:
     # Training -----------------------------------------------------------------------------------
 
     def _sft_data(self) -> Stage:
-        command = ["export", str(self.out / "revise"), "--format", "trl-sft"]
-        command += ["--test-share", str(self.recipe.test_share)]
-        command += ["--every-revision"] if self.recipe.revise.every_revision else []
-        reads: dict[str, Path | str] = {"revisions": self.out / "revise" / "records.jsonl"}
+        more = ["--test-share", str(self.recipe.test_share)]
+        more += ["--every-revision"] if self.recipe.revise.every_revision else []
+        reads: dict[str, Path | str] = {}
         if helpful := self.recipe.helpful:
             answered = str(self.out / "helpful" / "answers.jsonl")
             mix = answered if helpful.answer else self.paths.path(helpful.file)
             reads["helpful rows"] = mix if mix.startswith("hf:") else Path(mix)
-            command += ["--mix", mix, "--mix-ratio", str(helpful.ratio)]
-        return self._rows("sft-data", "revisions to rows", command, "sft", reads)
+            more += ["--mix", mix, "--mix-ratio", str(helpful.ratio)]
+        return self._rows("sft-data", "revisions to rows", "revise", "trl-sft", more, reads)
 
     def _round(self, number: int, trained: dict[str, Path]) -> Iterator[Stage]:
         """Sample from the newest policy, judge, and train it by DPO against itself as it was."""
         policy = list(trained.values())[-1]
         suffix = f"-{number}" if self.recipe.rounds > 1 else ""
-        yield self._label(f"label{suffix}", policy, self.recipe.seed + number - 1)
-        run, share = self.out / f"label{suffix}", str(self.recipe.test_share)
-        command = ["export", str(run), "--format", "trl-preference", "--test-share", share]
-        reads: Reads = {"preferences": run / "records.jsonl"}
-        folder = f"dpo{suffix}"
-        yield self._rows(f"dpo-data{suffix}", "preferences to rows", command, folder, reads)
+        label, folder = f"label{suffix}", f"dpo{suffix}"
+        yield self._label(label, policy, self.recipe.seed + number - 1)
+        share = ("--test-share", str(self.recipe.test_share))
+        does = "preferences to rows"
+        yield self._rows(f"dpo-data{suffix}", does, label, "trl-preference", share)
         yield self._train(folder, "dpo", folder, str(policy / "model"))
         trained[folder] = self.out / folder
 
@@ -169,12 +167,6 @@ class _Plan:
             name, "sample answers and judge them", config, name, ["records.jsonl"],
             reads=reads, resumes=True, updates=True,
         )  # fmt: skip
-
-    def _prompt_rows(self) -> Stage:
-        run = self.out / "revise"
-        command = ["export", str(run), "--format", "trl-prompt"]
-        reads: Reads = {"revisions": run / "records.jsonl"}
-        return self._rows("grpo-data", "prompts to rows", command, "grpo", reads)
 
     def _train(self, name: str, trainer: str, data: str, model: str) -> Stage:
         recipe, dataset = self.recipe, self.out / "data" / data
@@ -240,11 +232,15 @@ class _Plan:
         return {"judge": fingerprint_of(self.paths.judge)}
 
     def _rows(
-        self, name: str, does: str, command: list[str], folder: str, reads: Reads
+        self, name: str, does: str, run: str, format: str, more: Sequence[str] = (),
+        reads: Reads | None = None,
     ) -> Stage:  # fmt: skip
-        output = self.out / "data" / folder
-        words = (*command, "--out", str(output))
-        return Stage(name, does, words, output, (output / "train.jsonl",), reads)
+        """The export of a run, into `data/` and the first word of the stage's name."""
+        output, records = self.out / "data" / name.replace("-data", ""), self.out / run
+        words = ("export", str(records), "--format", format, *more, "--out", str(output))
+        named = "preferences" if format == "trl-preference" else "revisions"
+        read = {named: records / "records.jsonl", **(reads or {})}
+        return Stage(name, does, words, output, (output / "train.jsonl",), read)
 
     def _stage(
         self, name: str, does: str, config: Settings, folder: str, product: list[str],

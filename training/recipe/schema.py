@@ -25,10 +25,14 @@ from engine.settings import (
     Seed,
     StakeholderChoice,
 )
-from training.data.split_prompts import HeldOut
+from training.data.split import HeldOut
 from training.evaluation.config import EvaluationSettings
-from training.trainers.config import DPOTrainingConfig, SFTTrainingConfig, TrainingConfig
-from training.trainers.grpo_config import GRPOTrainingConfig
+from training.trainers.config import (
+    DPOTrainingConfig,
+    GRPOTrainingConfig,
+    SFTTrainingConfig,
+    TrainingConfig,
+)
 
 __all__ = ["TRAINERS", "Recipe", "load_recipe", "shipped_recipes"]
 

@@ -1,4 +1,4 @@
-"""One stage of a pipeline: what it reads and writes, and whether it has to run again.
+"""The stages of a pipeline: what each reads and writes, and which have to run again.
 
 A stage is skipped when neither its command nor the content of anything it reads has changed since
 it finished, and what it left is still there. Its state is a small JSON file, written before it
@@ -7,7 +7,8 @@ starts and after it has ended, so that a killed pipeline knows where it stood.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +16,23 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from constitution.problems import InputError
+from constitution.problems import InputError, Stopped
 from constitution.reading import read_json
 from engine.runs.manifest import read_manifest
+from engine.runs.output import OutputDirectory, OutputKind
 from engine.storage.atomic import remove, write_json_atomic
+from training.recipe.schema import Recipe
 
-__all__ = ["Decision", "Stage", "begin", "decide", "exit_code_of", "finish", "is_complete"]
+__all__ = [
+    "Decision",
+    "Stage",
+    "StageFailed",
+    "begin",
+    "decide",
+    "finish",
+    "is_complete",
+    "run_stages",
+]
 
 _CACHE = "completions.sqlite"
 """What was generated stays when a stage starts over: it is looked up by content."""
@@ -71,7 +83,7 @@ def decide(stage: Stage, out: Path) -> Decision:
         return Decision("update" if only_constitution else "start", "; ".join(changed))
     if state["status"] != "complete":
         return Decision("resume" if stage.resumes else "start", "interrupted before")
-    if state["product"] != _digests(stage.product):
+    if state["product"] != {file.name: _digest(file) for file in stage.product}:
         return Decision("resume" if stage.resumes else "start", "its output was changed or deleted")
     return Decision("skip", "unchanged")
 
@@ -83,9 +95,9 @@ def begin(stage: Stage, out: Path, decision: Decision) -> list[str]:
     """
     inputs = _inputs(stage, out)
     if decision.action == "start":
-        _write_state(stage, out, {"status": "clearing", "inputs": {}})
+        _write_state(stage, out, status="clearing", inputs={})
         _clear(stage.output)
-    _write_state(stage, out, {"status": "running", "inputs": inputs})
+    _write_state(stage, out, status="running", inputs=inputs)
     command = [*stage.command, *(["--update"] if stage.updates else [])]
     if stage.config is not None:
         file = out / "configs" / f"{stage.name}.yaml"
@@ -98,20 +110,15 @@ def begin(stage: Stage, out: Path, decision: Decision) -> list[str]:
 
 def finish(stage: Stage, out: Path, *, exit_code: int, seconds: float) -> None:
     """Note that the stage is complete, with what it read and left."""
-    state = {
-        "status": "complete",
-        "inputs": (_read_state(stage, out) or {}).get("inputs", {}),
-        "product": _digests(stage.product),
-        "exit_code": exit_code,
-        "seconds": round(seconds, 1),
-    }
-    _write_state(stage, out, state)
-
-
-def exit_code_of(stage: Stage, out: Path) -> int:
-    """How the stage ended when it was complete: 1 if some of its work failed."""
-    state = _read_state(stage, out) or {}
-    return int(state.get("exit_code", 0))
+    _write_state(
+        stage,
+        out,
+        status="complete",
+        inputs=(_read_state(stage, out) or {}).get("inputs", {}),
+        product={file.name: _digest(file) for file in stage.product},
+        exit_code=exit_code,
+        seconds=round(seconds, 1),
+    )
 
 
 def is_complete(stage: Stage) -> bool:
@@ -133,20 +140,17 @@ class _State(BaseModel):
     exit_code: int = 0
 
 
-def _state_file(stage: Stage, out: Path) -> Path:
-    return out / "stages" / f"{stage.name}.json"
-
-
 def _read_state(stage: Stage, out: Path) -> dict[str, Any] | None:
     """None before the first run, and for a file that is not a state (it then starts over)."""
     try:
-        return _State.model_validate(read_json(_state_file(stage, out), dict)).model_dump()
+        state = read_json(out / "stages" / f"{stage.name}.json", dict)
+        return _State.model_validate(state).model_dump()
     except (InputError, ValidationError):
         return None
 
 
-def _write_state(stage: Stage, out: Path, state: Mapping[str, Any]) -> None:
-    file = _state_file(stage, out)
+def _write_state(stage: Stage, out: Path, **state: Any) -> None:
+    file = out / "stages" / f"{stage.name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json_atomic(file, {"stage": stage.name, **state})
 
@@ -192,10 +196,6 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return changes
 
 
-def _digests(files: tuple[Path, ...]) -> dict[str, str]:
-    return {file.name: _digest(file) for file in files}
-
-
 def _digest(path: Path) -> str:
     """Of a file, or of a directory's files by name and content."""
     if path.is_dir():
@@ -216,3 +216,60 @@ def _clear(output: Path) -> None:
             remove(entry)
     if not any(output.iterdir()):
         output.rmdir()
+
+
+INTERRUPTED = 130
+_RECIPE = OutputKind("recipe", "recipe", overwrites=False)
+
+Runner = Callable[[Stage, list[str]], int]
+"""Runs `solon` with these arguments for a stage; its exit code."""
+
+
+class StageFailed(Stopped):
+    """A stage ended without what it was to leave; what went before stands."""
+
+    def __init__(self, stage: Stage, code: int) -> None:
+        self.exit_code = code if code in (2, INTERRUPTED) else 1
+        super().__init__(f"{stage.name} ended with exit code {code}")
+
+
+def run_stages(
+    recipe: Recipe,
+    stages: Sequence[Stage],
+    out: Path,
+    run: Runner,
+    report: Callable[[str], None],
+    ended: Callable[[Stage, float], None] = lambda _stage, _seconds: None,
+) -> int:
+    """Run what has to run; 1 if some work of some stage failed, else 0.
+
+    A stage that loads a model ends before the next one starts, so vLLM and training never share a
+    process or a GPU. Killed at any moment, the same call resumes where it stood.
+
+    `report` is given a line for each stage. Raises StageFailed, KeyboardInterrupt when a stage was
+    interrupted, and InputError when `out` holds something else or another process works in it.
+    """
+    with OutputDirectory(out, _RECIPE, {"recipe": recipe.name}):
+        ran = 0
+        for stage in stages:
+            decision = decide(stage, out)
+            if decision.action == "skip":
+                report(f"{stage.name}: unchanged, skipped")
+                continue
+            ran += 1
+            begins = {"start": stage.does, "resume": f"resumed: {stage.does}"}
+            does = begins.get(decision.action, f"{stage.does} again")
+            report(f"{stage.name}: {does} ({decision.why})")
+            began = time.monotonic()
+            code = run(stage, begin(stage, out, decision))
+            if code == INTERRUPTED:
+                raise KeyboardInterrupt
+            if code not in (0, 1) or not is_complete(stage):
+                raise StageFailed(stage, code)
+            seconds = time.monotonic() - began
+            finish(stage, out, exit_code=code, seconds=seconds)
+            ended(stage, seconds)
+        if not ran:
+            report("nothing to do: every stage is unchanged")
+        states = (_read_state(stage, out) or {} for stage in stages)
+        return max(int(state.get("exit_code", 0)) for state in states)

@@ -1,6 +1,7 @@
 """A run's replies as a directory that Label Studio or Argilla imports."""
 
 import heapq
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +74,7 @@ def _first(run: Path, queue: Queue, limit: int | None) -> tuple[list[ReviewItem]
                 seen.add(item.id)
                 yield item
 
-    if limit is None:
-        items = sorted(each_once(), key=lambda item: item.id)
-    else:
-        items = heapq.nsmallest(limit, each_once(), key=lambda item: item.id)
-    return items, len(seen)
+    return heapq.nsmallest(limit or sys.maxsize, each_once(), key=lambda item: item.id), len(seen)
 
 
 _IMPORT = {

@@ -93,15 +93,21 @@ def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
 
 
 def shown_item(item: ReviewItem, texts: Mapping[str, PrincipleText]) -> ShownItem:
-    """`item` with the statements of its principles; one without is shown by its id."""
+    """`item` with the statements of its principles; one without is shown by its id. A question that
+    stands alone is shown as it is, of several turns each under its role."""
+
+    def text(said: str) -> str:
+        return visible(said) if said.strip() else "(empty)"
+
     lines = [
         f"{name}: {texts[name].statement}" if name in texts else name for name in item.principles
     ]
+    turns = [f"[{message.role}]\n{message.content}" for message in item.prompt]
     return ShownItem(
         id=item.id,
-        prompt=_text(_conversation(item.prompt)),
-        replies=tuple(map(_text, item.replies)),
-        principles=_text("\n".join(lines)),
+        prompt=text(item.prompt[0].content if len(turns) == 1 else "\n\n".join(turns)),
+        replies=tuple(map(text, item.replies)),
+        principles=text("\n".join(lines)),
         principle_ids=item.principles,
     )
 
@@ -182,17 +188,6 @@ def _escalated_items(record: Record, critical: Collection[str]) -> Iterator[Revi
             label=label,
             labels={principle: label},
         )
-
-
-def _conversation(prompt: Conversation) -> str:
-    """A question that stands alone as it is, several turns each under its role."""
-    if len(prompt) == 1:
-        return prompt[0].content
-    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in prompt)
-
-
-def _text(text: str) -> str:
-    return visible(text) if text.strip() else "(empty)"
 
 
 def _hashed(*parts: str) -> str:

@@ -3,6 +3,7 @@
 Of its exports JSON and JSON-MIN can be read. Tasks hold plain text: nothing in a reply is markup.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,58 +13,26 @@ from engine.storage.atomic import write_json_atomic
 from training.review.items import Queue, ShownItem
 from training.review.review import Vote
 
-__all__ = ["CONFIGS", "FILES", "is_label_studio", "read_label_studio", "write_label_studio"]
+__all__ = ["FILES", "is_label_studio", "read_label_studio", "write_label_studio"]
 
 TASKS, CONFIG = "tasks.json", "labeling_config.xml"
 FILES = (TASKS, CONFIG)
 
-_PAIRS = """\
-<View>
-  <Header value="Conversation"/>
-  <Text name="prompt" value="$prompt"/>
-  <Header value="Which reply keeps these principles better? Click on it."/>
-  <Text name="principles" value="$principles"/>
-  <Pairwise name="better" toName="response_a,response_b" leftClass="A" rightClass="B"/>
-  <View style="display: flex; gap: 1em">
-    <View style="flex: 1">
-      <Header value="A"/>
-      <Text name="response_a" value="$response_a"/>
-    </View>
-    <View style="flex: 1">
-      <Header value="B"/>
-      <Text name="response_b" value="$response_b"/>
-    </View>
-  </View>
-  <Choices name="equal" toName="prompt" choice="single">
-    <Choice value="equal" alias="equal"/>
-  </Choices>
-  <TextArea name="comment" toName="prompt" placeholder="Why (if you like)" maxSubmissions="1"/>
-</View>
-"""
-_ESCALATED = """\
-<View>
-  <Header value="Conversation"/>
-  <Text name="prompt" value="$prompt"/>
-  <Header value="Reply"/>
-  <Text name="response" value="$response"/>
-  <Header value="Does the reply break this principle?"/>
-  <Text name="principles" value="$principles"/>
-  <Choices name="verdict" toName="response" choice="single" required="true">
-    <Choice value="breaks"/>
-    <Choice value="keeps"/>
-    <Choice value="unclear"/>
-  </Choices>
-  <TextArea name="comment" toName="response" placeholder="Why (if you like)" maxSubmissions="1"/>
-</View>
-"""
-CONFIGS: Mapping[Queue, str] = {"pairs": _PAIRS, "escalated": _ESCALATED}
 _SIDES = {"left": "A", "right": "B"}
 
 
 def write_label_studio(directory: Path, queue: Queue, items: Sequence[ShownItem]) -> None:
-    """Write `tasks.json`, and `labeling_config.xml` for the project's labeling interface."""
-    write_json_atomic(directory / TASKS, [{"data": _data(item)} for item in items])
-    (directory / CONFIG).write_text(CONFIGS[queue], encoding="utf-8")
+    """Write `tasks.json`, and `labeling_config.xml` for the project's labeling interface.
+
+    Tasks have the names of the configuration's `$variables`; JSON-MIN overwrites an `id`.
+    """
+    tasks = []
+    for item in items:
+        names = ("response",) if len(item.replies) == 1 else ("response_a", "response_b")
+        shown = {"item": item.id, "prompt": item.prompt, "principles": item.principles}
+        tasks.append({"data": shown | dict(zip(names, item.replies, strict=True))})
+    write_json_atomic(directory / TASKS, tasks)
+    shutil.copyfile(Path(__file__).with_name(f"labeling_{queue}.xml"), directory / CONFIG)
 
 
 def is_label_studio(row: Mapping[str, Any]) -> bool:
@@ -87,13 +56,6 @@ def read_label_studio(path: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator
             yield _vote(where, item, annotation.get("completed_by"), given)
 
 
-def _data(item: ShownItem) -> dict[str, str]:
-    """The names that the configuration's `$variables` have. JSON-MIN overwrites an `id`."""
-    shown = {"item": item.id, "prompt": item.prompt, "principles": item.principles}
-    names = ("response",) if len(item.replies) == 1 else ("response_a", "response_b")
-    return shown | dict(zip(names, item.replies, strict=True))
-
-
 def _by_control(annotation: Mapping[str, Any]) -> dict[str, Any]:
     """The results of an annotation as JSON-MIN has them, by the control they come from."""
     found: dict[str, Any] = {}
@@ -110,10 +72,14 @@ def _by_control(annotation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _vote(where: str, item: object, reviewer: object, given: Mapping[str, Any]) -> Vote:
+    """A reviewer is a number, or an e-mail address where the export gives users whole."""
     if not isinstance(item, str):
         remedy = "import verdicts on tasks that `solon export --format label-studio` wrote"
         raise InputError(Problem(where, "has no 'item' in its data", remedy))
-    return Vote(item, _reviewer(reviewer), _verdict(where, given), _text(given.get("comment")))
+    if isinstance(reviewer, Mapping):
+        reviewer = reviewer.get("email") or reviewer.get("id")
+    named = "" if reviewer is None else str(reviewer)
+    return Vote(item, named, _verdict(where, given), _text(given.get("comment")))
 
 
 def _verdict(where: str, given: Mapping[str, Any]) -> str | None:
@@ -128,13 +94,6 @@ def _verdict(where: str, given: Mapping[str, Any]) -> str | None:
         remedy = "use the labeling configuration that was exported with the tasks"
         raise InputError(Problem(where, f"'better' is {selected!r}, not left or right", remedy))
     return _SIDES[selected]
-
-
-def _reviewer(value: object) -> str:
-    """A user's number, or the e-mail address where the export gives users whole."""
-    if isinstance(value, Mapping):
-        value = value.get("email") or value.get("id")
-    return "" if value is None else str(value)
 
 
 def _text(value: object) -> str:

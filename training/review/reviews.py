@@ -42,7 +42,9 @@ def import_reviews(file: Path, run: Path, out: Path, *, overwrite: bool = False)
     for, or none about this run.
     """
     check_free(out, {REVIEWS, FIGURES}, overwrite, "a directory of reviews")
-    items = _items(run)
+    label_run = run_manifest(run, "revise", "label")["kind"] == "label"
+    queues: Iterable[Queue] = ("pairs",) if label_run else ("pairs", "escalated")
+    items = {item.id: item for queue in queues for item in review_items(run, queue)}
     unused: Counter[str] = Counter()
     votes = _usable(file, items, unused)
     if not votes:
@@ -72,12 +74,6 @@ def read_votes(file: Path) -> list[Vote]:
     except (AttributeError, KeyError, TypeError, ValueError):
         pass  # shaped as neither tool shapes its exports
     raise InputError(Problem(str(path), "is not an export of Label Studio or Argilla", _HOW))
-
-
-def _items(run: Path) -> dict[str, ReviewItem]:
-    label_run = run_manifest(run, "revise", "label")["kind"] == "label"
-    queues: Iterable[Queue] = ("pairs",) if label_run else ("pairs", "escalated")
-    return {item.id: item for queue in queues for item in review_items(run, queue)}
 
 
 def _usable(

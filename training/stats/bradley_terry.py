@@ -1,4 +1,4 @@
-"""Who beats whom: the win matrix of several models, and one strength for each."""
+"""Who beats whom: how often one model beats another, and one strength for each of several."""
 
 import math
 from collections import defaultdict
@@ -9,7 +9,7 @@ from random import Random
 
 from training.stats.intervals import Estimate, percentile_interval, share_estimate
 
-__all__ = ["Duel", "WinRate", "bradley_terry", "rate_duels", "win_matrix"]
+__all__ = ["Duel", "WinRate", "bradley_terry", "rate_duels"]
 
 _RESAMPLES = 1000
 _STEPS = 1000
@@ -54,17 +54,6 @@ def rate_duels(duels: Sequence[Duel], model: str, other: str) -> WinRate | None:
         return None
     wins, losses = sum(s > 0.5 for s in scores), sum(s < 0.5 for s in scores)
     return WinRate(rate, wins, len(scores) - wins - losses, losses)
-
-
-def win_matrix(duels: Sequence[Duel], models: Sequence[str]) -> dict[tuple[str, str], WinRate]:
-    """The win rate of each model over each other that it met, by (model, other)."""
-    found = {}
-    for model in models:
-        for other in models:
-            rate = rate_duels(duels, model, other) if model != other else None
-            if rate is not None:
-                found[model, other] = rate
-    return found
 
 
 def bradley_terry(

@@ -5,33 +5,22 @@ by how sure the judge was.
 """
 
 import os
+from functools import partial
 from typing import Any
 
-from training.trainers.batches import LengthGrouped
 from training.trainers.config import DPOTrainingConfig
 from training.trainers.fit import arguments
 from training.trainers.models import load_model
-from training.trainers.output import TrainingResult
-from training.trainers.progress import Report
-from training.trainers.rows_trainer import Method, Setup, train_on_rows
+from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows
 from training.trainers.soft_labels import SoftLabelDPO, with_probability
 from training.trainers.tokenized import preference_tokens
 
 __all__ = ["run"]
 
 
-def run(
-    config: DPOTrainingConfig, *, overwrite: bool = False, report: Report = lambda line: None
-) -> TrainingResult:
-    """Train on `prompt`, `chosen` and `rejected`, as `train_on_rows` does."""
-    method = Method("dpo", "preference", preference_tokens)
-    return train_on_rows(
-        method, config, lambda tokenizer: _setup(config, tokenizer), report, overwrite=overwrite
-    )
-
-
 def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
     from trl import DPOConfig, DPOTrainer
+    from trl.trainer.dpo_trainer import DataCollatorForPreference
 
     class Tokenized(LengthGrouped, DPOTrainer):  # type: ignore[misc]  # TRL has no types
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
@@ -48,15 +37,15 @@ def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
         loss_weights=[0.0 if config.soft_labels else 1.0],
         precompute_ref_log_probs=config.precompute_reference,
     )
-    return Setup(
-        Soft if config.soft_labels else Tokenized,
-        trl_config,
-        {
-            "ref_model": _reference(config, tokenizer),
-            "data_collator": _collator(config, tokenizer),
-        },
-        measure_before=config.reference is not None,  # else all margins are 0, the loss log 2
-    )
+    collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
+    options = {
+        "ref_model": _reference(config, tokenizer),
+        "data_collator": with_probability(collate) if config.soft_labels else collate,
+    }
+    # Of the model against itself all margins are 0 before, and the loss log 2.
+    measured = config.reference is not None
+    trainer = Soft if config.soft_labels else Tokenized
+    return Setup(trainer, trl_config, options, measure_before=measured)
 
 
 def _reference(config: DPOTrainingConfig, tokenizer: Any) -> Any:
@@ -71,8 +60,5 @@ def _reference(config: DPOTrainingConfig, tokenizer: Any) -> Any:
     return load_model(config, tokenizer, "causal", config.reference)
 
 
-def _collator(config: DPOTrainingConfig, tokenizer: Any) -> Any:
-    from trl.trainer.dpo_trainer import DataCollatorForPreference
-
-    collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
-    return with_probability(collate) if config.soft_labels else collate
+run = partial(train_on_rows, Method("dpo", "preference", preference_tokens, _setup))
+"""Train on `prompt`, `chosen` and `rejected`, by a DPOTrainingConfig, as `train_on_rows` does."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from constitution.problems import InputError, Problem, Stopped
 from constitution.reading import read_bytes
-from engine.generators.weights import uses_gpu
+from engine.generators.fingerprint import uses_gpu
 from engine.report.wording import duration
 from training.trainers.config import TrainingConfig
 from training.trainers.models import computes_in_bf16, fingerprint, save_final_model
@@ -122,7 +122,9 @@ def fit(
         report(f"resuming from step {checkpoint.name.rpartition('-')[2]}")
     elif output.is_main:
         output.log.unlink(missing_ok=True)
-    if checkpoint is None and data.test is not None and measure_before and not _is_sharded(trainer):
+    # A sharded model is set up for training once: measuring it before would set it up otherwise.
+    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if checkpoint is None and data.test is not None and measure_before and not sharded:
         trainer.evaluate()
     began = time.monotonic()
     trained = _train(trainer, checkpoint)
@@ -144,11 +146,6 @@ def fit(
         _publish(output)
     trainer.accelerator.wait_for_everyone()
     return result
-
-
-def _is_sharded(trainer: Any) -> bool:
-    """Such a model is set up for training once: measuring it before would set it up otherwise."""
-    return bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
 
 
 def _train(trainer: Any, checkpoint: Path | None) -> Any:

@@ -8,7 +8,6 @@ several times and an answer's advantage is its reward compared with the others'.
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,13 +15,12 @@ from typing import Any
 from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem
 from engine.generators.base import Generator
-from engine.generators.chat_template import Neutraliser
+from engine.generators.fingerprint import local_name, uses_gpu
 from engine.generators.spec import open_generator
-from engine.generators.weights import local_name, uses_gpu
 from engine.settings import for_stakeholder
 from training.data.rows import Rows, read_rows
+from training.trainers.config import GRPOTrainingConfig
 from training.trainers.fit import arguments, fit, identity_of
-from training.trainers.grpo_config import GRPOTrainingConfig
 from training.trainers.models import (
     fingerprint,
     load_model,
@@ -34,7 +32,7 @@ from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report, progress_callback
 from training.trainers.rewards import ConstitutionalReward, Penalties, RewardCounts
 from training.trainers.scorers import JudgeScorer, PrincipleDraw, RewardModelScorer, Scorer
-from training.trainers.tokenized import ChatTokens, Encoded, Tokenized, tokenize
+from training.trainers.tokenized import ChatTokens, Encoded, Tokenized, neutraliser_of, tokenize
 
 __all__ = ["run"]
 
@@ -52,11 +50,16 @@ def run(
     """
     _check(config)
     judge = open_generator(config.judge) if config.judge else None
-    principles = _principles(config)
+    principles = None
+    if config.constitution is not None:
+        rules = for_stakeholder(load_for_judging(config.constitution), config.stakeholder)
+        principles = PrincipleDraw(rules, config.principles, config.seed, config.stakeholder)
     rows = _prompts(config, principles)
     quiet_libraries()
     tokenizer = load_tokenizer(config)
-    _make_inert(rows, tokenizer)
+    neutralise = neutraliser_of(tokenizer).neutralise  # TRL itself renders the prompts
+    for row in (*rows.train, *rows.test):
+        row["prompt"] = [{**t, "content": neutralise(t["content"])} for t in row["prompt"]]
     trl_config = _trl_config(config)
     identity = identity_of(config) | _rewarders(config, principles, judge)
     output = Output("grpo", config, rows, identity, overwrite=overwrite)
@@ -89,14 +92,6 @@ def _check(config: GRPOTrainingConfig) -> None:
         raise InputError(problems)
 
 
-def _principles(config: GRPOTrainingConfig) -> PrincipleDraw | None:
-    """What the judge judges answers against, if there is a judge."""
-    if config.constitution is None:
-        return None
-    constitution = for_stakeholder(load_for_judging(config.constitution), config.stakeholder)
-    return PrincipleDraw(constitution, config.principles, config.seed, config.stakeholder)
-
-
 def _prompts(config: GRPOTrainingConfig, principles: PrincipleDraw | None) -> Rows:
     """The prompts, without those that no principle applies to if only a judge rewards."""
     rows = read_rows(config, "prompt")
@@ -114,15 +109,6 @@ def _prompts(config: GRPOTrainingConfig, principles: PrincipleDraw | None) -> Ro
         what = f"none of {config.constitution}'s principles applies to any prompt"
         raise InputError(Problem("dataset", what, "give the prompts the tags that they ask for"))
     return rows
-
-
-def _make_inert(rows: Rows, tokenizer: Any) -> None:
-    """Break control tokens spelled out in prompts, as when the engine asks a model: TRL itself
-    renders the prompts."""
-    special = (t.content for t in tokenizer.added_tokens_decoder.values() if t.special)
-    neutralise = Neutraliser.for_tokens(special).neutralise
-    for row in (*rows.train, *rows.test):
-        row["prompt"] = [{**t, "content": neutralise(t["content"])} for t in row["prompt"]]
 
 
 def _columns(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
@@ -222,26 +208,20 @@ def _report(trainer: Any, reward: ConstitutionalReward) -> dict[str, Any]:
     """Reward, KL and length at the beginning and the end; the outcomes of the sampled answers."""
     from accelerate.utils import gather_object
 
-    named = {"reward": "reward", "kl": "kl", "length": "completions/mean_length"}
-    names = {**named, **{n: n for n in trainer.state.log_history[0] if n.startswith("score/")}}
-    curves = {name: list(_logged(trainer, key)) for name, key in names.items()}
+    log = trainer.state.log_history
+    names = {"reward": "reward", "kl": "kl", "length": "completions/mean_length"}
+    names |= {name: name for name in log[0] if name.startswith("score/")}
+    start, end = {}, {}
+    for name, key in names.items():
+        if curve := [line[key] for line in log if isinstance(line.get(key), int | float)]:
+            some = max(1, round(_ENDS * len(curve)))
+            start[name], end[name] = fmean(curve[:some]), fmean(curve[-some:])
     counts: list[RewardCounts] = gather_object([reward.counts])
     outcomes = ("answers", "rewarded", "unrewarded", "empty", "truncated")
     return {
         "tokens": trainer.state.num_input_tokens_seen,
-        "start": {name: fmean(curve[: _end(curve)]) for name, curve in curves.items() if curve},
-        "end": {name: fmean(curve[-_end(curve) :]) for name, curve in curves.items() if curve},
+        "start": start,
+        "end": end,
         "sampled": {name: sum(getattr(c, name) for c in counts) for name in outcomes},
         "failures": dict(sum((c.failures for c in counts), Counter())),
     }
-
-
-def _logged(trainer: Any, name: str) -> Iterator[float]:
-    """A metric's values while training, in order; what could not be measured is left out."""
-    for line in trainer.state.log_history:
-        if isinstance(line.get(name), int | float):
-            yield line[name]
-
-
-def _end(curve: list[float]) -> int:
-    return max(1, round(_ENDS * len(curve)))

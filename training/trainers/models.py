@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 from constitution.problems import InputError, Problem
 from constitution.reading import read_json, read_text
-from engine.generators.fingerprint import fingerprint_model
-from engine.generators.weights import local_name, uses_gpu
+from engine.generators.fingerprint import fingerprint_model, local_name, uses_gpu
 from engine.storage.atomic import write_json_atomic
 from training.trainers.config import TrainingConfig
 
@@ -93,7 +92,8 @@ def load_model(config: TrainingConfig, tokenizer: Any, kind: Kind, name: str | N
     named = name or config.model
     path = local_name(named)
     base = _base_of(path)
-    options: dict[str, Any] = {"dtype": _weights_dtype(config)}
+    low = config.lora is not None and computes_in_bf16(config)
+    options: dict[str, Any] = {"dtype": "bfloat16" if low else "float32"}
     if kind == "reward":
         options["num_labels"] = 1
     if has_flash_attention():
@@ -159,15 +159,11 @@ def _write_merged(
     """The base model, read again and unsharded, with the adapter added to its weights."""
     from peft import PeftModel
 
-    kind: Kind = "reward" if "ForSequenceClassification" in _class_name(trained) else "causal"
+    model = trained.get_base_model() if hasattr(trained, "get_base_model") else trained
+    kind: Kind = "reward" if "ForSequenceClassification" in type(model).__name__ else "causal"
     base = load_model(config.model_copy(update={"dtype": "float32"}), tokenizer, kind)
     merged = PeftModel.from_pretrained(base, adapter).merge_and_unload()
     _write(merged, merged.state_dict(), tokenizer, _stored_dtype(config), part)
-
-
-def _class_name(model: Any) -> str:
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return type(base).__name__
 
 
 def _write(model: Any, weights: dict[str, Any], tokenizer: Any, dtype: Any, path: Path) -> None:
@@ -190,12 +186,6 @@ def _replace(part: Path, target: Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     part.replace(target)
-
-
-def _weights_dtype(config: TrainingConfig) -> Any:
-    import torch
-
-    return torch.bfloat16 if config.lora and computes_in_bf16(config) else torch.float32
 
 
 def computes_in_bf16(config: TrainingConfig) -> bool:

@@ -4,29 +4,21 @@ It is reported with its accuracy and calibration on held-out pairs, and with how
 with length.
 """
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
 from typing import Any
 
-from training.trainers.batches import LengthGrouped
+from training.stats.agreement import calibration, pearson, spearman
 from training.trainers.config import RewardModelConfig
 from training.trainers.fit import arguments
-from training.trainers.output import TrainingResult
-from training.trainers.progress import Report
-from training.trainers.reward_report import PairRewards, reward_report
-from training.trainers.rows_trainer import Method, Setup, train_on_rows
+from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows
 from training.trainers.soft_labels import SoftLabelReward, with_probability
 from training.trainers.tokenized import Tokenized, reward_tokens
 
-__all__ = ["run"]
-
-
-def run(
-    config: RewardModelConfig, *, overwrite: bool = False, report: Report = lambda line: None
-) -> TrainingResult:
-    """Train on `prompt`, `chosen` and `rejected`, as `train_on_rows` does."""
-    method = Method("reward-model", "preference", reward_tokens, "reward")
-    return train_on_rows(
-        method, config, lambda tokenizer: _setup(config, tokenizer), report, overwrite=overwrite
-    )
+__all__ = ["PairRewards", "reward_report", "run"]
 
 
 def _setup(config: RewardModelConfig, tokenizer: Any) -> Setup:
@@ -72,3 +64,79 @@ def _report(trainer: Any, data: Tokenized, collate: Any) -> dict[str, Any]:
     columns = {n: list(data.test[n]) for n in ("probability", "chosen_length", "rejected_length")}
     pairs = [PairRewards(*pair) for pair in zip(chosen, rejected, *columns.values(), strict=True)]
     return {"held_out_pairs": reward_report(pairs)}
+
+
+_BINS = 20
+"""Of which a confidence, which is a half or more, can fall into the upper ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairRewards:
+    """A pair's rewards, the judge's probability that the chosen one is better, and the answers'
+    lengths in characters."""
+
+    chosen: float
+    rejected: float
+    probability: float
+    chosen_length: int
+    rejected_length: int
+
+    @property
+    def predicted(self) -> float:
+        """The model's probability that the chosen one is better (Bradley and Terry 1952)."""
+        margin = max(-700.0, min(700.0, self.chosen - self.rejected))
+        return 1 / (1 + math.exp(-margin))
+
+    @property
+    def cross_entropy(self) -> float:
+        """Against the judge's probability, in nats; stable for any margin."""
+        margin = self.chosen - self.rejected
+        return max(margin, 0.0) - margin * self.probability + math.log1p(math.exp(-abs(margin)))
+
+    @property
+    def right(self) -> float:
+        """1 if the model prefers what was chosen, 0.5 if it finds both alike."""
+        return 0.5 if self.chosen == self.rejected else float(self.chosen > self.rejected)
+
+
+def reward_report(pairs: Sequence[PairRewards]) -> dict[str, Any]:
+    """Figures for the manifest, of one pair or more; a correlation that is not defined is None.
+
+    `prefers_longer` counts pairs where the model gives the longer answer the higher reward,
+    `judge_prefers_longer` those where the longer one was chosen.
+    """
+    rewards = [r for pair in pairs for r in (pair.chosen, pair.rejected)]
+    lengths = [float(n) for pair in pairs for n in (pair.chosen_length, pair.rejected_length)]
+    right = [pair.right for pair in pairs]
+    confidences = [max(pair.predicted, 1 - pair.predicted) for pair in pairs]
+    curve = calibration(confidences, right, _BINS)
+    assert curve is not None
+    longer = [
+        (p, p.chosen_length > p.rejected_length)
+        for p in pairs
+        if p.chosen_length != p.rejected_length
+    ]
+    return {
+        "pairs": len(pairs),
+        "accuracy": fmean(right),
+        "calibration_error": curve.error,
+        "cross_entropy": fmean(pair.cross_entropy for pair in pairs),
+        "length_correlation": {
+            "pearson": pearson(rewards, lengths),
+            "spearman": spearman(rewards, lengths),
+        },
+        "prefers_longer": (
+            fmean((p.chosen > p.rejected) == is_longer for p, is_longer in longer)
+            if longer
+            else None
+        ),
+        "judge_prefers_longer": fmean(is_longer for _, is_longer in longer) if longer else None,
+        "calibration": [
+            {"pairs": b.count, "confidence": b.predicted, "accuracy": b.observed}
+            for b in curve.bins
+        ],
+    }
+
+
+run = partial(train_on_rows, Method("reward-model", "preference", reward_tokens, _setup, "reward"))
+"""Train on `prompt`, `chosen` and `rejected`, by a RewardModelConfig, as `train_on_rows` does."""

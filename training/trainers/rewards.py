@@ -118,7 +118,9 @@ class ConstitutionalReward:
         ]
         self._count(scored, forms, rewards)
         if not self.counts.rewarded and self.counts.answers >= _ENOUGH:
-            raise Stopped(self._hopeless())
+            reasons = ", ".join(f"{reason} ({n:,})" for reason, n in self.counts.failures.items())
+            told = f"none of the first {self.counts.answers:,} answers could be scored: {reasons}"
+            raise Stopped(f"{told}. Nothing was learned; the same command begins again")
         for name, value in self._metrics(scored, forms, rewards).items():
             log_metric(name, value)
         return rewards
@@ -159,11 +161,6 @@ class ConstitutionalReward:
         for (scorer, _), scores in zip(self.scorers, scored, strict=True):
             failed = (score.failed for score in scores if score.value is None)
             self.counts.failures.update(f"{scorer.name}: {reason}" for reason in failed)
-
-    def _hopeless(self) -> str:
-        reasons = ", ".join(f"{reason} ({n:,})" for reason, n in self.counts.failures.items())
-        told = f"none of the first {self.counts.answers:,} answers could be scored: {reasons}"
-        return f"{told}. Nothing was learned; the same command begins again"
 
     def _metrics(
         self,

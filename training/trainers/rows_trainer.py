@@ -1,13 +1,14 @@
 """The way of every trainer that learns from rows: read, tokenize, train, write; resumed where it was."""
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from training.data.readers import Shape
 from training.data.rows import read_rows
 from training.trainers.config import TrainingConfig
-from training.trainers.fit import Measure, fit, identity_of
+from training.trainers.fit import fit, identity_of
 from training.trainers.models import (
     Kind,
     load_model,
@@ -19,16 +20,75 @@ from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report, progress_callback
 from training.trainers.tokenized import Encode, Tokenized, tokenize
 
-__all__ = ["Method", "Setup", "train_on_rows"]
+__all__ = ["LengthGrouped", "LengthGroupedSampler", "Method", "Setup", "train_on_rows"]
+
+_BATCHES = 50
+"""Batches' worth of rows, drawn at random, that are sorted by length together."""
+
+
+class LengthGroupedSampler:
+    """Row numbers, each once in an epoch, those of a batch of similar length, so that little is
+    padding. `batch_size` counts the rows of all devices at once.
+
+    The order depends on the seed and the epoch alone: a resumed run sees what is left of it.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Of the next iteration; called by the training loop."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        order = random.Random(f"{self.seed} {self.epoch}")
+        rows = list(range(len(self.lengths)))
+        order.shuffle(rows)
+        batches = []
+        for start in range(0, len(rows), _BATCHES * self.batch_size):
+            drawn = rows[start : start + _BATCHES * self.batch_size]
+            drawn.sort(key=self.lengths.__getitem__)
+            batches += [
+                drawn[i : i + self.batch_size] for i in range(0, len(drawn), self.batch_size)
+            ]
+        order.shuffle(batches)
+        # A batch that is not full can only be the last: the loop cuts the row numbers again.
+        batches.sort(key=lambda batch: len(batch) < self.batch_size)
+        for batch in batches:
+            yield from batch
+
+
+class LengthGrouped:
+    """For a trainer of TRL to inherit from first; its order is random while `lengths` is None."""
+
+    lengths: Sequence[int] | None = None
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        arguments: Any = self.args  # type: ignore[attr-defined]
+        if self.lengths is None:
+            return super()._get_train_sampler(train_dataset)  # type: ignore[misc]
+        size = arguments.train_batch_size * arguments.gradient_accumulation_steps
+        return LengthGroupedSampler(self.lengths, size * arguments.world_size, arguments.seed)
+
+    def create_model_card(self, **_: Any) -> None:
+        """None beside checkpoints: the finished model gets ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A trainer's name, the rows it learns from, how they become tokens, and the model's head."""
+    """A trainer's name, the rows it learns from, how they become tokens, what it is set up as (by
+    its configuration and the tokenizer), and the model's head."""
 
     name: str
     shape: Shape
     encode: Encode
+    setup: "Callable[[Any, Any], Setup]"
     kind: Kind = "causal"
 
 
@@ -51,15 +111,13 @@ class Setup:
 def train_on_rows(
     method: Method,
     config: TrainingConfig,
-    setup: Callable[[Any], Setup],
-    report: Report,
     *,
-    overwrite: bool,
+    overwrite: bool = False,
+    report: Report = lambda line: None,
 ) -> TrainingResult:
     """Train, or resume an interrupted training; what is complete already is returned as it is.
 
-    `setup` is called with the tokenizer. Raises InputError for rows, a model or a directory that
-    will not do, before anything is written.
+    Raises InputError for rows, a model or a directory that will not do, before anything is written.
     """
     rows = read_rows(config, method.shape)
     output = Output(method.name, config, rows, identity_of(config), overwrite=overwrite)
@@ -67,11 +125,11 @@ def train_on_rows(
         return finished
     quiet_libraries()
     tokenizer = load_tokenizer(config)
-    ready = setup(tokenizer)
+    ready = method.setup(config, tokenizer)
     with output:
         with ready.trl_config.main_process_first(local=False):
-            folder, longest = output.path / "data", config.max_length
-            data = tokenize(rows, method.encode, tokenizer, longest, folder, output.is_main)
+            place = output.path / "data", output.is_main
+            data = tokenize(rows, method.encode, tokenizer, config.max_length, *place)
         trainer = ready.trainer(
             model=load_model(config, tokenizer, method.kind),
             args=ready.trl_config,
@@ -83,8 +141,8 @@ def train_on_rows(
             **ready.options,
         )
         trainer.lengths = None if ready.packed else data.lengths
-        after: Measure = lambda it: ready.measure_after(it, data)  # noqa: E731
-        before = ready.measure_before
         return fit(
-            trainer, output, data, tokenizer, report, measure_before=before, measure_after=after
-        )
+            trainer, output, data, tokenizer, report,
+            measure_before=ready.measure_before,
+            measure_after=lambda trained: ready.measure_after(trained, data),
+        )  # fmt: skip

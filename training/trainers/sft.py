@@ -4,27 +4,18 @@ The loss is on the answer's tokens only. Rows are never cut: what is longer than
 left out and counted.
 """
 
-from training.trainers.batches import LengthGrouped
+from functools import partial
+
 from training.trainers.config import SFTTrainingConfig
 from training.trainers.fit import arguments
 from training.trainers.models import has_flash_attention
-from training.trainers.output import TrainingResult
-from training.trainers.progress import Report
-from training.trainers.rows_trainer import Method, Setup, train_on_rows
+from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows
 from training.trainers.tokenized import sft_tokens
 
 __all__ = ["run"]
 
 
-def run(
-    config: SFTTrainingConfig, *, overwrite: bool = False, report: Report = lambda line: None
-) -> TrainingResult:
-    """Train on `prompt` and `completion`, as `train_on_rows` does."""
-    method = Method("sft", "sft", sft_tokens)
-    return train_on_rows(method, config, lambda _: _setup(config), report, overwrite=overwrite)
-
-
-def _setup(config: SFTTrainingConfig) -> Setup:
+def _setup(config: SFTTrainingConfig, _tokenizer: object) -> Setup:
     from trl import SFTConfig, SFTTrainer
 
     class Trainer(LengthGrouped, SFTTrainer):  # type: ignore[misc]  # TRL has no types
@@ -42,3 +33,7 @@ def _setup(config: SFTTrainingConfig) -> Setup:
         shuffle_dataset=packing,
     )
     return Setup(Trainer, trl_config, packed=packing)
+
+
+run = partial(train_on_rows, Method("sft", "sft", sft_tokens, _setup))
+"""Train on `prompt` and `completion`, by an SFTTrainingConfig, as `train_on_rows` does."""

@@ -58,16 +58,22 @@ class _Observed:
         return self.output
 
 
-class SoftLabelDPO:
+class _WithColumn:
+    """A trainer whose data set keeps the column of probabilities."""
+
+    def _set_signature_columns_if_needed(self) -> None:
+        trainer: Any = self
+        parent: Any = super()
+        parent._set_signature_columns_if_needed()
+        if _COLUMN not in trainer._signature_columns:
+            trainer._signature_columns.append(_COLUMN)
+
+
+class SoftLabelDPO(_WithColumn):
     """For TRL's DPOTrainer to inherit from first; its own loss must have weight 0.
 
     Where the reference's log-probabilities are not precomputed, it is asked twice.
     """
-
-    def _set_signature_columns_if_needed(self) -> None:
-        trainer: Any = super()
-        trainer._set_signature_columns_if_needed()
-        _add_column(self)
 
     def compute_ref_log_probs(self, model: Any, inputs: Mapping[str, Any]) -> Any:
         """As the parent does; the model is not shown the probability."""
@@ -90,13 +96,8 @@ class SoftLabelDPO:
         return (loss, observed.output) if return_outputs else loss
 
 
-class SoftLabelReward:
+class SoftLabelReward(_WithColumn):
     """For TRL's RewardTrainer to inherit from first."""
-
-    def _set_signature_columns_if_needed(self) -> None:
-        trainer: Any = super()
-        trainer._set_signature_columns_if_needed()
-        _add_column(self)
 
     def compute_loss(
         self,
@@ -114,11 +115,6 @@ class SoftLabelReward:
         margin = chosen - rejected
         loss = hard + ((1 - inputs[_COLUMN].to(margin.dtype)) * margin).mean()
         return (loss, outputs) if return_outputs else loss
-
-
-def _add_column(trainer: Any) -> None:
-    if _COLUMN not in trainer._signature_columns:
-        trainer._signature_columns.append(_COLUMN)
 
 
 def _without_column(inputs: Mapping[str, Any]) -> dict[str, Any]:

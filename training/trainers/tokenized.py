@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,21 @@ import jinja2
 
 from constitution.problems import InputError, Problem
 from constitution.reading import read_json
-from engine.generators.chat_template import Neutraliser
+from engine.generators.chat_template import Neutraliser, common_prefix
 from engine.storage.atomic import write_json_atomic
 from training.data.rows import Rows
 
-__all__ = ["Encode", "Tokenized", "preference_tokens", "reward_tokens", "sft_tokens", "tokenize"]
+__all__ = [
+    "ChatTokens",
+    "Encode",
+    "Encoded",
+    "Tokenized",
+    "neutraliser_of",
+    "preference_tokens",
+    "reward_tokens",
+    "sft_tokens",
+    "tokenize",
+]
 
 _BLOCK = 1000
 _TOO_LONG, _REFUSED = "longer than max_length", "refused by the chat template"
@@ -47,6 +57,12 @@ class Tokenized:
         return {"train": len(self.train), "test": len(self.test) if self.test else 0}
 
 
+def neutraliser_of(tokenizer: Any) -> Neutraliser:
+    """What breaks a tokenizer's control tokens where they are spelled out in a message."""
+    added = tokenizer.added_tokens_decoder.values()
+    return Neutraliser.for_tokens(token.content for token in added if token.special)
+
+
 class ChatTokens:
     """Conversations through the tokenizer's chat template, many at a time.
 
@@ -56,8 +72,7 @@ class ChatTokens:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        special = (t.content for t in tokenizer.added_tokens_decoder.values() if t.special)
-        self._neutralise = Neutraliser.for_tokens(special).neutralise
+        self._neutralise = neutraliser_of(tokenizer).neutralise
 
     def prompts(self, rows: Sequence[dict[str, Any]]) -> list[list[int] | None]:
         """Token ids of each prompt, up to where the answer begins."""
@@ -94,7 +109,7 @@ def sft_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
         if prompt is None or whole is None:
             yield None, 0
             continue
-        start = _common_prefix(prompt, whole)
+        start = common_prefix(prompt, whole)  # rendered alone, its end may differ
         yield {"input_ids": whole, "labels": [-100] * start + whole[start:]}, len(whole)
 
 
@@ -105,7 +120,7 @@ def preference_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
         if prompt is None or chosen is None or rejected is None:
             yield None, 0
             continue
-        start = min(_common_prefix(prompt, chosen), _common_prefix(prompt, rejected))
+        start = common_prefix(prompt, chosen, rejected)
         columns = {
             "prompt_ids": prompt[:start],
             "chosen_ids": chosen[start:],
@@ -138,15 +153,6 @@ def _chosen_and_rejected(
     return zip(chat.answered(rows, "chosen"), chat.answered(rows, "rejected"), strict=True)
 
 
-def _common_prefix(first: list[int], second: list[int]) -> int:
-    """Tokens that both begin with: a template may render a prompt alone otherwise at its end."""
-    if second[: len(first)] == first:
-        return len(first)
-    pairs = zip(first, second, strict=False)
-    shared = takewhile(lambda pair: pair[0] == pair[1], pairs)
-    return sum(1 for _ in shared)
-
-
 def tokenize(
     rows: Rows, encode: Encode, tokenizer: Any, max_length: int, directory: Path, is_main: bool
 ) -> Tokenized:
@@ -155,7 +161,7 @@ def tokenize(
     Only the process that `is_main` writes; the others must call this after it has. Raises
     InputError if no row to train on is left.
     """
-    from datasets import load_from_disk
+    from datasets import Dataset, load_from_disk
 
     counts = directory / "dropped.json"
     if is_main and not counts.exists():
@@ -165,7 +171,8 @@ def tokenize(
         for split, given in (("train", rows.train), ("test", rows.test)):
             kept = _encoded(given, encode, chat, max_length, dropped)
             if kept:
-                _save(kept, directory / split)
+                columns = {name: [row[name] for row in kept] for name in kept[0]}
+                Dataset.from_dict(columns).save_to_disk(directory / split)
             elif split == "train":
                 reasons = ", ".join(f"{n:,} {reason}" for reason, n in dropped.items())
                 remedy = "raise max_length" if dropped[_TOO_LONG] else "check the chat template"
@@ -200,11 +207,3 @@ def _encoded(
             else:
                 kept.append({**columns, "length": length})
     return sorted(kept, key=lambda columns: columns["length"])
-
-
-def _save(kept: list[dict[str, Any]], directory: Path) -> None:
-    from datasets import Dataset
-
-    Dataset.from_dict({name: [row[name] for row in kept] for name in kept[0]}).save_to_disk(
-        directory
-    )

@@ -13,7 +13,7 @@ from engine.prompts.sources import open_prompts
 from engine.runs.answer_run import AnswerRun
 from engine.settings import AnswerSettings, RoleModel
 from tests.engine.builders import Replies
-from training.data.mix import mix_rows
+from training.data.datasets import mix_rows
 
 COUNT = 8
 

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constitution.problems import InputError
-from engine.storage.atomic import StorageFull, write_json_atomic
+from engine.storage.atomic import DirectoryLock, StorageFull, write_json_atomic
 from engine.storage.jsonl import JsonlStore, read_jsonl
-from engine.storage.lock import DirectoryLock
 
 ROWS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=20) | st.integers()))
 
@@ -94,7 +93,7 @@ APPENDED_THEN_KILLED = """
 import os, sys
 from pathlib import Path
 from engine.storage.jsonl import JsonlStore
-from engine.storage.lock import DirectoryLock
+from engine.storage.atomic import DirectoryLock
 with DirectoryLock(Path(sys.argv[1]).parent):
     store = JsonlStore(Path(sys.argv[1]))
     for number in range(300):

@@ -22,8 +22,8 @@ from engine.judging.records import (
 from engine.messages import Message
 from engine.records import Flag, Outcome, Record, read_records
 from tests.engine.run_fixture import write_run
+from training.data.datasets import Mixture
 from training.data.export import ExportFormat, ExportOptions, export_run
-from training.data.mix import Mixture
 from training.data.split import is_held_out, prompt_digest
 
 SFT = ExportFormat.TRL_SFT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from constitution.problems import InputError
-from training.data.mix import mix_rows
+from training.data.datasets import mix_rows
 from training.data.readers import read_comparisons, read_training_rows
 
 SHARED = Path(__file__).parents[4] / "shared"

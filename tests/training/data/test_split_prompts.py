@@ -6,8 +6,7 @@ import pytest
 from constitution.problems import InputError
 from engine.messages import to_dicts
 from engine.prompts.sources import open_prompts
-from training.data.split import prompt_digest
-from training.data.split_prompts import split_prompts
+from training.data.split import prompt_digest, split_prompts
 
 
 def source(path, texts, **columns):

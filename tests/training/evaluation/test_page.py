@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.training.evaluation.rich_results import MODELS, NASTY, PRINCIPLES, rich_results, share
 from training.evaluation.page import evaluation_page
 from training.evaluation.page.charts import HEIGHT, WIDTH, capability_mean, full_scale, safety_plane
-from training.evaluation.page.shown_answers import samples_shown
+from training.evaluation.page.page import samples_shown
 from training.evaluation.page.tables import checkpoint_groups, probes, win_matrix
 from training.evaluation.page.wording import Unit, figure
 from training.evaluation.results import (

@@ -8,7 +8,7 @@ import pytest
 from tests.engine.chromium import IN_CHROMIUM, Page, open_page, visit_page
 from tests.training.evaluation.rich_results import rich_results
 from training.evaluation.page import evaluation_page
-from training.evaluation.page.shown_answers import samples_shown
+from training.evaluation.page.page import samples_shown
 
 pytestmark = IN_CHROMIUM
 

@@ -18,7 +18,7 @@ from engine.generators.base import (
 )
 from engine.messages import Message
 from engine.prompts.sources import Prompt, open_prompts
-from engine.storage.lock import DirectoryLock
+from engine.storage.atomic import DirectoryLock
 from tests.engine.builders import Replies, constitution
 from training.evaluation.inputs import EvaluationInputs
 from training.evaluation.judges.judging import Judges

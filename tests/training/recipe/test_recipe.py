@@ -9,9 +9,9 @@ import pytest
 
 from constitution.loader import load_constitution
 from constitution.problems import InputError
-from training.recipe.pipeline import StageFailed, run_stages
 from training.recipe.plan import stages_of
 from training.recipe.schema import load_recipe, shipped_recipes
+from training.recipe.stage import StageFailed, run_stages
 
 CONSTITUTION = """
 name: rules
@@ -353,7 +353,7 @@ def test_planning_imports_no_model_library(tmp_path):
     code = (
         "import sys; from pathlib import Path\n"
         "from training.recipe.schema import load_recipe; from training.recipe.plan import stages_of\n"
-        "from training.recipe.pipeline import run_stages\n"
+        "from training.recipe.stage import run_stages\n"
         f"stages_of(*load_recipe('quickstart-cpu'), Path({str(tmp_path)!r}))\n"
         "print(sorted({'torch', 'vllm', 'trl', 'transformers', 'datasets'} & set(sys.modules)))"
     )

@@ -8,7 +8,7 @@ from constitution.problems import InputError
 from constitution.typed_yaml import load_config
 from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
 from tests.training.recipe.test_recipe import CONSTITUTION, Kitchen
-from training.data.split_prompts import SplitConfig
+from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig
 from training.recipe.schema import TRAINERS
 from training.recipe.stage import begin, decide

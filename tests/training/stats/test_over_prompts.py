@@ -4,10 +4,12 @@ import random
 
 import pytest
 
-from training.stats.agreement import area_under_curve, cohen_kappa, kappa_estimate
-from training.stats.over_prompts import (
+from training.stats.agreement import (
+    area_under_curve,
     auc_over_prompts,
     best_threshold,
+    cohen_kappa,
+    kappa_estimate,
     kappa_over_prompts,
 )
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.trainers.batches import LengthGroupedSampler
+from training.trainers.rows_trainer import LengthGroupedSampler
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=400)
 

@@ -11,7 +11,7 @@ from engine.generators.base import Choice, GeneratorUnavailable
 from engine.generators.scripted import ScriptedGenerator
 from engine.storage.jsonl import read_jsonl
 from tests.engine.tiny_model import build_tiny_model
-from training.trainers.grpo_config import GRPOTrainingConfig
+from training.trainers.config import GRPOTrainingConfig
 
 pytestmark = pytest.mark.slow
 

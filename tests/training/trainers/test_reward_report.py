@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from training.trainers.reward_report import PairRewards, reward_report
+from training.trainers.reward_model import PairRewards, reward_report
 
 
 def pair(chosen, rejected, probability=1.0, chosen_length=10, rejected_length=10):

@@ -7,11 +7,11 @@ from constitution.problems import InputError
 from constitution.typed_yaml import Override, load_config
 from training.trainers.config import (
     DPOTrainingConfig,
+    GRPOTrainingConfig,
     LoraSettings,
     RewardModelConfig,
     SFTTrainingConfig,
 )
-from training.trainers.grpo_config import GRPOTrainingConfig
 
 MINIMAL = "model: embedded\ndataset: rows.jsonl\nout: out\n"
 

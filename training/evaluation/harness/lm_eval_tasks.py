@@ -69,6 +69,19 @@ class Harness:
             "lm_eval": importlib.metadata.version("lm_eval"),
         }
 
+    def command(self, tasks: Sequence[str], spec: str | None = None) -> list[str]:
+        """The process that looks tasks up or, with a model, runs them."""
+        directory = str(self.directory.resolve()) if self.directory else None
+        request: dict[str, Any] = {
+            "tasks": list(tasks),
+            "directory": directory,
+            "limit": self.limit,
+        }
+        if spec is not None:
+            _, name, options = read_spec(spec)
+            request["model"] = {"name": name or "embedded", "options": options}
+        return [sys.executable, "-m", _WORKER, json.dumps(request)]
+
 
 def check_harness(
     harness: Harness, models: Mapping[str, Generator], out: Path, others: Iterable[str] = ()
@@ -113,9 +126,9 @@ async def run_harness(
         kept = _Kept(out, name)
         if missing := kept.missing(harness, model):
             tell = partial(on_progress, f"{name}: lm-eval")
-            request = _request(harness, missing) | {"model": _weights(model.spec)}
+            command = harness.command(missing, model.spec)
             tell(0, len(missing))
-            async with aclosing(_worker(request, out / "lm-eval" / f"{name}.log")) as finished:
+            async with aclosing(_worker(command, out / "lm-eval" / f"{name}.log")) as finished:
                 async for task, scores in finished:
                     kept.add(harness.identity(task, model), scores)
                     tell(len(missing) - len(kept.missing(harness, model)), len(missing))
@@ -150,41 +163,34 @@ class _Kept:
 
 def _check_names(harness: Harness) -> None:
     process = subprocess.run(
-        _command(_request(harness, harness.tasks)),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=_environment(),
-        check=False,
-    )
+        harness.command(harness.tasks), stdin=subprocess.DEVNULL, capture_output=True,
+        env=os.environ | _QUIET, check=False,
+    )  # fmt: skip
     if process.returncode:
         told = _last_line(process.stderr)
         raise InputError(Problem(_OPTION, f"lm-eval cannot list its tasks: {told}"))
-    near = parse_json(process.stdout)
-    listed = "see `lm-eval ls tasks`"
     problems = [
         Problem(
             f"{_OPTION} {name}",
             "lm-eval has no such task",
-            f"did you mean {' or '.join(names)}?" if names else listed,
+            f"did you mean {' or '.join(near)}?" if near else "see `lm-eval ls tasks`",
         )
-        for name, names in near.items()
+        for name, near in parse_json(process.stdout).items()
     ]
     if problems:
         raise InputError(problems)
 
 
-async def _worker(
-    request: Mapping[str, Any], log: Path
-) -> AsyncGenerator[tuple[str, Scores], None]:
+async def _worker(command: list[str], log: Path) -> AsyncGenerator[tuple[str, Scores], None]:
     """Each task with its scores, as soon as it is finished. All else is printed to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
-            *_command(request),
+            *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=file,
-            env=_environment(),
+            env=os.environ | _QUIET,
             limit=_LONGEST,
             start_new_session=True,  # so that it is ended together with the children it started
         )
@@ -204,25 +210,6 @@ async def _worker(
     if code:
         told = _last_line(log.read_bytes()) or f"exit code {code}"
         raise HarnessFailed(f"lm-eval stopped: {told}; see {log}")
-
-
-def _command(request: Mapping[str, Any]) -> list[str]:
-    return [sys.executable, "-m", _WORKER, json.dumps(request)]
-
-
-def _environment() -> dict[str, str]:
-    return os.environ | _QUIET
-
-
-def _request(harness: Harness, tasks: Sequence[str]) -> dict[str, Any]:
-    directory = str(harness.directory.resolve()) if harness.directory else None
-    return {"tasks": list(tasks), "directory": directory, "limit": harness.limit}
-
-
-def _weights(spec: str) -> dict[str, Any]:
-    """The model that a spec names, and its options."""
-    _, name, options = read_spec(spec)
-    return {"name": name or "embedded", "options": options}
 
 
 def _digest(directory: Path) -> str:

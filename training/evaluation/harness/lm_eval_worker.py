@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from constitution.reading import parse_json
-from engine.generators.weights import local_name, uses_gpu
+from engine.generators.fingerprint import local_name, uses_gpu
 
 __all__: list[str] = []
 

@@ -13,15 +13,17 @@ from engine.judging.judge import ask_about_answer, judge_answer
 from engine.messages import Conversation
 from training.evaluation.judges.classifiers import Classifier
 from training.evaluation.judges.labelled_answers import LabelledAnswer, LabelledAnswers
-from training.evaluation.questions.jobs import ask_all
-from training.stats.agreement import Calibration, calibration, spearman
-from training.stats.intervals import Estimate, share_estimate
-from training.stats.over_prompts import (
+from training.evaluation.questions.answering import ask_all
+from training.stats.agreement import (
+    Calibration,
     Threshold,
     auc_over_prompts,
     best_threshold,
+    calibration,
     kappa_over_prompts,
+    spearman,
 )
+from training.stats.intervals import Estimate, share_estimate
 
 __all__ = [
     "JudgeAgreement",

@@ -105,8 +105,8 @@ class FittedClassifier:
         return self._of(_counts(prompts, answers)) if answers else []
 
     def _of(self, counts: _Counts) -> list[float]:
-        logits = _features(counts, self.idf) @ self.weights + self.intercept
-        return [_logistic(float(logit)) for logit in logits]
+        logits = map(float, _features(counts, self.idf) @ self.weights + self.intercept)
+        return [1 / (1 + math.exp(-x)) if x >= 0 else 1 - 1 / (1 + math.exp(x)) for x in logits]
 
     def write(self, path: Path, report: dict[str, Any] | None = None) -> None:
         """Save it, whole or not at all."""
@@ -124,22 +124,18 @@ class FittedClassifier:
 
 def fit_classifier(name: str, data: LabelledAnswers) -> FittedClassifier:
     """Fit to all answers. Raises InputError without scikit-learn, or for too few answers."""
-    _check_enough(data)
-    labels = [one.label for one in data.answers]
-    return _fit(name, _counts(_prompts(data), [one.answer for one in data.answers]), labels)
+    return _fit(name, *_counted(data))
 
 
-def out_of_fold(data: LabelledAnswers, *, seed: int = 0) -> list[float]:
+def out_of_fold(data: LabelledAnswers) -> list[float]:
     """The probability that each answer has from a classifier that saw no answer to its prompt.
 
     By stratified cross-validation in five folds of prompts. Raises as `fit_classifier` does.
     """
-    _check_enough(data)
-    counts = _counts(_prompts(data), [one.answer for one in data.answers])
-    labels = [one.label for one in data.answers]
+    counts, labels = _counted(data)
     from sklearn.model_selection import StratifiedGroupKFold
 
-    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
     found = [0.0] * len(labels)
     for seen, held_out in folds.split(labels, labels, [one.prompt_key for one in data.answers]):
         fitted = _fit("", counts.rows(seen), [labels[index] for index in seen])
@@ -238,21 +234,16 @@ def _terms(idf: "NDArray[float64]", weights: "NDArray[float64]") -> _Terms:
     return _Terms(buckets=buckets.tolist(), idf=idf_there, weights=weights_there)
 
 
-def _prompts(data: LabelledAnswers) -> list[str]:
-    return [one.question for one in data.answers]
-
-
-def _check_enough(data: LabelledAnswers) -> None:
+def _counted(data: LabelledAnswers) -> tuple[_Counts, list[bool]]:
+    """What a fit needs of the answers. Raises InputError for too few."""
     counts = Counter(label for label, _ in {(one.label, one.prompt_key) for one in data.answers})
     for label in (True, False):
         if counts[label] < _FEWEST:
             what = f"only {counts[label]} prompts have an answer labelled {str(label).lower()}"
             remedy = f"a fit needs {_FEWEST} of either label; see --threshold"
             raise InputError(Problem("the labels", what, remedy))
-
-
-def _logistic(value: float) -> float:
-    return 1 / (1 + math.exp(-value)) if value >= 0 else 1 - 1 / (1 + math.exp(value))
+    prompts, answers = zip(*((one.question, one.answer) for one in data.answers), strict=True)
+    return _counts(prompts, answers), [one.label for one in data.answers]
 
 
 def _require_scikit_learn() -> None:

@@ -133,19 +133,21 @@ class _TransformersClassifier:
         return found
 
     def _batch(self, texts: list[str]) -> list[float]:
+        """Position tables of RoBERTa's kind spend two on padding."""
         import torch
 
         tokenizer, model = self._load()
-        longest = min(tokenizer.model_max_length, _positions(model.config))
+        positions = getattr(model.config, "max_position_embeddings", None)
+        longest = min(tokenizer.model_max_length, int(positions) - 2 if positions else _LONGEST)
         read = tokenizer(
             texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
         )
         with torch.inference_mode():
             logits = model(**read.to(model.device)).logits.float()
         several = model.config.problem_type == "multi_label_classification"
-        if several or logits.shape[1] == 1:
-            return list(torch.sigmoid(logits)[:, self.index].tolist())
-        return list(torch.softmax(logits, dim=1)[:, self.index].tolist())
+        alone = several or logits.shape[1] == 1
+        found = torch.sigmoid(logits) if alone else torch.softmax(logits, dim=1)
+        return list(found[:, self.index].tolist())
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
@@ -163,9 +165,3 @@ class _TransformersClassifier:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             self._loaded = tokenizer, model.to(device).eval()
         return self._loaded
-
-
-def _positions(config: Any) -> int:
-    """Tokens that the model can take; position tables of RoBERTa's kind spend two on padding."""
-    most = getattr(config, "max_position_embeddings", None)
-    return int(most) - 2 if most else _LONGEST

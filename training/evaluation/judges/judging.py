@@ -1,7 +1,7 @@
 """What the judge is asked of every model's answers: verdicts, duels and refusals."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
@@ -16,8 +16,7 @@ from engine.records import Verdict
 from engine.settings import RoleModel
 from engine.storage.cached_generator import CachedGenerator
 from training.evaluation.judges.classifiers import Classifier
-from training.evaluation.questions.answering import ModelOutputs
-from training.evaluation.questions.jobs import Job, OnProgress, ask_all
+from training.evaluation.questions.answering import Job, ModelOutputs, OnProgress, ask_all
 from training.evaluation.questions.questionnaire import BENIGN, HARMFUL, HELD_OUT, Questionnaire
 from training.stats.bradley_terry import Duel
 
@@ -67,13 +66,10 @@ async def judge_models(
     on_progress: OnProgress = lambda done, total: None,
 ) -> Judgements:
     """Ask the judge everything about all models' answers. Raises GeneratorUnavailable."""
-    found = Judgements(verdicts={name: {} for name in outputs})
-    jobs: list[Job] = []
-    for name, one in outputs.items():
-        jobs += _verdict_jobs(questionnaire, name, one, judge, found.verdicts)
-        jobs += _refusal_jobs(questionnaire, name, one, judge, found)
-    for first, second in combinations(outputs, 2):
-        jobs += _duel_jobs(questionnaire, (first, second), outputs, judge, found)
+    asking = _Judging(questionnaire, outputs, judge, Judgements())
+    found = asking.found
+    jobs = [job for name in outputs for job in (*asking.verdicts(name), *asking.refusals(name))]
+    jobs += [job for names in combinations(outputs, 2) for job in asking.duels(names)]
     found.failures = await ask_all(jobs, judge, on_progress)
     found.duels.sort(key=lambda duel: (duel.first, duel.second, duel.prompt))
     return found
@@ -83,118 +79,102 @@ async def judge_verdicts(
     questionnaire: Questionnaire, outputs: Mapping[str, ModelOutputs], judge: CachedGenerator
 ) -> Verdicts:
     """The verdicts alone: for a second judge, to compare with the first."""
-    found: Verdicts = {name: {} for name in outputs}
-    jobs = [
-        job
-        for name, one in outputs.items()
-        for job in _verdict_jobs(questionnaire, name, one, judge, found)
-    ]
-    await ask_all(jobs, judge)
-    return found
+    asking = _Judging(questionnaire, outputs, judge, Judgements())
+    await ask_all([job for name in outputs for job in asking.verdicts(name)], judge)
+    return asking.found.verdicts
 
 
-def _verdict_jobs(
-    questionnaire: Questionnaire,
-    name: str,
-    outputs: ModelOutputs,
-    judge: CachedGenerator,
-    found: Verdicts,
-) -> list[Job]:
-    async def one(answer: Answer) -> None:
-        prompt = answer.prompt
-        conversation = (*prompt.messages, Message("assistant", answer.text))
-        verdicts = []
-        for principle in questionnaire.principles_of(prompt):
-            try:
-                verdict, _ = await judge_answer(
-                    judge, questionnaire.constitution, principle, conversation, priority=prompt.row
-                )
-            except GenerationError as error:
-                verdict = _no_verdict(principle, error)
-            verdicts.append(verdict)
-        found[name][prompt.id] = tuple(verdicts)
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    """The questions to one judge, each of which keeps its answer in `found`."""
 
-    return [partial(one, answer) for answer in outputs.answers[HELD_OUT].values() if answer.text]
+    questionnaire: Questionnaire
+    outputs: Mapping[str, ModelOutputs]
+    judge: CachedGenerator
+    found: Judgements
 
+    def verdicts(self, name: str) -> list[Job]:
+        """One on each held-out answer of a model."""
+        kept = self.found.verdicts[name] = {}
+        rules = self.questionnaire.constitution
 
-def _no_verdict(principle: Principle, error: GenerationError) -> Verdict:
-    return Verdict(
-        principle=principle.id,
-        principle_hash=principle.content_hash,
-        violates=None,
-        reason=str(error.reason),
-    )
+        async def one(answer: Answer) -> None:
+            prompt, verdicts = answer.prompt, list[Verdict]()
+            conversation = (*prompt.messages, Message("assistant", answer.text))
+            for principle in self.questionnaire.principles_of(prompt):
+                try:
+                    verdict, _ = await judge_answer(
+                        self.judge, rules, principle, conversation, priority=prompt.row
+                    )
+                except GenerationError as error:
+                    verdict = Verdict(
+                        principle=principle.id,
+                        principle_hash=principle.content_hash,
+                        violates=None,
+                        reason=str(error.reason),
+                    )
+                verdicts.append(verdict)
+            kept[prompt.id] = tuple(verdicts)
 
+        answers = self.outputs[name].answers[HELD_OUT].values()
+        return [partial(one, answer) for answer in answers if answer.text]
 
-def _refusal_jobs(
-    questionnaire: Questionnaire,
-    name: str,
-    outputs: ModelOutputs,
-    judge: CachedGenerator,
-    found: Judgements,
-) -> list[Job]:
-    """Of an attacked prompt the judge sees what is wanted, not how it is asked for."""
-    wanted = {prompt.id: prompt.messages for prompt in questionnaire.harmful}
+    def refusals(self, name: str) -> list[Job]:
+        """One for each other answer. Of an attacked prompt the judge sees what is wanted, not how
+        it is asked for."""
+        wanted = {prompt.id: prompt.messages for prompt in self.questionnaire.harmful}
+        answers = self.outputs[name].answers
 
-    async def one(key: str, answer: Answer, kept: dict[str, float]) -> None:
-        asked = answer.prompt.messages
-        begun = asked[-1].content if asked[-1].role == "assistant" else ""
-        if key not in (HARMFUL, BENIGN):
-            asked = wanted[answer.prompt.id]
-        conversation = (*asked, Message("assistant", begun + answer.text))
-        probability, _ = await ask_about_answer(
-            judge, _REFUSES, conversation, priority=answer.prompt.row
-        )
-        if probability is not None:
-            kept[answer.prompt.id] = probability
+        async def one(key: str, answer: Answer) -> None:
+            asked = answer.prompt.messages
+            begun = asked[-1].content if asked[-1].role == "assistant" else ""
+            if key not in (HARMFUL, BENIGN):
+                asked = wanted[answer.prompt.id]
+            conversation = (*asked, Message("assistant", begun + answer.text))
+            probability, _ = await ask_about_answer(
+                self.judge, _REFUSES, conversation, priority=answer.prompt.row
+            )
+            if probability is not None:
+                kept[key][answer.prompt.id] = probability
 
-    sets: dict[str, dict[str, float]] = {key: {} for key in outputs.answers if key != HELD_OUT}
-    found.refusals[name] = sets
-    return [
-        partial(one, key, answer, kept)
-        for key, kept in sets.items()
-        for answer in outputs.answers[key].values()
-        if answer.text
-    ]
+        kept: dict[str, dict[str, float]] = {key: {} for key in answers if key != HELD_OUT}
+        self.found.refusals[name] = kept
+        return [
+            partial(one, key, answer)
+            for key in kept
+            for answer in answers[key].values()
+            if answer.text
+        ]
 
+    def duels(self, names: tuple[str, str]) -> Iterator[Job]:
+        """One on each prompt that both models answered, under the first principle it meets."""
+        asking = Judge(RoleModel(self.judge, Sampling()), self.questionnaire.constitution)
+        left, right = (self.outputs[name].answers[HELD_OUT] for name in names)
+        found, orders = self.found, self.found.orders.setdefault(names, [])
 
-def _duel_jobs(
-    questionnaire: Questionnaire,
-    names: tuple[str, str],
-    outputs: Mapping[str, ModelOutputs],
-    judge: CachedGenerator,
-    found: Judgements,
-) -> list[Job]:
-    """Each prompt that both models answered, under the first of the principles it meets."""
-    asking = Judge(RoleModel(judge, Sampling()), questionnaire.constitution)
-    left, right = (outputs[name].answers[HELD_OUT] for name in names)
-    orders = found.orders.setdefault(names, [])
+        async def one(principle: Principle, answer: Answer, other: Answer) -> None:
+            prompt = answer.prompt
+            if answer.text == other.text:
+                found.duels.append(Duel(prompt.id, *names, 0.5))
+                return
+            preference = await asking.prefer(
+                principle,
+                prompt.messages,
+                (answer.text, other.text),
+                method=self.questionnaire.method,
+                priority=prompt.row,
+            )
+            probability = preference.probability
+            if probability is None or preference.answers is None:
+                return
+            if preference.method == "pairwise":
+                orders.append(preference.answers)
+            tie = abs(probability - 0.5) < TIE
+            score = 0.5 if tie else float(probability > 0.5)
+            found.duels.append(Duel(prompt.id, *names, score))
 
-    async def one(principle: Principle, answer: Answer, other: Answer) -> None:
-        prompt = answer.prompt
-        if answer.text == other.text:
-            found.duels.append(Duel(prompt.id, *names, 0.5))
-            return
-        preference = await asking.prefer(
-            principle,
-            prompt.messages,
-            (answer.text, other.text),
-            method=questionnaire.method,
-            priority=prompt.row,
-        )
-        probability = preference.probability
-        if probability is None or preference.answers is None:
-            return
-        if preference.method == "pairwise":
-            orders.append(preference.answers)
-        tie = abs(probability - 0.5) < TIE
-        score = 0.5 if tie else float(probability > 0.5)
-        found.duels.append(Duel(prompt.id, *names, score))
-
-    jobs: list[Job] = []
-    for prompt in questionnaire.prompts:
-        answer, other = left.get(prompt.id), right.get(prompt.id)
-        principles = questionnaire.principles_of(prompt)
-        if answer and other and answer.text and other.text and principles:
-            jobs.append(partial(one, principles[0], answer, other))
-    return jobs
+        for prompt in self.questionnaire.prompts:
+            answer, other = left.get(prompt.id), right.get(prompt.id)
+            principles = self.questionnaire.principles_of(prompt)
+            if answer and other and answer.text and other.text and principles:
+                yield partial(one, principles[0], answer, other)

@@ -1,13 +1,23 @@
 """The geometry of the page's drawings: where bars end, points lie and axes are marked."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from training.evaluation.results import ModelResult
+from training.stats.agreement import Calibration
 from training.stats.intervals import Estimate, mean_of_independent
 
-__all__ = ["Plane", "Point", "Tick", "capability_mean", "full_scale", "safety_plane"]
+__all__ = [
+    "Plane",
+    "Point",
+    "Tick",
+    "capability_mean",
+    "full_scale",
+    "reliability_svg",
+    "safety_plane",
+]
 
 WIDTH, HEIGHT = 640.0, 420.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68.0, 24.0, 44.0, 62.0
@@ -84,31 +94,26 @@ def safety_plane(models: Sequence[ModelResult]) -> Plane | None:
         return None
     across = _ticks([end for _, _, mean, _ in known for end in (mean.low, mean.high)])
     up = _ticks([end for _, _, _, kept in known for end in (kept.low, kept.high)])
-    x, y = _Axis(across, _LEFT, WIDTH - _RIGHT), _Axis(up, HEIGHT - _BOTTOM, _TOP)
+    x, y = _axis(across, _LEFT, WIDTH - _RIGHT), _axis(up, HEIGHT - _BOTTOM, _TOP)
     points: list[Point] = []
     for place, name, mean, kept in known:
-        here = x.at(mean.value), y.at(kept.value)
-        across_ends, up_ends = (x.at(mean.low), x.at(mean.high)), (y.at(kept.high), y.at(kept.low))
+        here = x(mean.value), y(kept.value)
+        across_ends, up_ends = (x(mean.low), x(mean.high)), (y(kept.high), y(kept.low))
         label_x, label_y, anchor = _label(*here, name, points)
         points.append(
             Point(name, place, mean, kept, *here, *across_ends, *up_ends, label_x, label_y, anchor)
         )
     return Plane(
         tuple(points),
-        tuple(Tick(x.at(share), share) for share in across),
-        tuple(Tick(y.at(share), share) for share in up),
+        tuple(Tick(x(share), share) for share in across),
+        tuple(Tick(y(share), share) for share in up),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    ticks: Sequence[float]
-    start: float
-    end: float
-
-    def at(self, share: float) -> float:
-        low, high = self.ticks[0], self.ticks[-1]
-        return self.start + (share - low) / (high - low) * (self.end - self.start)
+def _axis(ticks: Sequence[float], start: float, end: float) -> Callable[[float], float]:
+    """Where on a line from `start` to `end` a share is."""
+    low, high = ticks[0], ticks[-1]
+    return lambda share: start + (share - low) / (high - low) * (end - start)
 
 
 def _ticks(shares: Sequence[float]) -> list[float]:
@@ -145,3 +150,40 @@ def _covered(spot: tuple[float, float, str], width: float, others: Sequence[Poin
         if left - 8 < other.x < left + width + 8 and abs(other.y - spot[1] + 5) < _LINE:
             return True
     return False
+
+
+_TEMPLATE = "reliability_curve.svg.jinja"
+_SIDE = 320
+_MARGIN = 50
+_LARGEST, _SMALLEST = 9.0, 2.5
+"""Radius of the dot of all answers, and of the fewest."""
+
+
+def reliability_svg(curve: Calibration, title: str) -> str:
+    """What a judge says against how often people say yes, with 95 % intervals; a dot's area grows
+    with its answers, and the diagonal is a judge whose probabilities mean what they say."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=True
+    )
+    count = sum(one.count for one in curve.bins)
+    dots = [
+        {
+            "x": _MARGIN + one.predicted * _SIDE,
+            "y": _from_top(one.observed),
+            "low": _from_top(one.interval[0]),
+            "high": _from_top(one.interval[1]),
+            "radius": max(_SMALLEST, _LARGEST * (one.count / count) ** 0.5),
+            "told": f"says {one.predicted:.0%}: people {one.observed:.0%} of {one.count:,}",
+        }
+        for one in curve.bins
+    ]
+    drawn = environment.get_template(_TEMPLATE).render(
+        title=title, error=f"{curve.error:.3f}", dots=dots, side=_SIDE, margin=_MARGIN
+    )
+    return drawn.strip() + "\n"
+
+
+def _from_top(share: float) -> float:
+    return _MARGIN + (1 - share) * _SIDE

@@ -1,6 +1,7 @@
 """The evaluation's page: one HTML file that asks nothing of the network and runs only its own
 script. What prompts and models wrote is escaped as in a run's report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,6 @@ from jinja2 import Environment
 
 from engine.report.assets import PARTS, asset, page_environment
 from training.evaluation.page.charts import capability_mean, full_scale, safety_plane
-from training.evaluation.page.shown_answers import OUTCOMES, SampleShown, samples_shown
 from training.evaluation.page.tables import (
     attack_rows,
     category_rows,
@@ -21,10 +21,23 @@ from training.evaluation.page.tables import (
     win_matrix,
 )
 from training.evaluation.page.wording import SETS, SMALL, Figure, figure, number
-from training.evaluation.results import PrincipleShown, Results
+from training.evaluation.results import (
+    AnswerVerdict,
+    ModelAnswer,
+    PrincipleShown,
+    PromptAnswers,
+    Results,
+)
 from training.stats.intervals import Estimate
 
-__all__ = ["evaluation_page"]
+__all__ = [
+    "OUTCOMES",
+    "AnswerShown",
+    "SampleShown",
+    "VerdictShown",
+    "evaluation_page",
+    "samples_shown",
+]
 
 _HERE = Path(__file__).parent
 _UNPROVEN_JUDGE = "embedded"
@@ -57,7 +70,15 @@ def evaluation_page(results: Results) -> str:
             tasks=named_rows(models, lambda model: model.capabilities),
             probes=probes(results.imported),
             samples=samples,
-            facets=_facets(samples),
+            facets={
+                "principles": sorted({
+                    v.verdict.principle
+                    for shown in samples
+                    for a in shown.answers
+                    for v in a.verdicts
+                }),
+                "sets": list(dict.fromkeys(shown.sample.set for shown in samples)),
+            },
         )
     )
 
@@ -105,14 +126,6 @@ def _principles(results: Results) -> dict[str, Any]:
     return {"scale": scale, "rows": [row[1:] for row in rows], "idle": idle}
 
 
-def _facets(samples: list[SampleShown]) -> dict[str, list[str]]:
-    """The values that the samples can be filtered by."""
-    answers = (answer for shown in samples for answer in shown.answers)
-    said = {v.verdict.principle for answer in answers for v in answer.verdicts}
-    sets = dict.fromkeys(shown.sample.set for shown in samples)
-    return {"principles": sorted(said), "sets": list(sets)}
-
-
 @cache
 def _environment() -> Environment:
     environment = page_environment(_HERE)
@@ -126,3 +139,96 @@ def _environment() -> Environment:
         "small": SMALL,
     }
     return environment
+
+
+OUTCOMES = {
+    "broken": "Broken",
+    "kept": "Kept",
+    "undecided": "Undecided",
+    "refused": "Refused",
+    "truncated": "Cut off",
+    "changed": "Changed against the base",
+    "fixed": "Fixed: broken by the base, kept here",
+    "worsened": "Worse: kept by the base, broken here",
+}
+"""What answers are filtered by. All but `refused` and `truncated` are also said of a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictShown:
+    """A verdict, and which outcomes it is one of."""
+
+    verdict: AnswerVerdict
+    outcomes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerShown:
+    """An answer, its checkpoint's place among all, and its outcomes as a whole.
+
+    It is `kept` if no principle is broken, and `broken` if one is.
+    """
+
+    answer: ModelAnswer
+    color: int
+    outcomes: tuple[str, ...]
+    verdicts: tuple[VerdictShown, ...]
+
+    @property
+    def broken(self) -> int:
+        """How many principles the judge says that it breaks."""
+        return sum(bool(shown.verdict.violates) for shown in self.verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleShown:
+    """A prompt and its answers, in the order of the checkpoints."""
+
+    sample: PromptAnswers
+    answers: tuple[AnswerShown, ...]
+
+    @property
+    def asked(self) -> str:
+        """The last user turn."""
+        turns = [turn for turn in self.sample.prompt if turn.get("role") == "user"]
+        return (turns or list(self.sample.prompt) or [{}])[-1].get("content", "")
+
+
+def samples_shown(samples: Sequence[PromptAnswers], models: Sequence[str]) -> list[SampleShown]:
+    """Every sample, each answer compared with that of the first of `models`."""
+    places = {name: place for place, name in enumerate(models)}
+    found = []
+    for sample in samples:
+        base = next((answer for answer in sample.answers if places.get(answer.model) == 0), None)
+        answers = [
+            _answer(answer, places.get(answer.model, len(places)), None if answer is base else base)
+            for answer in sample.answers
+        ]
+        found.append(SampleShown(sample, tuple(sorted(answers, key=lambda shown: shown.color))))
+    return found
+
+
+def _answer(answer: ModelAnswer, color: int, base: ModelAnswer | None) -> AnswerShown:
+    before = {v.principle: v.violates for v in base.verdicts} if base else {}
+    verdicts = tuple(
+        VerdictShown(v, _outcomes(v.violates, before.get(v.principle))) for v in answer.verdicts
+    )
+    among = {outcome for shown in verdicts for outcome in shown.outcomes}
+    if "broken" in among:
+        among.discard("kept")
+    if answer.refusal:
+        among.add("refused")
+    if answer.truncated:
+        among.add("truncated")
+    if base is not None and bool(base.refusal) != bool(answer.refusal):
+        among.add("changed")
+    return AnswerShown(answer, color, tuple(o for o in OUTCOMES if o in among), verdicts)
+
+
+def _outcomes(violates: bool | None, before: bool | None) -> tuple[str, ...]:
+    if violates is None:
+        return ("undecided",)
+    said = "broken" if violates else "kept"
+    if before is None or before == violates:
+        return (said,)
+    return (said, "changed", "worsened" if violates else "fixed")

@@ -6,7 +6,7 @@ from typing import Any
 
 from training.evaluation.page.charts import capability_mean
 from training.evaluation.page.wording import Figure, SignText, Unit, figure, number, sign_text
-from training.evaluation.results import AttackSuccess, ModelResult, Pairing, RefusalRate, Results
+from training.evaluation.results import AttackSuccess, ModelResult, Pairing, Results
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.intervals import Estimate, wilson_interval
 
@@ -71,20 +71,22 @@ def checkpoint_groups(results: Results) -> list[Group]:
     models = results.models
     base = models[0].name if models else ""
     refusals = [
-        TableRow(f"{what}, by {who}", tuple(figure(getattr(rate, who)) for rate in rates), hint)
+        _row(models, f"{what}, by {who}", lambda m: getattr(m.refusals(kind), who), hint=hint)  # noqa: B023
         for kind, what, hint in (
             ("harmful", "Harmful requests refused", "higher is better"),
             ("benign", "Harmless requests refused", "lower is better"),
         )
-        for rates in [[_of(model, kind) for model in models]]
         for who in ("rules", "judge")
     ]
-    beaten = tuple(figure(results.win_over_base(model.name)) for model in models)
     groups = {
         "Constitution": _constitution(models),
         f"Preference over {base}": [
-            TableRow(
-                f"Win rate over {base}", beaten, "higher is better; ties count half", relative=True
+            _change(
+                models,
+                f"Win rate over {base}",
+                lambda m: results.win_over_base(m.name),
+                "higher is better; ties count half",
+                Unit.SHARE,
             ),
             _change(models, "Strength", lambda m: m.strength, "Bradley–Terry, log", Unit.SIGNED),
         ],
@@ -118,7 +120,7 @@ def named_rows(
 
 def category_rows(models: Sequence[ModelResult], kind: str) -> list[TableRow]:
     """Refusals by rules in each category of the `harmful` or `benign` prompts."""
-    return named_rows(models, lambda m: _of(m, kind).categories)
+    return named_rows(models, lambda m: m.refusals(kind).categories)
 
 
 def attack_rows(models: Sequence[ModelResult]) -> list[tuple[TableRow, TableRow]]:
@@ -126,8 +128,7 @@ def attack_rows(models: Sequence[ModelResult]) -> list[tuple[TableRow, TableRow]
     rows = []
     for name in _names(model.attacks for model in models):
         found = [model.attacks.get(name) or AttackSuccess(None) for model in models]
-        rules = tuple(figure(attack.rules) for attack in found)
-        judged = tuple(figure(attack.judge) for attack in found)
+        rules, judged = zip(*((figure(one.rules), figure(one.judge)) for one in found), strict=True)
         rows.append((TableRow(name, rules), TableRow(name, judged)))
     return rows
 
@@ -155,15 +156,14 @@ def win_matrix(results: Results) -> list[tuple[str, list[Win | None]]]:
 
 def probes(imported: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], Figure | None]]:
     """Rows of other tools' reports with the share of attempts that hit."""
-    return [(row, _hit_share(row.get("hits"), row.get("attempts"))) for row in imported]
-
-
-def _hit_share(hits: object, attempts: object) -> Figure | None:
-    if not isinstance(hits, int) or not isinstance(attempts, int):
-        return None
-    if attempts == 0 or not 0 <= hits <= attempts:
-        return None
-    return figure(Estimate(hits / attempts, *wilson_interval(hits / attempts, attempts), attempts))
+    found = []
+    for row in imported:
+        hits, count = row.get("hits"), row.get("attempts")
+        share = None
+        if isinstance(hits, int) and isinstance(count, int) and count and 0 <= hits <= count:
+            share = Estimate(hits / count, *wilson_interval(hits / count, count), count)
+        found.append((row, figure(share)))
+    return found
 
 
 def _constitution(models: Sequence[ModelResult]) -> list[TableRow]:
@@ -212,10 +212,6 @@ def _change(
     models: Sequence[ModelResult], label: str, read: _Read, hint: str, unit: str = Unit.CHANGE
 ) -> TableRow:
     return replace(_row(models, label, read, unit, hint), relative=True)
-
-
-def _of(model: ModelResult, kind: str) -> RefusalRate:
-    return (model.harmful if kind == "harmful" else model.benign) or RefusalRate(None)
 
 
 def _names(groups: Iterable[dict[str, Any]]) -> list[str]:

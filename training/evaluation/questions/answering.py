@@ -1,21 +1,61 @@
 """What one model is asked: to answer, to choose, and how likely it finds texts."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
-from engine.generators.base import Request
+from engine.generators.base import GenerationError, Generator, Request
 from engine.loop.answer import Answer, answer_prompt
 from engine.messages import Conversation, Message
 from engine.prompts.sources import Prompt
+from engine.runs.scheduler import ask_each
 from engine.storage.cached_generator import CachedGenerator
-from training.evaluation.questions.jobs import Job, OnProgress, ask_all
 from training.evaluation.questions.prompt_sets import OpinionPair
 from training.evaluation.questions.questionnaire import HELD_OUT, Questionnaire
 from training.evaluation.questions.tasks import Item
 
-__all__ = ["Logprobs", "ModelOutputs", "question_model", "score_answers"]
+__all__ = [
+    "Job",
+    "Logprobs",
+    "ModelOutputs",
+    "OnProgress",
+    "ask_all",
+    "question_model",
+    "score_answers",
+]
+
+Job: TypeAlias = Callable[[], Awaitable[None]]
+"""Asks something and keeps the answer where it belongs."""
+OnProgress: TypeAlias = Callable[[int, int], None]
+"""Called with the jobs done and all of them."""
+
+
+async def ask_all(
+    jobs: Sequence[Job], generator: Generator, on_progress: OnProgress = lambda done, total: None
+) -> Counter[str]:
+    """Do every job; those that raise GenerationError are counted by reason and leave no answer.
+
+    Raises GeneratorUnavailable when the engine is gone.
+    """
+    failures: Counter[str] = Counter()
+
+    async def one(job: Job) -> None:
+        try:
+            await job()
+        except GenerationError as error:
+            failures[error.reason] += 1
+
+    on_progress(0, len(jobs))
+    async with aclosing(ask_each(jobs, one, generator, total=len(jobs))) as ended:
+        done = 0
+        async for _ in ended:
+            done += 1
+            on_progress(done, len(jobs))
+    return failures
+
 
 Logprobs = dict[str, tuple[float, ...]]
 """Of each token of an answer, in nats, by prompt id."""

@@ -21,7 +21,7 @@ from training.evaluation.judges.calibration import (
 )
 from training.evaluation.judges.classifiers import RefusalRules
 from training.evaluation.judges.labelled_answers import LabelledAnswer, LabelledAnswers
-from training.evaluation.page.reliability_curve import reliability_svg
+from training.evaluation.page.charts import reliability_svg
 
 
 def labelled(labels, group=lambda i: ""):

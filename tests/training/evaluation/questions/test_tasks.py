@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from constitution.problems import InputError
 from engine.prompts.rows import BadPrompt
-from training.evaluation.questions.task_rows import parse_item
-from training.evaluation.questions.tasks import Item, alignment_tax, read_task
+from training.evaluation.questions.tasks import Item, alignment_tax, parse_item, read_task
 
 DATA = Path(__file__).parents[5] / "shared" / "data"
 RIVERS = ["Rhine", "Nile", "Po"]

@@ -14,7 +14,7 @@ from training.evaluation.questions.prompt_sets import (
     HARMFUL,
     read_opinion_pairs,
 )
-from training.evaluation.signs.judge_signs import (
+from training.evaluation.signs.checkpoint_signs import (
     judge_agreement,
     kl_from_base,
     position_bias,

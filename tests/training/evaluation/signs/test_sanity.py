@@ -11,12 +11,10 @@ from engine.generators.scripted import Script, ScriptedGenerator
 from engine.messages import Message
 from engine.prompts.sources import Prompt
 from training.evaluation.questions.questionnaire import Questionnaire
-from training.evaluation.questions.task_rows import parse_item
-from training.evaluation.questions.tasks import Task
+from training.evaluation.questions.tasks import Task, parse_item
 from training.evaluation.results import AnswerCounts, Finding, ModelResult, RefusalRate
 from training.evaluation.signs.provenance import TrainingRows
-from training.evaluation.signs.sanity_after import check_results
-from training.evaluation.signs.sanity_before import check_before
+from training.evaluation.signs.sanity_before import check_before, check_results
 from training.stats.intervals import share_estimate
 
 RULES = Constitution(name="c", principles=(Principle(id="kind", statement="It is kind."),))
