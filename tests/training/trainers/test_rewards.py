@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from constitution.checks import Check
 from constitution.problems import Stopped
 from constitution.schema import AppliesTo, Stakeholder
 from engine.generators.base import (
@@ -184,6 +185,20 @@ def test_a_judge_that_is_gone_stops_the_run():
 def test_an_empty_answer_is_worth_nothing_and_the_judge_is_not_asked():
     (score,), judge = judged(None, sample(""))
     assert score == AnswerScore(0.0)
+    assert judge.questions == []
+
+
+def test_checks_reward_without_a_judge():
+    class NeverStarted(Replies):
+        async def start(self):
+            raise AssertionError("no judge is needed")
+
+    brief = principle("brevity", check=Check(max_words=2))
+    rules = constitution().model_copy(update={"principles": (brief,)})
+    judge = NeverStarted(lambda request: "")
+    answers = [sample("Hi."), sample("Hi to you all.")]
+    scores = asyncio.run(JudgeScorer(judge, PrincipleDraw(rules)).score(answers))
+    assert scores == [AnswerScore(1.0), AnswerScore(0.0)]
     assert judge.questions == []
 
 
