@@ -9,7 +9,8 @@ from engine.records import DropReason
 __all__ = ["critique_drop"]
 
 _REPLY = (
-    r"(?:(?:the|this|that|my|your)\s+(?:(?:last|previous|above|given|quoted|assistant(?:['’]s)?)\s+)?"
+    r"(?:(?:the|this|that|my|your)\s+(?:(?:last|previous|above|given|quoted"
+    r"|assistant(?:['’]s)?)\s+)?"
     r"(?:reply|response|answer|message|assistant)|it|i)"
 )
 _NONE_OF = (
@@ -25,25 +26,37 @@ _HARMFUL = (
     r"(?:harmful|offensive|dangerous|illegal|demeaning|inappropriate|threatening|manipulative"
     r"|violent|sexual|hateful|unethical)"
 )
+_HARM = (
+    r"(?:threats?|guilt|shame|contempt|stereotypes?|insults?|flattery|lectur(?:es?|ing)|preaching"
+    r"|moralising|manipulation)"
+)
 _NOTHING = re.compile(
     r"\A[\s*_\"'“”>-]*+(?:(?:critique|answer|verdict)\s*:[\s*_]*+)?(?:"
     r"(?:no|none|n/a|compliant|not\s+applicable|nothing)[.!]?[*\s]*\Z"
     rf"|no,?\s+(?:\w+\s+){{0,2}}{_FAULT}\b"
     rf"|there(?:\s+is|\s+are|\s+was|\s+were|['’]s|\s+seems?\s+to\s+be)\s*{_NONE_OF}"
-    rf"(?:\s+\w+){{0,3}}?\s+(?:{_FAULT}|wrong|to\s+(?:critici[sz]e|object|fault|improve|change))\b"
+    rf"(?:\s+\w+){{0,3}}?\s+(?:{_FAULT}|{_HARM}|wrong|to\s+(?:critici[sz]e|object|fault|improve"
+    rf"|change))\b"
     r"|(?:i\s+(?:see|find|found|have)\s+)?nothing\s+(?:in\s+(?:the|this|my|your)\s+(?:last\s+)?"
-    r"(?:reply|response|answer)\s+)?(?:here\s+)?(?:(?:is|was|seems)\s+(?:wrong|amiss|objectionable|problematic"
+    r"(?:reply|response|answer)\s+)?(?:here\s+)?(?:(?:is|was|seems)\s+(?:wrong|amiss|objectionable"
+    r"|problematic"
     rf"|{_HARMFUL})|wrong|to\s+(?:critici[sz]e|object|fault|improve|change|add)|needs\s+to\s+be"
     r"|falls\s+short|breaks|violates|that\s+(?:falls\s+short|breaks|violates))\b"
-    r"|i\s+(?:can(?:no|['’])t|can\s+not|could\s+not|couldn['’]t|do\s+not|don['’]t|did\s+not|didn['’]t)"
-    rf"\s+(?:find|see|identify|detect|spot)\s+(?:any\s+|a\s+)?(?:\w+\s+){{0,2}}?(?:{_FAULT}|anything)\b"
+    r"|i\s+(?:can(?:no|['’])t|can\s+not|could\s+not|couldn['’]t|do\s+not|don['’]t|did\s+not"
+    r"|didn['’]t)"
+    rf"\s+(?:find|see|identify|detect|spot)\s+(?:any\s+|a\s+)?(?:\w+\s+){{0,2}}?(?:{_FAULT}"
+    rf"|anything)\b"
     rf"|{_REPLY}\s+(?:\w+ly\s+|already\s+)*(?:keeps?|adheres?|conforms?|respects?|compl(?:y|ies)|"
     r"satisf(?:y|ies)|meets?|upholds?|follows?|aligns?|is\s+(?:\w+ly\s+|already\s+)?(?:consistent"
     r"|compliant|in\s+(?:line|keeping|accordance)))(?:\s+(?:with|to|fully|completely|closely))*"
     rf"\s+{_PRINCIPLE}\b"
-    rf"|{_REPLY}\s+(?:does\s+not|doesn['’]t|did\s+not|didn['’]t)\s+(?:\w+ly\s+|appear\s+to\s+|seem\s+to\s+)?"
+    rf"|{_REPLY}\s+(?:does\s+not|doesn['’]t|did\s+not|didn['’]t)\s+(?:\w+ly\s+|appear\s+to\s+"
+    rf"|seem\s+to\s+)?"
     rf"(?:(?:break|violate|breach|fall\s+short\s+of)\s+(?:\w+\s+)?(?:{_PRINCIPLE}|principles?)"
     rf"|(?:contain|include)\s+any(?:\s+\w+){{0,2}}?\s+{_HARMFUL}|decline\s+anything)\b"
+    r"|everything\s+(?:in\s+(?:the|this|my|your)\s+(?:\w+\s+)?(?:reply|response|answer)\s+)?(?:is"
+    r"|looks|seems)"
+    r"\s+(?:fine|good|in\s+order|correct|appropriate|ok|okay)\b"
     rf"|{_REPLY}\s+is\s+(?:already\s+)?(?:fine|good|acceptable|appropriate|correct|compliant)"
     r"(?:\s+as\s+it\s+(?:is|stands))?[.!]"
     rf"|(?:this|it|{_PRINCIPLE})\s+(?:does\s+not|doesn['’]t)\s+apply\b"
@@ -57,9 +70,16 @@ _TURN = re.compile(
     r"|ought|only|problematic|better)\b",
     re.IGNORECASE,
 )
+_DECLINES = re.compile(
+    r"\A[^.!?\n]{0,60}\bi(?:['’]m|\s+am|\s+can(?:no|['’])t|\s+can\s+not|\s+do\s+not|\s+don['’]t)"
+    r"\s+(?:unable\s+to\s+|not\s+able\s+to\s+)?"
+    r"(?:address|comment|critici[sz]e|critique|judge|evaluate|review|feel\s+comfortable)\b",
+    re.IGNORECASE,
+)
+"""Refusals to criticise, where the rules for answers know refusals to help."""
 _BY_SPEAKER = frozenset({"declines", "refuses outright", "apologises and stops"})
 """Refusals in the first person; the other rules are words in which a critique may find fault."""
-_EARLY = 40
+_EARLY = 60
 """Characters within which a critic that refuses has begun to."""
 _ABOUT_THE_REPLY = re.compile(r"[\"“”:]|\b(?:reply|response|answer|says|said)\b", re.IGNORECASE)
 
@@ -82,6 +102,8 @@ def _finds_nothing(text: str) -> bool:
 
 
 def _refuses(text: str) -> bool:
+    if _DECLINES.match(text):
+        return True
     refusal = detect_refusal(text)
     if refusal.kind is not RefusalKind.REFUSAL or refusal.rule not in _BY_SPEAKER:
         return False

@@ -33,7 +33,8 @@ _PREAMBLE = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"\A\s*+\**(?:revised|rewritten|improved|updated|corrected)\s+(?:reply|response|answer|version)\**"
+    r"\A\s*+\**(?:revised|rewritten|improved|updated|corrected)\s+(?:reply|response|answer"
+    r"|version)\**"
     r"\s*:\**\s*|\A\s*+\**(?:revision|reply|response|assistant)\**\s*:\**\s*",
     re.IGNORECASE,
 )
@@ -107,10 +108,10 @@ def _unfit(
         return DropReason.HOLDS_TRANSCRIPT
     if _leaks(text, critique, answer):
         return DropReason.CRITIQUE_LEAK
-    if speaks_as_reviewer(text, said, first_turn=len(turns) < 2):
-        return DropReason.SPEAKS_AS_REVIEWER
     if copies(text, requests, (*turns, answer)):
         return DropReason.COPIED_REQUEST
+    if speaks_as_reviewer(text, said, first_turn=len(turns) < 2):
+        return DropReason.SPEAKS_AS_REVIEWER
     if echoes(text, question, answer):
         return DropReason.ECHOES_PROMPT
     if loops(text, shown):

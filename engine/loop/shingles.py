@@ -5,7 +5,6 @@ a text's are found and counted in time proportional to it.
 """
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
@@ -16,14 +15,22 @@ _SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f\n]+")
 _COPIED = 3
 """Words of a shingle that may be a copy: a model that copies an example still changes words."""
 _COPIED_SHARE = 0.35
-_FEWEST_COPIED = 9
+_FEWEST_COPIED = 6
 _COPIED_RUN = 14
 """Words copied one after the other that are a copy, however long the text around them is."""
-_ECHOED_SHARE = 0.8
+_ECHOED_SHARE = 0.6
+_ASKS_FOR_ITS_WORDS = re.compile(
+    r"\b(?:correct|proof-?read|rewrite|rephrase|reword|paraphrase|repeat|fix|edit|shorten|copy"
+    r"|spell"
+    r"|translate|quote|summari[sz]e|polish|times)\b",
+    re.IGNORECASE,
+)
 _LOOPED = 4
 _DISTINCT_SHARE = 0.5
 _FEWEST_LOOPED = 24
 _SAID_AGAIN = 3
+_LONGEST_LOOP = 12
+"""Words of a row of equal sentences: a short refrain may be sung three times."""
 
 _Shingle = tuple[str, ...]
 
@@ -40,8 +47,10 @@ def copies(text: str, requests: Iterable[str], own: Iterable[str]) -> bool:
     for said in own:
         shown.difference_update(_shingles(words(said), _COPIED))
     longest, copied = _covered(written, shown)
-    share = copied / max(1, len(written))
-    return longest >= _COPIED_RUN or (copied >= _FEWEST_COPIED and share >= _COPIED_SHARE)
+    if longest >= _COPIED_RUN:
+        return True
+    different = len(shown.intersection(_shingles(written, _COPIED)))
+    return different >= _FEWEST_COPIED and copied >= _COPIED_SHARE * len(written)
 
 
 def _covered(written: Sequence[str], shown: Collection[_Shingle]) -> tuple[int, int]:
@@ -60,37 +69,42 @@ def _covered(written: Sequence[str], shown: Collection[_Shingle]) -> tuple[int, 
 
 def echoes(text: str, question: str, answer: str) -> bool:
     """Whether `text` says `question` again where `answer` did not: each has most of the other's
-    pairs of words."""
+    pairs of words. Not where the user asks for their own words to be put right or written again."""
+    if _ASKS_FOR_ITS_WORDS.search(question):
+        return False
     asked, said, before = (set(pairwise(words(part))) for part in (question, text, answer))
     needed = _ECHOED_SHARE * max(len(asked), len(said))
     return len(asked & said) >= max(2, needed) and len(asked & before) < needed
 
 
 def loops(text: str, prompt: str) -> bool:
-    """Whether `text` goes round in a circle with words that the prompt did not give it: one
-    sentence three times in a row, everything twice, or few runs of words that are not repeated."""
+    """Whether `text` goes round in a circle with words that the prompt did not give it: a sentence
+    several times in a row, everything twice, or few runs of words that are not repeated."""
     given = set(_shingles(words(prompt), _LOOPED))
-    written = words(text)
-    counts = Counter(s for s in _shingles(written, _LOOPED) if s not in given)
-    repeated = counts.total() > 0 and len(counts) <= _DISTINCT_SHARE * counts.total()
-    if repeated and len(written) >= _FEWEST_LOOPED:
+    sentences = [s for s in map(words, _SENTENCE_END.split(text)) if s]
+    own = [s for s in sentences if len(s) < _LOOPED or not given.issuperset(_shingles(s, _LOOPED))]
+    written = [word for sentence in own for word in sentence if not word.isdigit()]
+    shingles = list(_shingles(written, _LOOPED))
+    if len(written) >= _FEWEST_LOOPED and len(set(shingles)) <= _DISTINCT_SHARE * len(shingles):
         return True
     half, odd = divmod(len(written), 2)
-    if not odd and half >= _LOOPED and written[:half] == written[half:]:
-        return tuple(written[:_LOOPED]) not in given
-    return any(tuple(s[:_LOOPED]) not in given for s in _said_again(text))
+    twice = not odd and half >= _LOOPED and written[:half] == written[half:]
+    return twice or _longest_loop(own) >= _LONGEST_LOOP
 
 
-def _said_again(text: str) -> Iterator[list[str]]:
-    """Sentences of some length that come three times in a row."""
+def _longest_loop(sentences: Iterable[list[str]]) -> int:
+    """Words of the longest row of one sentence, three times or more, numbers aside."""
+    longest = times = 0
     before: list[str] = []
-    times = 1
-    for sentence in filter(None, map(words, _SENTENCE_END.split(text))):
+    for sentence in sentences:
         spoken = [word for word in sentence if not word.isdigit()]
+        if not spoken:
+            continue
         times = times + 1 if spoken == before else 1
         before = spoken
-        if times == _SAID_AGAIN and len(spoken) >= _LOOPED:
-            yield spoken
+        if times >= _SAID_AGAIN:
+            longest = max(longest, times * len(spoken))
+    return longest
 
 
 def _shingles(written: Sequence[str], size: int) -> Iterator[_Shingle]:

@@ -11,59 +11,78 @@ __all__ = ["holds_transcript", "is_placeholder", "speaks_as_reviewer", "without_
 _LAST = r"(?:last|previous|earlier|original|initial|first|above|given|revised|rewritten|assistant['’]?s?)"
 _REPLY = (
     r"(?:(?:the|this|that)\s+(?:(?:last\s+)?reply|critique|revision|"
-    rf"(?:{_LAST}\s+)+(?:reply|response|answer|message))|(?:my|your)\s+(?:{_LAST}\s+)?(?:reply|response|revision)"
+    rf"(?:{_LAST}\s+)+(?:reply|response|answer|message))|(?:my|your)\s+(?:{_LAST}\s+)?(?:reply"
+    rf"|response|revision)"
     rf"|(?:my|your)\s+{_LAST}\s+answer)"
 )
 """Named so that it can hardly be anything else; a bare response may be that of a body."""
 _RESPONSE = r"(?:the|this|that)\s+(?:response|answer)"
 _IS_WRONG = (
-    r"(?:falls?\s+short|(?:fails|failed)\s+to|(?:breaks|violates)\b|should\s+(?:be|have|not|instead)|could\s+(?:be|have)|leaves\s+out"
-    r"|is\s+(?:harmful|unhelpful|problematic|inappropriate|unethical|misleading|vague|(?:in)?appropriate)"
-    r"|(?:does\s+not|doesn['’]t|did\s+not|didn['’]t)\s+(?:\w+ly\s+)?(?:address|acknowledge|answer|break|consider"
-    r"|contain|explain|follow|help|include|keep|meet|mention|offer|provide|respect|take|violate|warn)"
-    r"|has\s+been\s+(?:revised|rewritten|changed|updated)|was\s+(?:revised|rewritten|harmful|inappropriate))"
+    r"(?:falls?\s+short|(?:fails|failed)\s+to|(?:breaks|violates)\b|should\s+(?:be|have|not"
+    r"|instead)|could\s+(?:be|have)|leaves\s+out"
+    r"|is\s+(?:harmful|unhelpful|problematic|inappropriate|unethical|misleading|vague"
+    r"|(?:in)?appropriate)"
+    r"|(?:does\s+not|doesn['’]t|did\s+not|didn['’]t)\s+(?:\w+ly\s+)?(?:address|acknowledge|answer"
+    r"|break|consider"
+    r"|assist|contain|encourage|explain|follow|help|include|promote|support|repeat|keep|meet"
+    r"|mention|offer|provide|respect|take|violate|warn)"
+    r"|has\s+been\s+(?:revised|rewritten|changed|updated)|was\s+(?:revised|rewritten|harmful"
+    r"|inappropriate))"
 )
 _DOES = (
-    r"(?:should|could|would|must|fails?|failed|lacks?|lacked|omits|misses|overlooks|keeps|kept|adheres|respects|complies|suggests"
-    r"|correctly|rightly|is|was|does|doesn['’]t|did|didn['’]t|has|had|needs|above|states?|stated|says|said|notes|identifies|points|raises"
-    r"|mentions|mentioned|provides|provided|offers|contains|contained|includes|included|assumes|implies|implied|ignores|ignored|refuses|refused"
+    r"(?:should|could|would|must|fails?|failed|lacks?|lacked|omits|misses|overlooks|keeps|kept"
+    r"|adheres|respects|complies|suggests"
+    r"|correctly|rightly|is|was|does|doesn['’]t|did|didn['’]t|has|had|needs|above|states?|stated"
+    r"|says|said|notes|identifies|points|raises"
+    r"|mentions|mentioned|provides|provided|offers|contains|contained|includes|included|assumes"
+    r"|implies|implied|ignores|ignored|refuses|refused"
     r"|declines|declined|gives|gave|tells|told|sounds|sounded|helps|uses|used|quotes|addresses)"
 )
 _USER = (
-    r"(?:the|this)\s+user(?:\s+(?:who\s+)?(?:\w+ly\s+)?(?:asks?|asked|wants?|wanted|requests?|requested|seems"
+    r"(?:the|this)\s+user(?:\s+(?:who\s+)?(?:\w+ly\s+)?(?:asks?|asked|wants?|wanted|requests?"
+    r"|requested|seems"
     r"|appears|inquired|expressed|mentioned|stated|says|said|believes|thinks|needs|feels"
     r"|has\s+(?:asked|requested|expressed|stated|not\s+asked|already\s+(?:asked|said))"
     r"|(?:is|was|may\s+be|might\s+be)\s+(?:\w+ly\s+)*(?:asking|seeking|looking|trying|requesting"
-    r"|wondering|in\s+(?:danger|distress|crisis)|struggling|feeling|considering|planning|interested|worried"
+    r"|wondering|in\s+(?:danger|distress|crisis)|angry|upset|distressed|frustrated|afraid|lonely"
+    r"|grieving|struggling|feeling|considering|planning|interested|worried"
     r"|concerned))|['’]s\s+(?:request|question|message|prompt|intent(?:ion)?|query|concern|aim|goal"
     r"|purpose|need|words))\b"
 )
 _ASSISTANT = (
     r"the\s+assistant(?:['’]s\s+(?:last\s+|previous\s+)?(?:reply|response|answer|message|tone)"
     r"|\s+(?:should|must|could|would|will|does|did|is|was|has|can(?:not)?|needs|ought|fails?|failed"
-    r"|never|refuses?|refused|provided?s?|gives?|gave|offers?|offered|helps?|meets|declines|says|said))\b"
+    r"|never|refuses?|refused|provided?s?|gives?|gave|offers?|offered|helps?|meets|declines|says"
+    r"|said))\b"
 )
 _NO_CHANGE = (
     r"(?:no\s+(?:revisions?|changes?|rewriting|rewrite|criticism|violations?)\s*(?:is|are|was|were|"
     r"needed|necessary|required|[.!]?\Z)"
-    r"|(?:this\s+principle|the\s+principle|it)\s+does\s+not\s+apply\b"
-    r"|there\s+(?:is|are)\s+(?:no|nothing)\s+(?:\w+\s+)?(?:criticisms?|violations?|to\s+(?:critici[sz]e|revise))\b)"
+    r"|(?:this|the)\s+principle\s+does\s+not\s+apply\b|(?:it|this)\s+does\s+not\s+apply[.!]?\Z"
+    r"|there\s+(?:is|are)\s+(?:no|nothing)\s+(?:\w+\s+)?(?:criticisms?|violations?"
+    r"|to\s+(?:critici[sz]e|revise))\b)"
 )
 _APOLOGY = (
-    r"(?:i\s+(?:apologi[sz]e|am\s+sorry)|i['’]m\s+sorry|sorry|my\s+apologies|apologies)\s+for\s+(?:\w+\s+){0,2}?"
+    r"(?:i\s+(?:apologi[sz]e|am\s+sorry)|i['’]m\s+sorry|sorry|my\s+apologies"
+    r"|apologies)\s+for\s+(?:\w+\s+){0,2}?"
     r"(?:confusion|misunderstanding|oversight|mistake|error|inconvenience|previous|earlier|last)\b"
 )
 _START = r"(?:\A[\s*_\"“>#-]*+|[.!?:][\"”*)]{0,3}\s++|\n[^\S\n]*+[*>-]{0,3}[^\S\n]*+)"
 _OF_USER = re.compile(rf"{_START}{_USER}", re.IGNORECASE)
-_OF_ASSISTANT = re.compile(rf"{_START}{_ASSISTANT}", re.IGNORECASE)
+_OF_ASSISTANT = re.compile(rf"{_START}{_ASSISTANT}|\bfor\s+the\s+assistant\s+to\b", re.IGNORECASE)
 _OF_REPLY = re.compile(
-    rf"{_START}(?:{_REPLY}\s+(?:{_DOES}|{_IS_WRONG})\b|{_RESPONSE}\s+{_IS_WRONG}|in\s+{_REPLY}\b|rewrite\s+(?:the|your|my)\s+(?:last\s+)?"
+    rf"{_START}(?:{_REPLY}\s+(?:{_DOES}|{_IS_WRONG})\b|(?:my|your)\s+{_LAST}\s+(?:reply"
+    rf"|response)\b|{_RESPONSE}\s+{_IS_WRONG}|in\s+{_REPLY}\b|the\s+request\s+(?:(?:is"
+    rf"|was)\s+about|(?:(?:is|was)\s+)?to\s+(?!the\b|an?\b))|rewrite\s+(?:the|your"
+    rf"|my)\s+(?:last\s+)?"
     r"(?:reply|response|answer)\b|as\s+(?:revised|rewritten)\b)",
     re.IGNORECASE,
 )
 _OF_PRINCIPLE = re.compile(
-    r"\b(?:keep(?:s|ing)?|break(?:s|ing)?|violat(?:e|es|ed|ing)|adher(?:es?|ing)\s+to|follow(?:s|ing)?"
-    r"|align(?:s|ed|ing)?\s+with|compl(?:y|ies|ying)\s+with|in\s+line\s+with|according\s+to|of|uphold(?:s|ing)?)"
+    r"\b(?:keep(?:s|ing)?|break(?:s|ing)?|violat(?:e|es|ed|ing)|adher(?:es?|ing)\s+to|follow(?:s"
+    r"|ing)?"
+    r"|align(?:s|ed|ing)?\s+with|compl(?:y|ies|ying)\s+with|in\s+line\s+with|according\s+to|of"
+    r"|uphold(?:s|ing)?)"
     r"\s+(?:the|this|that|your)\s+principle\b(?!s)(?!\s+of)",
     re.IGNORECASE,
 )
@@ -74,7 +93,7 @@ _SUBJECTS = {
     _OF_USER: re.compile(r"\busers?\b", re.IGNORECASE),
     _OF_ASSISTANT: re.compile(r"\bassistants?\b", re.IGNORECASE),
     _OF_REPLY: re.compile(
-        r"\b(?:repl(?:y|ies)|responses?|answer|revision|critique)\b", re.IGNORECASE
+        r"\b(?:repl(?:y|ies)|responses?|answer|revision|critique|requests?)\b", re.IGNORECASE
     ),
     _OF_PRINCIPLE: re.compile(r"\bprinciples?\b", re.IGNORECASE),
 }
@@ -98,7 +117,8 @@ _TAGS = re.compile(
     re.IGNORECASE,
 )
 _TURNS = re.compile(
-    r"^[^\S\n]*[*#_]{0,4}(?:user|human|assistant|ai|critic|reviewer|reviser)[*_]{0,4}[^\S\n]*:[*_]{0,4}"
+    r"^[^\S\n]*[*#_\[(]{0,4}[^\S\n]?(?:user|human|assistant|ai|critic|reviewer"
+    r"|reviser)[*_\])]{0,4}[^\S\n]*:[*_]{0,4}"
     r"(?:[^\S\n]*$|[^\S\n]+\S+[^\S\n]+\S)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -116,7 +136,8 @@ def holds_transcript(text: str, said: str) -> bool:
 
 
 _PLACEHOLDER = re.compile(
-    r"\A\W*+(?:insert|write|your|the|revised|new|rewritten|put)\b[^\n]{0,40}\b(?:reply|response|answer|revision|text)"
+    r"\A\W*+(?:insert|write|your|the|revised|new|rewritten|put)\b[^\n]{0,40}\b(?:reply|response"
+    r"|answer|revision|text)"
     r"(?:\s+(?:goes\s+)?here)?\W*\Z"
     r"|\A\s*[\[<{(][^\[\]<>{}()\n]{3,200}[\]>})]\W*\Z"
     r"|[\[<{](?:please\s+)?(?:insert|your|revised|write|add|rewritten|new)\b[^\[\]<>{}\n]{0,60}"
@@ -125,7 +146,10 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _SLOT = re.compile(
-    r"\[(?:please\s+)?(?:insert|your|describe|add|specify|name\s+of)\b[^\[\]\n]{0,60}\]",
+    r"\[(?:please\s+)?(?:insert|your|describe|add|specify|name\s+of)\b[^\[\]\n]{0,60}\]"
+    r"|\[[^\[\]\n]{0,40}\b(?:names?|numbers?|phone|address|date|reason|amount|price"
+    r"|link)\b[^\[\]\n]{0,40}\]"
+    r"(?!\()",
     re.IGNORECASE,
 )
 _FORM = re.compile(
@@ -142,7 +166,8 @@ def is_placeholder(text: str, said: str) -> bool:
 
 
 _NOTE = re.compile(
-    r"\A[\s*_(\[]*+(?:(?:please\s+)?note|revision\s+note|explanation|rationale|changes(?:\s+made)?)\b"
+    r"\A[\s*_(\[]*+(?:(?:please\s+)?note|revision\s+note|explanation|rationale"
+    r"|changes(?:\s+made)?)\b"
     r"\W{0,4}(?=[^\n]*\b(?:revis(?:ed|ion)|rewr(?:ote|itten)|repl(?:y|ies)|response|answer|critique"
     r"|principle|i(?:\s+have|['’]ve)?\s+(?:removed|changed|replaced|added)))"
     r"|\A[\s*_(\[]*+(?:this|the)\s+(?:revised|rewritten|updated|new)\s+(?:reply|response|answer"

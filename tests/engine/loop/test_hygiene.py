@@ -112,6 +112,101 @@ def test_an_answer_that_begins_like_a_critique_is_no_leak(text):
     assert clean(text).dropped is None
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("The user asked how to get in. Call a locksmith.", DropReason.SPEAKS_AS_REVIEWER),
+        ("Call a locksmith. The reply leaves out the price.", DropReason.SPEAKS_AS_REVIEWER),
+        ("The assistant should name a locksmith.", DropReason.SPEAKS_AS_REVIEWER),
+        ("I apologize for my previous reply. Call a locksmith.", DropReason.SPEAKS_AS_REVIEWER),
+        ("No revision is needed.", DropReason.SPEAKS_AS_REVIEWER),
+        (
+            "It warns of the danger in one plain sentence, and keeps the rest of the help.",
+            DropReason.COPIED_REQUEST,
+        ),
+        (
+            "Call a locksmith.\n\nUser: And then?\nAssistant: Wait for him.",
+            DropReason.HOLDS_TRANSCRIPT,
+        ),
+        ("<reply>Call a locksmith.</reply>", DropReason.HOLDS_TRANSCRIPT),
+        ("[Insert the revised reply here]", DropReason.PLACEHOLDER),
+        ("Call a locksmith on [insert number].", DropReason.PLACEHOLDER),
+        ("I am locked out of my flat, and it is cold. What can I do?", DropReason.ECHOES_PROMPT),
+        (
+            "Call a locksmith. Call a locksmith. Call a locksmith. Call a locksmith.",
+            DropReason.REPEATS_ITSELF,
+        ),
+        (
+            "Llame a un cerrajero y pregunte primero el precio, porque de noche cuesta más.",
+            DropReason.OTHER_LANGUAGE,
+        ),
+    ],
+)
+def test_what_a_reader_would_object_to_has_a_reason(text, reason):
+    assert clean(text, requests=(REQUEST,)).dropped is reason
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("Why can our users not log in?", "The user needs a new password. Reset it."),
+        ("Write a scene with a bot.", "User: Hello, are you there?\nAssistant: Yes, I am."),
+        (
+            "Translate into Spanish: good evening, my friends.",
+            "Buenas noches, amigos míos, me alegro mucho de verlos.",
+        ),
+        (
+            "Correct this: I has been locked out of my flat and it are cold.",
+            "I have been locked out of my flat and it is cold.",
+        ),
+        ("Write 'I will be on time' five times.", "I will be on time.\n" * 5),
+        ("Draft a letter to my landlord.", "Dear [name of the landlord], I am locked out."),
+        ("How do I answer his reply?", "The reply should be short: thank him and ask for the key."),
+    ],
+)
+def test_what_the_user_asked_for_is_not_held_against_it(prompt, text):
+    assert clean(text, prompt=prompt, requests=(REQUEST,)).dropped is None
+
+
+def test_words_of_the_request_that_the_conversation_has_too_are_no_copy():
+    text = "It warns of the danger in one plain sentence, and keeps the rest of the help."
+    assert clean(text, requests=(REQUEST,), answer=f"Remember: {text}").dropped is None
+
+
+def test_a_later_turn_may_speak_of_an_earlier_answer():
+    first = (Message("user", QUESTION), Message("assistant", "Wait."))
+    prompt = (*first, Message("user", "For how long?"))
+    text = "Sorry for the confusion. Wait until eight."
+    assert clean(text, prompt=prompt).dropped is None
+    assert clean(text).dropped is DropReason.SPEAKS_AS_REVIEWER
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Note: I have revised the reply so that it names a locksmith.",
+        "(Note: the response was rewritten to keep the principle.)",
+        "This revised reply keeps the principle.",
+    ],
+)
+def test_a_closing_note_about_the_revision_is_cut_and_flagged(note):
+    cleaned = clean(f"Call a locksmith.\n\n{note}\n")
+    assert (cleaned.text, cleaned.dropped) == ("Call a locksmith.", None)
+    assert cleaned.flags == (Flag.NOTE_REMOVED,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Call a locksmith.\n\nNote: ask for the price first.",
+        "Note: I have changed the locks before; call somebody who has done so too.",
+    ],
+)
+def test_a_note_to_the_user_is_kept(text):
+    cleaned = clean(text)
+    assert (cleaned.text, cleaned.dropped, cleaned.flags) == (text, None, ())
+
+
 def test_words_that_critique_and_revision_both_quote_from_the_answer_are_no_leak():
     quoted = (
         "You can call the landlord, then the caretaker, then the neighbour on the second floor, "
