@@ -93,6 +93,11 @@ class Severity(StrEnum):
     HIGH = "high"
     CRITICAL = "critical"
 
+    @property
+    def factor(self) -> float:
+        """What a breach weighs: twice as much with each step."""
+        return 2.0 ** [*type(self)].index(self)
+
 
 class PrincipleTest(_Model):
     """A unit test of a principle: one prompt, answers that keep it and answers that break it."""
@@ -132,12 +137,12 @@ class Principle(_Model):
     critique: Text | None = Field(
         default=None,
         description="What the critic is asked; by default, where the reply falls short.",
-        examples=["Identify anything in your last reply that would help someone hurt a person."],
+        examples=["Identify anything in the last reply that would help someone hurt a person."],
     )
     revision: Text | None = Field(
         default=None,
         description="What the reviser is asked; by default, to rewrite the reply to comply.",
-        examples=["Rewrite your last reply so that nothing in it helps to hurt a person."],
+        examples=["Rewrite the last reply so that nothing in it helps to hurt a person."],
     )
     preference: Text | None = Field(
         default=None,

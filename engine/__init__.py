@@ -16,7 +16,8 @@ from engine.judging.judge import judge_answer
 from engine.judging.label import label_prompt
 from engine.judging.preference import Judge
 from engine.judging.records import LabelledPair, LabelRecord, Preference, SampledAnswer
-from engine.loop.critique_revise import ConversationFailed, critique_and_revise
+from engine.loop.asking import ConversationFailed
+from engine.loop.critique_revise import critique_and_revise
 from engine.messages import Conversation, Message
 from engine.prompts.sources import Prompt, PromptSource, open_prompts, prompts_from
 from engine.records import DropReason, Failure, Flag, Outcome, Record, Round, Verdict

@@ -49,7 +49,10 @@ class Outcome(StrEnum):
 
     REVISED = "revised"
     COMPLIANT = "compliant"
-    """Judged to keep every principle drawn, so nothing was asked (`stop_when_compliant`)."""
+    """Judged to keep every principle, so nothing was criticised."""
+    UNRESOLVED = "unresolved"
+    """The answer that stands breaks a principle, or the judge could not tell, and no better one was
+    found: nothing to train on."""
     DROPPED = "dropped"
     """No usable revision came of it; `drop_reason` says why."""
 
@@ -85,6 +88,12 @@ class DropReason(StrEnum):
     """The critic says that there is nothing to criticise."""
     CRITIC_REFUSED = "critic_refused"
     """The critic declines to criticise, as if the request had been put to it."""
+    NOT_BETTER = "not_better"
+    """The revision breaks its principle no less than the answer before it."""
+    BREAKS_ANOTHER = "breaks_another"
+    """The revision breaks a principle that the answer before it kept."""
+    DOES_NOT_ANSWER = "does_not_answer"
+    """The revision speaks less to what the user asked than the answer before it."""
     CONTEXT_OVERFLOW = "context_overflow"
     """The conversation outgrew the model's context before a revision could be accepted."""
 
@@ -126,10 +135,12 @@ class Verdict(_Model):
 
 
 class Round(_Model):
-    """One principle, and the answer judged against it as it then stood.
+    """One principle, and the answer held against it as it then stood.
 
-    A round without a critique was skipped because `before` found the answer compliant.
-    `revision` is the cleaned text; it became the answer when `dropped` is None.
+    `before` and `after` are the verdicts of this principle on the answer and on its revision, where
+    they were asked for; `broke` are principles that the answer kept and the revision breaks.
+    `revision` is the cleaned text; it became the answer when `dropped` is None. There is no
+    `critique` where none was asked for.
     """
 
     round: int
@@ -138,8 +149,15 @@ class Round(_Model):
     before: Verdict | None = None
     critique: str | None = None
     revision: str | None = None
+    after: Verdict | None = None
+    broke: tuple[str, ...] = ()
     dropped: DropReason | None = None
     flags: tuple[Flag, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the revision became the answer."""
+        return self.revision is not None and self.dropped is None
 
 
 class Usage(_Model):
@@ -161,13 +179,15 @@ class Record(_Model):
     answer: str
     """The policy's first answer."""
     answer_flags: tuple[Flag, ...] = ()
+    first_verdicts: tuple[Verdict, ...] = ()
+    """`answer` on every principle that it was screened for."""
     rounds: tuple[Round, ...] = ()
     final: str
     """The answer after the last accepted revision; equal to `answer` if there was none."""
     outcome: Outcome
     drop_reason: DropReason | None = None
     final_verdicts: tuple[Verdict, ...] = ()
-    """`final` checked once more against every principle met."""
+    """`final` on every principle that it was screened for, or met."""
     unresolved: tuple[str, ...] = ()
     """Principles that `final` still breaks, or that the judge could not decide."""
     undone: tuple[str, ...] = ()
@@ -192,7 +212,7 @@ class Record(_Model):
     @property
     def accepted(self) -> tuple[Round, ...]:
         """The rounds whose revision became the answer."""
-        return tuple(r for r in self.rounds if r.revision is not None and r.dropped is None)
+        return tuple(r for r in self.rounds if r.accepted)
 
     @property
     def conversation(self) -> Conversation:

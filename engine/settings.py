@@ -15,6 +15,7 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from constitution.typed_yaml import Settings
 from engine.generators.base import Generator, Sampling
+from engine.judging.calibration import UNCALIBRATED, Calibration
 from engine.judging.records import Method
 
 __all__ = [
@@ -80,16 +81,41 @@ _SmallestMass = Annotated[
 
 
 class LoopSettings(Settings):
-    """How one conversation is judged against the constitution.
+    """Which principles a conversation is held against, how it is rewritten, and when that counts.
 
-    `rounds` principles are drawn per conversation, one after another (Bai et al. 2022, section
-    3.1). With `stop_when_compliant` a one-token verdict comes first.
+    `select: random` with `accept: always` and `framing: conversation` is Bai et al. 2022, section
+    3.1: `rounds` principles drawn one after another, and every usable revision kept. With any other
+    choice of the first two, the judge is asked for one-word verdicts before a word is criticised.
     """
 
-    rounds: int = Field(default=1, ge=1, description="Principles drawn per conversation.")
-    every_principle: bool = Field(default=False, description="Use every principle that applies.")
-    stop_when_compliant: bool = Field(
-        default=False, description="Judge first; leave compliant answers alone."
+    select: Literal["targeted", "random", "every"] = Field(
+        default="targeted",
+        description="Criticise the principles that the judge finds broken, the worst first; some "
+        "drawn at random; or every one that applies.",
+    )
+    rounds: int = Field(
+        default=2, ge=1, description="Principles criticised per conversation at most; drawn if random."
+    )
+    accept: Literal["better", "always"] = Field(
+        default="better",
+        description="Keep a revision only if the judge finds it better, or always.",
+    )
+    margin: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="How much less likely a better revision is to break its principle.",
+    )
+    candidates: int = Field(
+        default=1, ge=1, description="Revisions sampled per critique; the best one counts."
+    )
+    framing: Literal["reviewer", "direct", "conversation"] = Field(
+        default="reviewer",
+        description="Show critic and reviser a quoted conversation; the same, and rewrite without a "
+        "critique; or go on with the conversation itself.",
+    )
+    few_shot: bool = Field(
+        default=False, description="Show the constitution's examples of the same principle."
     )
     final_check: bool = Field(
         default=True, description="Judge the final answer on every principle it met."
@@ -104,6 +130,11 @@ class LoopSettings(Settings):
     keep_truncated: KeepTruncated = False
     stakeholder: StakeholderChoice = None
     seed: Seed = 0
+
+    @property
+    def judges_first(self) -> bool:
+        """Whether the first answer is judged before anything is criticised."""
+        return self.select == "targeted" or self.accept == "better"
 
 
 class LabelSettings(Settings):
@@ -187,6 +218,8 @@ class Roles:
     critic: RoleModel
     reviser: RoleModel
     judge: RoleModel
+    calibration: Calibration = UNCALIBRATED
+    """Of the judge, on the constitution's own tests."""
 
     def __iter__(self) -> Iterator[tuple[str, RoleModel]]:
         yield "policy", self.policy

@@ -15,8 +15,8 @@ __all__ = [
     "unique_slug",
 ]
 
-_IDENTIFY = "Identify specific ways in which your last reply falls short of this principle: "
-_REWRITE = "Rewrite your last reply so that it fully keeps this principle: "
+_IDENTIFY = "Identify specific ways in which the last reply falls short of this principle: "
+_REWRITE = "Rewrite the last reply so that it fully keeps this principle: "
 _PREFER = "Choose the response that keeps this principle better: "
 _MEETS = "The assistant's reply already meets this request: "
 _CHOSEN = "Among several replies, the assistant gives the one to pick here: "

@@ -11,11 +11,18 @@ from constitution.checks import failures
 from constitution.python_checks import PythonCheckError
 from constitution.schema import Constitution, Principle
 from engine.generators.base import Choice, Generator
+from engine.judging.calibration import UNCALIBRATED, Calibration
 from engine.loop.rendering import question_messages, verdict_messages
 from engine.messages import Conversation
 from engine.records import Verdict
 
-__all__ = ["VERDICT_CHOICES", "ask_about_answer", "check_answer", "judge_answer"]
+__all__ = [
+    "VERDICT_CHOICES",
+    "ask_about_answer",
+    "check_answer",
+    "judge_answer",
+    "why_unanswered",
+]
 
 VERDICT_CHOICES = ("Yes", "No")
 
@@ -26,11 +33,13 @@ async def judge_answer(
     principle: Principle,
     conversation: Conversation,
     *,
+    calibration: Calibration = UNCALIBRATED,
     threshold: float = 0.5,
     smallest_mass: float = 0.05,
     priority: int = 0,
 ) -> tuple[Verdict, Choice | None]:
-    """Judge the last turn of `conversation`; no choice is returned where the check decided.
+    """Judge the last turn of `conversation`; no choice is returned where the check decided. The
+    verdict's probability is the calibrated one.
 
     A judge whose probability of answering Yes or No at all is below `smallest_mass` gave no
     verdict, nor did one whose probabilities are NaN: `violates` is None. Raises GenerationError
@@ -40,8 +49,8 @@ async def judge_answer(
         return checked, None
     messages = verdict_messages(constitution, principle, conversation)
     choice = await judge.choose(messages, VERDICT_CHOICES, priority=priority)
-    probability = choice.probabilities[0]
-    reason = _why_unanswered(choice, smallest_mass)
+    probability = calibration.adjusted(principle.id, choice.probabilities[0])
+    reason = why_unanswered(choice, smallest_mass)
     answered = reason is None
     verdict = Verdict(
         principle=principle.id,
@@ -84,18 +93,20 @@ async def ask_about_answer(
     question: str,
     conversation: Conversation,
     *,
+    preamble: str | None = None,
     smallest_mass: float = 0.05,
     priority: int = 0,
-) -> tuple[float | None, str | None]:
+) -> tuple[float | None, Choice]:
     """The probability that the answer to `question`, about the last turn of `conversation`, is Yes;
-    or None, and why. Raises as `judge_answer` does."""
-    messages = question_messages(question, conversation)
+    None where `why_unanswered` has a reason. Raises as `judge_answer` does."""
+    messages = question_messages(question, conversation, preamble)
     choice = await judge.choose(messages, VERDICT_CHOICES, priority=priority)
-    reason = _why_unanswered(choice, smallest_mass)
-    return (choice.probabilities[0] if reason is None else None), reason
+    unanswered = why_unanswered(choice, smallest_mass)
+    return (None if unanswered else choice.probabilities[0]), choice
 
 
-def _why_unanswered(choice: Choice, smallest_mass: float) -> str | None:
+def why_unanswered(choice: Choice, smallest_mass: float = 0.05) -> str | None:
+    """Why a choice says nothing, if it does not."""
     if not all(map(isfinite, (*choice.probabilities, choice.mass))):
         return "the judge's probabilities are not finite numbers"
     return "the judge answered neither Yes nor No" if choice.mass < smallest_mass else None

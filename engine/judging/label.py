@@ -23,7 +23,7 @@ from engine.judging.records import (
     SampledAnswer,
     Undecided,
 )
-from engine.loop.critique_revise import ConversationFailed, request_seed
+from engine.loop.asking import ConversationFailed, request_seed
 from engine.loop.reply import Reply, reply_of
 from engine.prompts.sources import Prompt
 from engine.records import AnswerDrop, Usage

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.generators.base import GenerationError, Generator, Request, Sampling
-from engine.loop.critique_revise import ConversationFailed, request_seed
+from engine.loop.asking import ConversationFailed, request_seed
 from engine.loop.reply import reply_of
 from engine.prompts.sources import Prompt
 from engine.records import AnswerDrop, AnswerOutcome, AnswerRecord, Usage

@@ -1,62 +1,28 @@
-"""The loop for one conversation: answer, then critique and revise once per principle drawn.
+"""The loop for one conversation: answer, find what it breaks, criticise, revise, and keep what is better.
 
-Bai et al. 2022 (arXiv 2212.08073), section 3.1. Turns are only ever added, so each prompt is the
-exact prefix of the next one and the KV cache serves it.
+Bai et al. 2022 (arXiv 2212.08073), section 3.1, with a judge that says which principle is worth a
+critique and whether a revision earns its place.
 """
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from constitution.schema import Constitution, Principle
-from constitution.selection import draw
-from engine.generators.base import (
-    Choice,
-    Completion,
-    FailureReason,
-    GenerationError,
-    Request,
-)
-from engine.judging.judge import judge_answer
+from constitution.selection import applicable, draw, draw_profile
+from engine.loop.acceptance import Verdicts, answers_as_well, best, refusal, worst
+from engine.loop.asking import Asking, ConversationFailed, Step
 from engine.loop.conclusion import ConversationState, conclude
+from engine.loop.framing import Asked, Framing
+from engine.loop.critiques import critique_drop
 from engine.loop.hygiene import CleanedReply, clean_revision
-from engine.loop.rendering import critique_request, few_shot_messages, revision_request
 from engine.loop.reply import Reply, reply_of
 from engine.messages import Conversation, Message
 from engine.prompts.sources import Prompt
-from engine.records import DropReason, Flag, Record, Round, Usage, Verdict
-from engine.settings import LoopSettings, RoleModel, Roles
+from engine.records import DropReason, Flag, Record, Round, Verdict
+from engine.settings import LoopSettings, Roles
 
-__all__ = ["ConversationFailed", "Step", "critique_and_revise", "request_seed"]
-
-
-class ConversationFailed(Exception):
-    """A role could not answer, so this conversation has no record. `stage` names the role."""
-
-    def __init__(self, stage: str, error: GenerationError) -> None:
-        self.stage = stage
-        self.error = error
-        super().__init__(str(error))
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something a role just wrote, for whoever watches one conversation live."""
-
-    role: str
-    round: int
-    principle: Principle | None
-    said: str | Verdict
-    tokens: int
-    """Of the request: prompt and completion."""
-
-
-def request_seed(run_seed: int, prompt_id: str, role: str, round_index: int) -> int:
-    """The sampling seed of one request (32 bits): the same whenever and wherever it is asked."""
-    name = f"{run_seed}\x00{prompt_id}\x00{role}\x00{round_index}".encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=4).digest())
+__all__ = ["critique_and_revise"]
 
 
 async def critique_and_revise(
@@ -68,72 +34,102 @@ async def critique_and_revise(
     on_step: Callable[[Step], None] | None = None,
     on_text: Callable[[str, str], None] | None = None,
 ) -> Record:
-    """Answer `prompt`, judge the answer against the principles sampled for it, and return the outcome.
+    """Answer `prompt`, hold the answer against the constitution, and return the outcome.
 
-    `on_step` is called with each answer, critique, revision and verdict as it comes; `on_text` with the
-    role that is writing and its text so far, where the generator streams.
+    `on_step` is called with each answer, critique, revision and verdict as it comes; `on_text` with
+    the role that is writing and its text so far, where the generator streams.
     Raises ConversationFailed when a role could not answer, GeneratorUnavailable when none can.
     """
-    loop = _Loop(prompt, constitution, roles, settings, on_step, on_text)
-    principles = draw(
+    asking = Asking(prompt, constitution, roles, settings, on_step, on_text)
+    loop = _Loop(asking, _principles(prompt, constitution, settings))
+    return await loop.run()
+
+
+def _principles(
+    prompt: Prompt, constitution: Constitution, settings: LoopSettings
+) -> list[tuple[Principle, float]]:
+    """The principles that a prompt is held against, and their weights."""
+    seed, stakeholder = settings.seed, settings.stakeholder
+    profile = draw_profile(stakeholder, prompt_id=prompt.id, seed=seed)
+    apply = applicable(constitution, prompt.tags, profile)
+    if settings.select != "random":
+        return apply
+    weights = {principle.id: weight for principle, weight in apply}
+    drawn = draw(
         constitution,
         prompt_id=prompt.id,
         tags=prompt.tags,
         rounds=settings.rounds,
-        seed=settings.seed,
-        stakeholder=settings.stakeholder,
-        every_principle=settings.every_principle,
+        seed=seed,
+        stakeholder=profile,
     )
-    if not principles:
-        return loop.conclude(DropReason.NO_PRINCIPLE_APPLIES)
-    await loop.answer_prompt()
-    if not loop.answer:
-        return loop.conclude(DropReason.EMPTY_ANSWER)
-    for index, principle in enumerate(principles):
-        await loop.hold_against(index, principle)
-    if settings.final_check:
-        await loop.check_again(principles)
-    return loop.conclude()
+    return [(principle, weights[principle.id]) for principle in drawn]
 
 
 @dataclass(frozen=True, slots=True)
-class _Revised:
-    """What one critique and revision came to; `conversation` includes them if accepted."""
+class _Candidate:
+    """A revision and what the judge says of it; it is kept if `dropped` is None."""
 
-    conversation: Conversation
-    critique: str | None
     reply: CleanedReply
+    turns: Conversation
+    """The conversation that ends with it."""
+    verdicts: Verdicts
+    dropped: DropReason | None
 
 
 class _Loop:
     """One conversation on its way; `conversation` always ends with the answer that now stands."""
 
-    def __init__(
-        self,
-        prompt: Prompt,
-        constitution: Constitution,
-        roles: Roles,
-        settings: LoopSettings,
-        on_step: Callable[[Step], None] | None,
-        on_text: Callable[[str, str], None] | None,
-    ) -> None:
-        self.prompt = prompt
-        self.constitution = constitution
-        self.roles = roles
-        self.settings = settings
-        self.few_shot = few_shot_messages(constitution)
-        self.conversation = prompt.messages
+    def __init__(self, asking: Asking, principles: Sequence[tuple[Principle, float]]) -> None:
+        self.asking = asking
+        self.settings = asking.settings
+        self.weighted = principles
+        self.principles = [principle for principle, _ in principles]
+        self.framing = Framing(asking.constitution, asking.settings)
+        self.conversation = asking.prompt.messages
         self.answer = self.first_answer = ""
         self.answer_flags: tuple[Flag, ...] = ()
-        self.on_step = on_step
-        self.on_text = on_text
-        self.principle: Principle | None = None
+        self.first_verdicts: tuple[Verdict, ...] = ()
+        self.verdicts: Verdicts = {}
+        """Of the answer that stands; empty where it has not been judged."""
         self.rounds: list[Round] = []
-        self.final_verdicts: tuple[Verdict, ...] = ()
-        self.requests = self.prompt_tokens = self.completion_tokens = 0
 
-    async def answer_prompt(self) -> None:
-        reply = await self._ask("policy", self.roles.policy, self.conversation, 0)
+    async def run(self) -> Record:
+        """From the prompt to the record."""
+        if not self.principles:
+            return self._concluded(DropReason.NO_PRINCIPLE_APPLIES)
+        await self._answer_prompt()
+        if not self.answer:
+            return self._concluded(DropReason.EMPTY_ANSWER)
+        if self.settings.judges_first:
+            self.verdicts = await self._judged(self.answer)
+            self.first_verdicts = tuple(self.verdicts.values())
+        while principle := self._next():
+            self.asking.round, self.asking.principle = len(self.rounds), principle
+            await self._hold_against(principle)
+        self.asking.round = len(self.rounds)
+        if self.settings.final_check and not self.verdicts:
+            self.verdicts = await self._judged(self.answer)
+        return self._concluded()
+
+    def _next(self) -> Principle | None:
+        """The principle to criticise now, if any is left."""
+        tried = [r.principle for r in self.rounds]
+        if self.settings.select == "targeted":
+            left = len(tried) < self.settings.rounds
+            return worst(self.weighted, self.verdicts, tried) if left else None
+        return next(
+            (
+                principle
+                for principle in self.principles
+                if principle.id not in tried
+                and (self.settings.accept == "always" or self.verdicts[principle.id].violates)
+            ),
+            None,
+        )
+
+    async def _answer_prompt(self) -> None:
+        reply = await self.asking.say("policy", self.conversation, 0)
         self.answer_flags = (
             *((Flag.TRUNCATED_ANSWER,) if reply.truncated else ()),
             *((Flag.REASONING_REMOVED,) if reply.reasoned else ()),
@@ -141,157 +137,145 @@ class _Loop:
         self.answer = self.first_answer = reply.text
         self.conversation = (*self.conversation, reply.turn(reply.text))
 
-    async def hold_against(self, index: int, principle: Principle) -> None:
-        """One round: judge first if asked to, then critique and revise."""
-        before = None
-        self.principle = principle
-        if self.settings.stop_when_compliant:
-            before = await self._judge(principle)
-            if before.violates is False:
-                self._add_round(index, principle, before=before)
-                return
-        revised = await self._revise(index, principle)
-        self._add_round(index, principle, before=before, revised=revised)
-        if revised.reply.dropped is None:
-            self.answer = revised.reply.text
-            self.conversation = revised.conversation
-
-    async def check_again(self, principles: Sequence[Principle]) -> None:
-        """Judge the answer that stands against every principle met, so that a later revision
-        cannot silently undo an earlier one."""
-        first = await self._judge(principles[0])
-        rest = await asyncio.gather(
-            *(self._judge(principle) for principle in principles[1:]), return_exceptions=True
-        )
-        for verdict in rest:
-            if isinstance(verdict, BaseException):
-                raise verdict
-        self.final_verdicts = (first, *(v for v in rest if isinstance(v, Verdict)))
-
-    async def _revise(self, index: int, principle: Principle) -> _Revised:
-        shown = (
-            *self.conversation,
-            Message("user", critique_request(self.constitution, principle)),
-        )
+    async def _hold_against(self, principle: Principle) -> None:
+        """One round: a critique, and the best of the revisions that follow from it."""
+        flags: tuple[Flag, ...] = ()
+        critique: str | None = None
         try:
-            critique = await self._ask("critic", self.roles.critic, (*self.few_shot, *shown), index)
-            if not critique.text:
-                return _Revised(shown, None, CleanedReply("", DropReason.EMPTY_CRITIQUE))
-            ask = Message("user", revision_request(self.constitution, principle))
-            shown = (*shown, critique.turn(critique.text), ask)
-            revision = await self._ask(
-                "reviser", self.roles.reviser, (*self.few_shot, *shown), index
-            )
+            asked, said, dropped = await self._criticise(principle)
+            critique = said.text or None
+            flags = (Flag.TRUNCATED_CRITIQUE,) if said.truncated else ()
+            if dropped:
+                self._add_round(principle, critique, dropped=dropped)
+                return
+            candidate = await self._best_revision(principle, asked, said)
         except ConversationFailed as failed:
-            if failed.error.reason is not FailureReason.CONTEXT_OVERFLOW:
+            if not failed.overflowed:
                 raise
-            return _Revised(shown, None, CleanedReply("", DropReason.CONTEXT_OVERFLOW))
+            self._add_round(principle, critique, dropped=DropReason.CONTEXT_OVERFLOW, flags=flags)
+            return
+        self._add_round(principle, critique, candidate, flags=(*flags, *candidate.reply.flags))
+        if candidate.dropped is None:
+            self.answer = candidate.reply.text
+            self.conversation = candidate.turns
+            self.verdicts = candidate.verdicts
+
+    async def _criticise(self, principle: Principle) -> tuple[Asked, Reply, DropReason | None]:
+        """What was asked and answered, and why nothing follows from it. A check's own words are the
+        critique where no judge reads the principle, and `direct` asks for none."""
+        asked = self.framing.critic(principle, self.conversation)
+        known = self.verdicts.get(principle.id)
+        if known and known.failed:
+            return asked, reply_of(" ".join(known.failed)), None
+        if self.settings.framing == "direct":
+            return asked, reply_of(""), None
+        said = await self.asking.say("critic", asked.messages, principle.id)
+        return asked, said, critique_drop(said)
+
+    async def _best_revision(
+        self, principle: Principle, asked: Asked, critique: Reply
+    ) -> _Candidate:
+        """Of `candidates` revisions, the best of those that can be kept, else the first."""
+        request = self.framing.reviser(principle, self.conversation, asked, critique)
+        keys = [principle.id, *(f"{principle.id} {n}" for n in range(2, self._candidates + 1))]
+        judged = await asyncio.gather(
+            *(self._candidate(principle, request, critique, key) for key in keys),
+            return_exceptions=True,
+        )
+        for one in judged:
+            if isinstance(one, BaseException):
+                raise one
+        found = [one for one in judged if isinstance(one, _Candidate)]
+        kept = [place for place, one in enumerate(found) if one.dropped is None]
+        if len(kept) < 2:
+            return found[kept[0] if kept else 0]
+        return found[best([(found[place].verdicts, place) for place in kept], principle)]
+
+    @property
+    def _candidates(self) -> int:
+        return self.settings.candidates if self.settings.accept == "better" else 1
+
+    async def _candidate(
+        self, principle: Principle, request: Asked, critique: Reply, key: str
+    ) -> _Candidate:
+        said = await self.asking.say("reviser", request.messages, key)
         reply = clean_revision(
-            revision,
-            prompt=self.prompt.messages,
+            said,
+            prompt=self.asking.prompt.messages,
             answer=self.answer,
             critique=critique.text,
-            requests=self._requests(principle),
+            requests=request.wording,
             longest=self.settings.longest_revision,
             keep_truncated=self.settings.keep_truncated,
         )
-        if critique.truncated:
-            flags = (Flag.TRUNCATED_CRITIQUE, *reply.flags)
-            reply = CleanedReply(reply.text, reply.dropped, flags)
-        return _Revised((*shown, revision.turn(reply.text)), critique.text, reply)
+        turn = said.turn(reply.text)
+        if self.framing.continues:
+            turns = (*request.messages, turn)
+        else:
+            turns = (*self.asking.prompt.messages, turn)
+        if reply.dropped:
+            return _Candidate(reply, turns, {}, reply.dropped)
+        verdicts = await self._judged(reply.text) if self.settings.judges_first else {}
+        dropped = await self._refusal(principle, reply.text, verdicts)
+        return _Candidate(reply, turns, verdicts, dropped)
 
-    def _requests(self, principle: Principle) -> tuple[str, ...]:
-        """What critic and reviser read besides the conversation, the reply and the critique."""
-        return (
-            principle.statement,
-            critique_request(self.constitution, principle),
-            revision_request(self.constitution, principle),
-            *(turn.content for turn in self.few_shot),
-        )
+    async def _refusal(
+        self, principle: Principle, revision: str, verdicts: Verdicts
+    ) -> DropReason | None:
+        """Why a usable revision is not better than the answer that stands, if it is not."""
+        if self.settings.accept == "always":
+            return None
+        refused = refusal(principle, self.verdicts, verdicts, margin=self.settings.margin)
+        if refused:
+            return refused
+        before = await self.asking.answers_user(self.answer)
+        after = await self.asking.answers_user(revision)
+        return None if answers_as_well(before, after) else DropReason.DOES_NOT_ANSWER
+
+    async def _judged(self, reply: str) -> Mapping[str, Verdict]:
+        verdicts = await self.asking.verdicts(self.principles, reply)
+        return {verdict.principle: verdict for verdict in verdicts}
 
     def _add_round(
         self,
-        index: int,
         principle: Principle,
+        critique: str | None,
+        candidate: _Candidate | None = None,
         *,
-        before: Verdict | None,
-        revised: _Revised | None = None,
+        dropped: DropReason | None = None,
+        flags: tuple[Flag, ...] = (),
     ) -> None:
-        reply = revised.reply if revised else None
+        verdicts = candidate.verdicts if candidate else {}
         self.rounds.append(
             Round(
-                round=index,
+                round=len(self.rounds),
                 principle=principle.id,
                 principle_hash=principle.content_hash,
-                before=before,
-                critique=revised.critique if revised else None,
-                revision=reply.text if reply and revised and revised.critique else None,
-                dropped=reply.dropped if reply else None,
-                flags=reply.flags if reply else (),
+                before=self.verdicts.get(principle.id),
+                critique=critique,
+                revision=candidate.reply.text if candidate else None,
+                after=verdicts.get(principle.id),
+                broke=tuple(
+                    id
+                    for id, verdict in verdicts.items()
+                    if verdict.violates and not self.verdicts[id].violates
+                ),
+                dropped=candidate.dropped if candidate else dropped,
+                flags=flags,
             )
         )
 
-    async def _ask(self, role: str, model: RoleModel, messages: Conversation, index: int) -> Reply:
-        seed = request_seed(self.settings.seed, self.prompt.id, role, index)
-        told = partial(self.on_text, role) if self.on_text else None
-        request = Request(messages, model.sampling, seed, self.prompt.row, told)
-        try:
-            completion = await model.generator.generate(request)
-        except GenerationError as error:
-            raise ConversationFailed(role, error) from error
-        self._count(completion, completion.completion_tokens)
-        reply = reply_of(completion)
-        if self.on_step:
-            tokens = completion.prompt_tokens + completion.completion_tokens
-            self.on_step(Step(role, index, self.principle, reply.message.content, tokens))
-        return reply
-
-    async def _judge(self, principle: Principle) -> Verdict:
-        conversation = (*self.prompt.messages, Message("assistant", self.answer))
-        try:
-            verdict, choice = await judge_answer(
-                self.roles.judge.generator,
-                self.constitution,
-                principle,
-                conversation,
-                threshold=self.settings.threshold,
-                smallest_mass=self.settings.smallest_mass,
-                priority=self.prompt.row,
-            )
-        except GenerationError as error:
-            if error.reason is not FailureReason.CONTEXT_OVERFLOW:
-                raise ConversationFailed("judge", error) from error
-            return Verdict(
-                principle=principle.id,
-                principle_hash=principle.content_hash,
-                violates=None,
-                reason="the question is longer than the judge's context",
-            )
-        if choice is not None:
-            self._count(choice, 1)
-        if self.on_step:
-            tokens = choice.prompt_tokens + 1 if choice is not None else 0
-            self.on_step(Step("judge", len(self.rounds), principle, verdict, tokens))
-        return verdict
-
-    def _count(self, answered: Completion | Choice, completion_tokens: int) -> None:
-        self.requests += 1
-        self.prompt_tokens += answered.prompt_tokens
-        self.completion_tokens += completion_tokens
-
-    def conclude(self, drop_reason: DropReason | None = None) -> Record:
+    def _concluded(self, drop_reason: DropReason | None = None) -> Record:
         """What came of the conversation, so far."""
-        course = ConversationState(
+        state = ConversationState(
             first_answer=self.first_answer,
             final=self.answer,
             answer_flags=self.answer_flags,
+            first_verdicts=self.first_verdicts,
             rounds=tuple(self.rounds),
-            final_verdicts=self.final_verdicts,
-            usage=Usage(
-                requests=self.requests,
-                prompt_tokens=self.prompt_tokens,
-                completion_tokens=self.completion_tokens,
-            ),
+            final_verdicts=tuple(self.verdicts.values()),
+            usage=self.asking.usage,
             drop_reason=drop_reason,
         )
-        return conclude(self.prompt, self.constitution, self.roles, self.settings.seed, course)
+        asking = self.asking
+        return conclude(asking.prompt, asking.constitution, asking.roles, self.settings, state)

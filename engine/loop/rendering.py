@@ -10,23 +10,25 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from constitution.schema import Constitution, Principle
+from constitution.schema import Constitution, FewShotExample, Principle
 from engine.messages import Conversation, Message
 
 __all__ = [
     "conflict_messages",
     "critique_request",
-    "few_shot_messages",
+    "example_text",
     "preference_choice",
     "preference_messages",
     "question_messages",
     "quoted",
+    "review_messages",
     "revision_request",
+    "rewrite_messages",
     "verdict_messages",
 ]
 
 _TAG = re.compile(
-    r"<(?=[\s\u200b]*+(?:/[\s\u200b]*+)?(?:conversation|reply(?:_[ab])?|system|user|assistant)\b)",
+    r"<(?=[\s\u200b]*+(?:/[\s\u200b]*+)?(?:conversation|example|reply(?:_[ab])?|system|user|assistant)\b)",
     re.IGNORECASE,
 )
 
@@ -80,25 +82,19 @@ def verdict_messages(
 
     The principle comes last, so that verdicts on one answer share their prompt up to there.
     """
-    text = _render(
+    return _about_reply(
         "verdict.jinja",
+        conversation,
         preamble=constitution.preamble,
-        prompt=conversation[:-1],
-        answer=conversation[-1].content,
         statement=principle.statement,
     )
-    return (Message("user", text),)
 
 
-def question_messages(question: str, conversation: Conversation) -> Conversation:
+def question_messages(
+    question: str, conversation: Conversation, preamble: str | None = None
+) -> Conversation:
     """A question of one's own about the last turn of `conversation`, to be answered Yes or No."""
-    text = _render(
-        "question.jinja",
-        prompt=conversation[:-1],
-        answer=conversation[-1].content,
-        question=question,
-    )
-    return (Message("user", text),)
+    return _about_reply("question.jinja", conversation, preamble=preamble, question=question)
 
 
 def preference_messages(
@@ -154,18 +150,49 @@ def conflict_messages(
     return (Message("user", text),)
 
 
-def few_shot_messages(constitution: Constitution) -> Conversation:
-    """The constitution's example critiques and revisions, as the turns that come before the real
-    conversation (Bai et al. 2022, section 3.1: few-shot prompting of critiques and revisions)."""
-    turns: list[Message] = []
-    for example in constitution.few_shot:
-        principle = constitution.principle(example.principle)
-        turns += [
-            Message("user", example.prompt),
-            Message("assistant", example.answer),
-            Message("user", critique_request(constitution, principle)),
-            Message("assistant", example.critique),
-            Message("user", revision_request(constitution, principle)),
-            Message("assistant", example.revision),
-        ]
-    return tuple(turns)
+def review_messages(
+    constitution: Constitution, principle: Principle, conversation: Conversation, example: str = ""
+) -> Conversation:
+    """The critic's question about the last turn of a quoted `conversation`, after an example."""
+    return _about_reply(
+        "review.jinja",
+        conversation,
+        preamble=constitution.preamble,
+        statement=principle.statement,
+        critique=principle.critique,
+        example=example,
+    )
+
+
+def rewrite_messages(
+    constitution: Constitution,
+    principle: Principle,
+    conversation: Conversation,
+    critique: str,
+    example: str = "",
+) -> Conversation:
+    """The reviser's request to rewrite the last turn of a quoted `conversation`, given a critique
+    unless that is empty."""
+    return _about_reply(
+        "rewrite.jinja",
+        conversation,
+        preamble=constitution.preamble,
+        statement=principle.statement,
+        critique=critique,
+        revision=principle.revision,
+        example=example,
+    )
+
+
+def _about_reply(template: str, conversation: Conversation, **values: object) -> Conversation:
+    """One user turn, which quotes the conversation and its last reply."""
+    answer = conversation[-1].content
+    text = _render(template, prompt=conversation[:-1], answer=answer, **values)
+    return (Message("user", text),)
+
+
+@cache
+def example_text(example: FewShotExample, *, revision: bool) -> str:
+    """An example of the constitution, quoted, for the critic or with its `revision` for the reviser
+    (Bai et al. 2022, section 3.1, on few-shot prompting)."""
+    return _render("example.jinja", **vars(example) | {"revision": revision and example.revision})

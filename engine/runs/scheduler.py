@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from constitution.schema import Constitution
 from engine.generators.base import Generator
-from engine.loop.critique_revise import ConversationFailed, critique_and_revise
+from engine.loop.asking import ConversationFailed, Step
+from engine.loop.critique_revise import critique_and_revise
 from engine.prompts.sources import Prompt
 from engine.records import Failure, Record
 from engine.settings import LoopSettings, Roles
@@ -214,9 +215,14 @@ async def each_prompt(
 def revising(constitution: Constitution, roles: Roles, settings: LoopSettings) -> Work[Record]:
     """Critique and revise one prompt, as the work of a batch."""
 
-    return lambda prompt, came_back: critique_and_revise(
-        prompt, constitution, roles, settings, on_step=lambda step: came_back(step.tokens)
-    )
+    def revise(prompt: Prompt, came_back: Callable[[int], None]) -> Awaitable[Record]:
+        def on_step(step: Step) -> None:
+            if step.tokens:
+                came_back(step.tokens)
+
+        return critique_and_revise(prompt, constitution, roles, settings, on_step=on_step)
+
+    return revise
 
 
 def revise_all(

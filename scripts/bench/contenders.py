@@ -16,7 +16,7 @@ from engine.generators.base import Completion, Request, Sampling
 from engine.generators.scripted import ScriptedGenerator
 from engine.generators.vllm import VllmGenerator
 from engine.generators.vllm_platform import engine_defaults, log_path
-from engine.loop.critique_revise import request_seed
+from engine.loop.asking import request_seed
 from engine.loop.rendering import critique_request, revision_request
 from engine.messages import Message, to_dicts
 from engine.prompts.sources import PromptSource, open_prompts

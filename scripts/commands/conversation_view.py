@@ -10,7 +10,7 @@ from rich.status import Status
 from rich.text import Text
 
 from constitution.word_diff import word_diff
-from engine.loop.critique_revise import Step
+from engine.loop.asking import Step
 from engine.prompts.sources import Prompt
 from engine.records import Outcome, Record, Verdict
 from engine.report.wording import visible

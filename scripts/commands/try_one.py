@@ -31,7 +31,7 @@ def try_one(
     """Show one prompt answered, criticised and revised, with the changed words marked."""
     from constitution.loader import load_for_judging
     from constitution.problems import InputError, Problem, Stopped, all_problems
-    from engine.loop.critique_revise import ConversationFailed
+    from engine.loop.asking import ConversationFailed
     from engine.prompts.sources import prompts_from
     from engine.settings import Roles, for_stakeholder
     from scripts.commands.conversation_view import Watcher
@@ -67,7 +67,7 @@ async def _converse(
 ) -> None:
     """Once, or with the name of a constitution to watch again after every save of it."""
     from engine.generators.base import started
-    from engine.loop.critique_revise import critique_and_revise
+    from engine.loop.asking import critique_and_revise
     from scripts.commands.try_watch import Session
 
     async with started(roles.generators):

@@ -15,7 +15,8 @@ from rich.text import Text
 from constitution.loader import constitution_files, load_for_judging
 from constitution.problems import InputError
 from constitution.schema import Constitution
-from engine.loop.critique_revise import ConversationFailed, Step, critique_and_revise
+from engine.loop.asking import ConversationFailed, Step
+from engine.loop.critique_revise import critique_and_revise
 from engine.prompts.sources import Prompt
 from engine.records import Record, Verdict
 from engine.report.wording import visible

@@ -54,7 +54,7 @@ def asked(**fields):
 
 LONG = "The assistant " + "answers visitors kindly " * 20 + "every time."
 PREFERS = "Which reply is friendlier to the visitor?"
-SWAPPED = "Rewrite your last reply so that it is friendly."
+SWAPPED = "Rewrite the last reply so that it is friendly."
 TWICE = TESTS.replace("When do you close?", "May I bring my dog?")
 ALIKE = TESTS.replace(
     "Read the sign at the door, it says all there is.",
@@ -132,8 +132,8 @@ CORPUS = [
     ("SC111", asked(revision="You MUST rewrite the reply in a friendly tone.")),
     ("SC112", asked(critique=SWAPPED)),
     ("SC112", asked(critique="Please revise the reply.")),
-    ("SC112", asked(revision="Identify what is unfriendly in your last reply.")),
-    ("SC112", asked(revision="Explain how your last reply is unfriendly.")),
+    ("SC112", asked(revision="Identify what is unfriendly in the last reply.")),
+    ("SC112", asked(revision="Explain how the last reply is unfriendly.")),
     ("SC113", said("Does the assistant answer in a friendly tone?")),
     # tests
     ("SC201", desk(principle(tests=TWICE))),
@@ -226,7 +226,7 @@ def test_the_shipped_constitutions_are_clean(name):
     [
         desk(principle(), OTHER),
         said("The assistant does not mock visitors.", revision="Rewrite it in a friendly tone."),
-        asked(preference=PREFERS, critique="Quote what is curt in your last reply."),
+        asked(preference=PREFERS, critique="Quote what is curt in the last reply."),
         said("The assistant writes NASA and UNESCO as people know them."),
         said("The assistant prefers plain words to technical ones."),
         desk(principle(), OTHER, tail=PROFILE + "    weights: {kind: 2.0}\n"),

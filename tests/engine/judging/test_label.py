@@ -23,7 +23,7 @@ from engine.judging.records import (
     LabelRecord,
     Undecided,
 )
-from engine.loop.critique_revise import ConversationFailed
+from engine.loop.asking import ConversationFailed
 from engine.prompts.sources import open_prompts
 from engine.records import AnswerDrop
 from engine.report import build_report, summarize_labels

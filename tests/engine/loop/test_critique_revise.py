@@ -6,7 +6,8 @@ import pytest
 
 from constitution.schema import FewShotExample, Severity
 from engine.generators.base import Choice, Completion, FailureReason, GenerationError, Sampling
-from engine.loop.critique_revise import ConversationFailed, critique_and_revise, request_seed
+from engine.loop.asking import ConversationFailed, request_seed
+from engine.loop.critique_revise import critique_and_revise
 from engine.loop.rendering import critique_request, revision_request
 from engine.messages import Message, TokenIds
 from engine.records import DropReason, Flag, Outcome

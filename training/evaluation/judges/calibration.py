@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from constitution.schema import Constitution, Principle
 from engine.generators.base import GenerationError, Generator
-from engine.judging.judge import ask_about_answer, judge_answer
+from engine.judging.judge import ask_about_answer, judge_answer, why_unanswered
 from engine.messages import Conversation
 from training.evaluation.judges.classifiers import Classifier
 from training.evaluation.judges.labelled_answers import LabelledAnswer, LabelledAnswers
@@ -99,7 +99,8 @@ def whether(question: str) -> Question:
     """Ask a question of one's own, whose answer is yes where the label is true."""
 
     async def ask(judge: Generator, conversation: Conversation) -> Opinion:
-        return Opinion(*await ask_about_answer(judge, question, conversation))
+        probability, choice = await ask_about_answer(judge, question, conversation)
+        return Opinion(probability, why_unanswered(choice))
 
     return ask
 
