@@ -94,7 +94,9 @@ class LoopSettings(Settings):
         "drawn at random; or every one that applies.",
     )
     rounds: int = Field(
-        default=2, ge=1, description="Principles criticised per conversation at most; drawn if random."
+        default=2,
+        ge=1,
+        description="Principles criticised per conversation at most; drawn if random.",
     )
     accept: Literal["better", "always"] = Field(
         default="better",

@@ -13,11 +13,11 @@ from constitution.selection import applicable, draw, draw_profile
 from engine.loop.acceptance import Verdicts, answers_as_well, best, refusal, worst
 from engine.loop.asking import Asking, ConversationFailed, Step
 from engine.loop.conclusion import ConversationState, conclude
-from engine.loop.framing import Asked, Framing
 from engine.loop.critiques import critique_drop
+from engine.loop.framing import Asked, Framing
 from engine.loop.hygiene import CleanedReply, clean_revision
 from engine.loop.reply import Reply, reply_of
-from engine.messages import Conversation, Message
+from engine.messages import Conversation
 from engine.prompts.sources import Prompt
 from engine.records import DropReason, Flag, Record, Round, Verdict
 from engine.settings import LoopSettings, Roles

@@ -5,37 +5,35 @@ from collections.abc import Iterator, Sequence
 from constitution.checks import Check, check_facts
 from constitution.problems import visible
 from constitution.schema import Constitution, Principle
-from engine.loop.rendering import (
-    critique_request,
-    few_shot_messages,
-    preference_messages,
-    revision_request,
-    verdict_messages,
-)
+from engine.loop.framing import Framing
+from engine.loop.rendering import preference_messages, verdict_messages
+from engine.loop.reply import reply_of
 from engine.messages import Conversation, Message
+from engine.settings import LoopSettings
 
 __all__ = ["rendered_requests"]
 
 
-def rendered_requests(constitution: Constitution, principles: Sequence[Principle]) -> str:
+def rendered_requests(
+    constitution: Constitution,
+    principles: Sequence[Principle],
+    settings: LoopSettings | None = None,
+) -> str:
     """What critic, reviser and judge read about each principle, word for word, and what its check
     decides without them.
 
     The conversation is the principle's first test with its violating answer; without tests, and
     for what a model is yet to write, parentheses stand in. Invisible characters are spelled out.
     """
+    framing = Framing(constitution, settings or LoopSettings())
+    written = reply_of("(the critique)")
     parts = []
-    few_shot = few_shot_messages(constitution)
-    if few_shot:
-        parts += ["=== examples, before every critique and revision", _turns(few_shot)]
     for principle in principles:
         conversation = _example(principle)
-        critique = Message("user", critique_request(constitution, principle))
-        revision = Message("user", revision_request(constitution, principle))
-        parts += [f"=== {principle.id}: critic", _turns((*conversation, critique))]
-        written = Message("assistant", "(the critique)")
-        parts += [f"=== {principle.id}: reviser, after the critic's turns"]
-        parts += [_turns((written, revision))]
+        critic = framing.critic(principle, conversation)
+        reviser = framing.reviser(principle, conversation, critic, written)
+        parts += [f"=== {principle.id}: critic", _turns(critic.messages)]
+        parts += [f"=== {principle.id}: reviser", _turns(reviser.messages)]
         if principle.check is not None:
             parts += [f"=== {principle.id}: check, before any judge", _facts(principle.check)]
         if principle.needs_judge:

@@ -2,8 +2,8 @@
 
 The real loop is run over generators that answer from the completion cache and otherwise only count
 what they are asked, so draws, rounds, checks and cache hits are exact; the length of what is not
-yet generated is estimated. With `stop_when_compliant` the plan is an upper bound: it assumes that
-no answer complies.
+yet generated is estimated. Where verdicts are yet to be asked the plan is an upper bound: it assumes
+that every answer breaks every principle, and that each revision mends its own and is kept.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from constitution.reading import read_json
 from constitution.schema import Constitution
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
 from engine.generators.vllm_platform import cache_directory
+from engine.loop.asking import Step
 from engine.loop.critique_revise import critique_and_revise
 from engine.messages import Conversation
 from engine.prompts.sources import Prompt
@@ -59,6 +60,33 @@ class Plan:
     """Principle to conversations that draw it."""
 
 
+class _Written:
+    """The revisions of one conversation that are yet to be written, and the principles that each of
+    them and those before it were asked to mend."""
+
+    def __init__(self) -> None:
+        self._mended: dict[str, list[str]] = {}
+
+    def note(self, step: Step) -> None:
+        """Remember what a revision was asked to mend."""
+        if step.role == "reviser" and step.principle and isinstance(step.said, str):
+            before = [statement for mended in self._mended.values() for statement in mended]
+            self._mended[step.said] = [*before, step.principle.statement]
+
+    def mended(self, question: str) -> bool:
+        """Whether `question` is a verdict on such a revision, by a principle that it mends."""
+        return any(
+            f"\n\nPrinciple: {statement}\n\nDoes " in question
+            for revision, statements in self._mended.items()
+            if revision in question
+            for statement in statements
+        )
+
+    def forget(self) -> None:
+        """Before the next conversation."""
+        self._mended.clear()
+
+
 class _Counting:
     """Stands in for one role's generator: the cache's answer, or a placeholder that is counted."""
 
@@ -71,6 +99,7 @@ class _Counting:
         cache: CompletionCache | None,
         asked: set[bytes],
         length: int | None,
+        written: "_Written",
     ) -> None:
         self.role = role
         self.spec = generator.spec
@@ -80,6 +109,7 @@ class _Counting:
         """Keys counted already, by any role: the cache would have them by then."""
         self.length = length
         """Tokens that a completion is taken to have, if known."""
+        self.written = written
         self.calls = self.cached = self.prompt_tokens = self.completion_tokens = 0
 
     async def start(self) -> None:
@@ -103,14 +133,17 @@ class _Counting:
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
-        """The cached choice, or the first one: as if every answer broke its principle."""
+        """The cached choice, or the first one, as if every answer broke its principle; the second of
+        a revision yet to be written, if it was asked to mend just that."""
         key = choice_key(self.fingerprint, messages, choices)
         cached = self.cache.get(key, Choice) if self.cache else None
         if cached is not None:
             self.cached += 1
             return cached
         self._count(key, messages, 1)
-        return Choice((1.0, *(0.0 for _ in choices[1:])), 1.0)
+        probabilities = [0.0] * len(choices)
+        probabilities[self.written.mended(messages[-1].content)] = 1.0
+        return Choice(tuple(probabilities), 1.0)
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """Certainty: no run that is planned asks for it."""
@@ -151,11 +184,12 @@ def plan_run(
     `lengths` are the tokens of a completion by role, where they are known from earlier ones.
     """
     asked: set[bytes] = set()
+    written = _Written()
     counting = {
-        name: _Counting(name, role.generator, cache, asked, (lengths or {}).get(name))
+        name: _Counting(name, role.generator, cache, asked, (lengths or {}).get(name), written)
         for name, role in roles
     }
-    dry = Roles(**{name: replace(role, generator=counting[name]) for name, role in roles})
+    dry = replace(roles, **{n: replace(role, generator=counting[n]) for n, role in roles})
     step = max(1, -(-count // most))
     drawn: Counter[str] = Counter()
 
@@ -166,7 +200,10 @@ def plan_run(
                 continue
             sampled += 1
             before = sum(c.calls for c in counting.values())
-            record = await critique_and_revise(prompt, constitution, dry, settings)
+            record = await critique_and_revise(
+                prompt, constitution, dry, settings, on_step=written.note
+            )
+            written.forget()
             touched += sum(c.calls for c in counting.values()) > before
             drawn.update(r.principle for r in record.rounds)
         return sampled, touched

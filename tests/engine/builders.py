@@ -6,6 +6,7 @@ from constitution.schema import Constitution, Principle
 from engine.generators.base import Capacity, Choice, Completion, GenerationError, Request, Score
 from engine.messages import Conversation, Message
 from engine.prompts.sources import Prompt
+from engine.settings import LoopSettings
 
 Reply = str | Completion | GenerationError
 
@@ -69,3 +70,9 @@ def in_turn(*replies: Reply) -> Callable[[Request], Reply]:
     """Replies one after another, whatever is asked."""
     left = list(replies)
     return lambda request: left.pop(0)
+
+
+def paper(**settings):
+    """The settings of Bai et al. 2022, section 3.1, and one round unless it says otherwise."""
+    as_published = {"select": "random", "accept": "always", "framing": "conversation", "rounds": 1}
+    return LoopSettings(**{**as_published, **settings})

@@ -12,7 +12,7 @@ from engine.loop.rendering import critique_request, revision_request
 from engine.messages import Message, TokenIds
 from engine.records import DropReason, Flag, Outcome
 from engine.settings import LoopSettings, RoleModel, Roles, roles
-from tests.engine.builders import Replies, constitution, in_turn, principle, prompt
+from tests.engine.builders import Replies, constitution, in_turn, paper, principle, prompt
 from training.data.datasets import preference_row, sft_rows
 
 KEPT = Choice((0.1, 0.9), 1.0)
@@ -22,9 +22,7 @@ BROKEN = Choice((0.9, 0.1), 1.0)
 def run(generator, rules=None, settings=None, asked=None):
     rules = rules or constitution("one")
     cast = generator if isinstance(generator, Roles) else roles(generator)
-    return asyncio.run(
-        critique_and_revise(asked or prompt(), rules, cast, settings or LoopSettings())
-    )
+    return asyncio.run(critique_and_revise(asked or prompt(), rules, cast, settings or paper()))
 
 
 def test_one_round_asks_answer_critique_revision_and_checks_the_result():
@@ -48,7 +46,7 @@ def test_one_round_asks_answer_critique_revision_and_checks_the_result():
 def test_each_prompt_is_the_exact_prefix_of_the_next():
     said = iter(range(100))
     model = Replies(lambda request: f"Reply {next(said)}.")
-    run(model, constitution("one", "two", "three"), LoopSettings(rounds=3))
+    run(model, constitution("one", "two", "three"), paper(rounds=3))
     assert len(model.requests) == 7
     for shorter, longer in zip(model.requests, model.requests[1:], strict=False):
         assert longer.messages[: len(shorter.messages)] == shorter.messages
@@ -67,7 +65,7 @@ def test_generated_tokens_travel_with_their_turn():
 def test_a_cleaned_revision_loses_its_tokens_in_the_next_round():
     labelled = Completion("Revised reply: Second.", "stop", tokens=TokenIds("t", (9,)))
     model = Replies(in_turn("First.", "Critique.", labelled, "Again.", "Third."))
-    record = run(model, constitution("one", "two"), LoopSettings(rounds=2))
+    record = run(model, constitution("one", "two"), paper(rounds=2))
     turn = model.requests[3].messages[5]
     assert (turn.content, turn.tokens) == ("Second.", None)
     assert record.rounds[0].flags == (Flag.PREAMBLE_REMOVED,)
@@ -95,12 +93,12 @@ def test_an_unfit_revision_is_dropped_with_its_reason(revision, reason):
 @pytest.mark.parametrize(("length", "dropped"), [(3000, None), (3001, "overlong_revision")])
 def test_how_long_a_revision_may_be_is_a_setting(length, dropped):
     model = Replies(in_turn("a" * 1500, "Critique.", "z" * length))
-    record = run(model, settings=LoopSettings(longest_revision=2.0))
+    record = run(model, settings=paper(longest_revision=2.0))
     assert record.drop_reason == dropped
 
 
 def test_a_truncated_revision_can_be_kept_and_says_so():
-    keep = LoopSettings(rounds=2, keep_truncated=True)
+    keep = paper(rounds=2, keep_truncated=True)
     model = Replies(
         in_turn("First.", "Critique.", Completion("Second ha", "length"), "Critique.", "")
     )
@@ -114,7 +112,7 @@ def test_a_truncated_revision_can_be_kept_and_says_so():
 
 def test_a_truncated_revision_is_kept_for_nothing_but_its_end():
     leaked = Completion("The reply fails to help, and mor", "length")
-    keep = LoopSettings(keep_truncated=True)
+    keep = paper(keep_truncated=True)
     record = run(Replies(in_turn("First.", "Critique.", leaked)), settings=keep)
     assert record.drop_reason is DropReason.SPEAKS_AS_REVIEWER
 
@@ -125,40 +123,18 @@ def test_only_an_answer_that_ended_is_a_row_that_ends():
     (row,) = sft_rows(record)
     assert row["truncated"] is False
     assert preference_row(record)["truncated"] is True
-    record = run(
-        Replies(in_turn(cut), lambda _: KEPT), settings=LoopSettings(stop_when_compliant=True)
-    )
+    record = run(Replies(in_turn(cut), lambda _: KEPT), settings=LoopSettings())
     (row,) = sft_rows(record)
     assert row["truncated"] is True
 
 
 def test_a_round_after_a_dropped_one_starts_from_the_answer_that_stands():
     model = Replies(in_turn("First.", "Critique.", "", "Other critique.", "Second."))
-    record = run(model, constitution("one", "two"), LoopSettings(rounds=2))
+    record = run(model, constitution("one", "two"), paper(rounds=2))
     assert record.outcome is Outcome.REVISED
     assert record.rounds[0].dropped is DropReason.EMPTY_REVISION
     assert [m.content for m in model.requests[3].messages[:2]] == ["What should I do?", "First."]
     assert len(model.requests[3].messages) == 3
-
-
-def test_stop_when_compliant_asks_the_judge_and_spares_the_critique():
-    model = Replies(in_turn("First."), lambda messages: KEPT)
-    record = run(model, settings=LoopSettings(stop_when_compliant=True))
-    assert record.outcome is Outcome.COMPLIANT
-    assert record.rounds[0].before.violates is False
-    assert record.rounds[0].critique is None
-    assert len(model.requests) == 1
-
-
-def test_a_judge_that_cannot_tell_does_not_stop_the_critique():
-    model = Replies(
-        in_turn("First.", "Critique.", "Second."), lambda messages: Choice((0.5, 0.5), 0.0)
-    )
-    record = run(model, settings=LoopSettings(stop_when_compliant=True))
-    assert record.rounds[0].before.violates is None
-    assert record.rounds[0].before.probability is None
-    assert record.rounds[0].before.reason
-    assert record.outcome is Outcome.REVISED
 
 
 def test_a_critical_principle_still_broken_is_escalated():
@@ -183,9 +159,9 @@ def test_an_earlier_revision_that_a_later_one_undid_is_named():
         return BROKEN if rules.principle(first).statement in messages[0].content else KEPT
 
     draws = Replies(in_turn("1.", "C.", "2.", "C.", "3."), verdict)
-    probe = run(Replies(in_turn("1.", "C.", "2.", "C.", "3.")), rules, LoopSettings(rounds=2))
+    probe = run(Replies(in_turn("1.", "C.", "2.", "C.", "3.")), rules, paper(rounds=2))
     first = probe.rounds[0].principle
-    record = run(draws, rules, LoopSettings(rounds=2))
+    record = run(draws, rules, paper(rounds=2))
     assert record.undone == (first,)
 
 
@@ -195,7 +171,7 @@ def test_rounds_that_come_to_nothing_leave_the_last_accepted_revision():
     empty, cut = "", Completion("Cut o", "length")
     turns = ("1.", "C.", "2.", "C.", "3.", "C.", empty, "C.", cut, "C.", "3.")
     asked = Replies(in_turn(*turns))
-    record = run(asked, rules, LoopSettings(rounds=5))
+    record = run(asked, rules, paper(rounds=5))
     assert [round.dropped for round in record.rounds] == [
         None,
         None,
@@ -232,7 +208,7 @@ def test_whoever_watches_sees_each_role_write_and_each_step_with_its_tokens():
         prompt(),
         rules,
         roles(model),
-        LoopSettings(),
+        paper(),
         on_step=steps.append,
         on_text=lambda role, text: written.append((role, text)),
     )
@@ -251,7 +227,7 @@ def test_whoever_watches_sees_each_role_write_and_each_step_with_its_tokens():
 def test_a_principle_whose_revision_was_the_last_is_unresolved_but_not_undone():
     rules = constitution("one", "two", "three")
     turns = ("1.", "C.", "2.", "C.", "3.", "C.", "")
-    record = run(Replies(in_turn(*turns), lambda _: BROKEN), rules, LoopSettings(rounds=3))
+    record = run(Replies(in_turn(*turns), lambda _: BROKEN), rules, paper(rounds=3))
     first, last, dropped = (round.principle for round in record.rounds)
     assert set(record.unresolved) == {first, last, dropped}
     assert record.undone == (first,)
@@ -260,26 +236,9 @@ def test_a_principle_whose_revision_was_the_last_is_unresolved_but_not_undone():
 def test_every_principle_uses_each_that_applies():
     rules = constitution("one", "two", "three")
     said = iter(range(100))
-    record = run(
-        Replies(lambda request: f"Reply {next(said)}."), rules, LoopSettings(every_principle=True)
-    )
+    record = run(Replies(lambda request: f"Reply {next(said)}."), rules, paper(select="every"))
     assert [r.principle for r in record.rounds] == ["one", "two", "three"]
     assert [v.principle for v in record.final_verdicts] == ["one", "two", "three"]
-
-
-def test_few_shot_examples_come_before_critique_and_revision_only():
-    example = FewShotExample(
-        principle="one", prompt="P?", answer="A.", critique="C.", revision="R."
-    )
-    rules = constitution("one", few_shot=(example,))
-    model = Replies(in_turn("First.", "Critique.", "Second."))
-    run(model, rules)
-    contents = [[m.content for m in request.messages] for request in model.requests]
-    assert contents[0] == ["What should I do?"]
-    for shown in contents[1:]:
-        assert shown[0] == "P?"
-        assert shown[5] == "R."
-        assert shown[6] == "What should I do?"
 
 
 def test_multi_turn_prompts_and_system_turns_are_kept_whole():

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from engine.loop.rendering import (
     critique_request,
-    few_shot_messages,
     preference_messages,
     question_messages,
     quoted,
@@ -149,7 +148,3 @@ def test_every_turn_and_reply_stands_in_its_place():
 
 def texts(question, tag):
     return re.findall(rf"^<{tag}>\n(.*)\n</{tag}>$", question, re.MULTILINE)
-
-
-def test_no_few_shot_is_no_turns():
-    assert few_shot_messages(RULES) == ()

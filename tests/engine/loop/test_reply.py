@@ -14,7 +14,7 @@ from engine.loop.critique_revise import critique_and_revise
 from engine.loop.reply import reply_of
 from engine.messages import TokenIds
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModel, roles
-from tests.engine.builders import Replies, constitution, prompt
+from tests.engine.builders import Replies, constitution, paper, prompt
 from training.trainers.rewards import ConstitutionalReward, Penalties
 from training.trainers.scorers import AnswerScore
 
@@ -66,7 +66,7 @@ def test_answers_critiques_and_revisions_of_the_loop(text, finish):
             policy = saying(text, finish)
         else:
             models[role] = saying(text, finish)
-        work = critique_and_revise(prompt(), RULES, roles(policy, **models), LoopSettings())
+        work = critique_and_revise(prompt(), RULES, roles(policy, **models), paper())
         record = asyncio.run(work)
         json.loads(record.model_dump_json())
         if role == "policy":
