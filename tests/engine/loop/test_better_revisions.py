@@ -154,7 +154,7 @@ def test_a_drawn_principle_that_is_kept_is_left_alone(select):
 
 
 def test_a_calibrated_judge_is_read_from_its_own_middle():
-    texts = {"Bad.": {id: 0.6 for id in ("one", "two", "three")} | {"one": 0.7}, "Good.": {}}
+    texts = {"Bad.": dict.fromkeys(("one", "two", "three"), 0.6) | {"one": 0.7}, "Good.": {}}
     shifted = Calibration({"one": 0.5}, shift=0.5)
     model = Replies(in_turn("Bad.", "It is bad.", "Good."), judge(texts))
     record = run(model, calibration=shifted)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from constitution.schema import FewShotExample, Severity
+from constitution.schema import Severity
 from engine.generators.base import Choice, Completion, FailureReason, GenerationError, Sampling
 from engine.loop.asking import ConversationFailed, request_seed
 from engine.loop.critique_revise import critique_and_revise

@@ -13,7 +13,7 @@ from engine.loop.answer import answer_for_training, answer_prompt
 from engine.loop.critique_revise import critique_and_revise
 from engine.loop.reply import reply_of
 from engine.messages import TokenIds
-from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModel, roles
+from engine.settings import AnswerSettings, LabelSettings, RoleModel, roles
 from tests.engine.builders import Replies, constitution, paper, prompt
 from training.trainers.rewards import ConstitutionalReward, Penalties
 from training.trainers.scorers import AnswerScore
