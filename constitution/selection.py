@@ -28,18 +28,14 @@ def draw(
     rounds: int = 1,
     seed: int = 0,
     stakeholder: str | Mapping[str, float] | None = None,
-    every_principle: bool = False,
 ) -> tuple[Principle, ...]:
     """The principles that `prompt_id` meets, one per round, none twice.
 
-    There are fewer than `rounds` when fewer apply; with `every_principle` all that apply come in
-    file order. `stakeholder` names a profile, or maps profiles to shares from which each prompt
-    draws its own. Raises KeyError for a profile that the constitution does not have.
+    There are fewer than `rounds` when fewer apply. `stakeholder` names a profile, or maps profiles to
+    shares from which each prompt draws its own. Raises KeyError for a profile that the constitution does not have.
     """
     profile = draw_profile(stakeholder, prompt_id=prompt_id, seed=seed)
     candidates = applicable(constitution, tags, profile)
-    if every_principle:
-        return tuple(principle for principle, _ in candidates)
     drawn: list[Principle] = []
     for index in range(min(rounds, len(candidates))):
         place = _place(f"{seed}\x00{prompt_id}\x00{index}\x00")

@@ -206,6 +206,8 @@ class RoleModel:
 
     generator: Generator
     sampling: Sampling = field(default_factory=Sampling)
+    calibration: Calibration = UNCALIBRATED
+    """How its verdicts are read, where it judges."""
 
 
 RoleModels = Mapping[str, RoleModel]
@@ -220,8 +222,6 @@ class Roles:
     critic: RoleModel
     reviser: RoleModel
     judge: RoleModel
-    calibration: Calibration = UNCALIBRATED
-    """Of the judge, on the constitution's own tests."""
 
     def __iter__(self) -> Iterator[tuple[str, RoleModel]]:
         yield "policy", self.policy

@@ -8,7 +8,7 @@ from itertools import combinations
 from constitution.lint.findings import LintFinding, found
 from constitution.lint.likeness import likeness
 from constitution.schema import Constitution, Principle
-from constitution.selection import draw
+from constitution.selection import applicable
 from constitution.yaml_source import Location, YamlSource
 
 __all__ = ["Conflict", "Pair", "conflict_findings", "pairs_that_meet"]
@@ -31,12 +31,7 @@ def pairs_that_meet(constitution: Constitution, own: Collection[str]) -> list[Pa
     those with the most words in common first."""
     tags = sorted({tag for p in constitution.principles for tag in p.applies_to.tags})
     together = [
-        {
-            principle.id
-            for principle in draw(
-                constitution, prompt_id="", tags=tags, stakeholder=profile, every_principle=True
-            )
-        }
+        {principle.id for principle, _ in applicable(constitution, tags, profile)}
         for profile in (None, *constitution.stakeholders)
     ]
     pairs = [

@@ -125,7 +125,7 @@ class Asking:
                 self.constitution,
                 principle,
                 self._answered(reply),
-                calibration=self.roles.calibration,
+                calibration=self.roles.judge.calibration,
                 threshold=self.settings.threshold,
                 smallest_mass=self.settings.smallest_mass,
                 priority=self.prompt.row,

@@ -61,11 +61,11 @@ class CoverageTally:
 
     def add(self, record: Record) -> None:
         """Count one record."""
-        for round in record.rounds:
-            self.met[round.principle] += 1
-            revised = round.critique is not None and round.dropped is None
-            broken = round.before is not None and round.before.violates is True
-            self.mattered[round.principle] += revised or broken
+        broken_first = {v.principle for v in record.first_verdicts if v.violates}
+        revised = {round.principle for round in record.accepted}
+        met = [v.principle for v in record.first_verdicts] + [r.principle for r in record.rounds]
+        self.met.update(set(met))
+        self.mattered.update(broken_first | revised)
         decided = [v for v in record.final_verdicts if v.violates is not None]
         for verdict in decided:
             self.mattered[verdict.principle] += verdict.violates is True

@@ -34,7 +34,7 @@ class ConversationSample:
             self._escalated.add(rank, record)
         elif record.unresolved:
             self._unresolved.add(rank, record)
-        if record.outcome is Outcome.DROPPED:
+        if any(round.dropped for round in record.rounds) or record.outcome is Outcome.DROPPED:
             self._dropped.add(rank, record)
 
     def records(self) -> list[Record]:

@@ -52,19 +52,23 @@ class PrincipleText:
 
 @dataclass(slots=True)
 class PrincipleSummary:
-    """The outcome of the answers judged against one principle."""
+    """The outcome of the answers held against one principle."""
 
     id: str
     text: PrincipleText
-    drawn: int = 0
-    skipped: int = 0
-    """Found compliant beforehand, so nothing was asked."""
+    screened: int = 0
+    """First answers that there is a verdict on."""
+    broken_at_first: int = 0
+    criticised: int = 0
     revised: int = 0
     dropped: int = 0
+    """Revisions under it that did not become the answer."""
     checked: int = 0
-    """Final answers that the judge was asked about."""
+    """Final answers that there is a verdict on."""
     violated: int = 0
+    """Of the final answers."""
     undecided: int = 0
+    """Of the final answers: the judge gave no verdict."""
     undone: int = 0
     _weighed: int = 0
     _probability: float = 0.0
@@ -72,7 +76,7 @@ class PrincipleSummary:
     @property
     def revision_yield(self) -> float | None:
         """Share of the answers critiqued that a usable revision came of."""
-        return _share(self.revised, self.drawn - self.skipped)
+        return _share(self.revised, self.criticised)
 
     @property
     def mean_probability(self) -> float | None:
@@ -102,6 +106,9 @@ class RunSummary:
     unresolved: int = 0
     """Records whose final answer still breaks a principle, or whose judge could not decide."""
     drop_reasons: Counter[DropReason] = field(default_factory=Counter)
+    """Why prompts without a usable answer have none, by the last reason in each record."""
+    refused: Counter[DropReason] = field(default_factory=Counter)
+    """Why critiques led to no revision that was kept, over all rounds."""
     failure_kinds: Counter[FailureKind] = field(default_factory=Counter)
     flags: Counter[Flag] = field(default_factory=Counter)
     """Records that carry each flag."""
@@ -164,7 +171,24 @@ class RunSummary:
     def revision_yield(self) -> float | None:
         """Share of the answers not compliant to begin with that a usable revision came of."""
         revised = self.outcomes[Outcome.REVISED]
-        return _share(revised, revised + self.outcomes[Outcome.DROPPED])
+        return _share(revised, self.records - self.outcomes[Outcome.COMPLIANT])
+
+    @property
+    def screened(self) -> bool:
+        """Whether first answers were judged, so that before and after can be compared."""
+        return any(principle.screened for principle in self._principles.values())
+
+    @property
+    def broken_at_first(self) -> float | None:
+        """Share of the verdicts on first answers that find a principle broken."""
+        told = self._principles.values()
+        return _share(sum(p.broken_at_first for p in told), sum(p.screened for p in told))
+
+    @property
+    def broken_at_last(self) -> float | None:
+        """Share of the verdicts on final answers that find a principle broken."""
+        told = self._principles.values()
+        return _share(sum(p.violated for p in told), sum(p.checked for p in told))
 
     def add(self, record: Record) -> None:
         """Count one record."""
@@ -174,15 +198,17 @@ class RunSummary:
         self.flags.update({*record.answer_flags, *(f for r in record.rounds for f in r.flags)})
         self.escalated += record.escalate
         self.unresolved += bool(record.unresolved)
+        for verdict in record.first_verdicts:
+            principle = self._principle(verdict.principle)
+            principle.screened += 1
+            principle.broken_at_first += verdict.violates is True
         for round in record.rounds:
             principle = self._principle(round.principle)
-            principle.drawn += 1
+            principle.criticised += 1
+            principle.revised += round.accepted
+            principle.dropped += not round.accepted
             if round.dropped:
-                principle.dropped += 1
-            elif round.critique is None:
-                principle.skipped += 1
-            else:
-                principle.revised += 1
+                self.refused[round.dropped] += 1
         for verdict in record.final_verdicts:
             self._principle(verdict.principle).add(verdict)
         for id in record.undone:

@@ -23,6 +23,9 @@ __all__ = [
 DROPPED_BECAUSE = {
     DropReason.NO_PRINCIPLE_APPLIES: "No principle of the constitution applies to the prompt.",
     DropReason.CONTEXT_OVERFLOW: "The conversation grew longer than the model can read.",
+    DropReason.NOT_BETTER: "The revision breaks its principle no less than the answer before it.",
+    DropReason.BREAKS_ANOTHER: "The revision breaks a principle that the answer before it kept.",
+    DropReason.DOES_NOT_ANSWER: "The revision speaks less to what the user asked than the answer did.",
     DropReason.EMPTY_ANSWER: "The policy answered nothing, so there was nothing to revise.",
     DropReason.EMPTY_CRITIQUE: "The critic wrote nothing for the reviser to go by.",
     DropReason.NOTHING_FOUND: "The critic found nothing to criticise.",
@@ -51,6 +54,7 @@ FLAGGED_BECAUSE = {
 OUTCOMES = {
     Outcome.REVISED: "A usable revision came of it.",
     Outcome.COMPLIANT: "The judge found nothing to revise.",
+    Outcome.UNRESOLVED: "The answer breaks a principle, or could not be judged, and no better one came.",
     Outcome.DROPPED: "No usable revision came of it.",
 }
 

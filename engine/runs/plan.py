@@ -189,7 +189,7 @@ def plan_run(
         name: _Counting(name, role.generator, cache, asked, (lengths or {}).get(name), written)
         for name, role in roles
     }
-    dry = replace(roles, **{n: replace(role, generator=counting[n]) for n, role in roles})
+    dry = Roles(**{n: replace(role, generator=counting[n]) for n, role in roles})
     step = max(1, -(-count // most))
     drawn: Counter[str] = Counter()
 

@@ -90,8 +90,8 @@ class Watcher:
         if record.outcome is not Outcome.REVISED:
             why = f": {record.drop_reason.replace('_', ' ')}" if record.drop_reason else ""
             self.console.print(f"  {record.outcome}{why}")
-            return
-        self._indented(_marked(record.answer, record.final))
+        if record.final != record.answer:
+            self._indented(_marked(record.answer, record.final))
         if record.unresolved:
             self.console.print(f"  still broken or undecided: {', '.join(record.unresolved)}")
 

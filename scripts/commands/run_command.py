@@ -124,7 +124,7 @@ def _figures(now: Progress) -> str:
 _REMEDIES: Mapping[str, str] = {
     DropReason.TRUNCATED_REVISION: " (raise --max-tokens, or add --keep-truncated)"
 }
-_NUMBERS = ("drawn", "kept", "revised", "yield", "dropped", "broken")
+_NUMBERS = ("broken before", "criticised", "revised", "yield", "not kept", "broken after")
 _UNSURE = "unsure"
 """A column of its own only where the judge left something undecided."""
 
@@ -138,7 +138,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         last = (decimal(principle.undecided),) if unsure else ()
         table.add_row(Text(visible(principle.id)), *_numbers(principle), *last)
     console.print(table)
-    lines = [_totals(summary), *_reasons("dropped", summary.drop_reasons.items())]
+    lines = [_totals(summary), *_reasons("not kept", summary.refused.items())]
     _print_lines([*lines, *_failures(summary.failure_kinds)], console)
 
 
@@ -183,8 +183,8 @@ def _failures(kinds: Mapping[FailureKind, int]) -> list[str]:
 
 def _numbers(principle: PrincipleSummary) -> tuple[str | Text, ...]:
     return (
-        decimal(principle.drawn),
-        decimal(principle.skipped),
+        f"{principle.broken_at_first:,} of {principle.screened:,}" if principle.screened else "–",
+        decimal(principle.criticised),
         decimal(principle.revised),
         percent(principle.revision_yield),
         decimal(principle.dropped),
@@ -197,7 +197,8 @@ def _totals(summary: RunSummary) -> str:
     return (
         f"{summary.prompts:,} prompts: {count[Outcome.REVISED]:,} revised "
         f"({percent(summary.revision_yield)} of those not compliant), "
-        f"{count[Outcome.COMPLIANT]:,} compliant, {count[Outcome.DROPPED]:,} dropped, "
+        f"{count[Outcome.COMPLIANT]:,} compliant, {count[Outcome.UNRESOLVED]:,} unresolved, "
+        f"{count[Outcome.DROPPED]:,} dropped, "
         f"{summary.failed:,} failed, {summary.escalated:,} escalated"
     )
 

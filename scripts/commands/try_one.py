@@ -67,7 +67,7 @@ async def _converse(
 ) -> None:
     """Once, or with the name of a constitution to watch again after every save of it."""
     from engine.generators.base import started
-    from engine.loop.asking import critique_and_revise
+    from engine.loop.critique_revise import critique_and_revise
     from scripts.commands.try_watch import Session
 
     async with started(roles.generators):

@@ -221,8 +221,8 @@ def _reason_to_skip(
 ) -> str | None:
     if format is ExportFormat.TRL_PROMPT:
         return None
-    if record.outcome is Outcome.DROPPED:
-        return record.drop_reason or "dropped"
+    if record.outcome in (Outcome.DROPPED, Outcome.UNRESOLVED):
+        return record.drop_reason or record.outcome
     withheld = overrides.reason_to_withhold(record) if record.escalate else None
     if withheld and not (withheld == "escalated" and options.include_escalated):
         return withheld

@@ -26,6 +26,7 @@ from training.stats.intervals import Estimate, paired_difference, paired_ratio, 
 
 __all__ = ["model_results", "pairings", "shares_broken"]
 
+
 def model_results(evidence: Evidence, specs: Mapping[str, str]) -> list[ModelResult]:
     """One result for each model, without the signs and the classifiers."""
     base, others = evidence.base, [name for name in specs if name != evidence.base]

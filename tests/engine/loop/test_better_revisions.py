@@ -1,6 +1,7 @@
 """What is criticised when the judge chooses, and which revisions earn their place."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -39,9 +40,7 @@ def _choice(p):
 def run(model, rules=RULES, settings=None, calibration=None):
     cast = roles(model)
     if calibration:
-        from dataclasses import replace
-
-        cast = replace(cast, calibration=calibration)
+        cast = replace(cast, judge=replace(cast.judge, calibration=calibration))
     return asyncio.run(critique_and_revise(prompt(), rules, cast, settings or LoopSettings()))
 
 
