@@ -12,6 +12,7 @@ from constitution.loader import load_for_judging
 from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling, started
 from engine.generators.spec import open_generator
+from engine.judging.calibrate import calibrated
 from engine.prompts.sources import Prompt, PromptSource, open_prompts, prompts_from
 from engine.records import Failure, Record
 from engine.runs.output import Mode
@@ -59,10 +60,12 @@ async def revise_async(
         finally:
             await run.close()
         return
-    stream = revise_all(prompts_from(source), constitution, cast, settings)
-    async with started(cast.generators), aclosing(stream) as results:
-        async for result in results:
-            yield result
+    async with started(cast.generators):
+        cast, _ = await calibrated(cast, constitution, settings)
+        stream = revise_all(prompts_from(source), constitution, cast, settings)
+        async with aclosing(stream) as results:
+            async for result in results:
+                yield result
 
 
 def revise(

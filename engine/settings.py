@@ -126,6 +126,11 @@ class LoopSettings(Settings):
         default=0.5, ge=0, le=1, description="Probability from which a verdict is a violation."
     )
     smallest_mass: _SmallestMass = 0.05
+    judge_anyway: bool = Field(
+        default=False,
+        description="Go on with a judge that cannot tell the constitution's own violating answers "
+        "from its compliant ones.",
+    )
     longest_revision: float = Field(
         default=4.0, gt=0, description="Longest revision, in multiples of the answer's length."
     )

@@ -14,7 +14,7 @@ from engine.report.assets import PARTS, asset, page_environment
 from engine.report.coverage import CoverageTally
 from engine.report.sample import ConversationSample
 from engine.report.summary import RunSummary, summarize
-from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES
+from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES, judge_note
 from engine.storage.atomic import write_page
 
 __all__ = ["build_report"]
@@ -93,6 +93,7 @@ def _judge_note(summary: RunSummary) -> dict[str, Any]:
 def _environment() -> Environment:
     environment = page_environment()
     environment.globals |= {
+        "judge_note": judge_note,
         "dropped_because": DROPPED_BECAUSE,
         "flagged_because": FLAGGED_BECAUSE,
         "outcomes": OUTCOMES,

@@ -152,6 +152,11 @@ class RunSummary:
         return dict(self.manifest.get("constitution", {}))
 
     @property
+    def calibration(self) -> Mapping[str, Any]:
+        """What the constitution's own tests said of the judge; empty where it decided nothing."""
+        return dict(self.manifest.get("calibration", {}))
+
+    @property
     def spent(self) -> CallCounts:
         """Requests and tokens of the whole run, over all its resumptions, as the manifest says."""
         usage = self.manifest.get("usage", {})

@@ -14,6 +14,7 @@ __all__ = [
     "OUTCOMES",
     "decimal",
     "duration",
+    "judge_note",
     "percent",
     "reason_counts",
     "setting_rows",
@@ -86,6 +87,25 @@ def decimal(number: float | None) -> str:
     if number is None:
         return "–"
     return f"{number:,}" if isinstance(number, int) else f"{number:,.2f}"
+
+
+def judge_note(calibration: Mapping[str, Any]) -> str:
+    """What the constitution's own tests said of a run's judge, by its manifest; empty where no judge
+    decided anything."""
+    if not calibration:
+        return ""
+    if not calibration.get("calibrated"):
+        return (
+            "The judge is not calibrated: the constitution has too few tests that it could decide."
+        )
+    low, high = calibration["interval"]
+    told = (
+        f"The judge was calibrated on {calibration['answers']:,} answers of the constitution's own "
+        f"tests: AUC {calibration['auc']:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+    )
+    return (
+        f"{told}." if low > 0.5 else f"{told}. It cannot tell them apart: its verdicts are noise."
+    )
 
 
 def duration(seconds: float | None) -> str:

@@ -99,6 +99,8 @@ class RunDirectory:
         self.kind = kind
         self.constitution = constitution
         self.totals: Counter[str] = Counter()
+        self.found: dict[str, Any] = {}
+        """What the run found out before its first prompt, for the manifest."""
         self.usage: dict[str, float] = {}
         """Of this process and those before it."""
         self.output = OutputDirectory(path, kind.output, identity, mode).open()
@@ -196,7 +198,7 @@ class RunDirectory:
             totals["escalated"] = self.totals["escalated"]
         identity = self.output.identity
         models = {role: model["spec"] for role, model in identity["models"].items()}
-        facts = {**identity, "models": models, "totals": totals, "usage": self.usage}
+        facts = {**identity, "models": models, "totals": totals, "usage": self.usage, **self.found}
         self.output.write(status, {**facts, "versions": versions()})
 
     def write_constitution(self) -> None:

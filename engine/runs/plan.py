@@ -17,6 +17,7 @@ from constitution.reading import read_json
 from constitution.schema import Constitution
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
 from engine.generators.vllm_platform import cache_directory
+from engine.judging.calibrate import calibrated
 from engine.loop.asking import Step
 from engine.loop.critique_revise import critique_and_revise
 from engine.messages import Conversation
@@ -195,13 +196,14 @@ def plan_run(
 
     async def walk() -> tuple[int, int]:
         sampled = touched = 0
+        cast = await _calibrated(dry, constitution, settings)
         for prompt in prompts:
             if prompt.row % step:
                 continue
             sampled += 1
             before = sum(c.calls for c in counting.values())
             record = await critique_and_revise(
-                prompt, constitution, dry, settings, on_step=written.note
+                prompt, constitution, cast, settings, on_step=written.note
             )
             written.forget()
             touched += sum(c.calls for c in counting.values()) > before
@@ -223,6 +225,15 @@ def plan_run(
         completion_tokens=scaled(sum(c.completion_tokens for c in counting.values())),
         principles={name: scaled(n) for name, n in drawn.most_common()},
     )
+
+
+async def _calibrated(dry: Roles, constitution: Constitution, settings: LoopSettings) -> Roles:
+    """The roles as the run will read its judge; as they are where it is yet to be asked."""
+    before = sum(role.generator.calls for _, role in dry if isinstance(role.generator, _Counting))
+    anyway = settings.model_copy(update={"judge_anyway": True})
+    cast, _ = await calibrated(dry, constitution, anyway)
+    after = sum(role.generator.calls for _, role in dry if isinstance(role.generator, _Counting))
+    return cast if after == before else dry
 
 
 def remember_throughput(fingerprint: str, generated_tokens: int, seconds: float) -> None:

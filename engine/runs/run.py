@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from constitution.schema import Constitution
+from engine.judging.calibrate import calibrated
 from engine.judging.records import LabelRecord
 from engine.prompts.sources import Prompt, PromptSource
 from engine.records import AnswerRecord, Failure, Record
@@ -102,7 +103,7 @@ class Run(Generic[Result]):
             for name, role in spec.models.items()
         }
         self._generators = tuple(cached.values())
-        self._work: Work[Result] = spec.work(self.models)
+        self._spec: RunSpec[Result] = spec
         self._resumed = self._done = len(self.directory.done)
         self._window = Window(
             self._generators,
@@ -145,8 +146,9 @@ class Run(Generic[Result]):
         self._began = time.monotonic()
         self.directory.write_constitution()
         self._write_manifest("running")
-        results = each_prompt(self.remaining(), self._work, self._window)
         try:
+            await self.prepare()
+            results = each_prompt(self.remaining(), self._spec.work(self.models), self._window)
             async with aclosing(results):
                 async for result in results:
                     self.directory.add(result)
@@ -163,6 +165,9 @@ class Run(Generic[Result]):
                 self.directory.cache.flush()
             finally:
                 self._write_manifest(status)
+
+    async def prepare(self) -> None:
+        """Ask what must be known before the first prompt."""
 
     def finish(self) -> None:
         """Write what is made from all records, before the manifest calls the run complete."""
@@ -248,6 +253,16 @@ class RevisionRun(Run[Record]):
             expected_tokens=3 * roles.policy.sampling.max_tokens,
         )
         super().__init__(out, spec, mode, window)
+
+    async def prepare(self) -> None:
+        """Calibrate the judge on the constitution's own tests, where its verdicts decide anything.
+
+        Raises InputError for a judge that cannot tell them apart, unless the settings take it anyway.
+        """
+        roles, calibration = await calibrated(self.roles, self.constitution, self.settings)
+        if calibration:
+            self.directory.found["calibration"] = calibration.as_dict()
+        self.models = dict(roles)
 
     @property
     def roles(self) -> Roles:

@@ -17,7 +17,7 @@ from engine.records import DropReason, Outcome
 from engine.report import LabelSummary, PrincipleSummary, RunSummary
 from engine.report.label_summary import CONFIDENT
 from engine.report.summary import FailureKind
-from engine.report.wording import decimal, duration, percent, visible
+from engine.report.wording import decimal, duration, judge_note, percent, visible
 from engine.runs.output import Mode
 from engine.runs.plan import remember_throughput
 from engine.runs.run import Progress, Run
@@ -138,7 +138,11 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         last = (decimal(principle.undecided),) if unsure else ()
         table.add_row(Text(visible(principle.id)), *_numbers(principle), *last)
     console.print(table)
-    lines = [_totals(summary), *_reasons("not kept", summary.refused.items())]
+    lines = [
+        *filter(None, [judge_note(summary.calibration)]),
+        _totals(summary),
+        *_reasons("not kept", summary.refused.items()),
+    ]
     _print_lines([*lines, *_failures(summary.failure_kinds)], console)
 
 
