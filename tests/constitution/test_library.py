@@ -16,6 +16,7 @@ from constitution.selection import applicable
 LIBRARY = Path(constitution.__file__).parent / "library"
 SCHEMA_LINE = "# yaml-language-server: $schema=../constitution.schema.json"
 SHIPPED = (
+    "broad-harmlessness",
     "children-tutor",
     "customer-service",
     "fintech-assistant",
