@@ -68,13 +68,14 @@ async def calibrated(
     do not.
 
     Raises InputError for a judge that does not tell violating from compliant answers, unless the
-    settings take it anyway, and GeneratorUnavailable when it is gone.
+    settings take it anyway or a script stands in for it, and GeneratorUnavailable when it is gone.
     """
     if not settings.judges_first or not constitution.needs_judge:
         return roles, None
     mass = settings.smallest_mass
     calibration = await calibrate(roles.judge, constitution, smallest_mass=mass)
-    if calibration.tells_apart is False and not settings.judge_anyway:
+    stands_in = roles.judge.generator.spec.startswith("scripted")
+    if calibration.tells_apart is False and not (settings.judge_anyway or stands_in):
         raise _blind(calibration, roles.judge)
     return replace(roles, judge=replace(roles.judge, calibration=calibration)), calibration
 

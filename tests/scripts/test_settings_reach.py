@@ -129,7 +129,7 @@ CONFIG = {
     "constitution": "harmlessness",
     "prompts": "prompts.jsonl",
     "roles": {"policy": "scripted"},
-    "revise": {"rounds": 2, "every_principle": True},
+    "revise": {"rounds": 2, "final_check": True},
     "sampling": {"max_tokens": 99},
     "out": "run",
 }
@@ -161,14 +161,14 @@ def solon(*words):
 
 def test_options_outweigh_the_file(folder):
     write(folder)
-    done = solon("revise", "--config", "config.yaml", "--limit", "3", "--no-every-principle",
+    done = solon("revise", "--config", "config.yaml", "--limit", "3", "--no-final-check",
                  "--stakeholder", "", "--out", "other")  # fmt: skip
     assert done.returncode == 2 and "no stakeholder ``" in done.stderr
-    done = solon("revise", "--config", "config.yaml", "--limit", "3", "--no-every-principle",
+    done = solon("revise", "--config", "config.yaml", "--limit", "3", "--no-final-check",
                  "--out", "other")  # fmt: skip
     assert done.returncode == 0, done.stderr
     identity = json.loads((folder / "other/manifest.json").read_bytes())["identity"]
-    assert identity["settings"]["rounds"] == 2 and not identity["settings"]["every_principle"]
+    assert identity["settings"]["rounds"] == 2 and not identity["settings"]["final_check"]
     assert identity["models"]["policy"]["sampling"]["max_tokens"] == 99
     assert identity["prompts"]["count"] == 3
     assert not (folder / "run").exists()
