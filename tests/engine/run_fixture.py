@@ -143,7 +143,7 @@ def _record(row: int) -> Record:
     chance = random.Random(row)
     which = chance.randrange(len(_ANSWERS))
     answer = NASTY[row // 4 % len(NASTY)] if row % 4 == 3 else _ANSWERS[which]
-    outcome = chance.choices(list(Outcome), (6, 3, 2))[0]
+    outcome = chance.choices(list(Outcome), (6, 3, 0, 2))[0]
     drop = chance.choice(list(DropReason)) if outcome is Outcome.DROPPED else None
     drawn = chance.sample(list(PRINCIPLES)[:4], 1 if outcome is Outcome.DROPPED else 2)
     if drop is DropReason.NO_PRINCIPLE_APPLIES:
@@ -164,6 +164,9 @@ def _record(row: int) -> Record:
         tags=(("home", "law")[row % 2], *(("<b>odd</b>",) if row % 8 == 5 else ())),
         answer=answer,
         answer_flags=(Flag.TRUNCATED_ANSWER,) if row % 9 == 0 else (),
+        first_verdicts=tuple(
+            _verdict(id, 0.9 if outcome is Outcome.REVISED else 0.2) for id in drawn
+        ),
         rounds=tuple(rounds),
         final=final,
         outcome=outcome,

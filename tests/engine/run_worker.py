@@ -29,7 +29,7 @@ class Logged(ScriptedGenerator):
 
 
 RULES = constitution("one", "two", "three", "four")
-SETTINGS = LoopSettings(rounds=2)
+SETTINGS = LoopSettings(rounds=2, candidates=2)
 
 
 def main(out: str, prompts: str, log: str, delay: str, kind: str = "revise") -> None:

@@ -36,6 +36,8 @@ def arguments(place, *more, **changed):
         "--constitution": place / "rules.yaml",
         "--prompts": place / "prompts.jsonl",
         "--model": "scripted",
+        "--select": "random",
+        "--accept": "always",
         "--out": place / "run",
     } | {f"--{name}": value for name, value in changed.items()}
     given = [str(part) for pair in options.items() for part in pair]

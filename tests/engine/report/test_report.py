@@ -71,8 +71,10 @@ def test_each_principle_adds_up(run):
     records, summary = list(read_records(run)), summarize(run)
     assert [p.id for p in summary.principles] == list(PRINCIPLES)
     for p in summary.principles:
-        assert p.drawn == sum(x.principle == p.id for r in records for x in r.rounds)
-        assert p.drawn == p.skipped + p.revised + p.dropped
+        firsts = [v for r in records for v in r.first_verdicts if v.principle == p.id]
+        assert p.screened == len(firsts) >= p.broken_at_first == sum(v.violates for v in firsts)
+        assert p.criticised == sum(x.principle == p.id for r in records for x in r.rounds)
+        assert p.criticised == p.revised + p.dropped
         assert p.checked >= p.violated + p.undecided
         assert p.text.statement == PRINCIPLES[p.id][0]
     assert summary.principles[-1].revision_yield is None

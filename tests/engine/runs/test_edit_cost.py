@@ -12,8 +12,8 @@ from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.runs.edit_cost import edit_cost
 from engine.runs.run import RevisionRun
-from engine.settings import LoopSettings, roles
-from tests.engine.builders import constitution, principle
+from engine.settings import roles
+from tests.engine.builders import constitution, paper, principle
 
 COUNT = 150
 IDS = [f"p{index}" for index in range(8)]
@@ -82,7 +82,7 @@ def edits(rules):
 @pytest.mark.parametrize("rounds", [1, 3])
 @pytest.mark.parametrize("edit", list(edits(constitution(*IDS))))
 def test_the_cost_is_what_the_update_generates(tmp_path, prompts, edit, rounds):
-    rules, settings = constitution(*IDS), LoopSettings(rounds=rounds, seed=3)
+    rules, settings = constitution(*IDS), paper(rounds=rounds, seed=3)
     execute(tmp_path / "run", prompts, rules, settings)
     new = edits(rules)[edit]
     cost = edit_cost(tmp_path / "run", new)
@@ -103,7 +103,7 @@ def test_long_replies_are_planned_as_accepted(tmp_path, prompts):
             ScriptRule(match="Write the revised reply only", reply=["A. " * 80, "B. " * 70]),
         )
     )
-    rules, settings = constitution(*IDS), LoopSettings(rounds=3)
+    rules, settings = constitution(*IDS), paper(rounds=3)
     execute(tmp_path / "run", prompts, rules, settings, ScriptedGenerator(script))
     new = edits(rules)["reworded"]
     cost = edit_cost(tmp_path / "run", new)
@@ -117,7 +117,7 @@ def test_long_replies_are_planned_as_accepted(tmp_path, prompts):
 def test_it_changes_nothing_in_the_run(tmp_path, prompts):
     rules = constitution(*IDS)
     run = tmp_path / "run"
-    execute(run, prompts, rules, LoopSettings())
+    execute(run, prompts, rules, paper())
     kept = ("manifest.json", "records.jsonl", "constitution.yaml")
     before = [(run / name).read_bytes() for name in kept]
     edit_cost(run, edits(rules)["reworded"])
@@ -127,7 +127,7 @@ def test_it_changes_nothing_in_the_run(tmp_path, prompts):
 
 def test_tokens_are_told_from_the_runs_own_replies(tmp_path, prompts):
     rules = constitution(*IDS)
-    execute(tmp_path / "run", prompts, rules, LoopSettings())
+    execute(tmp_path / "run", prompts, rules, paper())
     plan = edit_cost(tmp_path / "run", edits(rules)["preamble"]).plan
     writing = plan.calls["critic"] + plan.calls["reviser"]
     mean = (plan.completion_tokens - plan.calls["judge"]) / writing
@@ -136,7 +136,7 @@ def test_tokens_are_told_from_the_runs_own_replies(tmp_path, prompts):
 
 def test_prompts_that_moved_can_be_named(tmp_path, prompts):
     rules, run = constitution(*IDS), tmp_path / "run"
-    execute(run, prompts, rules, LoopSettings())
+    execute(run, prompts, rules, paper())
     new = edits(rules)["reworded"]
     expected = edit_cost(run, new).plan
     moved = tmp_path / "elsewhere.jsonl"
@@ -157,14 +157,14 @@ def test_the_runs_own_columns_and_limit_are_known(tmp_path):
     rows = [{"n": f"q{row}", "ask": f"Question {row}?"} for row in range(20)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     source = open_prompts(path, prompt_column="ask", id_column="n", limit=10)
-    execute(run, source, rules, LoopSettings())
+    execute(run, source, rules, paper())
     plan = edit_cost(run, edits(rules)["preamble"]).plan
     assert plan.conversations == plan.conversations_to_generate == 10
 
 
 def test_other_prompts_are_refused(tmp_path, prompts):
     rules, run = constitution(*IDS), tmp_path / "run"
-    execute(run, prompts, rules, LoopSettings())
+    execute(run, prompts, rules, paper())
     text = prompts.read_text(encoding="utf-8").replace("Question 7?", "Question seven?")
     prompts.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="not the prompts that the run was made from"):
@@ -184,7 +184,7 @@ def test_what_is_no_run_and_profiles_that_are_gone_are_told(tmp_path, prompts):
 @pytest.mark.parametrize("part", ["constitution", "prompts", "models", "settings"])
 def test_a_damaged_manifest_is_one_line(tmp_path, prompts, part):
     rules, run = constitution(*IDS), tmp_path / "run"
-    execute(run, prompts, rules, LoopSettings())
+    execute(run, prompts, rules, paper())
     whole = json.loads((run / "manifest.json").read_bytes())
     for damage in (None, 5, [], {}, {"policy": 1}):
         damaged = {**whole, "identity": {**whole["identity"], part: damage}}

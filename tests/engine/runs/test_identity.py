@@ -54,6 +54,9 @@ def test_a_role_that_samples_otherwise_is_another_run(source, role, field):
 def test_every_setting_of_the_loop_is_of_a_runs_identity(source, name):
     opened(source)
     value = getattr(LoopSettings(), name)
-    other = "legal" if value is None else not value if isinstance(value, bool) else value + 1
+    if value is None or isinstance(value, str):
+        other = "another"
+    else:
+        other = not value if isinstance(value, bool) else value + 1
     with pytest.raises(InputError, match=rf"{name} was "):
         opened(source, settings=LoopSettings().model_copy(update={name: other}))

@@ -14,9 +14,9 @@ from engine.prompts.sources import open_prompts
 from engine.runs import output as run_output
 from engine.runs.plan import plan_run
 from engine.runs.run import RevisionRun
-from engine.settings import LoopSettings, roles
+from engine.settings import roles
 from engine.storage.jsonl import read_jsonl
-from tests.engine.builders import Replies, constitution, principle
+from tests.engine.builders import Replies, constitution, paper, principle
 
 COUNT = 400
 
@@ -31,7 +31,7 @@ def source(tmp_path):
 
 def execute(out, source, rules, generator=None, settings=None, mode="resume"):
     run = RevisionRun(
-        out, source, rules, roles(generator or Counted()), settings or LoopSettings(), mode=mode
+        out, source, rules, roles(generator or Counted()), settings or paper(), mode=mode
     )
 
     async def work():
@@ -123,7 +123,7 @@ def test_adding_a_seventeenth_moves_about_a_seventeenth(tmp_path, source):
 
 def test_a_plan_says_exactly_what_an_edit_generates(tmp_path, source):
     rules = constitution(*SIXTEEN)
-    settings = LoopSettings(rounds=2)
+    settings = paper(rounds=2)
     execute(tmp_path / "run", source, rules, settings=settings)
     new = edited(rules, "p5")
     again = Counted()
@@ -141,7 +141,7 @@ def test_a_plan_says_exactly_what_an_edit_generates(tmp_path, source):
 
 
 def test_a_plan_without_a_cache_counts_every_call(source):
-    settings = LoopSettings(rounds=3)
+    settings = paper(rounds=3)
     plan = plan_run(source, COUNT, constitution("one", "two"), roles(ScriptedGenerator()), settings)
     assert plan.calls == {
         "policy": COUNT,
@@ -155,7 +155,7 @@ def test_a_plan_without_a_cache_counts_every_call(source):
 def test_a_plan_of_many_prompts_is_scaled_from_some(source):
     rules = constitution("one")
     cast = roles(ScriptedGenerator())
-    plan = plan_run(source, COUNT, rules, cast, LoopSettings(), most=50)
+    plan = plan_run(source, COUNT, rules, cast, paper(), most=50)
     assert plan.sampled == 50
     assert plan.calls["policy"] == COUNT
 
@@ -171,7 +171,7 @@ def test_an_edited_constitution_needs_update_and_says_so(tmp_path, source):
 def test_anything_else_needs_overwrite_even_with_update(tmp_path, source):
     rules = constitution("one", "two")
     execute(tmp_path / "run", source, rules)
-    other = LoopSettings(rounds=2)
+    other = paper(rounds=2)
     with pytest.raises(InputError, match=r"rounds was 1, now 2.*--overwrite"):
         execute(tmp_path / "run", source, rules, settings=other, mode="update")
     execute(tmp_path / "run", source, rules, settings=other, mode="overwrite")
@@ -188,9 +188,9 @@ def test_two_updates_keep_both_previous_runs(tmp_path, source):
 
 def test_a_second_process_is_refused(tmp_path, source):
     rules = constitution("one")
-    run = RevisionRun(tmp_path / "run", source, rules, roles(ScriptedGenerator()), LoopSettings())
+    run = RevisionRun(tmp_path / "run", source, rules, roles(ScriptedGenerator()), paper())
     with pytest.raises(InputError, match="another process"):
-        RevisionRun(tmp_path / "run", source, rules, roles(ScriptedGenerator()), LoopSettings())
+        RevisionRun(tmp_path / "run", source, rules, roles(ScriptedGenerator()), paper())
     asyncio.run(run.close())
 
 
@@ -382,7 +382,7 @@ def test_opening_a_run_with_failures_does_not_leave_it_complete(tmp_path, source
     totals = {**manifest(out)["totals"], "records": COUNT - 1, "failed": 1}
     written = {**manifest(out), "totals": totals}
     (out / "manifest.json").write_text(json.dumps(written), encoding="utf-8")
-    run = RevisionRun(out, source, rules, roles(ScriptedGenerator()), LoopSettings())
+    run = RevisionRun(out, source, rules, roles(ScriptedGenerator()), paper())
     asyncio.run(run.close())
     assert manifest(out)["complete"] is False
     execute(out, source, rules)
