@@ -130,7 +130,7 @@ class Principle(_Model):
     statement: Text = Field(
         description=(
             "What the assistant does or does not do, in one sentence that one reader can answer "
-            "with yes or no: the judge is asked whether a reply breaks it."
+            "with yes or no: the judge is asked whether it is true of a reply."
         ),
         examples=["The assistant does not help anyone hurt people."],
     )

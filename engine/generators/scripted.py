@@ -10,7 +10,7 @@ the last user turn:
     rules:
       - {match: "Identify", reply: "It gives away too much."}
       - {match: "Rewrite", reply: ["First wording.", "Second wording."]}   # one of them, by seed
-      - {match: "break this principle", probabilities: [0.9, 0.1]}
+      - {match: "true of this reply", probabilities: [0.9, 0.1]}  # No, Yes: it breaks it
       - {match: "poison", fail: server_error}
 """
 

@@ -1,4 +1,4 @@
-"""A verdict on one answer: does it break a principle?
+"""A verdict on one answer: is a principle's statement true of it?
 
 A principle's check decides first, exactly and without a request. A judge reads the answer where
 there is no check, and where one holds and the principle is to be judged as well. The judge is asked for one word and its probability is read from the log-probs of Yes and No,
@@ -24,7 +24,10 @@ __all__ = [
     "why_unanswered",
 ]
 
-VERDICT_CHOICES = ("Yes", "No")
+VERDICT_CHOICES = ("No", "Yes")
+"""To whether the principle's statement is true of a reply: the first is a violation. Asked whether a
+reply breaks a principle, a small judge says the same of every reply (docs/experiments.md)."""
+_ANSWERS = ("Yes", "No")
 
 
 async def judge_answer(
@@ -100,7 +103,7 @@ async def ask_about_answer(
     """The probability that the answer to `question`, about the last turn of `conversation`, is Yes;
     None where `why_unanswered` has a reason. Raises as `judge_answer` does."""
     messages = question_messages(question, conversation, preamble)
-    choice = await judge.choose(messages, VERDICT_CHOICES, priority=priority)
+    choice = await judge.choose(messages, _ANSWERS, priority=priority)
     unanswered = why_unanswered(choice, smallest_mass)
     return (None if unanswered else choice.probabilities[0]), choice
 

@@ -78,7 +78,7 @@ def _revision(revision: str | None, statement: str) -> str:
 def verdict_messages(
     constitution: Constitution, principle: Principle, conversation: Conversation
 ) -> Conversation:
-    """The judge's question: does the last turn of `conversation` break `principle`?
+    """The judge's question: is the statement of `principle` true of the last turn of `conversation`?
 
     The principle comes last, so that verdicts on one answer share their prompt up to there.
     """

@@ -77,7 +77,7 @@ class _Written:
     def mended(self, question: str) -> bool:
         """Whether `question` is a verdict on such a revision, by a principle that it mends."""
         return any(
-            f"\n\nPrinciple: {statement}\n\nDoes " in question
+            f" true of this reply? {statement} Answer " in question
             for revision, statements in self._mended.items()
             if revision in question
             for statement in statements

@@ -9,7 +9,7 @@ from tests.scripts.test_revise_command import RULES, refused, write_prompts
 
 JUDGE = """\
 rules:
-  - {match: 'break this principle', probabilities: [%s]}
+  - {match: 'true of this reply', probabilities: [%s]}
   - {match: 'Answer with one letter', probabilities: [%s]}
 """
 

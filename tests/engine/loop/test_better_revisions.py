@@ -27,7 +27,7 @@ def judge(texts, answers=None):
         if "a fitting reply" in question:
             return _choice((answers or {}).get(reply, 0.9))
         broken = {RULES.principle(id).statement: p for id, p in texts[reply].items()}
-        (p,) = [p for said, p in broken.items() if f"Principle: {said}\n" in question] or [0.1]
+        (p,) = [p for said, p in broken.items() if f"true of this reply? {said} Answer" in question] or [0.1]
         return _choice(p)
 
     return choose
@@ -165,7 +165,7 @@ def test_a_reviewer_reads_the_conversation_quoted_and_shares_the_judges_prompt()
     model = Replies(in_turn("Bad.", "It is bad.", "Good."), judge(texts))
     run(model)
     verdict = model.questions[0][0].content
-    shared = verdict[: verdict.index("Does the reply break")]
+    shared = verdict[: verdict.index("Is the following true")]
     for request in model.requests[1:]:
         assert len(request.messages) == 1
         assert request.messages[0].content.startswith(shared)

@@ -127,7 +127,7 @@ def test_the_principle_comes_last_so_that_verdicts_share_their_prefix():
     rules = constitution("one", "two")
     conversation = (Message("user", "Hello?"), Message("assistant", "Hello."))
     one, two = (verdict_messages(rules, p, conversation)[0].content for p in rules.principles)
-    shared = one[: one.index("Principle:")]
+    shared = one[: one.index("Is the following true")]
     assert two.startswith(shared)
 
 
