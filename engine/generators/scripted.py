@@ -50,6 +50,12 @@ _WORDS = (
 ).split()
 
 
+_QUOTED_END = "</reply>"
+_MENDED = "Mended:"
+"""How a reply begins that was written with another one quoted, a revision; the judge takes all that is
+asked about it to be true, or else nothing that a dry run writes would be better than what it replaces."""
+
+
 _Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -135,6 +141,8 @@ class ScriptedGenerator:
         if not weights:
             draw = random.Random(_digest(messages, 0))
             weights = tuple(draw.random() for _ in choices)
+            if "Yes" in choices and f"<reply>\n{_MENDED}" in messages[-1].content:
+                weights = tuple(9.0 if choice == "Yes" else 1.0 for choice in choices)
         total = sum(weights)
         probabilities = tuple(weight / total for weight in weights)
         return Choice(probabilities, rule.mass if rule else 1.0, words)
@@ -166,7 +174,9 @@ class ScriptedGenerator:
         digest = _digest(request.messages, request.seed)
         if rule and rule.reply:
             return rule.reply[digest[0] % len(rule.reply)]
-        return " ".join(_WORDS[byte % len(_WORDS)] for byte in digest).capitalize() + "."
+        drawn = " ".join(_WORDS[byte % len(_WORDS)] for byte in digest)
+        revises = _QUOTED_END in request.messages[-1].content
+        return f"{_MENDED} {drawn}." if revises else f"{drawn.capitalize()}."
 
 
 def _digest(messages: Conversation, seed: int) -> bytes:

@@ -10,11 +10,11 @@ import pytest
 
 import engine
 from constitution.problems import InputError
-from engine import Failure, LoopSettings, Record, Roles, revise, revise_async
+from engine import Failure, Record, Roles, revise, revise_async
 from engine.generators.base import GeneratorUnavailable
 from engine.generators.scripted import ScriptedGenerator
 from engine.settings import RoleModel
-from tests.engine.builders import Replies, constitution
+from tests.engine.builders import Replies, constitution, paper
 
 RULES = constitution("one", "two")
 
@@ -103,7 +103,7 @@ def test_errors_reach_the_caller():
 def test_roles_and_settings_are_taken():
     model = RoleModel(ScriptedGenerator())
     cast = Roles(model, model, model, model)
-    settings = LoopSettings(rounds=2, final_check=False)
+    settings = paper(rounds=2, final_check=False)
     (record,) = revise(["a"], RULES, cast, settings=settings)
     assert not isinstance(record, Failure)
     assert len(record.rounds) == 2

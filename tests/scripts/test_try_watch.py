@@ -12,9 +12,10 @@ from constitution import load_constitution
 from engine.generators.base import Sampling
 from engine.generators.scripted import ScriptedGenerator
 from engine.prompts.sources import prompts_from
-from engine.settings import LoopSettings, roles
+from engine.settings import roles
 from scripts.commands.conversation_view import Watcher
 from scripts.commands.try_watch import Session
+from tests.engine.builders import paper
 
 TEXT = """\
 name: desk
@@ -48,7 +49,7 @@ def desk(tmp_path):
         str(file),
         next(iter(prompts_from(["Hello?"]))),
         roles(model, sampling=Sampling(temperature=0)),
-        LoopSettings(rounds=2),
+        paper(rounds=2),
         Watcher(console, quiet),
     )
 

@@ -27,7 +27,9 @@ def judge(texts, answers=None):
         if "a fitting reply" in question:
             return _choice((answers or {}).get(reply, 0.9))
         broken = {RULES.principle(id).statement: p for id, p in texts[reply].items()}
-        (p,) = [p for said, p in broken.items() if f"true of this reply? {said} Answer" in question] or [0.1]
+        (p,) = [
+            p for said, p in broken.items() if f"true of this reply? {said} Answer" in question
+        ] or [0.1]
         return _choice(p)
 
     return choose
