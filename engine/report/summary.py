@@ -108,7 +108,7 @@ class RunSummary:
     drop_reasons: Counter[DropReason] = field(default_factory=Counter)
     """Why prompts without a usable answer have none, by the last reason in each record."""
     refused: Counter[DropReason] = field(default_factory=Counter)
-    """Why critiques led to no revision that was kept, over all rounds."""
+    """Why critiques led to no revision that was kept, over all rounds, or prompts to no critique."""
     failure_kinds: Counter[FailureKind] = field(default_factory=Counter)
     flags: Counter[Flag] = field(default_factory=Counter)
     """Records that carry each flag."""
@@ -203,6 +203,8 @@ class RunSummary:
         self.flags.update({*record.answer_flags, *(f for r in record.rounds for f in r.flags)})
         self.escalated += record.escalate
         self.unresolved += bool(record.unresolved)
+        if record.drop_reason and not record.rounds:
+            self.refused[record.drop_reason] += 1
         for verdict in record.first_verdicts:
             principle = self._principle(verdict.principle)
             principle.screened += 1

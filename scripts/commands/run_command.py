@@ -124,7 +124,8 @@ def _figures(now: Progress) -> str:
 _REMEDIES: Mapping[str, str] = {
     DropReason.TRUNCATED_REVISION: " (raise --max-tokens, or add --keep-truncated)"
 }
-_NUMBERS = ("broken before", "criticised", "revised", "yield", "not kept", "broken after")
+_NUMBERS = ("before", "criticised", "revised", "yield", "not kept", "after")
+"""Before and after: answers that break the principle."""
 _UNSURE = "unsure"
 """A column of its own only where the judge left something undecided."""
 
@@ -187,7 +188,7 @@ def _failures(kinds: Mapping[FailureKind, int]) -> list[str]:
 
 def _numbers(principle: PrincipleSummary) -> tuple[str | Text, ...]:
     return (
-        f"{principle.broken_at_first:,} of {principle.screened:,}" if principle.screened else "–",
+        decimal(principle.broken_at_first if principle.screened else None),
         decimal(principle.criticised),
         decimal(principle.revised),
         percent(principle.revision_yield),
