@@ -19,7 +19,8 @@ from engine.messages import Message
 from engine.prompts.sources import open_prompts
 from engine.records import Outcome, Record
 from engine.runs.run import RevisionRun
-from engine.settings import LoopSettings, roles
+from engine.settings import roles
+from tests.engine.builders import paper
 
 QUESTION = "Explain in a few sentences how a sailing boat can move against the wind."
 LENGTH = Sampling(max_tokens=70, min_tokens=70, temperature=1.0)
@@ -226,7 +227,7 @@ def test_real_prompts_go_through_the_loop_into_a_run(runner, model, tmp_path):
         open_prompts(path),
         load_constitution("harmlessness"),
         roles(Open(model), sampling=Sampling(max_tokens=48)),
-        LoopSettings(rounds=2),
+        paper(rounds=2),
     )
 
     async def work():

@@ -24,7 +24,7 @@ model: model
 judge: scripted
 engine: transformers
 sampling: {max_tokens: 80, temperature: 1.0}
-revise: {rounds: 1}
+revise: {rounds: 1, select: random, accept: always}
 sft: {epochs: 1, batch_size: 8, max_length: 2048, learning_rate: 1.0e-6}
 label: {samples: 2}
 dpo: {epochs: 1, batch_size: 8, max_length: 2048}
