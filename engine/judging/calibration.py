@@ -12,6 +12,8 @@ from math import exp, log
 from statistics import fmean
 from typing import Any
 
+from engine.shares import wilson_interval
+
 __all__ = ["FEWEST", "UNCALIBRATED", "Calibration", "TestedAnswer", "calibration_of", "log_odds"]
 
 FEWEST = 10
@@ -21,8 +23,6 @@ _FEWEST_OF_ONE = 3
 _SHRINKAGE = 4.0
 """Answers that the middle of all principles counts for, beside those of one."""
 _EDGE = 1e-6
-_Z = 1.959964
-"""Two-sided 95 % quantile of the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ class Calibration:
     """How a judge is read: log-odds taken from its own, by principle and for any other principle.
 
     `auc` is the share of pairs of one principle's violating and compliant answers in which the
-    violating one is the likelier violation, with its 95 % interval; None where there are too few.
+    violating one is the likelier violation, with its 95 % interval, as of a share among the answers
+    of the rarer kind: wider than the truth, as every answer meets several. None where there are too
+    few.
     """
 
     shifts: Mapping[str, float] = field(default_factory=dict)
@@ -113,7 +115,7 @@ def calibration_of(answers: Sequence[TestedAnswer]) -> Calibration:
     if not pairs:
         return Calibration(answers=len(answers))
     auc = won / pairs
-    low, high = _interval(auc, min(len(side) for side in sides))
+    low, high = wilson_interval(auc, min(len(side) for side in sides))
     return Calibration(shifts, shift, auc, low, high, len(answers), own)
 
 
@@ -130,12 +132,3 @@ def _middle(violating: Sequence[float], compliant: Sequence[float]) -> float:
 def _wins(violating: Sequence[float], compliant: Sequence[float]) -> float:
     """Pairs in which the violating answer is the higher one; half of a tie (Mann & Whitney 1947)."""
     return sum((v > c) + 0.5 * (v == c) for v in violating for c in compliant)
-
-
-def _interval(share: float, count: int) -> tuple[float, float]:
-    """Wilson's interval (1927) of an AUC, as of a share among the answers of the rarer kind: wider
-    than the truth, as every answer meets several."""
-    spread = _Z**2 / count
-    centre = (share + spread / 2) / (1 + spread)
-    half = _Z * ((share * (1 - share) + spread / 4) / count) ** 0.5 / (1 + spread)
-    return centre - half, centre + half

@@ -35,8 +35,8 @@ def import_garak(
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     from engine.report.wording import percent
+    from engine.shares import share_estimate
     from scripts.commands.terminal import figures_table, interval, output_console
-    from training.stats.intervals import share_estimate
 
     table = figures_table("probe of model, detector", "attempts", "hits", "share")
     for row in rows:

@@ -16,7 +16,7 @@ from rich.text import Text
 from constitution.problems import visible
 
 if TYPE_CHECKING:
-    from training.stats.intervals import Estimate
+    from engine.shares import Estimate
 
 __all__ = [
     "EXIT_INTERRUPTED",

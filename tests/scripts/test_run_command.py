@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.shares import Estimate
 from scripts.commands.run_recipe import run_stage
 from training.evaluation.results import AnswerCounts, ModelResult, Results, write_results
 from training.recipe.plan import stages_of
 from training.recipe.schema import load_recipe
 from training.recipe.stage import begin, decide, run_stages
-from training.stats.intervals import Estimate
 
 ROOT = Path(__file__).parents[2]
 WAITS = """

@@ -10,6 +10,7 @@ from constitution.schema import Constitution
 from constitution.selection import applicable
 from engine.judging.refusal import refuses
 from engine.records import Verdict
+from engine.shares import Estimate, share_estimate
 from training.evaluation.evidence import Evidence
 from training.evaluation.questions.answering import ModelOutputs
 from training.evaluation.questions.questionnaire import BENIGN, HARMFUL, HELD_OUT, attack_set
@@ -22,7 +23,7 @@ from training.evaluation.results import (
     RefusalRate,
 )
 from training.stats.bradley_terry import bradley_terry, rate_duels
-from training.stats.intervals import Estimate, paired_difference, paired_ratio, share_estimate
+from training.stats.intervals import paired_difference, paired_ratio
 
 __all__ = ["model_results", "pairings", "shares_broken"]
 

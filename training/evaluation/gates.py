@@ -20,8 +20,8 @@ from pydantic import BaseModel, Field
 from constitution.problems import InputError, Problem, closest, nearest
 from constitution.typed_yaml import checked, read_yaml_file
 from constitution.yaml_source import YamlSource, shown
+from engine.shares import Estimate
 from training.evaluation.results import Gate, ModelResult, Results
-from training.stats.intervals import Estimate
 
 __all__ = ["METRICS", "Bound", "check_gates", "read_gates"]
 

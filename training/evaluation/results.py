@@ -9,10 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 from constitution.problems import InputError, Problem
 from constitution.reading import read_json
 from constitution.schema import Severity
+from engine.shares import Estimate
 from engine.storage.atomic import write_json_atomic
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.bradley_terry import WinRate
-from training.stats.intervals import Estimate
 
 __all__ = [
     "RESULTS",

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from engine.shares import Estimate, share_estimate
 from training.review.items import Queue
 from training.review.review import Review
 from training.stats.agreement import kappa_estimate
-from training.stats.intervals import Estimate, share_estimate
 
 __all__ = ["Compared", "Raters", "ReviewerAgreement", "agreement"]
 

@@ -11,7 +11,8 @@ from random import Random
 from statistics import StatisticsError, correlation
 from typing import TYPE_CHECKING
 
-from training.stats.intervals import RESAMPLES, Estimate, percentile_interval, wilson_interval
+from engine.shares import Estimate, wilson_interval
+from training.stats.intervals import RESAMPLES, percentile_interval
 
 if TYPE_CHECKING:
     from numpy import float64

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import chain
 from random import Random
 
-from training.stats.intervals import Estimate, percentile_interval, share_estimate
+from engine.shares import Estimate, share_estimate
+from training.stats.intervals import percentile_interval
 
 __all__ = ["Duel", "WinRate", "bradley_terry", "rate_duels"]
 

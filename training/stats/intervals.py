@@ -1,92 +1,35 @@
-"""Means, shares, differences and ratios with 95 % intervals, sampled over prompts.
+"""Means, differences and ratios with 95 % intervals, sampled over prompts.
 
 Several answers to one prompt are alike, so the prompt is what is resampled, never the answer:
 counting four verdicts on one answer as four trials would make every interval too narrow.
 
-A share takes Wilson's interval, everything else the bootstrap's: of 0 hits in 40 the bootstrap says
-[0, 0], and of a share of 5 % in 30 prompts it holds the truth 78 times in 100, Wilson's 94 times.
+A share takes Wilson's interval (`engine.shares`), everything else the bootstrap's.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
+
+from engine.shares import Estimate, by_prompt
 
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
 __all__ = [
-    "Estimate",
     "mean_estimate",
     "mean_of_independent",
     "paired_difference",
     "paired_ratio",
     "percentile_interval",
-    "share_estimate",
-    "wilson_interval",
 ]
 
 RESAMPLES = 2000
 _LEVEL = 0.95
 _NORMAL = NormalDist()
-_Z = 1.959964
-"""Two-sided 95 % quantile of the normal distribution."""
 _FEWEST = 2
 """Below this many prompts nothing is known about their spread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure and its 95 % interval, in the figure's own unit, from `count` prompts."""
-
-    value: float
-    low: float
-    high: float
-    count: int
-
-    @classmethod
-    def around(cls, value: float, interval: tuple[float, float], count: int) -> "Estimate":
-        """With an interval of resampling or approximation, stretched to hold the figure."""
-        return cls(value, min(interval[0], value), max(interval[1], value), count)
-
-    def excludes(self, value: float) -> bool:
-        """Whether the interval leaves `value` out: the figure differs from it beyond chance."""
-        return not self.low <= value <= self.high
-
-    @property
-    def complement(self) -> "Estimate":
-        """Of the rest, where this is a share."""
-        return Estimate(1 - self.value, 1 - self.high, 1 - self.low, self.count)
-
-
-def wilson_interval(share: float, count: float) -> tuple[float, float]:
-    """The 95 % score interval of a share seen in `count` trials (Wilson 1927).
-
-    Of a mean of values between 0 and 1 it is conservative: their variance is at most p(1 - p).
-    """
-    if count == 0:
-        return 0.0, 1.0
-    denominator = 1 + _Z**2 / count
-    middle = (share + _Z**2 / (2 * count)) / denominator
-    half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / denominator
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def share_estimate(hits: Sequence[float], prompts: Sequence[str] | None = None) -> Estimate | None:
-    """The mean of values from 0 to 1, such as yes and no; None without any.
-
-    Wilson's score interval (1927) at the effective number of trials, which is that of the answers
-    divided by the design effect of prompts that gave several (Kish 1965, section 8.2; Dean and
-    Pagano 2015). Answers that all agree count once for each prompt.
-    """
-    if not hits:
-        return None
-    groups = _grouped(hits, prompts)
-    share = sum(hits) / len(hits)
-    trials = _effective_trials(share, groups, len(hits))
-    return Estimate.around(share, wilson_interval(share, trials), len(groups))
 
 
 def mean_estimate(
@@ -95,7 +38,7 @@ def mean_estimate(
     """The mean of any values, by the bootstrap over prompts; None without any."""
     if not values:
         return None
-    groups = _grouped(values, prompts)
+    groups = by_prompt(values, prompts)
     totals, sizes = [sum(g) for g in groups], [float(len(g)) for g in groups]
     return _ratio(totals, sizes, resamples)
 
@@ -146,26 +89,6 @@ def percentile_interval(draws: Sequence[float]) -> tuple[float, float]:
     ordered = sorted(draws)
     tail = (1 - _LEVEL) / 2
     return _quantile(ordered, tail), _quantile(ordered, 1 - tail)
-
-
-def _grouped(values: Sequence[float], prompts: Sequence[str] | None) -> list[list[float]]:
-    if prompts is None:
-        return [[float(value)] for value in values]
-    groups: dict[str, list[float]] = {}
-    for value, prompt in zip(values, prompts, strict=True):
-        groups.setdefault(prompt, []).append(float(value))
-    return list(groups.values())
-
-
-def _effective_trials(share: float, groups: Sequence[Sequence[float]], answers: int) -> float:
-    """Independent trials whose mean would vary as much; at most the number of answers."""
-    if len(groups) == answers or len(groups) < _FEWEST:
-        return len(groups)
-    residuals = [sum(group) - share * len(group) for group in groups]
-    spread = sum(r * r for r in residuals) * len(groups) / (len(groups) - 1)
-    if spread == 0:
-        return len(groups)
-    return min(answers, share * (1 - share) * answers**2 / spread)
 
 
 def _difference_of_shares(differences: Sequence[float]) -> Estimate:

@@ -3,6 +3,7 @@
 from random import Random
 
 from constitution.schema import Severity
+from engine.shares import Estimate, wilson_interval
 from training.evaluation.results import (
     AnswerCounts,
     AnswerVerdict,
@@ -19,7 +20,6 @@ from training.evaluation.results import (
 )
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.bradley_terry import WinRate
-from training.stats.intervals import Estimate, wilson_interval
 
 __all__ = ["MODELS", "NASTY", "PRINCIPLES", "rich_results", "samples"]
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from constitution.problems import InputError
+from engine.shares import Estimate
 from training.evaluation.gates import METRICS, Bound, check_gates, read_gates
 from training.evaluation.results import (
     AnswerCounts,
@@ -19,7 +20,6 @@ from training.evaluation.results import (
 )
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.bradley_terry import WinRate
-from training.stats.intervals import Estimate
 
 COUNTS = AnswerCounts(40, 0, 0, 0, 50.0)
 MEASURED = {

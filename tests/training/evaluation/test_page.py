@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.shares import Estimate
 from tests.training.evaluation.rich_results import MODELS, NASTY, PRINCIPLES, rich_results, share
 from training.evaluation.page import evaluation_page
 from training.evaluation.page.charts import HEIGHT, WIDTH, capability_mean, full_scale, safety_plane
@@ -24,7 +25,6 @@ from training.evaluation.results import (
     Results,
 )
 from training.evaluation.signs.reward_hacking import Sign
-from training.stats.intervals import Estimate
 
 SHARES = st.floats(0, 1)
 MINUS = "\N{MINUS SIGN}"

@@ -6,12 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.stats.intervals import (
-    mean_estimate,
-    paired_difference,
-    paired_ratio,
-    share_estimate,
-)
+from engine.shares import share_estimate
+from training.stats.intervals import mean_estimate, paired_difference, paired_ratio
 
 TOLERANCE = 0.02
 

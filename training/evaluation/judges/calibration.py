@@ -11,6 +11,7 @@ from constitution.schema import Constitution, Principle
 from engine.generators.base import GenerationError, Generator
 from engine.judging.judge import ask_about_answer, judge_answer, why_unanswered
 from engine.messages import Conversation
+from engine.shares import Estimate, share_estimate
 from training.evaluation.judges.classifiers import Classifier
 from training.evaluation.judges.labelled_answers import LabelledAnswer, LabelledAnswers
 from training.evaluation.questions.answering import ask_all
@@ -23,7 +24,6 @@ from training.stats.agreement import (
     kappa_over_prompts,
     spearman,
 )
-from training.stats.intervals import Estimate, share_estimate
 
 __all__ = [
     "JudgeAgreement",

@@ -16,9 +16,9 @@ from engine.judging.preference import Judge
 from engine.judging.records import Method, Preference
 from engine.runs.scheduler import ask_each
 from engine.settings import RoleModel
+from engine.shares import wilson_interval
 from training.data.readers import Comparison, read_comparisons
 from training.stats.agreement import area_under_curve
-from training.stats.intervals import wilson_interval
 
 __all__ = [
     "HELPFUL_HONEST_HARMLESS",

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.shares import Estimate
 from training.evaluation.results import ModelResult
 from training.stats.agreement import Calibration
-from training.stats.intervals import Estimate, mean_of_independent
+from training.stats.intervals import mean_of_independent
 
 __all__ = [
     "Plane",

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment
 
 from engine.report.assets import PARTS, asset, page_environment
+from engine.shares import Estimate
 from training.evaluation.page.charts import capability_mean, full_scale, safety_plane
 from training.evaluation.page.tables import (
     attack_rows,
@@ -28,7 +29,6 @@ from training.evaluation.results import (
     PromptAnswers,
     Results,
 )
-from training.stats.intervals import Estimate
 
 __all__ = [
     "OUTCOMES",

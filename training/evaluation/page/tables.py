@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.shares import Estimate, wilson_interval
 from training.evaluation.page.charts import capability_mean
 from training.evaluation.page.wording import Figure, SignText, Unit, figure, number, sign_text
 from training.evaluation.results import AttackSuccess, ModelResult, Pairing, Results
 from training.evaluation.signs.reward_hacking import Sign
-from training.stats.intervals import Estimate, wilson_interval
 
 __all__ = [
     "Group",

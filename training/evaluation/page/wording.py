@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.report.wording import percent
-from training.stats.intervals import Estimate
+from engine.shares import Estimate
 
 __all__ = ["SETS", "SIGNS", "SMALL", "Figure", "SignText", "Unit", "figure", "number", "sign_text"]
 

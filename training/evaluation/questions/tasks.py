@@ -20,7 +20,8 @@ from engine.loop.reply import reply_of
 from engine.messages import Conversation, Message
 from engine.prompts.files import open_prompt_file
 from engine.prompts.rows import BadPrompt
-from training.stats.intervals import Estimate, mean_of_independent, paired_difference
+from engine.shares import Estimate
+from training.stats.intervals import mean_of_independent, paired_difference
 
 __all__ = ["Item", "Task", "alignment_tax", "parse_item", "read_task"]
 

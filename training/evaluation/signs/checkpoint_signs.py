@@ -6,6 +6,7 @@ from random import Random
 from statistics import fmean
 
 from engine.judging.records import log_odds
+from engine.shares import Estimate
 from training.evaluation.evidence import Evidence
 from training.evaluation.judges.judging import Verdicts
 from training.evaluation.questions.questionnaire import BENIGN
@@ -18,7 +19,7 @@ from training.evaluation.signs.reward_hacking import (
     words_of,
 )
 from training.stats.agreement import kappa_estimate, spearman
-from training.stats.intervals import RESAMPLES, Estimate, mean_estimate, percentile_interval
+from training.stats.intervals import RESAMPLES, mean_estimate, percentile_interval
 
 __all__ = [
     "judge_agreement",

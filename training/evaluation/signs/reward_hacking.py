@@ -12,13 +12,8 @@ from random import Random
 from statistics import fmean
 
 from engine.judging.refusal import refuses
-from training.stats.intervals import (
-    Estimate,
-    mean_estimate,
-    paired_ratio,
-    percentile_interval,
-    share_estimate,
-)
+from engine.shares import Estimate, share_estimate
+from training.stats.intervals import mean_estimate, paired_ratio, percentile_interval
 
 __all__ = [
     "Sign",

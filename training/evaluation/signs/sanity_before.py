@@ -12,13 +12,13 @@ from constitution.problems import InputError
 from constitution.reading import read_json
 from engine.generators.base import Generator
 from engine.generators.spec import read_spec
+from engine.shares import Estimate, wilson_interval
 from training.evaluation.evidence import Evidence
 from training.evaluation.questions.questionnaire import BENIGN, HARMFUL, HELD_OUT, Questionnaire
 from training.evaluation.results import Finding, ModelResult
 from training.evaluation.signs.checkpoint_signs import position_bias
 from training.evaluation.signs.overlap import overlap
 from training.evaluation.signs.provenance import TrainingRows
-from training.stats.intervals import Estimate, wilson_interval
 
 __all__ = ["FEWEST", "check_after", "check_before", "check_results", "listed"]
 

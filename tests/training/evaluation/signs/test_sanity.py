@@ -10,12 +10,12 @@ from constitution.schema import Constitution, Principle
 from engine.generators.scripted import Script, ScriptedGenerator
 from engine.messages import Message
 from engine.prompts.sources import Prompt
+from engine.shares import share_estimate
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.questions.tasks import Task, parse_item
 from training.evaluation.results import AnswerCounts, Finding, ModelResult, RefusalRate
 from training.evaluation.signs.provenance import TrainingRows
 from training.evaluation.signs.sanity_before import check_before, check_results
-from training.stats.intervals import share_estimate
 
 RULES = Constitution(name="c", principles=(Principle(id="kind", statement="It is kind."),))
 MODELS = {name: ScriptedGenerator(Script(delay=0), f"scripted:{name}") for name in ("base", "dpo")}
