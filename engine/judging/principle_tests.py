@@ -61,6 +61,11 @@ class TestResult:
     """Why the judge could not be asked at all."""
 
     @property
+    def title(self) -> str:
+        """Which of its principle's tests this is."""
+        return f"test {self.number}"
+
+    @property
     def found(self) -> int:
         """How many of the violating answers are called violations."""
         return sum(map(_is_violation, self.violating))

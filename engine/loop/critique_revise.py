@@ -31,10 +31,12 @@ async def critique_and_revise(
     roles: Roles,
     settings: LoopSettings,
     *,
+    answer: str | None = None,
     on_step: Callable[[Step], None] | None = None,
     on_text: Callable[[str, str], None] | None = None,
 ) -> Record:
-    """Answer `prompt`, hold the answer against the constitution, and return the outcome.
+    """Answer `prompt`, hold the answer against the constitution, and return the outcome. Where
+    there is an `answer` already, the policy is not asked for one.
 
     `on_step` is called with each answer, critique, revision and verdict as it comes; `on_text` with
     the role that is writing and its text so far, where the generator streams.
@@ -42,7 +44,7 @@ async def critique_and_revise(
     """
     asking = Asking(prompt, constitution, roles, settings, on_step, on_text)
     loop = _Loop(asking, _principles(prompt, constitution, settings))
-    return await loop.run()
+    return await loop.run(answer)
 
 
 def _principles(
@@ -94,11 +96,11 @@ class _Loop:
         """Of the answer that stands; empty where it has not been judged."""
         self.rounds: list[Round] = []
 
-    async def run(self) -> Record:
-        """From the prompt to the record."""
+    async def run(self, answer: str | None) -> Record:
+        """From the prompt, and an answer if there is one, to the record."""
         if not self.principles:
             return self._concluded(DropReason.NO_PRINCIPLE_APPLIES)
-        await self._answer_prompt()
+        await self._answer_prompt(answer)
         if not self.answer:
             return self._concluded(DropReason.EMPTY_ANSWER)
         if self.settings.judges_first:
@@ -128,8 +130,11 @@ class _Loop:
             None,
         )
 
-    async def _answer_prompt(self) -> None:
-        reply = await self.asking.say("policy", self.conversation, 0)
+    async def _answer_prompt(self, answer: str | None) -> None:
+        if answer is None:
+            reply = await self.asking.say("policy", self.conversation, 0)
+        else:
+            reply = reply_of(answer)
         self.answer_flags = (
             *((Flag.TRUNCATED_ANSWER,) if reply.truncated else ()),
             *((Flag.REASONING_REMOVED,) if reply.reasoned else ()),

@@ -2,16 +2,30 @@
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from typing import Protocol
 
 from constitution.problems import visible
-from engine.judging.principle_tests import PrincipleReport, TestOutcome
+from constitution.schema import Principle
+from engine.judging.principle_tests import TestOutcome
 
-__all__ = ["junit_xml"]
+__all__ = ["TestCase", "junit_xml"]
 
 
-def junit_xml(name: str, reports: Sequence[PrincipleReport]) -> str:
+class TestCase(Protocol):
+    """A test of a principle that ended: `told` says what went wrong, in a line."""
+
+    @property
+    def principle(self) -> Principle: ...  # noqa: D102
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def outcome(self) -> TestOutcome: ...  # noqa: D102
+    @property
+    def told(self) -> str: ...  # noqa: D102
+
+
+def junit_xml(name: str, results: Sequence[TestCase]) -> str:
     """The results as JUnit XML: a suite, a case for each test."""
-    results = [result for report in reports for result in report.results]
     count = {outcome: sum(r.outcome is outcome for r in results) for outcome in TestOutcome}
     suite = ElementTree.Element(
         "testsuite",
@@ -25,7 +39,7 @@ def junit_xml(name: str, reports: Sequence[PrincipleReport]) -> str:
             suite,
             "testcase",
             classname=f"{name}.{result.principle.id}",
-            name=f"test {result.number}",
+            name=result.title,
         )
         if result.outcome is not TestOutcome.PASSED:
             kind = "failure" if result.outcome is TestOutcome.FAILED else "error"

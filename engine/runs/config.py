@@ -29,6 +29,7 @@ __all__ = [
     "LabelConfig",
     "LabelRoles",
     "LoopConfig",
+    "LoopTestConfig",
     "OtherRoles",
     "PolicySpec",
     "PromptsFile",
@@ -158,6 +159,45 @@ class LoopConfig(Settings):
     roles: RoleSpecs = Field(default=RoleSpecs(policy="embedded"), title=_MODELS)
     revise: LoopSettings = Field(default=LoopSettings(rounds=2), title=_LOOP)
     sampling: Sampling = Field(default=Sampling(), title=_SAMPLING)
+
+
+Limit = Annotated[float | None, Field(ge=0, le=1, json_schema_extra={"metavar": "SHARE"})]
+
+
+class LoopTestConfig(LoopConfig):
+    """What `solon constitution test` is given: without `loop`, nothing but who judges."""
+
+    loop: bool = Field(
+        default=False,
+        title=_FILES,
+        description="Run the loop on the tests' answers: are violating ones repaired, and compliant "
+        "ones left as good?",
+    )
+    out: str | None = Field(
+        default=None,
+        description="With --loop: a JSONL file for every record with its test.",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    max_damage: Limit = Field(
+        default=None,
+        description="With --loop: exit 1 if a larger share of the compliant answers is damaged.",
+    )
+    min_repair: Limit = Field(
+        default=None,
+        description="With --loop: exit 1 if a smaller share of the violating answers is repaired.",
+    )
+
+    @property
+    def of_the_loop(self) -> tuple[str, ...]:
+        """Which settings of the loop differ from the defaults."""
+        plain = type(self)()
+        own = [
+            name for name in ("out", "max_damage", "min_repair") if getattr(self, name) is not None
+        ]
+        for section in ("revise", "sampling"):
+            default = getattr(plain, section)
+            own += [n for n, value in getattr(self, section) if value != getattr(default, n)]
+        return tuple(own)
 
 
 class ReviseConfig(LoopConfig):

@@ -1,4 +1,5 @@
-"""`solon constitution test`: does a judge understand each principle?"""
+"""`solon constitution test`: does a judge understand each principle, and does the loop repair what breaks
+it?"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,39 +12,65 @@ from scripts.commands import options as o
 from scripts.commands.python_option import AllowPythonChecks
 
 if TYPE_CHECKING:
+    from constitution.schema import Constitution, Principle
     from engine.judging.principle_tests import PrincipleReport
+    from engine.report.junit import TestCase
+    from engine.runs.config import LoopTestConfig
 
 __all__ = ["run_tests"]
 
 _NO_JUDGE = "checks alone"
 
 
+@o.configured("engine.runs.config:LoopTestConfig", {"roles.policy": ("--model", "-m")})
 def run_tests(
+    config: "LoopTestConfig",
     file: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped one.")],
-    judge: Annotated[str, typer.Option(metavar="SPEC", help="The model that judges.")] = "embedded",
     principle: Annotated[
         list[str] | None, typer.Option(help="Only that principle; several times for several.")
     ] = None,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write results as JUnit XML, too.")
     ] = None,
-    chat_template: o.ChatTemplate = None,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
-    """Run each principle's tests against a judge; exit 1 unless it gets all of them right."""
+    """Run each principle's tests against a judge; exit 1 unless it gets all of them right.
+
+    With --loop, run the critique-revise loop on their answers: how many violating ones are repaired,
+    and how many compliant ones damaged?
+    """
     from constitution.loader import load_for_judging
+    from engine.judging.principle_tests import principles_with_tests
+    from engine.report.junit import junit_xml
+    from scripts.commands.constitution_loop_test import run_in_loop
+
+    if config.of_the_loop and not config.loop:
+        given = ", ".join(config.of_the_loop)
+        what = f"is not given, but {given} of the loop"
+        raise InputError(Problem("--loop", what, "add --loop, or leave them out"))
+    loaded = load_for_judging(file)
+    chosen = principles_with_tests(loaded, principle or [])
+    for path in filter(None, (junit, Path(config.out) if config.out else None)):
+        _check_writable(path, Path(file))
+    results, passed = (run_in_loop if config.loop else _judge)(loaded, chosen, config)
+    if junit:
+        junit.write_text(junit_xml(loaded.name, results), encoding="utf-8")
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _judge(
+    loaded: "Constitution", chosen: "Sequence[Principle]", config: "LoopTestConfig"
+) -> "tuple[Sequence[TestCase], bool]":
+    """The results, and whether all of them passed."""
     from engine.generators.spec import open_generator
     from engine.judging import principle_tests as tests
-    from engine.report.junit import junit_xml
     from scripts.commands.terminal import error_console, run_interruptibly
 
-    loaded = load_for_judging(file)
-    chosen = tests.principles_with_tests(loaded, principle or [])
     needed = any(one.needs_judge for one in chosen)
-    generator = open_generator(judge if needed else "scripted", chat_template=chat_template)
+    judge = config.roles.specs["judge"] if needed else "scripted"
+    generator = open_generator(judge, chat_template=config.roles.chat_template)
     judge = judge if needed else _NO_JUDGE
-    if junit is not None:
-        _check_writable(junit)
     total = sum(len(one.tests) for one in chosen)
     with error_console().status(f"running the tests: {judge}") as status:
         work = tests.run_tests(
@@ -51,16 +78,16 @@ def run_tests(
         )
         reports = run_interruptibly(work, lambda: None)
     _print(reports, judge)
-    if junit:
-        junit.write_text(junit_xml(loaded.name, reports), encoding="utf-8")
-    if any(report.outcome not in (None, tests.TestOutcome.PASSED) for report in reports):
-        raise typer.Exit(1)
+    results = [result for report in reports for result in report.results]
+    return results, all(result.outcome is tests.TestOutcome.PASSED for result in results)
 
 
-def _check_writable(path: Path) -> None:
-    """Before a judge is asked anything."""
+def _check_writable(path: Path, read: Path) -> None:
+    """Before a model is asked anything."""
     if path.is_dir():
         raise InputError(Problem(str(path), "is a folder", "name a file"))
+    if path.resolve() == read.resolve():
+        raise InputError(Problem(str(path), "is what is read", "name another file to write"))
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
