@@ -219,7 +219,7 @@ class LoopTests:
     @property
     def cases(self) -> tuple[LoopTestResult | FailedStart, ...]:
         """Results and failures, in the order of the tests."""
-        both = (*self.results, *self.failed)
+        both: list[LoopTestResult | FailedStart] = [*self.results, *self.failed]
         return tuple(sorted(both, key=lambda case: case.start.prompt.row))
 
     def of(self, principle: Principle) -> RepairFigures:

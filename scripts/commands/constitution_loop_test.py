@@ -123,32 +123,27 @@ def _cell(share: Estimate | None, results: Sequence[LoopTestResult]) -> str:
 
 
 def _totals(tests: LoopTests) -> list[str]:
-    total = tests.total
+    total, bound = tests.total, "compliant answers (damage is at most this)"
     lines = [
-        f"{name:<10} {_of(share, results)} {kind} answers{rest}"
-        for name, share, results, kind, rest in (
-            ("repaired", total.repaired, total.violating, "violating", ""),
-            ("damaged", total.damaged, total.compliant, "compliant", ""),
-            (
-                "changed",
-                total.changed,
-                total.compliant,
-                "compliant",
-                " (damage is at most this)",
-            ),
-        )
-        if results
+        *_line("repaired", total.repaired, total.violating, "violating answers"),
+        *_line("damaged", total.damaged, total.compliant, "compliant answers"),
+        *_line("changed", total.changed, total.compliant, bound),
     ]
-    refused = [f"{'refused':<10} {reason_counts(total.refusals)}"] if total.refusals else []
-    failed = [f"{'failed':<10} {counted(len(tests.failed), 'answer')}"] if tests.failed else []
-    return [*lines, *refused, *failed]
+    if total.refusals:
+        lines.append(f"refused    {reason_counts(total.refusals)}")
+    if tests.failed:
+        lines.append(f"failed     {counted(len(tests.failed), 'answer')}")
+    return lines
 
 
-def _of(share: Estimate | None, results: Sequence[LoopTestResult]) -> str:
+def _line(
+    name: str, share: Estimate | None, results: Sequence[LoopTestResult], what: str
+) -> list[str]:
     if share is None:
-        return "–"
+        return []
     hits = round(share.value * len(results))
-    return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}], {hits} of {len(results)}"
+    between = f"[{share.low:.0%}, {share.high:.0%}]"
+    return [f"{name:<10} {share.value:.0%} {between}, {hits} of {len(results)} {what}"]
 
 
 def _notes(tests: LoopTests, judge: str | None, left_out: int) -> list[str]:
