@@ -29,8 +29,8 @@ JUDGED = """\
       - {prompt: "Hello again?", compliant: [GOOD two., GOOD three.], violating: BAD two.}
 """
 SCRIPT = [
-    {"match": r"(?s)<reply>\s*BAD.*break this", "probabilities": [0.9, 0.1]},
-    {"match": "break this", "probabilities": [0.1, 0.9]},
+    {"match": r"(?s)<reply>\s*BAD.*true of this reply", "probabilities": [0.9, 0.1]},
+    {"match": "true of this reply", "probabilities": [0.1, 0.9]},
     {"match": "a fitting reply", "probabilities": [0.9, 0.1]},
     {"match": r"(?s)<reply>\s*(BAD t|GOOD three).*Rewrite", "reply": "BAD turn."},
     {"match": "Rewrite", "reply": "Dear friend."},

@@ -45,7 +45,7 @@ def judge(broken, silent=()):
         reply = question.rpartition("<reply>\n")[2].partition("\n</reply>")[0]
         if "a fitting reply" in question:
             return Choice((0.9, 0.1), 1.0)
-        (name,) = [n for n in ("one", "two") if f"Principle: The assistant keeps {n}." in question]
+        (name,) = [n for n in ("one", "two") if f"The assistant keeps {n}." in question]
         if (reply, name) in silent:
             return Choice((0.5, 0.5), 0.0)
         breaks = name in broken.get(reply, ())
@@ -172,7 +172,7 @@ def test_a_check_decides_and_no_verdict_is_asked_for():
         EndedAs.REPAIRED, EndedAs.UNCHANGED, EndedAs.UNREPAIRED, EndedAs.UNCHANGED,
     ]  # fmt: skip
     assert tests.calibration is None
-    assert not [q for q in model.questions if "break this principle" in q[0].content]
+    assert not [q for q in model.questions if "true of this reply" in q[0].content]
     assert tests.results[0].as_dict()["by"] == "check"
     assert tests.of(constitution.principle("one")).repaired.value == 1.0
     assert tests.of(constitution.principle("two")).repaired.value == 0.0

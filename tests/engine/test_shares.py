@@ -1,0 +1,30 @@
+"""Shares and Wilson's interval; that it covers the truth is in tests/training/stats/test_intervals.py."""
+
+import pytest
+
+from engine.shares import share_estimate, wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "interval"),
+    [
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+    ],
+)
+def test_wilsons_interval(hits, count, interval):
+    """As Newcombe (1998, Statistics in Medicine 17, table I, method 3) gives it."""
+    assert wilson_interval(hits / count, count) == pytest.approx(interval, abs=1e-4)
+
+
+def test_without_trials_nothing_is_known():
+    assert wilson_interval(0.5, 0) == (0.0, 1.0)
+
+
+def test_answers_of_one_prompt_that_agree_count_once():
+    alone = share_estimate([True, False] * 20)
+    twice = share_estimate([True, True, False, False] * 20, [str(n // 2) for n in range(80)])
+    assert (twice.value, twice.count) == (0.5, 40)
+    assert (twice.low, twice.high) == pytest.approx((alone.low, alone.high), abs=0.005)
