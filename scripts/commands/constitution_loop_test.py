@@ -149,7 +149,7 @@ def _line(
 def _notes(tests: LoopTests, judge: str | None, left_out: int) -> list[str]:
     notes = []
     if judge is None:
-        notes.append("Checks alone decide: exactly, and without a judge.")
+        notes.append("Checks alone decide what is repaired and what is damaged, exactly.")
     else:
         told = f"by the judge {judge}, which is not proof: read the records (--out FILE.jsonl)."
         notes.append(f"Checks decide exactly; the rest is {told}")

@@ -130,7 +130,7 @@ def test_a_failure_is_counted_and_no_limit_holds_then(put, tmp_path):
 def test_checks_alone_need_no_judge(put, tmp_path):
     (tmp_path / "rules.yaml").write_text(RULES, encoding="utf-8")
     result = put("--loop")
-    assert "Checks alone decide: exactly, and without a judge." in lines(result)
+    assert "Checks alone decide what is repaired and what is damaged, exactly." in lines(result)
     assert "calibrated" not in result.stdout
 
 
