@@ -25,8 +25,8 @@ principles:
 """
 YES, NO = [0.9, 0.1], [0.1, 0.9]
 VERDICTS = [
-    {"match": r"(?s)<reply>\s*BAD.*break this", "reply": "Yes", "probabilities": YES},
-    {"match": r"(?s)<reply>\s*GOOD.*break this", "reply": "No", "probabilities": NO},
+    {"match": r"(?s)<reply>\s*BAD.*true of this reply", "reply": "Yes", "probabilities": YES},
+    {"match": r"(?s)<reply>\s*GOOD.*true of this reply", "reply": "No", "probabilities": NO},
 ]
 PREFERS = [
     {"match": r"(?s)GOOD.*BAD", "reply": "A", "probabilities": YES},
@@ -74,7 +74,7 @@ def test_a_judge_that_prefers_a_place_fails_and_its_bias_is_told(put):
 
 
 def test_a_judge_that_calls_everything_a_violation_has_half_precision(put):
-    always = [{"match": "break this", "reply": "Yes", "probabilities": YES}]
+    always = [{"match": "true of this reply", "reply": "Yes", "probabilities": YES}]
     result = put(always + PREFERS)
     assert result.returncode == 1
     assert "50%" in result.stdout and "100%" in result.stdout
