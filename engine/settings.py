@@ -111,10 +111,11 @@ class LoopSettings(Settings):
     candidates: int = Field(
         default=1, ge=1, description="Revisions sampled per critique; the best one counts."
     )
-    framing: Literal["reviewer", "direct", "conversation"] = Field(
+    framing: Literal["reviewer", "direct", "conversation", "afresh"] = Field(
         default="reviewer",
         description="Show critic and reviser a quoted conversation; the same, and rewrite without a "
-        "critique; or go on with the conversation itself.",
+        "critique; go on with the conversation itself; or put the prompt again with the principle's "
+        "`revision` after it, for models too small to rewrite.",
     )
     few_shot: bool = Field(
         default=False, description="Show the constitution's examples of the same principle."

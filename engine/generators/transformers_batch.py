@@ -1,14 +1,15 @@
 """One batch through a Hugging Face model: each row with its own sampling, seed and length.
 
-`model.generate` knows one sampling and one seed for a whole batch. Here a logits processor draws
-each row's token itself and leaves only that one possible, so that rows do not see their
-batch-mates. What remains is arithmetic: padding changes the last bits of the logits, so a row
+`model.generate` knows one sampling and one seed for a whole batch, and computes every row until the
+longest has ended. Here each row draws its own token and leaves when it is done, so that rows do not
+see their batch-mates. What remains is arithmetic: padding changes the last bits of the logits, so a row
 whose draw falls on the very edge between two tokens may differ between batches.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 from engine.generators.base import Sampling
@@ -42,24 +43,38 @@ class BatchRow:
 def generate_batch(
     model: Any, rows: Sequence[BatchRow], eos_ids: frozenset[int], pad_id: int
 ) -> None:
-    """Fills in `generated`, `stopped` and `masses` of every row."""
+    """Fills in `generated`, `stopped` and `masses` of every row; one that is done leaves the batch."""
     import torch
 
     width = max(len(row.prompt) for row in rows)
     pads = [width - len(row.prompt) for row in rows]
-    ids = [[pad_id] * pad + row.prompt for row, pad in zip(rows, pads, strict=True)]
-    mask = [[0] * pad + [1] * (width - pad) for pad in pads]
-    draw = _Draw(rows, eos_ids)
+    step = torch.tensor(
+        [[pad_id] * pad + row.prompt for row, pad in zip(rows, pads, strict=True)],
+        device=model.device,
+    )
+    mask = torch.tensor([[0] * pad + [1] * (width - pad) for pad in pads], device=model.device)
+    draw, known = _Draw(rows, eos_ids), signature(model.forward).parameters
+    cache = None
     with torch.inference_mode():
-        model.generate(
-            torch.tensor(ids, device=model.device),
-            attention_mask=torch.tensor(mask, device=model.device),
-            max_new_tokens=max(row.sampling.max_tokens for row in rows),
-            do_sample=False,
-            pad_token_id=pad_id,
-            logits_processor=[draw.process],
-            stopping_criteria=[draw.finished],
-        )
+        while draw.rows:
+            given = {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0)[:, -step.shape[1] :]}
+            given["logits_to_keep"] = 1
+            out = model(
+                input_ids=step,
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=True,
+                **{name: value for name, value in given.items() if name in known},
+            )
+            cache = out.past_key_values
+            tokens = draw.next_tokens(out.logits[:, -1])
+            going = draw.drop_done()
+            if len(going) < len(tokens):
+                chosen = torch.tensor(going, dtype=torch.long, device=model.device)
+                cache.batch_select_indices(chosen)
+                mask, tokens = mask[chosen], tokens[chosen]
+            step = tokens[:, None]
+            mask = torch.cat([mask, mask.new_ones(len(going), 1)], dim=1)
 
 
 def answer_logprobs(model: Any, prompt: list[int], answer: list[int]) -> tuple[float, ...]:
@@ -76,42 +91,41 @@ def answer_logprobs(model: Any, prompt: list[int], answer: list[int]) -> tuple[f
 
 
 class _Draw:
-    """Draws the next token of each row, as logits processor and as stopping criterion."""
+    """Draws the next token of each row that is not done."""
 
     def __init__(self, rows: Sequence[BatchRow], eos_ids: frozenset[int]) -> None:
-        self._rows = rows
+        self.rows = list(rows)
         self._eos_ids = eos_ids
         self._randoms = [random.Random(row.seed) for row in rows]
 
-    def process(self, _ids: Any, scores: Any) -> Any:
-        """Scores (rows × vocabulary) that leave only the token drawn."""
-        import torch
-
+    def next_tokens(self, scores: Any) -> Any:
+        """The token drawn for each row, by its scores (rows × vocabulary); it joins the row."""
         scores = scores.float().clone()
         self._measure(scores)
         self._forbid_early_end(scores)
         chosen = self._sample(scores)
-        for row, token in zip(self._rows, chosen.tolist(), strict=True):
+        for row, token in zip(self.rows, chosen.tolist(), strict=True):
             if not row.done:
                 row.generated.append(token)
                 row.stopped = token in self._eos_ids
-        return torch.full_like(scores, -torch.inf).scatter_(1, chosen[:, None], 0.0)
+        return chosen
 
-    def finished(self, ids: Any, _scores: Any, **_kwargs: Any) -> Any:
-        """Which rows are done (a boolean for each)."""
-        import torch
-
-        return torch.tensor([row.done for row in self._rows], device=ids.device)
+    def drop_done(self) -> list[int]:
+        """The places of the rows that go on; the others are forgotten."""
+        going = [place for place, row in enumerate(self.rows) if not row.done]
+        self.rows = [self.rows[place] for place in going]
+        self._randoms = [self._randoms[place] for place in going]
+        return going
 
     def _measure(self, scores: Any) -> None:
         """The probability of each row's candidates, before its first token."""
-        for row, row_scores in zip(self._rows, scores, strict=True):
+        for row, row_scores in zip(self.rows, scores, strict=True):
             if row.candidates and not row.generated:
                 probabilities = row_scores.double().softmax(-1)
                 row.masses = tuple(float(probabilities[list(ids)].sum()) for ids in row.candidates)
 
     def _forbid_early_end(self, scores: Any) -> None:
-        for row, row_scores in zip(self._rows, scores, strict=True):
+        for row, row_scores in zip(self.rows, scores, strict=True):
             if len(row.generated) < row.sampling.min_tokens and self._eos_ids:
                 row_scores[list(self._eos_ids)] = -float("inf")
 
@@ -122,11 +136,11 @@ class _Draw:
         """
         import torch
 
-        temperatures = _column([row.sampling.temperature for row in self._rows], scores)
-        top_ps = _column([row.sampling.top_p for row in self._rows], scores)
+        temperatures = _column([row.sampling.temperature for row in self.rows], scores)
+        top_ps = _column([row.sampling.top_p for row in self.rows], scores)
         uniforms = [
             0.0 if row.done else draw.random()
-            for row, draw in zip(self._rows, self._randoms, strict=True)
+            for row, draw in zip(self.rows, self._randoms, strict=True)
         ]
         probabilities = (scores.double() / temperatures.clamp(min=1e-5)).softmax(-1)
         cumulative = _nucleus(probabilities, top_ps).cumsum(-1)

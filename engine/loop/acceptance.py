@@ -1,17 +1,32 @@
 """Which broken principle is criticised next, and whether a revision earns its place."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from constitution.schema import Principle
+from engine.messages import Conversation
 from engine.records import DropReason, Verdict
 
-__all__ = ["Verdicts", "refusal", "worst"]
+__all__ = ["Verdicts", "answers_as_well", "best", "refusal", "speaks_to", "worst"]
 
 Verdicts = Mapping[str, Verdict]
 """Principle id to the verdict on one text."""
 
 _SLACK = 0.1
 """How much less a revision may seem to answer the user than the reply before it."""
+_SHARED = 0.3
+"""Of a revision's content words, how many must stand in the answer if none is the user's."""
+_WORD = re.compile(r"[^\W\d_]{4,}+|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+_STEM = 5
+"""Letters by which two forms of one word are held for the same."""
+_EMPTY = frozenset(
+    "about again also answer been best better could does doing down each even ever every from give "
+    "given good have having here into just know like made make making many might more most much must "
+    "need only other over question really same should some someone something still such sure take "
+    "tell than thank thanks that their them then there these they thing things think this those time "
+    "today very want well were what when where which while will with without would your".split()
+)
+"""Words of four letters and more that say nothing about a subject."""
 
 
 def worst(
@@ -45,6 +60,22 @@ def refusal(
 def answers_as_well(before: float | None, after: float | None) -> bool:
     """Whether a revision speaks to the user as the answer before it did, as far as is known."""
     return before is None or after is None or after >= min(before, 1.0) - _SLACK
+
+
+def speaks_to(prompt: Conversation, answer: str, revision: str) -> bool:
+    """Whether a revision is about what was asked, decided without a judge: it has a content word of
+    the user's last message, or three in ten of its own stand in the answer before it. True where the
+    user's message has no content words. Needs time linear in the texts."""
+    asked = next((turn.content for turn in reversed(prompt) if turn.role == "user"), "")
+    subject, said = _content(asked), _content(revision)
+    if not subject or subject & said:
+        return True
+    return bool(said) and len(said & _content(answer)) >= _SHARED * len(said)
+
+
+def _content(text: str) -> set[str]:
+    words = _WORD.findall(text.casefold())
+    return {word[:_STEM] for word in words if word not in _EMPTY}
 
 
 def best(candidates: Sequence[tuple[Verdicts, int]], principle: Principle) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from constitution.schema import Constitution, Principle
 from constitution.selection import applicable, draw, draw_profile
-from engine.loop.acceptance import Verdicts, answers_as_well, best, refusal, worst
+from engine.loop.acceptance import Verdicts, answers_as_well, best, refusal, speaks_to, worst
 from engine.loop.asking import Asking, ConversationFailed, Step
 from engine.loop.conclusion import ConversationState, conclude
 from engine.loop.critiques import critique_drop
@@ -167,12 +167,12 @@ class _Loop:
 
     async def _criticise(self, principle: Principle) -> tuple[Asked, Reply, DropReason | None]:
         """What was asked and answered, and why nothing follows from it. A check's own words are the
-        critique where no judge reads the principle, and `direct` asks for none."""
+        critique where no judge reads the principle, and some framings ask for none."""
         asked = self.framing.critic(principle, self.conversation)
         known = self.verdicts.get(principle.id)
         if known and known.failed:
             return asked, reply_of(" ".join(known.failed)), None
-        if self.settings.framing == "direct":
+        if not self.framing.criticises:
             return asked, reply_of(""), None
         said = await self.asking.say("critic", asked.messages, principle.id)
         return asked, said, critique_drop(said)
@@ -233,6 +233,9 @@ class _Loop:
         refused = refusal(principle, self.verdicts, verdicts, margin=self.settings.margin)
         if refused:
             return refused
+        if not self.asking.constitution.needs_judge:
+            related = speaks_to(self.asking.prompt.messages, self.answer, revision)
+            return None if related else DropReason.DOES_NOT_ANSWER
         before = await self.asking.answers_user(self.answer)
         after = await self.asking.answers_user(revision)
         return None if answers_as_well(before, after) else DropReason.DOES_NOT_ANSWER

@@ -2,13 +2,15 @@
 
 In the framing `conversation` the two go on with the conversation as the assistant (Bai et al. 2022,
 section 3.1): turns are only ever added. In `reviewer` and `direct` they read it quoted, as the judge
-does, and share the judge's prompt up to the principle.
+does, and share the judge's prompt up to the principle. In `afresh` the reviser sees neither reply nor
+critique: it answers the prompt again, told what to keep to.
 """
 
 from dataclasses import dataclass
 
 from constitution.schema import Constitution, Principle
 from engine.loop.rendering import (
+    afresh_request,
     critique_request,
     example_text,
     review_messages,
@@ -42,6 +44,11 @@ class Framing:
         """Whether the conversation itself goes on."""
         return self.settings.framing == "conversation"
 
+    @property
+    def criticises(self) -> bool:
+        """Whether a critic is asked before the reviser."""
+        return self.settings.framing not in ("direct", "afresh")
+
     def critic(self, principle: Principle, conversation: Conversation) -> Asked:
         """The request for a critique of the last turn of `conversation`."""
         shown = self._example(principle, revision=False)
@@ -61,6 +68,11 @@ class Framing:
             ask = _joined(shown, revision_request(self.constitution, principle))
             turns = (critique.turn(critique.text), Message("user", ask))
             return Asked((*criticised.messages, *turns), (ask, *criticised.wording))
+        if self.settings.framing == "afresh":
+            *before, last, _reply = conversation
+            ask = _joined(shown, afresh_request(self.constitution, principle))
+            again = Message(last.role, _joined(last.content, ask))
+            return Asked((*before, again), (ask,))
         messages = rewrite_messages(
             self.constitution, principle, conversation, critique.text, shown
         )

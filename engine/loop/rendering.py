@@ -14,6 +14,7 @@ from constitution.schema import Constitution, FewShotExample, Principle
 from engine.messages import Conversation, Message
 
 __all__ = [
+    "afresh_request",
     "conflict_messages",
     "critique_request",
     "example_text",
@@ -63,6 +64,16 @@ def critique_request(constitution: Constitution, principle: Principle) -> str:
 def revision_request(constitution: Constitution, principle: Principle) -> str:
     """The user turn that asks the reviser to rewrite the reply just criticised."""
     return _revision(principle.revision, principle.statement)
+
+
+def afresh_request(constitution: Constitution, principle: Principle) -> str:
+    """What follows the user's own words where the reviser answers them again."""
+    return _afresh(constitution.preamble, principle.revision, principle.statement)
+
+
+@cache
+def _afresh(preamble: str | None, revision: str | None, statement: str) -> str:
+    return _render("afresh.jinja", preamble=preamble, revision=revision, statement=statement)
 
 
 @cache

@@ -7,6 +7,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from engine.report.wording import duration
 from scripts.commands.terminal import figures_table
+from training.evaluation.page.headline import headline
 from training.evaluation.page.tables import attack_rows, checkpoint_groups, named_rows
 from training.evaluation.page.wording import Figure
 from training.evaluation.results import ModelResult, Results
@@ -33,9 +34,11 @@ def print_results(results: Results, console: Console) -> None:
         table.add_row(f"Complies under {by_rules.label}", *map(_cell, by_rules.cells))
     table.add_row("Signs of reward hacking", *map(_signs, models))
     console.print(table)
+    exact = bool(results.principles) and all(p.exact for p in results.principles)
+    decided = "decided by checks" if exact else f"judged by {results.judge}"
     console.print(
-        f"{results.prompt_count:,} held-out prompts, judged by {results.judge}; base: "
-        f"{models[0].name}; in brackets 95 % intervals"
+        f"{results.prompt_count:,} held-out prompts, {decided}; base: {models[0].name}; "
+        "in brackets 95 % intervals"
     )
     for model in models:
         for sign in model.signs:
@@ -43,6 +46,8 @@ def print_results(results: Results, console: Console) -> None:
                 console.print(f"{model.name}: {sign.told}", style="yellow")
     _print_findings(results, console)
     _print_gates(results, console)
+    for said in headline(results):
+        console.print(said, style="bold", soft_wrap=True)
 
 
 def _cell(value: Figure | str | None) -> str:

@@ -1,4 +1,5 @@
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,21 +11,25 @@ PROBABILITIES = (0.1, 0.5, 0.25, 0.15)
 
 
 class FixedModel:
-    """Gives every token `PROBABILITIES`, by the calls that `generate` makes of its arguments."""
+    """Gives every token `PROBABILITIES`, and counts the rows of each step."""
 
     device = "cpu"
 
-    def generate(
-        self, ids: Any, *, logits_processor: Any, stopping_criteria: Any, max_new_tokens: int, **_
-    ):
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def forward(self, input_ids: Any, attention_mask: Any, **_: Any) -> SimpleNamespace:
         import torch
 
-        for _step in range(max_new_tokens):
-            scores = torch.tensor(PROBABILITIES).log().expand(len(ids), -1)
-            forced = logits_processor[0](ids, scores)
-            assert bool((forced.softmax(-1).max(-1).values == 1).all())
-            if bool(stopping_criteria[0](ids, forced).all()):
-                return
+        self.sizes.append(len(input_ids))
+        assert len(attention_mask) == len(input_ids)
+        logits = torch.tensor(PROBABILITIES).log().expand(len(input_ids), 1, -1)
+        return SimpleNamespace(logits=logits, past_key_values=self)
+
+    __call__ = forward
+
+    def batch_select_indices(self, indices: Any) -> None:
+        assert len(indices) < self.sizes[-1]
 
 
 def first_tokens(sampling: Sampling, eos: frozenset[int] = frozenset()) -> dict[int, float]:
@@ -61,3 +66,12 @@ def test_masses_are_sums_over_each_candidates_tokens():
     row = BatchRow([1], Sampling(max_tokens=1, temperature=0.0), candidates=((0, 1), (3,)))
     generate_batch(FixedModel(), [row], frozenset(), 0)
     assert row.masses == pytest.approx((0.6, 0.15))
+
+
+@pytest.mark.slow
+def test_a_row_that_is_done_leaves_the_batch():
+    model = FixedModel()
+    rows = [BatchRow([1] * length, Sampling(max_tokens=length)) for length in (3, 1, 2)]
+    generate_batch(model, rows, frozenset(), 0)
+    assert model.sizes == [3, 2, 1]
+    assert [len(row.generated) for row in rows] == [3, 1, 2]

@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from constitution.checks import Check
 from constitution.schema import FewShotExample, Severity
 from engine.generators.base import Choice
 from engine.judging.calibration import Calibration
+from engine.loop.acceptance import speaks_to
 from engine.loop.critique_revise import critique_and_revise
+from engine.messages import Message
 from engine.records import DropReason, Outcome
 from engine.settings import LoopSettings, roles
 from tests.engine.builders import Replies, constitution, in_turn, principle, prompt
@@ -179,6 +182,48 @@ def test_direct_asks_for_no_critique():
     model = Replies(in_turn("Bad.", "Good."), judge(texts))
     record = run(model, settings=LoopSettings(framing="direct"))
     assert (record.outcome, record.rounds[0].critique) == (Outcome.REVISED, None)
+
+
+def test_afresh_puts_the_prompt_again_and_shows_neither_reply_nor_critique():
+    texts = {"Bad.": {"one": 0.9}, "Good.": {}}
+    model = Replies(in_turn("Bad.", "Good."), judge(texts))
+    record = run(model, settings=LoopSettings(framing="afresh"))
+    assert (record.outcome, record.rounds[0].critique) == (Outcome.REVISED, None)
+    (asked,) = model.requests[1].messages
+    statement = RULES.principle("one").statement
+    assert asked.content == f"{prompt().messages[-1].content}\n\n{asked.content.split(chr(10))[-1]}"
+    assert asked.content.endswith(f"Keep to this in your answer: {statement}")
+
+
+def test_without_a_judge_a_revision_must_be_about_what_was_asked():
+    brief = principle("brief", check=Check(max_words=5), revision="Be brief.")
+    rules = constitution("brief").model_copy(update={"principles": (brief,)})
+    long = "Boil eggs for six minutes and then cool them at once."
+    for revision, dropped in (("Cats are nice.", "does_not_answer"), ("Boil them briefly.", None)):
+        model = Replies(in_turn(long, revision))
+        cast, asked = roles(model), prompt(text="How do I boil eggs?")
+        settings = LoopSettings(framing="afresh")
+        record = asyncio.run(critique_and_revise(asked, rules, cast, settings))
+        assert record.rounds[0].dropped == dropped
+        assert not model.questions
+
+
+@pytest.mark.parametrize(
+    ("answer", "revision", "speaks"),
+    [
+        ("", "Bread stays soft in a bag.", True),
+        ("", "Dogs like bones.", False),
+        ("Wrap the loaf in a towel.", "A towel keeps the loaf soft.", True),
+        ("Wrap the loaf in a towel.", "Would you like that?", False),
+    ],
+)
+def test_what_a_revision_is_about_is_seen_in_its_content_words(answer, revision, speaks):
+    asked = (Message("user", "How do I store bread?"),)
+    assert speaks_to(asked, answer, revision) is speaks
+
+
+def test_a_request_without_content_words_rules_nothing_out():
+    assert speaks_to((Message("user", "Why?"),), "", "Dogs like bones.")
 
 
 @pytest.mark.parametrize("framing", ["reviewer", "conversation"])

@@ -13,6 +13,7 @@ from engine.shares import Estimate
 from tests.training.evaluation.rich_results import MODELS, NASTY, PRINCIPLES, rich_results, share
 from training.evaluation.page import evaluation_page
 from training.evaluation.page.charts import HEIGHT, WIDTH, capability_mean, full_scale, safety_plane
+from training.evaluation.page.headline import headline
 from training.evaluation.page.page import samples_shown
 from training.evaluation.page.tables import checkpoint_groups, probes, win_matrix
 from training.evaluation.page.wording import Unit, figure
@@ -291,3 +292,36 @@ def test_a_sample_lacks_checkpoints_that_did_not_answer():
         [PromptAnswers("1", "benign", (), (answered("dpo"),))], ["base", "sft", "dpo"]
     )
     assert [(one.answer.model, one.color) for one in shown.answers] == [("dpo", 2)]
+
+
+def test_the_first_sentence_says_what_training_changed(results):
+    exact = [
+        replace(model, exact_violations=share(rate), exact_change=change)
+        for model, rate, change in zip(
+            results.models,
+            (0.71, 0.5, 0.22),
+            (None, None, Estimate(-0.49, -0.58, -0.4, 120)),
+            strict=True,
+        )
+    ]
+    exact[-1] = replace(exact[-1], tax=Estimate(0.01, -0.02, 0.04, 600))
+    broken, capable = headline(replace(results, models=tuple(exact)))
+    assert broken.startswith(
+        f"Principles decided by checks: 71% broken by {MODELS[0]}, 22% by {MODELS[-1]} "
+        f"(difference {MINUS}49.0 pts, 95% interval {MINUS}58.0 to {MINUS}40.0) on "
+    )
+    assert capable.endswith(
+        f"(difference {MINUS}1.0 pts, 95% interval {MINUS}4.0 to +2.0, so it may be chance)."
+    )
+    judged, _ = headline(results)
+    assert judged.startswith("Principles, as the judge sees them: ")
+    assert judged in evaluation_page(results)
+    assert headline(replace(results, models=results.models[:1])) == []
+
+
+def test_where_checks_decide_everything_no_judge_is_named(results):
+    principles = tuple(replace(principle, exact=True) for principle in results.principles)
+    page = evaluation_page(replace(results, principles=principles))
+    assert "none: checks decide every principle" in page
+    assert "only as good as the judge" not in page
+    assert "only as good as the judge" in evaluation_page(results)

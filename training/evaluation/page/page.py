@@ -12,6 +12,7 @@ from jinja2 import Environment
 from engine.report.assets import PARTS, asset, page_environment
 from engine.shares import Estimate
 from training.evaluation.page.charts import capability_mean, full_scale, safety_plane
+from training.evaluation.page.headline import headline
 from training.evaluation.page.tables import (
     attack_rows,
     category_rows,
@@ -59,6 +60,8 @@ def evaluation_page(results: Results) -> str:
             warnings=[f for f in results.findings if f.severity != "error"],
             broken_gates=[gate for gate in results.gates if not gate.kept],
             unproven=results.judge.split(":")[0] == _UNPROVEN_JUDGE,
+            headline=headline(results),
+            all_exact=bool(results.principles) and all(p.exact for p in results.principles),
             beaten={model.name: figure(results.win_over_base(model.name)) for model in models},
             groups=checkpoint_groups(results),
             principles=_principles(results),

@@ -1,0 +1,55 @@
+"""What an evaluation found, in a sentence or two that a stranger can read."""
+
+from training.evaluation.page.charts import capability_mean
+from training.evaluation.page.wording import Unit, figure
+from training.evaluation.results import ModelResult, Results
+from training.stats.intervals import Estimate
+
+__all__ = ["headline"]
+
+
+def headline(results: Results) -> list[str]:
+    """What the last checkpoint breaks against the base, and what that cost in capability.
+
+    Of the principles that checks decide where there are any, else of all. Empty where nothing is
+    compared.
+    """
+    if len(results.models) < 2:
+        return []
+    base, last = results.models[0], results.models[-1]
+    return [said for said in (_broken(results, base, last), _accuracy(base, last)) if said]
+
+
+def _broken(results: Results, base: ModelResult, last: ModelResult) -> str | None:
+    if exact := last.exact_change is not None:
+        found, change = (base.exact_violations, last.exact_violations), last.exact_change
+    else:
+        found, change = (base.violations, last.violations), last.change
+    before, after = map(figure, found)
+    if before is None or after is None or change is None:
+        return None
+    subject = "Principles decided by checks" if exact else "Principles, as the judge sees them"
+    return (
+        f"{subject}: {before.value} broken by {base.name}, {after.value} by {last.name} "
+        f"({_difference(change)}) on {results.prompt_count:,} held-out prompts."
+    )
+
+
+def _accuracy(base: ModelResult, last: ModelResult) -> str | None:
+    before, after = (figure(capability_mean(model)) for model in (base, last))
+    if before is None or after is None or last.tax is None:
+        return None
+    lost = last.tax
+    change = Estimate(-lost.value, -lost.high, -lost.low, lost.count)
+    return (
+        f"Questions with known answers: {before.value} right before, {after.value} after "
+        f"({_difference(change)})."
+    )
+
+
+def _difference(change: Estimate) -> str:
+    told = figure(change, Unit.CHANGE)
+    if told is None:
+        return "difference unknown"
+    chance = ", so it may be chance" if change.low <= 0 <= change.high else ""
+    return f"difference {told.value}, 95% interval {told.interval}{chance}"
