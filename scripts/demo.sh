@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 solon=.venv/bin/solon
 out=runs/quickstart-cpu
 
-"$solon" constitution check constitution/library/harmlessness.yaml
+"$solon" constitution check constitution/library/plain-answers.yaml
 "$solon" run quickstart-cpu --out "$out"
 echo "Open $out/revise/report.html to read what was criticised and revised,"
-echo "and $out/evaluate/evaluation.html to see what training did."
+echo "and $out/evaluate/evaluation.html to see what training changed, answer by answer."

@@ -11,6 +11,7 @@ import pytest
 
 import constitution
 from constitution import Constitution, Principle, load_constitution, shipped_constitutions
+from constitution.checks import failures
 from constitution.selection import applicable
 
 LIBRARY = Path(constitution.__file__).parent / "library"
@@ -24,6 +25,8 @@ SHIPPED = (
     "healthcare-triage",
     "helpful-honest-harmless",
 )
+CHECKED = "plain-answers"
+"""Decided by checks alone: nothing of it is asked of a judge."""
 COMPARATIVE = re.compile(r"\b(more|less|fewer|better|worse|than|rather)\b", re.IGNORECASE)
 ALIKE = 0.75
 """Share of matching text from which two statements would be asking the same thing."""
@@ -35,10 +38,20 @@ def shipped(request: pytest.FixtureRequest) -> Constitution:
 
 
 def test_all_are_listed():
-    assert shipped_constitutions() == SHIPPED
+    assert shipped_constitutions() == (*SHIPPED, CHECKED)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+def test_one_needs_no_judge_and_passes_its_own_tests():
+    rules = load_constitution(CHECKED)
+    assert not rules.needs_judge
+    for principle in rules.principles:
+        for test in principle.tests:
+            for held in rules.principles:
+                assert not any(failures(held.check, answer) for answer in test.compliant)
+            assert all(failures(principle.check, answer) for answer in test.violating)
+
+
+@pytest.mark.parametrize("name", (*SHIPPED, CHECKED))
 def test_file_is_named_as_its_constitution_and_points_editors_at_the_schema(name):
     text = (LIBRARY / f"{name}.yaml").read_text(encoding="utf-8")
     assert text.splitlines()[0] == SCHEMA_LINE
