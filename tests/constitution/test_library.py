@@ -51,7 +51,7 @@ def test_one_needs_no_judge_and_passes_its_own_tests():
             assert all(failures(principle.check, answer) for answer in test.violating)
 
 
-@pytest.mark.parametrize("name", (*SHIPPED, CHECKED))
+@pytest.mark.parametrize("name", [*SHIPPED, CHECKED])
 def test_file_is_named_as_its_constitution_and_points_editors_at_the_schema(name):
     text = (LIBRARY / f"{name}.yaml").read_text(encoding="utf-8")
     assert text.splitlines()[0] == SCHEMA_LINE
