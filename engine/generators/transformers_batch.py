@@ -57,8 +57,8 @@ def generate_batch(
     cache = None
     with torch.inference_mode():
         while draw.rows:
-            given = {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0)[:, -step.shape[1] :]}
-            given["logits_to_keep"] = 1
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -step.shape[1] :]
+            given: dict[str, Any] = {"position_ids": positions, "logits_to_keep": 1}
             out = model(
                 input_ids=step,
                 attention_mask=mask,

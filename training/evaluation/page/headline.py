@@ -1,9 +1,9 @@
 """What an evaluation found, in a sentence or two that a stranger can read."""
 
+from engine.shares import Estimate
 from training.evaluation.page.charts import capability_mean
 from training.evaluation.page.wording import Unit, figure
 from training.evaluation.results import ModelResult, Results
-from training.stats.intervals import Estimate
 
 __all__ = ["headline"]
 
@@ -21,11 +21,11 @@ def headline(results: Results) -> list[str]:
 
 
 def _broken(results: Results, base: ModelResult, last: ModelResult) -> str | None:
-    if exact := last.exact_change is not None:
-        found, change = (base.exact_violations, last.exact_violations), last.exact_change
-    else:
-        found, change = (base.violations, last.violations), last.change
-    before, after = map(figure, found)
+    exact = last.exact_change is not None
+    change = last.exact_change if exact else last.change
+    before, after = (
+        figure(model.exact_violations if exact else model.violations) for model in (base, last)
+    )
     if before is None or after is None or change is None:
         return None
     subject = "Principles decided by checks" if exact else "Principles, as the judge sees them"
