@@ -86,7 +86,8 @@ def _facets(conversations: list[_Shown]) -> dict[str, list[str]]:
 
 def _judge_note(summary: RunSummary) -> dict[str, Any]:
     spec = summary.models.get("judge", "")
-    return {"spec": spec, "unproven": spec == _UNPROVEN_JUDGE}
+    exact = bool(summary.texts) and all(text.exact for text in summary.texts.values())
+    return {"spec": spec, "unproven": spec == _UNPROVEN_JUDGE, "idle": exact}
 
 
 @cache

@@ -48,6 +48,8 @@ class PrincipleText:
 
     statement: str = ""
     severity: str = ""
+    exact: bool = False
+    """A check alone decides it."""
 
 
 @dataclass(slots=True)
@@ -273,7 +275,8 @@ def read_principle_texts(run_dir: Path) -> dict[str, PrincipleText]:
 
 
 def _principle_text(item: Mapping[str, Any]) -> PrincipleText:
-    return PrincipleText(str(item.get("statement", "")), str(item.get("severity", "medium")))
+    exact = bool(item.get("check")) and not item.get("judged")
+    return PrincipleText(str(item.get("statement", "")), str(item.get("severity", "medium")), exact)
 
 
 def _share(part: float, whole: float) -> float | None:

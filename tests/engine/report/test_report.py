@@ -288,6 +288,16 @@ def test_the_page_says_what_to_think_of_its_judge(page, tmp_path):
     assert "only as good as the judge" in other and "plumbing" not in other
 
 
+def test_where_checks_decide_everything_the_page_speaks_of_no_judge(tmp_path):
+    run = write_run(tmp_path, 3)
+    kept = "name: test\nprinciples:\n  - {id: brief, statement: S., check: {max_words: 9}%s}\n"
+    for judged, quiet in (("", True), (", judged: true", False)):
+        (run / "constitution.yaml").write_text(kept % judged, encoding="utf-8")
+        page = build_report(run).read_text(encoding="utf-8")
+        assert ("no judge was asked" in page) is quiet
+        assert ("only as good as the judge" in page) is not quiet
+
+
 def test_the_same_run_gives_the_same_page(run, page):
     assert build_report(run, sample=120).read_text(encoding="utf-8") == page
     assert not list(run.glob("*.part"))
