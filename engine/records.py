@@ -35,7 +35,6 @@ __all__ = [
 
 Row = TypeVar("Row", bound=BaseModel)
 
-
 _WORD = re.compile(r"(?<!\A)(?=[A-Z])")
 """Where a word begins within the name of a class."""
 
@@ -51,8 +50,7 @@ class Outcome(StrEnum):
     COMPLIANT = "compliant"
     """Judged to keep every principle, so nothing was criticised."""
     UNRESOLVED = "unresolved"
-    """The answer that stands breaks a principle, or the judge could not tell, and no better one was
-    found: nothing to train on."""
+    """The answer that stands breaks a principle, or could not be judged: nothing to train on."""
     DROPPED = "dropped"
     """No usable revision came of it; `drop_reason` says why."""
 
@@ -69,8 +67,7 @@ class DropReason(StrEnum):
     CRITIQUE_LEAK = "critique_leak"
     """The revision repeats a long run of the critique."""
     SPEAKS_AS_REVIEWER = "speaks_as_reviewer"
-    """It speaks of the reply, the request or the user instead of to the user, or apologises for a
-    reply that the user never saw."""
+    """It speaks of the reply or the user instead of to the user, or apologises for a reply."""
     COPIED_REQUEST = "copied_request"
     """Much of it are words of the request or of its examples, not of the conversation."""
     HOLDS_TRANSCRIPT = "holds_transcript"
@@ -87,7 +84,7 @@ class DropReason(StrEnum):
     NOTHING_FOUND = "nothing_found"
     """The critic says that there is nothing to criticise."""
     CRITIC_REFUSED = "critic_refused"
-    """The critic declines to criticise, as if the request had been put to it."""
+    """The critic declines to criticise."""
     NOT_BETTER = "not_better"
     """The revision breaks its principle no less than the answer before it."""
     BREAKS_ANOTHER = "breaks_another"
@@ -107,7 +104,6 @@ class Flag(StrEnum):
     """Kept because the run keeps what is truncated."""
     PREAMBLE_REMOVED = "preamble_removed"
     NOTE_REMOVED = "note_removed"
-    """A closing paragraph about the revision itself was cut from it."""
     REASONING_REMOVED = "reasoning_removed"
 
 
@@ -137,10 +133,9 @@ class Verdict(_Model):
 class Round(_Model):
     """One principle, and the answer held against it as it then stood.
 
-    `before` and `after` are the verdicts of this principle on the answer and on its revision, where
-    they were asked for; `broke` are principles that the answer kept and the revision breaks.
-    `revision` is the cleaned text; it became the answer when `dropped` is None. There is no
-    `critique` where none was asked for.
+    `before` and `after` are this principle's verdicts on the answer and on its revision, if asked;
+    `broke` are principles that the answer kept and the revision breaks. `revision` is the cleaned
+    text, and became the answer if `dropped` is None. No `critique`: none was asked for.
     """
 
     round: int

@@ -3,6 +3,7 @@
 import re
 
 from constitution.language import language_of
+from engine.loop.shingles import words
 
 __all__ = ["speaks_another_language"]
 
@@ -16,13 +17,24 @@ _ASKED_FOR = re.compile(
 )
 
 
+_SHARED = 0.4
+"""Two texts with a larger share of the distinct words in common are in one language."""
+
+
 def speaks_another_language(text: str, said: str, answer: str) -> bool:
     """Whether `text` is in neither the language of what the user `said` nor that of `answer`.
 
     What cannot be told is never held against it, nor is anything where the user names a language
     or asks for a translation.
     """
-    if _ASKED_FOR.search(said):
+    if _ASKED_FOR.search(said) or _shares_words(text, f"{said} {answer}"):
         return False
     found, asked, answered = (language_of(part) for part in (text, said, answer))
     return None not in (found, asked, answered) and found not in (asked, answered)
+
+
+def _shares_words(text: str, other: str) -> bool:
+    """Whether two texts have so many words in common that they are in one language, which costs less
+    than to tell which."""
+    ours = set(words(text))
+    return len(ours.intersection(words(other))) > _SHARED * len(ours)

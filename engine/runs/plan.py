@@ -7,7 +7,7 @@ that every answer breaks every principle, and that each revision mends its own a
 """
 
 import asyncio
-from collections import Counter
+import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,6 +37,7 @@ __all__ = [
 CHARACTERS_PER_TOKEN = 4
 _THROUGHPUT = "throughput.json"
 """How fast models last ran on this machine, in generated tokens a second."""
+_FIGURES = str.maketrans("abcdef", "123456")
 _FEWEST = 500
 """Generated tokens from which a run's pace says something."""
 _FILL = 0.6
@@ -57,8 +58,6 @@ class Plan:
     cached_calls: int
     prompt_tokens: int
     completion_tokens: int
-    principles: Mapping[str, int]
-    """Principle to conversations that draw it."""
 
 
 class _Written:
@@ -152,12 +151,14 @@ class _Counting:
         return Score((0.0,))
 
     def _placeholder(self, seed: int, tokens: int) -> str:
-        """Text that no other role or seed shares, and that is accepted as a revision."""
+        """Figures that no other role or seed shares: they say nothing twice, are in no language and
+        fit to be a revision."""
         characters = max(24, tokens * CHARACTERS_PER_TOKEN)
         if self.role == "reviser":
             characters = min(characters, _NEVER_OVERLONG)
-        words = f"{self.role} {seed} "
-        return (words * (characters // len(words) + 1))[:characters]
+        made = hashlib.shake_128(f"{self.role} {seed}".encode()).hexdigest(characters)
+        words = made.translate(_FIGURES)
+        return " ".join(words[at : at + 6] for at in range(0, len(words), 6))[:characters]
 
     def _count(self, key: bytes, messages: Conversation, completion_tokens: int) -> None:
         if key in self.asked:
@@ -192,7 +193,6 @@ def plan_run(
     }
     dry = Roles(**{n: replace(role, generator=counting[n]) for n, role in roles})
     step = max(1, -(-count // most))
-    drawn: Counter[str] = Counter()
 
     async def walk() -> tuple[int, int]:
         sampled = touched = 0
@@ -202,12 +202,9 @@ def plan_run(
                 continue
             sampled += 1
             before = sum(c.calls for c in counting.values())
-            record = await critique_and_revise(
-                prompt, constitution, cast, settings, on_step=written.note
-            )
+            await critique_and_revise(prompt, constitution, cast, settings, on_step=written.note)
             written.forget()
             touched += sum(c.calls for c in counting.values()) > before
-            drawn.update(r.principle for r in record.rounds)
         return sampled, touched
 
     sampled, touched = asyncio.run(walk())
@@ -223,7 +220,6 @@ def plan_run(
         cached_calls=scaled(sum(c.cached for c in counting.values())),
         prompt_tokens=scaled(sum(c.prompt_tokens for c in counting.values())),
         completion_tokens=scaled(sum(c.completion_tokens for c in counting.values())),
-        principles={name: scaled(n) for name, n in drawn.most_common()},
     )
 
 

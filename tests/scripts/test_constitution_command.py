@@ -13,9 +13,9 @@ from constitution import InputError, load_constitution, shipped_constitutions
 from constitution.selection import applicable
 from constitution.yaml_writer import SCHEMA_FILE
 from engine.loop.rendering import (
-    critique_request,
     preference_messages,
-    revision_request,
+    review_messages,
+    rewrite_messages,
     verdict_messages,
 )
 from engine.messages import Message
@@ -165,8 +165,9 @@ def test_show_rendered_is_word_for_word_what_the_engine_asks(rules):
     shown = output("show", rules, "--rendered", "--principle", "kind")
     conversation = (Message("user", "Hello?"), Message("assistant", "Go away [/]."))
     (verdict,) = verdict_messages(constitution, kind, conversation)
-    assert critique_request(constitution, kind) in shown
-    assert revision_request(constitution, kind) in shown
+    assert review_messages(constitution, kind, conversation)[0].content in shown
+    rewrite = rewrite_messages(constitution, kind, conversation, "(the critique)")
+    assert rewrite[0].content in shown
     assert verdict.content in shown
     replies = (conversation[-1].content, kind.tests[0].compliant[0])
     (compared,) = preference_messages(constitution, kind, conversation[:-1], replies)

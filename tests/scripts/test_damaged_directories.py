@@ -74,7 +74,8 @@ rounds: 1
 sft: {epochs: 1}
 """
 PROMPTS = ("-c", "rules.yaml", "-p", "prompts.jsonl")
-REVISE = ("revise", *PROMPTS, "-m", "scripted", "-o", "revised")
+REVISE = ("revise", *PROMPTS, "-m", "scripted", "-o", "revised", "--select", "random",
+          "--accept", "always", "--rounds", "1")  # fmt: skip
 LABEL = ("label", *PROMPTS, "--policy", "scripted", "--judge", "scripted", "-o", "labels")
 ANSWER = ("answer", "-p", "prompts.jsonl", "-m", "scripted", "-o", "answers")
 EVALUATE = (

@@ -15,7 +15,7 @@ from tests.test_layers import MODEL_LIBRARIES
 
 ROOT = Path(__file__).parents[2]
 CHAIN = {"polite": {"name": "p", "critique_request": "Is it rude?", "revision_request": "Mend it."}}
-SECONDS = 1.5
+SECONDS = 2.5
 """Of processor time, that pass without a question. A model library takes more."""
 IMPORTS = "import asyncio, jinja2, jsonlines, pydantic, rich.console, sqlite3, time, typer, yaml"
 TIMES = 6

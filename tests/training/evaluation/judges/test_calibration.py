@@ -114,7 +114,7 @@ def test_a_model_is_asked_about_every_answer_and_its_failures_are_reasons():
 def test_a_principle_is_asked_about_as_everywhere_else():
     principle = Principle(id="kind", statement="The assistant is kind.")
     question = whether_it_breaks(Constitution(name="c", principles=(principle,)), principle)
-    rule = {"match": r"Principle: The assistant is kind[\s\S]*break this", "probabilities": [3, 1]}
+    rule = {"match": "true of this reply. The assistant is kind", "probabilities": [3, 1]}
     said = asyncio.run(asked(labelled([True]), question, rule, {"match": "", "mass": 0}))
     assert said == [Opinion(0.75)]
 
