@@ -39,6 +39,8 @@ class EditCost:
     """Hash of the constitution that the run's records were made with."""
     fingerprint: str
     """Of the model that answers."""
+    at_most: bool
+    """Whether verdicts yet to be asked decide how much of the plan is generated."""
 
     @property
     def seconds(self) -> float | None:
@@ -47,7 +49,8 @@ class EditCost:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"made_with": self.made_with, **asdict(self.plan), "seconds": self.seconds}
+        told = {"made_with": self.made_with, "at_most": self.at_most}
+        return {**told, **asdict(self.plan), "seconds": self.seconds}
 
 
 def edit_cost(
@@ -77,7 +80,8 @@ def edit_cost(
             cache=cache,
             lengths=_lengths(run),
         )
-    return EditCost(plan, made.constitution, made.roles.policy.generator.fingerprint)
+    fingerprint = made.roles.policy.generator.fingerprint
+    return EditCost(plan, made.constitution, fingerprint, made.settings.judges_first)
 
 
 class _Named(BaseModel):

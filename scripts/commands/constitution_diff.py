@@ -131,8 +131,8 @@ def _cost_lines(run: Path, cost: "EditCost", old: "Constitution") -> Iterator[st
     calls = ", ".join(f"{role} {count:,}" for role, count in plan.calls.items() if count)
     yield ""
     yield (
-        f"{run}: {plan.conversations_to_generate:,} of {plan.conversations:,} conversations "
-        f"are generated again"
+        f"{run}: {'at most ' if cost.at_most else ''}{plan.conversations_to_generate:,} of "
+        f"{plan.conversations:,} conversations are generated again"
     )
     yield f"  calls   {sum(plan.calls.values()):,} ({calls or 'none'}), {plan.cached_calls:,} re-used"
     yield (

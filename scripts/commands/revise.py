@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.runs.config import ReviseConfig
     from engine.runs.plan import Plan
     from engine.runs.run import RevisionRun
-    from engine.settings import Roles
+    from engine.settings import LoopSettings, Roles
 
 __all__ = ["revise"]
 
@@ -53,7 +53,7 @@ def revise(
         kept = out / "completions.sqlite"
         with CompletionCache(kept) if kept.exists() else nullcontext() as cache:
             planned = plan_run(prompts, prompts.count, rules, models, settings, cache=cache)
-        _print_plan(planned, models)
+        _print_plan(planned, models, settings)
         return
     console = error_console()
     run = RevisionRun(out, prompts, rules, models, settings, mode=mode, window=config.window)
@@ -77,7 +77,7 @@ def _say_what_is_redone(run: "RevisionRun", console: "Console") -> None:
     )
 
 
-def _print_plan(plan: "Plan", roles: "Roles") -> None:
+def _print_plan(plan: "Plan", roles: "Roles", settings: "LoopSettings") -> None:
     from rich.table import Table
 
     from engine.report.wording import duration
@@ -91,9 +91,10 @@ def _print_plan(plan: "Plan", roles: "Roles") -> None:
         table.add_row(name, role.generator.spec, f"{plan.calls[name]:,}")
     console = output_console()
     console.print(table)
+    most = "at most " if settings.judges_first else ""
     console.print(f"conversations   {plan.conversations:,}")
     console.print(
-        f"calls           {sum(plan.calls.values()):,} (and {plan.cached_calls:,} re-used)"
+        f"calls           {most}{sum(plan.calls.values()):,} (and {plan.cached_calls:,} re-used)"
     )
     console.print(f"prompt tokens   about {plan.prompt_tokens:,} before the KV cache")
     console.print(f"tokens to write about {plan.completion_tokens:,}")

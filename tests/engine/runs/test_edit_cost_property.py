@@ -157,7 +157,9 @@ def test_the_cost_of_any_edit_is_what_the_update_generates(loop, updates):
             before = rules.content_hash
             for edit, at in edits:
                 rules = EDITS[edit](rules, at)
-            plan = edit_cost(folder / "run", rules).plan
+            cost = edit_cost(folder / "run", rules)
+            plan = cost.plan
+            assert cost.at_most is loop.judges_first
             done, models = execute(folder / "run", prompts, rules, loop, "update")
             asked = {model.role: model.calls[model.role] for model in models}
             assert sum(asked.values()) == done.counts.generated_requests
