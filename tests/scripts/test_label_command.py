@@ -72,7 +72,9 @@ def test_a_judge_that_always_takes_the_first_answer_is_refused_in_one_line(place
 
 
 def test_a_judge_that_answers_nothing_scores_nothing(place):
-    (place / "mute.yaml").write_text("rules:\n  - {match: true of this reply, mass: 0}\n", encoding="utf-8")
+    (place / "mute.yaml").write_text(
+        "rules:\n  - {match: true of this reply, mass: 0}\n", encoding="utf-8"
+    )
     refused(label(place, judge=f"scripted:{place / 'mute.yaml'}"), "unanswered 24")
 
 
