@@ -52,8 +52,10 @@ _WORDS = (
 
 _QUOTED_END = "</reply>"
 _MENDED = "Mended:"
-"""How a reply begins that was written with another one quoted, a revision; the judge takes all that is
-asked about it to be true, or else nothing that a dry run writes would be better than what it replaces."""
+"""How a reply begins that was written with another one quoted, a revision; the judge takes nearly all
+that is asked about it to be true, or else nothing that a dry run writes would be better than what it
+replaces."""
+_DOUBTED = 0.03
 
 
 _Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -141,7 +143,8 @@ class ScriptedGenerator:
         if not weights:
             draw = random.Random(_digest(messages, 0))
             weights = tuple(draw.random() for _ in choices)
-            if "Yes" in choices and f"<reply>\n{_MENDED}" in messages[-1].content:
+            mended = "Yes" in choices and f"<reply>\n{_MENDED}" in messages[-1].content
+            if mended and draw.random() > _DOUBTED:
                 weights = tuple(9.0 if choice == "Yes" else 1.0 for choice in choices)
         total = sum(weights)
         probabilities = tuple(weight / total for weight in weights)

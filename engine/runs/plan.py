@@ -22,6 +22,7 @@ from engine.loop.asking import Step
 from engine.loop.critique_revise import critique_and_revise
 from engine.messages import Conversation
 from engine.prompts.sources import Prompt
+from engine.records import Verdict
 from engine.settings import LoopSettings, Roles
 from engine.storage.atomic import write_json_atomic
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
@@ -37,6 +38,8 @@ __all__ = [
 CHARACTERS_PER_TOKEN = 4
 _THROUGHPUT = "throughput.json"
 """How fast models last ran on this machine, in generated tokens a second."""
+_ASKED = " true of this reply? "
+"""In a verdict's question, before the principle's statement."""
 _FIGURES = str.maketrans("abcdef", "123456")
 _FEWEST = 500
 """Generated tokens from which a run's pace says something."""
@@ -61,30 +64,38 @@ class Plan:
 
 
 class _Written:
-    """The revisions of one conversation that are yet to be written, and the principles that each of
-    them and those before it were asked to mend."""
+    """The revisions of one conversation that are yet to be written, and what they are taken to break:
+    what the first answer broke, but for what they and revisions before them were asked to mend."""
 
     def __init__(self) -> None:
         self._mended: dict[str, list[str]] = {}
+        self._broken: set[str] = set()
+        self._revised = False
 
     def note(self, step: Step) -> None:
-        """Remember what a revision was asked to mend."""
-        if step.role == "reviser" and step.principle and isinstance(step.said, str):
-            before = [statement for mended in self._mended.values() for statement in mended]
-            self._mended[step.said] = [*before, step.principle.statement]
+        """Remember what is broken, and what a revision was asked to mend."""
+        if step.principle is None:
+            return
+        statement = step.principle.statement
+        if isinstance(step.said, Verdict):
+            if not step.said.violates:
+                self._broken.discard(statement)
+            elif not self._revised:
+                self._broken.add(statement)
+        elif step.role == "reviser":
+            self._revised = True
+            before = [mended for each in self._mended.values() for mended in each]
+            self._mended[step.said] = [*before, statement]
 
-    def mended(self, question: str) -> bool:
-        """Whether `question` is a verdict on such a revision, by a principle that it mends."""
-        return any(
-            f" true of this reply? {statement} Answer " in question
-            for revision, statements in self._mended.items()
-            if revision in question
-            for statement in statements
+    def keeps(self, question: str) -> bool:
+        """Whether `question` is a verdict on such a revision, by a principle that it keeps."""
+        found = next((r for r in self._mended if r in question), None)
+        if found is None or _ASKED not in question:
+            return False
+        return not any(
+            f"{_ASKED}{statement} Answer " in question
+            for statement in self._broken.difference(self._mended[found])
         )
-
-    def forget(self) -> None:
-        """Before the next conversation."""
-        self._mended.clear()
 
 
 class _Counting:
@@ -99,7 +110,6 @@ class _Counting:
         cache: CompletionCache | None,
         asked: set[bytes],
         length: int | None,
-        written: "_Written",
     ) -> None:
         self.role = role
         self.spec = generator.spec
@@ -109,7 +119,7 @@ class _Counting:
         """Keys counted already, by any role: the cache would have them by then."""
         self.length = length
         """Tokens that a completion is taken to have, if known."""
-        self.written = written
+        self.written = _Written()
         self.calls = self.cached = self.prompt_tokens = self.completion_tokens = 0
 
     async def start(self) -> None:
@@ -142,7 +152,7 @@ class _Counting:
             return cached
         self._count(key, messages, 1)
         probabilities = [0.0] * len(choices)
-        probabilities[self.written.mended(messages[-1].content)] = 1.0
+        probabilities[self.written.keeps(messages[-1].content)] = 1.0
         return Choice(tuple(probabilities), 1.0)
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
@@ -186,9 +196,8 @@ def plan_run(
     `lengths` are the tokens of a completion by role, where they are known from earlier ones.
     """
     asked: set[bytes] = set()
-    written = _Written()
     counting = {
-        name: _Counting(name, role.generator, cache, asked, (lengths or {}).get(name), written)
+        name: _Counting(name, role.generator, cache, asked, (lengths or {}).get(name))
         for name, role in roles
     }
     dry = Roles(**{n: replace(role, generator=counting[n]) for n, role in roles})
@@ -202,8 +211,8 @@ def plan_run(
                 continue
             sampled += 1
             before = sum(c.calls for c in counting.values())
+            written = counting["judge"].written = _Written()
             await critique_and_revise(prompt, constitution, cast, settings, on_step=written.note)
-            written.forget()
             touched += sum(c.calls for c in counting.values()) > before
         return sampled, touched
 
