@@ -39,7 +39,8 @@ def check_before(
     """
     found = [
         *_few(questionnaire),
-        *_who(judge, models, rows),
+        *(_who_judges(judge, models, rows) if _needs_judge(questionnaire) else ()),
+        *_untemplated(models),
         *_trained_on(questionnaire, models, rows),
     ]
     return sorted(found, key=lambda finding: finding.severity != "error")
@@ -62,16 +63,27 @@ def _few(questionnaire: Questionnaire) -> Iterator[Finding]:
         yield Finding("few-prompts", "warning", message, f"give {FEWEST} or more of each")
 
 
-def _who(
+def _needs_judge(questionnaire: Questionnaire) -> bool:
+    """Whether a judge is asked anything: not where checks decide every principle and nothing is asked
+    that can be refused."""
+    refusable = questionnaire.harmful or questionnaire.benign
+    return questionnaire.constitution.needs_judge or bool(refusable)
+
+
+def _who_judges(
     judge: Generator, models: Mapping[str, Generator], rows: TrainingRows
 ) -> Iterator[Finding]:
-    """What is doubtful about the judge, and about the models."""
+    """What is doubtful about the judge."""
     if judge.spec.partition("?")[0] in {spec.partition("?")[0] for spec in rows.judges()}:
         message = f"{judge.spec} judges here and judged in training: its taste is what was learnt"
         yield Finding("judge-of-training", "error", message, "give another --judge")
     if own := [name for name, model in models.items() if model.fingerprint == judge.fingerprint]:
         message = f"the judge is {listed(own)} itself, and models prefer answers of their own"
         yield Finding("judge-of-itself", "warning", message, "give another --judge")
+
+
+def _untemplated(models: Mapping[str, Generator]) -> Iterator[Finding]:
+    """Models that cannot be asked as they were trained."""
     if without := [name for name, model in models.items() if _lacks_template(model.spec)]:
         message = f"{listed(without)} has no chat template: it cannot be asked as it was trained"
         remedy = "save the tokenizer of the training with its chat template beside the model"

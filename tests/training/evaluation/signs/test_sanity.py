@@ -1,11 +1,13 @@
 """Sanity checks: each planted fault is found, and an evaluation in order has none."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from constitution.checks import Check
 from constitution.schema import Constitution, Principle
 from engine.generators.scripted import Script, ScriptedGenerator
 from engine.messages import Message
@@ -87,6 +89,14 @@ def test_a_judge_that_is_one_of_the_models_is_told(tmp_path: Path):
     found = check_before(evaluation(), {"dpo": JUDGE}, JUDGE, rows)
     assert codes(found) == [("judge-of-itself", "warning")]
     assert "the judge is dpo itself" in found[0].message
+
+
+def test_a_judge_that_is_asked_nothing_is_not_doubted(tmp_path: Path):
+    rows = trained_on(tmp_path, "Name three rivers.", judge="scripted:judge")
+    short = Principle(id="short", statement="It is short.", check=Check(max_words=9))
+    checked = Constitution(name="rules", principles=(short,))
+    asked = replace(evaluation(), constitution=checked)
+    assert check_before(asked, {"dpo": JUDGE}, JUDGE, rows) == []
 
 
 @pytest.mark.parametrize(
