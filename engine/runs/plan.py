@@ -65,9 +65,11 @@ class Plan:
 
 class _Written:
     """The revisions of one conversation that are yet to be written, and what they are taken to break:
-    what the first answer broke, but for what they and revisions before them were asked to mend."""
+    what the first answer broke, but for what they and revisions before them were asked to mend; of
+    revisions that are kept `unseen`, whatever they break, all the rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, unseen: bool = False) -> None:
+        self._unseen = unseen
         self._mended: dict[str, list[str]] = {}
         self._broken: set[str] = set()
         self._revised = False
@@ -78,10 +80,10 @@ class _Written:
             return
         statement = step.principle.statement
         if isinstance(step.said, Verdict):
-            if not step.said.violates:
-                self._broken.discard(statement)
-            elif not self._revised:
+            if self._unseen or (step.said.violates and not self._revised):
                 self._broken.add(statement)
+            elif not step.said.violates:
+                self._broken.discard(statement)
         elif step.role == "reviser":
             self._revised = True
             before = [mended for each in self._mended.values() for mended in each]
@@ -202,6 +204,7 @@ def plan_run(
     }
     dry = Roles(**{n: replace(role, generator=counting[n]) for n, role in roles})
     step = max(1, -(-count // most))
+    unseen = settings.accept == "always"
 
     async def walk() -> tuple[int, int]:
         sampled = touched = 0
@@ -211,7 +214,7 @@ def plan_run(
                 continue
             sampled += 1
             before = sum(c.calls for c in counting.values())
-            written = counting["judge"].written = _Written()
+            written = counting["judge"].written = _Written(unseen=unseen)
             await critique_and_revise(prompt, constitution, cast, settings, on_step=written.note)
             touched += sum(c.calls for c in counting.values()) > before
         return sampled, touched
