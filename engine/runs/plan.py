@@ -87,7 +87,7 @@ class _Written:
         elif step.role == "reviser":
             self._revised = True
             before = [mended for each in self._mended.values() for mended in each]
-            self._mended[step.said] = [*before, statement]
+            self._mended[step.said.strip()] = [*before, statement]
 
     def keeps(self, question: str) -> bool:
         """Whether `question` is a verdict on such a revision, by a principle that it keeps."""
