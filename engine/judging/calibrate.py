@@ -8,6 +8,7 @@ from constitution.schema import Constitution, Principle, PrincipleTest
 from engine.generators.base import GenerationError
 from engine.judging.calibration import Calibration, TestedAnswer, calibration_of
 from engine.judging.judge import judge_answer
+from engine.loop.asking import gathered
 from engine.messages import Message
 from engine.settings import LoopSettings, RoleModel, Roles
 
@@ -54,11 +55,7 @@ async def calibrate(
         for violating, texts in ((True, test.violating), (False, test.compliant))
         for text in texts
     ]
-    found = await asyncio.gather(*asked, return_exceptions=True)
-    for result in found:
-        if isinstance(result, BaseException):
-            raise result
-    return calibration_of([answer for answer in found if isinstance(answer, TestedAnswer)])
+    return calibration_of([answer for answer in await gathered(asked) if answer])
 
 
 async def calibrated(

@@ -1,8 +1,9 @@
 """A verdict on one answer: is a principle's statement true of it?
 
 A principle's check decides first, exactly and without a request. A judge reads the answer where
-there is no check, and where one holds and the principle is to be judged as well. The judge is asked for one word and its probability is read from the log-probs of Yes and No,
-normalised (as in Bai et al. 2022, section 4.1, for preferences). What it says is never parsed.
+there is no check, and where one holds and the principle is to be judged as well. It is asked for one
+word, and its probability is read from the log-probs of Yes and No, normalised (as in Bai et al. 2022,
+section 4.1, for preferences). What it says is never parsed.
 """
 
 from math import isfinite

@@ -4,11 +4,10 @@ The AI feedback of Bai et al. 2022, section 4.1: each pair meets a principle dra
 ensemble of several, and the judge's probability is the pair's soft label.
 """
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from constitution.schema import Constitution, Principle
 from constitution.selection import draw, draw_profile
@@ -23,15 +22,13 @@ from engine.judging.records import (
     SampledAnswer,
     Undecided,
 )
-from engine.loop.asking import ConversationFailed, request_seed
+from engine.loop.asking import ConversationFailed, gathered, request_seed
 from engine.loop.reply import Reply, reply_of
 from engine.prompts.sources import Prompt
 from engine.records import AnswerDrop, Usage
 from engine.settings import LabelSettings, RoleModel
 
 __all__ = ["label_prompt"]
-
-Result = TypeVar("Result")
 
 
 async def label_prompt(
@@ -87,7 +84,7 @@ class _Labelling:
     async def record(self) -> LabelRecord:
         if not self._principles("any"):
             return self._concluded((), (), LabelDropReason.NO_PRINCIPLE_APPLIES)
-        completions = await _gathered(self._sample(i) for i in range(self.settings.samples))
+        completions = await gathered(self._sample(i) for i in range(self.settings.samples))
         samples = _usable_once(map(reply_of, completions), self.settings.keep_truncated)
         kept = [place for place, sample in enumerate(samples) if sample.dropped is None]
         pairs = [
@@ -132,7 +129,7 @@ class _Labelling:
         judged = await (
             self._pointwise(samples, pairs)
             if self.settings.method == "pointwise"
-            else _gathered(self._pairwise(samples, pair) for pair in pairs)
+            else gathered(self._pairwise(samples, pair) for pair in pairs)
         )
         return tuple(
             self._conclude_pair(pair, preferences)
@@ -166,7 +163,7 @@ class _Labelling:
         for pair in pairs:
             for place in (pair.first, pair.second):
                 wanted.setdefault(place, {}).update({p.id: p for p in pair.principles})
-        judged = await _gathered(
+        judged = await gathered(
             self._violations(samples[place].text, principles.values())
             for place, principles in wanted.items()
         )
@@ -270,12 +267,3 @@ def _paired(kept: Sequence[int], pairs: Literal["disjoint", "all"]) -> Iterable[
     if pairs == "all":
         return combinations(kept, 2)
     return zip(kept[::2], kept[1::2], strict=False)
-
-
-async def _gathered(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """The results of all at once; raises the first error, once every one of them has ended."""
-    ended = await asyncio.gather(*work, return_exceptions=True)
-    for result in ended:
-        if isinstance(result, BaseException):
-            raise result
-    return [result for result in ended if not isinstance(result, BaseException)]

@@ -15,7 +15,7 @@ from constitution.selection import applicable, draw_profile
 from engine.generators.vllm_platform import cache_directory
 from engine.judging.calibrate import calibrated
 from engine.judging.repair_figures import FailedStart, LoopTestResult, LoopTests, Start
-from engine.loop.asking import Asking, Step
+from engine.loop.asking import Asking, counting
 from engine.loop.critique_revise import critique_and_revise
 from engine.messages import Message
 from engine.prompts.sources import Prompt
@@ -98,11 +98,7 @@ async def _started_from(
     settings: LoopSettings,
     came_back: Callable[[int], None],
 ) -> LoopTestResult:
-    def on_step(step: Step) -> None:
-        if step.tokens:
-            came_back(step.tokens)
-
-    prompt = start.prompt
+    on_step, prompt = counting(came_back), start.prompt
     record = await critique_and_revise(
         prompt, constitution, roles, settings, answer=start.answer, on_step=on_step
     )

@@ -1,13 +1,21 @@
 """Which broken principle is criticised next, and whether a revision earns its place."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from constitution.schema import Principle
 from engine.messages import Conversation
 from engine.records import DropReason, Verdict
 
-__all__ = ["Verdicts", "answers_as_well", "best", "refusal", "speaks_to", "worst"]
+__all__ = [
+    "Verdicts",
+    "answers_as_well",
+    "badness",
+    "newly_broken",
+    "refusal",
+    "speaks_to",
+    "worst",
+]
 
 Verdicts = Mapping[str, Verdict]
 """Principle id to the verdict on one text."""
@@ -53,13 +61,19 @@ def refusal(
     was, now = before[principle.id], after[principle.id]
     if now.violates is None or (was.violates is not None and not _less(was, now, margin)):
         return DropReason.NOT_BETTER
-    broke = [id for id, verdict in after.items() if verdict.violates and not before[id].violates]
-    return DropReason.BREAKS_ANOTHER if broke else None
+    return DropReason.BREAKS_ANOTHER if newly_broken(before, after) else None
+
+
+def newly_broken(before: Verdicts, after: Verdicts) -> tuple[str, ...]:
+    """The principles that a text breaks and the one before it was not found to."""
+    return tuple(
+        id for id, verdict in after.items() if verdict.violates and not before[id].violates
+    )
 
 
 def answers_as_well(before: float | None, after: float | None) -> bool:
     """Whether a revision speaks to the user as the answer before it did, as far as is known."""
-    return before is None or after is None or after >= min(before, 1.0) - _SLACK
+    return before is None or after is None or after >= before - _SLACK
 
 
 def speaks_to(prompt: Conversation, answer: str, revision: str) -> bool:
@@ -78,12 +92,9 @@ def _content(text: str) -> set[str]:
     return {word[:_STEM] for word in words if word not in _EMPTY}
 
 
-def best(candidates: Sequence[tuple[Verdicts, int]], principle: Principle) -> int:
-    """Which candidate breaks the principle least, then all of them together least."""
-    return min(
-        candidates,
-        key=lambda c: (_probability(c[0][principle.id]), sum(map(_probability, c[0].values()))),
-    )[1]
+def badness(verdicts: Verdicts, principle: Principle) -> tuple[float, float]:
+    """How likely a text breaks `principle`, then all principles together: less is better."""
+    return _probability(verdicts[principle.id]), sum(map(_probability, verdicts.values()))
 
 
 def _less(was: Verdict, now: Verdict, margin: float) -> bool:

@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, TypeVar
 
 from constitution.schema import Constitution, Principle
 from engine.generators.base import Choice, Completion, FailureReason, GenerationError, Request
@@ -15,7 +16,9 @@ from engine.prompts.sources import Prompt
 from engine.records import Usage, Verdict
 from engine.settings import LoopSettings, RoleModel, Roles
 
-__all__ = ["Asking", "ConversationFailed", "Step", "request_seed"]
+__all__ = ["Asking", "ConversationFailed", "Step", "counting", "gathered", "request_seed"]
+
+Result = TypeVar("Result")
 
 _ANSWERS = (
     "Is this a fitting reply to the user's last message: one that speaks to what was asked, by "
@@ -47,6 +50,25 @@ class Step:
     said: str | Verdict
     tokens: int
     """Of the request: prompt and completion; 0 where nothing was asked."""
+
+
+def counting(came_back: Callable[[int], None]) -> Callable[[Step], None]:
+    """Call `came_back` with the tokens of each step for which something was asked."""
+
+    def on_step(step: Step) -> None:
+        if step.tokens:
+            came_back(step.tokens)
+
+    return on_step
+
+
+async def gathered(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """The results of all at once; raises the first error, once every one of them has ended."""
+    ended = await asyncio.gather(*work, return_exceptions=True)
+    for result in ended:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in ended if not isinstance(result, BaseException)]
 
 
 def request_seed(run_seed: int, prompt_id: str, role: str, key: int | str) -> int:
@@ -90,14 +112,8 @@ class Asking:
         """Whether `reply` breaks each principle. The first question goes ahead of the others, which
         share its prompt up to the principle."""
         first = [await self._verdict(principle, reply) for principle in principles[:1]]
-        rest = await asyncio.gather(
-            *(self._verdict(principle, reply) for principle in principles[1:]),
-            return_exceptions=True,
-        )
-        for verdict in rest:
-            if isinstance(verdict, BaseException):
-                raise verdict
-        return (*first, *(v for v in rest if isinstance(v, Verdict)))
+        rest = await gathered(self._verdict(principle, reply) for principle in principles[1:])
+        return (*first, *rest)
 
     async def answers_user(self, reply: str) -> float | None:
         """The probability that `reply` speaks to what was asked; None if the judge cannot say."""

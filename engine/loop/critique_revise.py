@@ -4,14 +4,21 @@ Bai et al. 2022 (arXiv 2212.08073), section 3.1, with a judge that says which pr
 critique and whether a revision earns its place.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from constitution.schema import Constitution, Principle
 from constitution.selection import applicable, draw, draw_profile
-from engine.loop.acceptance import Verdicts, answers_as_well, best, refusal, speaks_to, worst
-from engine.loop.asking import Asking, ConversationFailed, Step
+from engine.loop.acceptance import (
+    Verdicts,
+    answers_as_well,
+    badness,
+    newly_broken,
+    refusal,
+    speaks_to,
+    worst,
+)
+from engine.loop.asking import Asking, ConversationFailed, Step, gathered
 from engine.loop.conclusion import ConversationState, conclude
 from engine.loop.critiques import critique_drop
 from engine.loop.framing import Asked, Framing
@@ -183,18 +190,11 @@ class _Loop:
         """Of `candidates` revisions, the best of those that can be kept, else the first."""
         request = self.framing.reviser(principle, self.conversation, asked, critique)
         keys = [principle.id, *(f"{principle.id} {n}" for n in range(2, self._candidates + 1))]
-        judged = await asyncio.gather(
-            *(self._candidate(principle, request, critique, key) for key in keys),
-            return_exceptions=True,
-        )
-        for one in judged:
-            if isinstance(one, BaseException):
-                raise one
-        found = [one for one in judged if isinstance(one, _Candidate)]
-        kept = [place for place, one in enumerate(found) if one.dropped is None]
+        found = await gathered(self._candidate(principle, request, critique, key) for key in keys)
+        kept = [one for one in found if one.dropped is None]
         if len(kept) < 2:
-            return found[kept[0] if kept else 0]
-        return found[best([(found[place].verdicts, place) for place in kept], principle)]
+            return (kept or found)[0]
+        return min(kept, key=lambda one: badness(one.verdicts, principle))
 
     @property
     def _candidates(self) -> int:
@@ -263,11 +263,7 @@ class _Loop:
                 critique=critique,
                 revision=candidate.reply.text if candidate else None,
                 after=verdicts.get(principle.id),
-                broke=tuple(
-                    id
-                    for id, verdict in verdicts.items()
-                    if verdict.violates and not self.verdicts[id].violates
-                ),
+                broke=newly_broken(self.verdicts, verdicts),
                 dropped=candidate.dropped if candidate else dropped,
                 flags=flags,
             )

@@ -146,7 +146,7 @@ class _Counting:
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
         """The cached choice, or the first one, as if every answer broke its principle; the second of
-        a revision yet to be written, if it was asked to mend just that."""
+        a revision yet to be written, by a principle that it is taken to keep."""
         key = choice_key(self.fingerprint, messages, choices)
         cached = self.cache.get(key, Choice) if self.cache else None
         if cached is not None:

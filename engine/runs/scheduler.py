@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from constitution.schema import Constitution
 from engine.generators.base import Generator
-from engine.loop.asking import ConversationFailed, Step
+from engine.loop.asking import ConversationFailed, counting
 from engine.loop.critique_revise import critique_and_revise
 from engine.prompts.sources import Prompt
 from engine.records import Failure, Record
@@ -215,14 +215,9 @@ async def each_prompt(
 def revising(constitution: Constitution, roles: Roles, settings: LoopSettings) -> Work[Record]:
     """Critique and revise one prompt, as the work of a batch."""
 
-    def revise(prompt: Prompt, came_back: Callable[[int], None]) -> Awaitable[Record]:
-        def on_step(step: Step) -> None:
-            if step.tokens:
-                came_back(step.tokens)
-
-        return critique_and_revise(prompt, constitution, roles, settings, on_step=on_step)
-
-    return revise
+    return lambda prompt, came_back: critique_and_revise(
+        prompt, constitution, roles, settings, on_step=counting(came_back)
+    )
 
 
 def revise_all(
