@@ -60,17 +60,10 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class LoopTestResult:
-    """What the loop made of one answer. An answer that stands as it was is judged no further."""
+class _Started:
+    """What came of one answer."""
 
     start: Start
-    record: Record
-    verdict: Verdict | None = None
-    """Of the final text on the test's principle, if it is another text."""
-    broke: tuple[str, ...] = ()
-    """Other principles that the answer kept and the final text breaks."""
-    undecided: tuple[str, ...] = ()
-    """Other principles that the answer kept, of which no reader can say whether the final text does."""
 
     @property
     def principle(self) -> Principle:
@@ -81,6 +74,19 @@ class LoopTestResult:
     def title(self) -> str:
         """Which of its principle's answers this is."""
         return self.start.title
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTestResult(_Started):
+    """What the loop made of one answer. An answer that stands as it was is judged no further."""
+
+    record: Record
+    verdict: Verdict | None = None
+    """Of the final text on the test's principle, if it is another text."""
+    broke: tuple[str, ...] = ()
+    """Other principles that the answer kept and the final text breaks."""
+    undecided: tuple[str, ...] = ()
+    """Other principles that the answer kept, of which no reader can say whether the final text does."""
 
     @property
     def changed(self) -> bool:
@@ -141,22 +147,11 @@ class LoopTestResult:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedStart:
+class FailedStart(_Started):
     """An answer that the loop did not bring to an end: neither a repair nor damage."""
 
-    start: Start
     failure: Failure
     outcome = TestOutcome.ERROR
-
-    @property
-    def principle(self) -> Principle:
-        """Whose test it is."""
-        return self.start.principle
-
-    @property
-    def title(self) -> str:
-        """Which of its principle's answers this is."""
-        return self.start.title
 
     @property
     def told(self) -> str:
