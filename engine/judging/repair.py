@@ -7,7 +7,6 @@ has one, else the judge of the loop does, and then the records must be read.
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from constitution.schema import Constitution, Principle
@@ -22,7 +21,7 @@ from engine.prompts.sources import Prompt
 from engine.records import Failure
 from engine.runs.scheduler import Window, each_prompt
 from engine.settings import LoopSettings, Roles
-from engine.storage.cached_generator import CachedGenerator
+from engine.storage.cached_generator import behind_cache
 from engine.storage.completion_cache import CompletionCache
 
 __all__ = ["run_loop_tests", "starts_of"]
@@ -129,11 +128,9 @@ def _applying(
 async def _remembered(roles: Roles, file: Path) -> AsyncIterator[Roles]:
     """The roles behind one completion cache; each model is closed in the end, if it was started."""
     with CompletionCache(file) as cache:
-        cached = {id(g): CachedGenerator(g, cache) for g in roles.generators}
+        models, generators = behind_cache(dict(roles), cache)
         try:
-            yield Roles(**{
-                name: replace(r, generator=cached[id(r.generator)]) for name, r in roles
-            })
+            yield Roles(**models)
         finally:
-            for generator in cached.values():
+            for generator in generators:
                 await generator.close()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -18,7 +18,7 @@ from engine.runs.output import Mode
 from engine.runs.plan import Plan, plan_run
 from engine.runs.scheduler import Window, Work, each_prompt, revising
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModels, Roles
-from engine.storage.cached_generator import CachedGenerator, CallCounts
+from engine.storage.cached_generator import CallCounts, behind_cache
 
 __all__ = ["Progress", "RevisionRun", "Run", "RunResult", "RunSpec"]
 
@@ -96,13 +96,8 @@ class Run(Generic[Result]):
         identity = identity_of(prompts, spec.constitution, spec.models, settings)
         self.prompts = prompts
         self.directory = RunDirectory(out, spec.kind, identity, spec.constitution, mode)
-        generators = {id(role.generator): role.generator for role in spec.models.values()}
-        cached = {key: CachedGenerator(g, self.directory.cache) for key, g in generators.items()}
-        self.models: RoleModels = {
-            name: replace(role, generator=cached[id(role.generator)])
-            for name, role in spec.models.items()
-        }
-        self._generators = tuple(cached.values())
+        self.models: RoleModels
+        self.models, self._generators = behind_cache(spec.models, self.directory.cache)
         self._spec: RunSpec[Result] = spec
         self._resumed = self._done = len(self.directory.done)
         self._window = Window(

@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
 from engine.generators.vllm import VllmGenerator
 from engine.messages import Conversation
+from engine.settings import RoleModels
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
 
-__all__ = ["CachedGenerator", "CallCounts", "remembering"]
+__all__ = ["CachedGenerator", "CallCounts", "behind_cache", "remembering"]
 
 Answer = TypeVar("Answer", Completion, Choice, Score)
 
@@ -163,6 +164,19 @@ class CachedGenerator:
                     await old.close()
                 await new.start()
                 self.started = True
+
+
+def behind_cache(
+    models: RoleModels, cache: CompletionCache
+) -> tuple[RoleModels, tuple[CachedGenerator, ...]]:
+    """The models of roles behind one completion cache, and their generators, each once."""
+    generators = {id(model.generator): model.generator for model in models.values()}
+    cached = {key: CachedGenerator(generator, cache) for key, generator in generators.items()}
+    behind = {
+        role: replace(model, generator=cached[id(model.generator)])
+        for role, model in models.items()
+    }
+    return behind, tuple(cached.values())
 
 
 @asynccontextmanager
