@@ -1,10 +1,14 @@
 """A judge asked about a constitution's own tests, and refused where it cannot tell them apart."""
 
 import asyncio
-from dataclasses import replace
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from constitution.problems import InputError, Problem
-from constitution.schema import Constitution, Principle, PrincipleTest
+from constitution.schema import Constitution, Principle
 from engine.generators.base import GenerationError
 from engine.judging.calibration import Calibration, TestedAnswer, calibration_of
 from engine.judging.judge import judge_answer
@@ -12,10 +16,23 @@ from engine.loop.asking import gathered
 from engine.messages import Message
 from engine.settings import LoopSettings, RoleModel, Roles
 
-__all__ = ["calibrate", "calibrated"]
+__all__ = ["calibrate", "calibrated", "lasting"]
 
 _AT_ONCE = 16
 """Answers in flight."""
+_ELSEWHERE = 4
+"""Other principles whose compliant answer each principle is held against."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A test's answer, to be held against a principle."""
+
+    principle: Principle
+    prompt: str
+    answer: str
+    violating: bool
+    elsewhere: bool = False
 
 
 async def calibrate(
@@ -28,10 +45,9 @@ async def calibrate(
     """
     turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(
-        principle: Principle, test: PrincipleTest, text: str, violating: bool
-    ) -> TestedAnswer | None:
-        conversation = (Message("user", test.prompt), Message("assistant", text))
+    async def one(question: _Question) -> TestedAnswer | None:
+        principle = question.principle
+        conversation = (Message("user", question.prompt), Message("assistant", question.answer))
         async with turn:
             try:
                 verdict, choice = await judge_answer(
@@ -45,24 +61,47 @@ async def calibrate(
                 return None
         if choice is None or verdict.probability is None:
             return None
-        return TestedAnswer(principle.id, violating, verdict.probability)
+        return TestedAnswer(
+            principle.id, question.violating, verdict.probability, question.elsewhere
+        )
 
-    asked = [
-        one(principle, test, text, violating)
-        for principle in constitution.principles
-        if principle.needs_judge
-        for test in principle.tests
-        for violating, texts in ((True, test.violating), (False, test.compliant))
-        for text in texts
-    ]
-    return calibration_of([answer for answer in await gathered(asked) if answer])
+    answers = await gathered(map(one, _questions(constitution)))
+    return calibration_of([answer for answer in answers if answer])
+
+
+def _questions(constitution: Constitution) -> Iterator[_Question]:
+    """Every answer of a principle's tests, and the first compliant one of some others' tests."""
+    judged = [p for p in constitution.principles if p.needs_judge]
+    tested = [p for p in constitution.principles if p.tests and p.tests[0].compliant]
+    for principle in judged:
+        if not principle.tests:
+            continue
+        for test in principle.tests:
+            for text in test.violating:
+                yield _Question(principle, test.prompt, text, True)
+            for text in test.compliant:
+                yield _Question(principle, test.prompt, text, False)
+        others = sorted((p for p in tested if p.id != principle.id), key=partial(_rank, principle))
+        for other in others[:_ELSEWHERE]:
+            test = other.tests[0]
+            yield _Question(principle, test.prompt, test.compliant[0], False, elsewhere=True)
+
+
+def _rank(principle: Principle, other: Principle) -> bytes:
+    """An order of other principles that stays when one is added or leaves."""
+    return hashlib.blake2b(f"{principle.id}\x00{other.id}".encode(), digest_size=8).digest()
 
 
 async def calibrated(
-    roles: Roles, constitution: Constitution, settings: LoopSettings
+    roles: Roles,
+    constitution: Constitution,
+    settings: LoopSettings,
+    *,
+    known: Mapping[str, Any] | None = None,
 ) -> tuple[Roles, Calibration | None]:
     """The roles with their judge calibrated, where its verdicts decide anything, and how; None where they
-    do not.
+    do not. A principle that was calibrated before, as the manifest says that is `known`, and is asked
+    about as it was, is read as it was: no edit of another one changes what is made of its verdicts.
 
     Raises InputError for a judge that does not tell violating from compliant answers, unless the
     settings take it anyway or a script stands in for it, and GeneratorUnavailable when it is gone.
@@ -70,11 +109,34 @@ async def calibrated(
     if not settings.judges_first or not constitution.needs_judge:
         return roles, None
     mass = settings.smallest_mass
-    calibration = await calibrate(roles.judge, constitution, smallest_mass=mass)
+    found = await calibrate(roles.judge, constitution, smallest_mass=mass)
+    calibration = lasting(found, constitution, known or {})
     stands_in = roles.judge.generator.spec.startswith("scripted")
     if calibration.tells_apart is False and not (settings.judge_anyway or stands_in):
         raise _blind(calibration, roles.judge)
     return replace(roles, judge=replace(roles.judge, calibration=calibration)), calibration
+
+
+def lasting(
+    found: Calibration, constitution: Constitution, known: Mapping[str, Any]
+) -> Calibration:
+    """`found` for every principle that is judged, but for those that are `known`."""
+    before, shifts = known.get("made_for", {}), known.get("shifts", {})
+    if found.auc is None and not shifts:
+        return found
+    made_for = {p.id: _made_for(constitution, p) for p in constitution.principles if p.needs_judge}
+    kept = {
+        name: shifts[name]
+        for name, made in made_for.items()
+        if before.get(name) == made and name in shifts
+    }
+    read = {name: kept.get(name, found.shifts.get(name, found.shift)) for name in made_for}
+    return replace(found, shifts=read, made_for=made_for)
+
+
+def _made_for(constitution: Constitution, principle: Principle) -> str:
+    asked = f"{constitution.preamble or ''}\x00{principle.content_hash}"
+    return hashlib.blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def _blind(calibration: Calibration, judge: RoleModel) -> InputError:

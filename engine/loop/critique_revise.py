@@ -75,7 +75,7 @@ def _principles(
     return [(principle, weights[principle.id]) for principle in drawn]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Candidate:
     """A revision and what the judge says of it; it is kept if `dropped` is None."""
 
@@ -175,8 +175,9 @@ class _Loop:
     async def _criticise(self, principle: Principle) -> tuple[Asked, Reply, DropReason | None]:
         """What was asked and answered, and why nothing follows from it. A check's own words are the
         critique where no judge reads the principle, and some framings ask for none."""
-        asked = self.framing.critic(principle, self.conversation)
         known = self.verdicts.get(principle.id)
+        broken = bool(known and known.violates)
+        asked = self.framing.critic(principle, self.conversation, broken=broken)
         if known and known.failed:
             return asked, reply_of(" ".join(known.failed)), None
         if not self.framing.criticises:
@@ -187,14 +188,19 @@ class _Loop:
     async def _best_revision(
         self, principle: Principle, asked: Asked, critique: Reply
     ) -> _Candidate:
-        """Of `candidates` revisions, the best of those that can be kept, else the first."""
+        """Of `candidates` revisions, the best of those that can be kept, else the first. Whether one
+        speaks to the user is asked of the best by its verdicts, and of the next where it does not."""
         request = self.framing.reviser(principle, self.conversation, asked, critique)
         keys = [principle.id, *(f"{principle.id} {n}" for n in range(2, self._candidates + 1))]
         found = await gathered(self._candidate(principle, request, critique, key) for key in keys)
-        kept = [one for one in found if one.dropped is None]
-        if len(kept) < 2:
-            return (kept or found)[0]
-        return min(kept, key=lambda one: badness(one.verdicts, principle))
+        if self.settings.accept == "always":
+            return found[0]
+        better = [one for one in found if one.dropped is None]
+        for one in sorted(better, key=lambda one: badness(one.verdicts, principle)):
+            if await self._answers_as_well(one.reply.text):
+                return one
+            one.dropped = DropReason.DOES_NOT_ANSWER
+        return found[0]
 
     @property
     def _candidates(self) -> int:
@@ -221,24 +227,19 @@ class _Loop:
         if reply.dropped:
             return _Candidate(reply, turns, {}, reply.dropped)
         verdicts = await self._judged(reply.text) if self.settings.judges_first else {}
-        dropped = await self._refusal(principle, reply.text, verdicts)
+        dropped = None
+        if self.settings.accept == "better":
+            margin = self.settings.margin
+            dropped = refusal(principle, self.verdicts, verdicts, margin=margin)
         return _Candidate(reply, turns, verdicts, dropped)
 
-    async def _refusal(
-        self, principle: Principle, revision: str, verdicts: Verdicts
-    ) -> DropReason | None:
-        """Why a usable revision is not better than the answer that stands, if it is not."""
-        if self.settings.accept == "always":
-            return None
-        refused = refusal(principle, self.verdicts, verdicts, margin=self.settings.margin)
-        if refused:
-            return refused
+    async def _answers_as_well(self, revision: str) -> bool:
+        """Whether a revision speaks to the user as the answer that stands does."""
         if not self.asking.constitution.needs_judge:
-            related = speaks_to(self.asking.prompt.messages, self.answer, revision)
-            return None if related else DropReason.DOES_NOT_ANSWER
+            return speaks_to(self.asking.prompt.messages, self.answer, revision)
         before = await self.asking.answers_user(self.answer)
         after = await self.asking.answers_user(revision)
-        return None if answers_as_well(before, after) else DropReason.DOES_NOT_ANSWER
+        return answers_as_well(before, after)
 
     async def _judged(self, reply: str) -> Mapping[str, Verdict]:
         verdicts = await self.asking.verdicts(self.principles, reply)

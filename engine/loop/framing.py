@@ -49,13 +49,16 @@ class Framing:
         """Whether a critic is asked before the reviser."""
         return self.settings.framing not in ("direct", "afresh")
 
-    def critic(self, principle: Principle, conversation: Conversation) -> Asked:
-        """The request for a critique of the last turn of `conversation`."""
+    def critic(
+        self, principle: Principle, conversation: Conversation, *, broken: bool = False
+    ) -> Asked:
+        """The request for a critique of the last turn of `conversation`, which was found to break the
+        principle or was not."""
         shown = self._example(principle, revision=False)
         if self.continues:
             ask = _joined(shown, critique_request(self.constitution, principle))
             return Asked((*conversation, Message("user", ask)), (ask,))
-        messages = review_messages(self.constitution, principle, conversation, shown)
+        messages = review_messages(self.constitution, principle, conversation, shown, broken=broken)
         return Asked(messages, _wording(principle.statement, principle.critique, shown))
 
     def reviser(

@@ -162,9 +162,15 @@ def conflict_messages(
 
 
 def review_messages(
-    constitution: Constitution, principle: Principle, conversation: Conversation, example: str = ""
+    constitution: Constitution,
+    principle: Principle,
+    conversation: Conversation,
+    example: str = "",
+    *,
+    broken: bool = False,
 ) -> Conversation:
-    """The critic's question about the last turn of a quoted `conversation`, after an example."""
+    """The critic's question about the last turn of a quoted `conversation`, after an example; of a reply
+    found to be `broken` it may not say that nothing is wrong."""
     return _about_reply(
         "review.jinja",
         conversation,
@@ -172,6 +178,7 @@ def review_messages(
         statement=principle.statement,
         critique=principle.critique,
         example=example,
+        broken=broken,
     )
 
 

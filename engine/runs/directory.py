@@ -114,6 +114,8 @@ class RunDirectory:
         self.records = opening.enter_context(JsonlStore(self.path / "records.jsonl"))
         found = self.output.found or {}
         self.usage = dict(found.get("usage", {}))
+        if "calibration" in found:
+            self.found["calibration"] = found["calibration"]
         done = self._read_records()
         lasting = self._drop_retryable_failures()
         done.extend(Done.digest(row["id"]) for row in lasting)

@@ -4,8 +4,8 @@ The run's own prompts, models, sampling, settings and completion cache are taken
 so what is counted is what `solon revise --update` would then ask.
 """
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,17 +14,18 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_json
 from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling
 from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.records import read_records
 from engine.runs.manifest import MANIFEST, run_manifest
-from engine.runs.plan import CHARACTERS_PER_TOKEN, Plan, expected_seconds, plan_run
+from engine.runs.plan import CHARACTERS_PER_TOKEN, Known, Plan, expected_seconds, plan_run
 from engine.settings import LoopSettings, RoleModel, Roles, for_stakeholder
 from engine.storage.completion_cache import CompletionCache
 
-__all__ = ["EditCost", "edit_cost"]
+__all__ = ["EditCost", "edit_cost", "known_from"]
 
 _SAMPLED = 500
 """Records from which the length of completions is learnt."""
@@ -69,19 +70,21 @@ def edit_cost(
     made = _made_from(run)
     for_stakeholder(constitution, made.settings.stakeholder)
     source = _the_runs(made, prompts, columns)
-    path = run / "completions.sqlite"
-    with CompletionCache(path) if path.exists() else nullcontext() as cache:
-        plan = plan_run(
-            source,
-            source.count,
-            constitution,
-            made.roles,
-            made.settings,
-            cache=cache,
-            lengths=_lengths(run),
-        )
+    with known_from(run) as known:
+        plan = plan_run(source, source.count, constitution, made.roles, made.settings, known=known)
     fingerprint = made.roles.policy.generator.fingerprint
     return EditCost(plan, made.constitution, fingerprint, made.settings.judges_first)
+
+
+@contextmanager
+def known_from(run: Path) -> Iterator[Known]:
+    """What the run in `run` has already, if there is one."""
+    path, manifest = run / "completions.sqlite", run / MANIFEST
+    calibration: Mapping[str, Any] = {}
+    if manifest.exists():
+        calibration = read_json(manifest, dict).get("calibration", {})
+    with CompletionCache(path) if path.exists() else nullcontext() as cache:
+        yield Known(cache, _lengths(run), calibration)
 
 
 class _Named(BaseModel):

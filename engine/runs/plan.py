@@ -2,33 +2,38 @@
 
 The real loop is run over generators that answer from the completion cache and otherwise only count
 what they are asked, so draws, rounds, checks and cache hits are exact; the length of what is not
-yet generated is estimated. Where verdicts are yet to be asked the plan is an upper bound: it assumes
-that every answer breaks every principle, and that each revision mends its own and is kept.
+yet generated is estimated. Where verdicts decide what is asked, a conversation is exact as far as the
+cache knows it, and from there on the plan is an upper bound: it assumes that each principle left is
+broken, and that nothing asked about it is in the cache.
 """
 
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from constitution.problems import InputError
 from constitution.reading import read_json
 from constitution.schema import Constitution
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
 from engine.generators.vllm_platform import cache_directory
-from engine.judging.calibrate import calibrated
+from engine.judging.calibrate import calibrated, lasting
+from engine.judging.calibration import UNCALIBRATED
 from engine.loop.asking import Step
 from engine.loop.critique_revise import critique_and_revise
+from engine.loop.framing import Framing
 from engine.messages import Conversation
 from engine.prompts.sources import Prompt
-from engine.records import Verdict
+from engine.records import Record
 from engine.settings import LoopSettings, Roles
 from engine.storage.atomic import write_json_atomic
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
 
 __all__ = [
     "CHARACTERS_PER_TOKEN",
+    "Known",
     "Plan",
     "expected_seconds",
     "plan_run",
@@ -38,8 +43,6 @@ __all__ = [
 CHARACTERS_PER_TOKEN = 4
 _THROUGHPUT = "throughput.json"
 """How fast models last ran on this machine, in generated tokens a second."""
-_ASKED = " true of this reply? "
-"""In a verdict's question, before the principle's statement."""
 _FIGURES = str.maketrans("abcdef", "123456")
 _FEWEST = 500
 """Generated tokens from which a run's pace says something."""
@@ -63,41 +66,17 @@ class Plan:
     completion_tokens: int
 
 
-class _Written:
-    """The revisions of one conversation that are yet to be written, and what they are taken to break:
-    what the first answer broke, but for what they and revisions before them were asked to mend; of
-    revisions that are kept `unseen`, whatever they break, all the rest."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a run has already: its cache, mean tokens of a completion by role, and the calibration in its
+    manifest."""
 
-    def __init__(self, *, unseen: bool = False) -> None:
-        self._unseen = unseen
-        self._mended: dict[str, list[str]] = {}
-        self._broken: set[str] = set()
-        self._revised = False
+    cache: CompletionCache | None = None
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
-    def note(self, step: Step) -> None:
-        """Remember what is broken, and what a revision was asked to mend."""
-        if step.principle is None:
-            return
-        statement = step.principle.statement
-        if isinstance(step.said, Verdict):
-            if self._unseen or (step.said.violates and not self._revised):
-                self._broken.add(statement)
-            elif not step.said.violates:
-                self._broken.discard(statement)
-        elif step.role == "reviser":
-            self._revised = True
-            before = [mended for each in self._mended.values() for mended in each]
-            self._mended[step.said.strip()] = [*before, statement]
 
-    def keeps(self, question: str) -> bool:
-        """Whether `question` is a verdict on such a revision, by a principle that it keeps."""
-        found = next((r for r in self._mended if r in question), None)
-        if found is None or _ASKED not in question:
-            return False
-        return not any(
-            f"{_ASKED}{statement} Answer " in question
-            for statement in self._broken.difference(self._mended[found])
-        )
+_NOTHING = Known()
 
 
 class _Counting:
@@ -121,8 +100,11 @@ class _Counting:
         """Keys counted already, by any role: the cache would have them by then."""
         self.length = length
         """Tokens that a completion is taken to have, if known."""
-        self.written = _Written()
         self.calls = self.cached = self.prompt_tokens = self.completion_tokens = 0
+        self.unknown = 0
+        """Requests whose answer the cache did not have, those counted before among them."""
+        self.beyond = 0
+        """Calls that may come on top, by what the models will have said."""
 
     async def start(self) -> None:
         """Nothing is started by planning."""
@@ -145,22 +127,23 @@ class _Counting:
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
-        """The cached choice, or the first one, as if every answer broke its principle; the second of
-        a revision yet to be written, by a principle that it is taken to keep."""
+        """The cached choice, or the first one, as if every answer broke its principle."""
         key = choice_key(self.fingerprint, messages, choices)
         cached = self.cache.get(key, Choice) if self.cache else None
         if cached is not None:
             self.cached += 1
             return cached
         self._count(key, messages, 1)
-        probabilities = [0.0] * len(choices)
-        probabilities[self.written.keeps(messages[-1].content)] = 1.0
-        return Choice(tuple(probabilities), 1.0)
+        return Choice((1.0, *(0.0 for _ in choices[1:])), 1.0)
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """Certainty: no run that is planned asks for it."""
         self._count(score_key(self.fingerprint, messages), messages, 0)
         return Score((0.0,))
+
+    def most(self, tokens: int) -> int:
+        """`tokens` of the calls counted, with as many for each that may come on top."""
+        return round(tokens * (1 + self.beyond / self.calls)) if self.calls else tokens
 
     def _placeholder(self, seed: int, tokens: int) -> str:
         """Figures that no other role or seed shares: they say nothing twice, are in no language and
@@ -173,6 +156,7 @@ class _Counting:
         return " ".join(words[at : at + 6] for at in range(0, len(words), 6))[:characters]
 
     def _count(self, key: bytes, messages: Conversation, completion_tokens: int) -> None:
+        self.unknown += 1
         if key in self.asked:
             self.cached += 1
             return
@@ -182,6 +166,63 @@ class _Counting:
         self.completion_tokens += completion_tokens
 
 
+class _Walked:
+    """One conversation, walked as far as the cache knows it and, on a guess, beyond."""
+
+    def __init__(self, counting: Mapping[str, _Counting]) -> None:
+        self._counting = counting
+        self._calls = {name: role.calls for name, role in counting.items()}
+        self._unknown = {name: role.unknown for name, role in counting.items()}
+        self._guessed_from: int | None = None
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the cache lacked an answer."""
+        return any(self._lacked(name) for name in self._counting)
+
+    def _lacked(self, name: str) -> bool:
+        return self._counting[name].unknown > self._unknown[name]
+
+    @property
+    def asks(self) -> bool:
+        """Whether it leaves anything to generate that was not counted before."""
+        return any(role.calls > self._calls[name] for name, role in self._counting.items())
+
+    def note(self, step: Step) -> None:
+        """Remember in which round the cache ended."""
+        if self._guessed_from is None and self.guessed:
+            self._guessed_from = step.round
+
+    def assume_the_most(
+        self, record: Record, constitution: Constitution, settings: LoopSettings
+    ) -> None:
+        """Count the most that can follow once the cache has ended, instead of what followed here."""
+        met = {verdict.principle for verdict in record.first_verdicts}
+        judged = sum(p.needs_judge for p in constitution.principles if p.id in met)
+        verdicts = judged + constitution.needs_judge  # does it speak to the user?
+        start = len(record.rounds) if self._guessed_from is None else self._guessed_from
+        left = self._most_rounds(record, settings) - start
+        candidates = settings.candidates if settings.accept == "better" else 1
+        unasked = verdicts if start == 0 else (candidates + 1) * constitution.needs_judge
+        most = {
+            "critic": left * Framing(constitution, settings).criticises,
+            "reviser": left * candidates,
+            "judge": left * candidates * verdicts + unasked,
+        }
+        for name, calls in most.items():
+            role = self._counting[name]
+            role.beyond += max(0, calls - (role.calls - self._calls[name]))
+
+    def _most_rounds(self, record: Record, settings: LoopSettings) -> int:
+        """A revision that is kept breaks nothing anew, so what the first answer kept has no round."""
+        first = record.first_verdicts
+        if self._lacked("policy") or settings.accept == "always":
+            broken = len(first)
+        else:
+            broken = sum(verdict.violates is not False for verdict in first)
+        return broken if settings.select == "every" else min(broken, settings.rounds)
+
+
 def plan_run(
     prompts: Iterable[Prompt],
     count: int,
@@ -189,34 +230,34 @@ def plan_run(
     roles: Roles,
     settings: LoopSettings,
     *,
-    cache: CompletionCache | None = None,
+    known: Known = _NOTHING,
     most: int = 10_000,
-    lengths: Mapping[str, int] | None = None,
 ) -> Plan:
-    """Walk `prompts` (`count` of them; evenly spaced ones when there are over `most`) dry.
-
-    `lengths` are the tokens of a completion by role, where they are known from earlier ones.
-    """
+    """Walk `prompts` (`count` of them; evenly spaced ones when there are over `most`) dry."""
     asked: set[bytes] = set()
     counting = {
-        name: _Counting(name, role.generator, cache, asked, (lengths or {}).get(name))
+        name: _Counting(name, role.generator, known.cache, asked, known.lengths.get(name))
         for name, role in roles
     }
     dry = Roles(**{n: replace(role, generator=counting[n]) for n, role in roles})
     step = max(1, -(-count // most))
-    unseen = settings.accept == "always"
 
     async def walk() -> tuple[int, int]:
         sampled = touched = 0
-        cast = await _calibrated(dry, constitution, settings)
+        cast = await _calibrated(dry, constitution, settings, known.calibration)
         for prompt in prompts:
             if prompt.row % step:
                 continue
             sampled += 1
-            before = sum(c.calls for c in counting.values())
-            written = counting["judge"].written = _Written(unseen=unseen)
-            await critique_and_revise(prompt, constitution, cast, settings, on_step=written.note)
-            touched += sum(c.calls for c in counting.values()) > before
+            walked = _Walked(counting)
+            record = await critique_and_revise(
+                prompt, constitution, cast, settings, on_step=walked.note
+            )
+            if settings.judges_first and walked.guessed:
+                walked.assume_the_most(record, constitution, settings)
+                touched += 1
+            else:
+                touched += walked.asks
         return sampled, touched
 
     sampled, touched = asyncio.run(walk())
@@ -228,20 +269,28 @@ def plan_run(
         conversations=count,
         sampled=sampled,
         conversations_to_generate=scaled(touched),
-        calls={name: scaled(c.calls) for name, c in counting.items()},
+        calls={name: scaled(c.calls + c.beyond) for name, c in counting.items()},
         cached_calls=scaled(sum(c.cached for c in counting.values())),
-        prompt_tokens=scaled(sum(c.prompt_tokens for c in counting.values())),
-        completion_tokens=scaled(sum(c.completion_tokens for c in counting.values())),
+        prompt_tokens=scaled(sum(c.most(c.prompt_tokens) for c in counting.values())),
+        completion_tokens=scaled(sum(c.most(c.completion_tokens) for c in counting.values())),
     )
 
 
-async def _calibrated(dry: Roles, constitution: Constitution, settings: LoopSettings) -> Roles:
-    """The roles as the run will read its judge; as they are where it is yet to be asked."""
-    before = sum(role.generator.calls for _, role in dry if isinstance(role.generator, _Counting))
+async def _calibrated(
+    dry: Roles, constitution: Constitution, settings: LoopSettings, known: Mapping[str, Any]
+) -> Roles:
+    """The roles as the run will read its judge; where it is yet to be asked, as far as is known."""
+    before = _asked_by(dry)
     anyway = settings.model_copy(update={"judge_anyway": True})
-    cast, _ = await calibrated(dry, constitution, anyway)
-    after = sum(role.generator.calls for _, role in dry if isinstance(role.generator, _Counting))
-    return cast if after == before else dry
+    cast, _ = await calibrated(dry, constitution, anyway, known=known)
+    if _asked_by(dry) == before:
+        return cast
+    calibration = lasting(UNCALIBRATED, constitution, known)
+    return replace(dry, judge=replace(dry.judge, calibration=calibration))
+
+
+def _asked_by(dry: Roles) -> int:
+    return sum(role.generator.calls for _, role in dry if isinstance(role.generator, _Counting))
 
 
 def remember_throughput(fingerprint: str, generated_tokens: int, seconds: float) -> None:

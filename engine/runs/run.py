@@ -15,7 +15,7 @@ from engine.records import AnswerRecord, Failure, Record
 from engine.runs.directory import REVISE, RunDirectory, RunKind
 from engine.runs.manifest import identity_of
 from engine.runs.output import Mode
-from engine.runs.plan import Plan, plan_run
+from engine.runs.plan import Known, Plan, plan_run
 from engine.runs.scheduler import Window, Work, each_prompt, revising
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModels, Roles
 from engine.storage.cached_generator import CallCounts, behind_cache
@@ -143,6 +143,7 @@ class Run(Generic[Result]):
         self._write_manifest("running")
         try:
             await self.prepare()
+            self._write_manifest("running")
             results = each_prompt(self.remaining(), self._spec.work(self.models), self._window)
             async with aclosing(results):
                 async for result in results:
@@ -254,9 +255,12 @@ class RevisionRun(Run[Record]):
 
         Raises InputError for a judge that cannot tell them apart, unless the settings take it anyway.
         """
-        roles, calibration = await calibrated(self.roles, self.constitution, self.settings)
+        found = self.directory.found
+        roles, calibration = await calibrated(
+            self.roles, self.constitution, self.settings, known=found.get("calibration")
+        )
         if calibration:
-            self.directory.found["calibration"] = calibration.as_dict()
+            found["calibration"] = calibration.as_dict()
         self.models = dict(roles)
 
     @property
@@ -266,7 +270,9 @@ class RevisionRun(Run[Record]):
 
     def plan(self) -> Plan:
         """What the whole run would generate, given the cache."""
-        prompts, cache = self.prompts, self.directory.cache
+        calibration = self.directory.found.get("calibration", {})
+        known = Known(self.directory.cache, calibration=calibration)
+        prompts = self.prompts
         return plan_run(
-            prompts, prompts.count, self.constitution, self.roles, self.settings, cache=cache
+            prompts, prompts.count, self.constitution, self.roles, self.settings, known=known
         )

@@ -1,6 +1,5 @@
 """`solon revise`: prompts through the loop into a run directory; `--plan` says what it would cost."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +34,10 @@ def revise(
     """
     from constitution.loader import load_for_judging
     from engine.report import summarize
+    from engine.runs.edit_cost import known_from
     from engine.runs.plan import plan_run
     from engine.runs.run import RevisionRun
     from engine.settings import Roles, for_stakeholder
-    from engine.storage.completion_cache import CompletionCache
     from scripts.commands.run_command import execute_run, print_summary, run_mode
     from scripts.commands.terminal import error_console, output_console
 
@@ -50,9 +49,8 @@ def revise(
         lambda: Roles(**config.roles.open(config.sampling)),
     )
     if plan:
-        kept = out / "completions.sqlite"
-        with CompletionCache(kept) if kept.exists() else nullcontext() as cache:
-            planned = plan_run(prompts, prompts.count, rules, models, settings, cache=cache)
+        with known_from(out) as known:
+            planned = plan_run(prompts, prompts.count, rules, models, settings, known=known)
         _print_plan(planned, models, settings)
         return
     console = error_console()
@@ -70,8 +68,9 @@ def revise(
 def _say_what_is_redone(run: "RevisionRun", console: "Console") -> None:
     expected = run.plan()
     calls = sum(expected.calls.values())
+    bound = "at most " if run.settings.judges_first else ""
     console.print(
-        f"the constitution was edited: {expected.conversations_to_generate:,} of "
+        f"the constitution was edited: {bound}{expected.conversations_to_generate:,} of "
         f"{expected.conversations:,} conversations are generated again ({calls:,} calls, "
         f"{expected.cached_calls:,} re-used); the previous records are in {run.aside}"
     )

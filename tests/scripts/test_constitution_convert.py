@@ -178,7 +178,9 @@ def test_published_constitutions_run_through_revise(folder, file):
     Path("p.jsonl").write_text(rows, encoding="utf-8")
     options = ("-c", "sixteen.yaml", "-p", "p.jsonl", "-m", "scripted", "-o", "run")
     finished = subprocess.run(
-        [*SOLON, "revise", *options, "--every-principle"], capture_output=True, env=ENVIRONMENT
+        [*SOLON, "revise", *options, "--select", "every", "--accept", "always"],
+        capture_output=True,
+        env=ENVIRONMENT,
     )
     assert finished.returncode == 0, finished.stderr
     lines = Path("run/records.jsonl").read_text(encoding="utf-8").splitlines()

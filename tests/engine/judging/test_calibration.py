@@ -83,7 +83,40 @@ def test_the_order_of_probabilities_is_kept(one, other, shift):
 def test_the_judge_is_asked_about_each_answer_once():
     judge = saying(0.8, 0.4)
     found = asyncio.run(calibrate(RoleModel(judge), with_tests(6)))
-    assert (len(judge.questions), found.answers, found.auc) == (24, 24, 1.0)
+    assert (len(judge.questions), found.answers, found.auc) == (
+        26,
+        26,
+        1.0,
+    )  # one from elsewhere each
+
+
+def test_answers_about_something_else_move_the_middle_where_they_lie_above():
+    own = answers([0.9] * 10, [0.3] * 10)
+    below = [TestedAnswer("one", False, 0.1, elsewhere=True)] * 4
+    above = [TestedAnswer("one", False, 0.8, elsewhere=True)] * 4
+    alone, low, high = (calibration_of(own + more) for more in ([], below, above))
+    assert low.shifts == alone.shifts
+    assert high.adjusted("one", 0.9) > 0.5 > high.adjusted("one", 0.8)
+    assert alone.adjusted("one", 0.8) > 0.5
+
+
+def test_a_judge_that_only_tells_subjects_apart_is_no_judge():
+    elsewhere = [TestedAnswer("one", False, 0.95, elsewhere=True)] * 30
+    assert calibration_of(answers([0.9] * 10, [0.3] * 10) + elsewhere).tells_apart is False
+
+
+def test_a_principle_asked_about_as_before_is_read_as_before():
+    rules = with_tests(6)
+    _, first = asyncio.run(calibrated(roles(saying(0.8, 0.4)), rules, LoopSettings()))
+    one, two = rules.principles
+    edited = two.model_copy(update={"statement": "The assistant is warm."})
+    rules = rules.model_copy(update={"principles": (one, edited)})
+    known = json.loads(json.dumps(first.as_dict()))
+    _, second = asyncio.run(calibrated(roles(saying(0.9, 0.6)), rules, LoopSettings(), known=known))
+    assert second.shifts["one"] == first.shifts["one"]
+    assert second.shifts["two"] > first.shifts["two"]
+    _, fresh = asyncio.run(calibrated(roles(saying(0.9, 0.6)), rules, LoopSettings()))
+    assert fresh.shifts["one"] == second.shifts["two"] == fresh.shifts["two"]
 
 
 def test_answers_without_a_verdict_do_not_count():
