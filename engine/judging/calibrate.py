@@ -122,7 +122,7 @@ def lasting(
 ) -> Calibration:
     """`found` for every principle that is judged, but for those that are `known`."""
     before, shifts = known.get("made_for", {}), known.get("shifts", {})
-    if found.auc is None and not shifts:
+    if found.own is None and not shifts:
         return found
     made_for = {p.id: _made_for(constitution, p) for p in constitution.principles if p.needs_judge}
     kept = {
@@ -140,12 +140,18 @@ def _made_for(constitution: Constitution, principle: Principle) -> str:
 
 
 def _blind(calibration: Calibration, judge: RoleModel) -> InputError:
-    what = (
-        "cannot tell the constitution's own violating answers from its compliant ones (AUC "
-        f"{calibration.auc:.2f}, 95 % interval {calibration.low:.2f} to {calibration.high:.2f})"
+    kinds = (
+        (calibration.own, "from its compliant ones"),
+        (calibration.elsewhere, "from answers about something else"),
+    )
+    told = " and ".join(
+        f"{other} (AUC {found.auc:.2f}, 95 % interval {found.low:.2f} to {found.high:.2f})"
+        for found, other in kinds
+        if found and not found.beats_chance
     )
     remedy = (
         "name a stronger model with --judge, write principles with checks, or take its verdicts as "
         "they are with --judge-anyway"
     )
+    what = f"cannot tell the constitution's own violating answers {told}"
     return InputError(Problem(f"judge {judge.generator.spec}", what, remedy))

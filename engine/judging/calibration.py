@@ -16,7 +16,15 @@ from typing import Any
 
 from engine.shares import wilson_interval
 
-__all__ = ["FEWEST", "UNCALIBRATED", "Calibration", "TestedAnswer", "calibration_of", "log_odds"]
+__all__ = [
+    "FEWEST",
+    "UNCALIBRATED",
+    "Calibration",
+    "Separation",
+    "TestedAnswer",
+    "calibration_of",
+    "log_odds",
+]
 
 FEWEST = 10
 """Answers of each kind from which a judge can be told from chance."""
@@ -28,20 +36,38 @@ _EDGE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
+class Separation:
+    """The AUC: the share of pairs of an answer that violates a principle and one that keeps it in which
+    the violating one is the likelier violation. Its 95 % interval is as of a share among the answers
+    of the rarer kind: wider than the truth, as every answer meets several."""
+
+    auc: float
+    low: float
+    high: float
+
+    @property
+    def beats_chance(self) -> bool:
+        """By more than its interval."""
+        return self.low > 0.5
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a manifest."""
+        interval = [round(self.low, 4), round(self.high, 4)]
+        return {"auc": round(self.auc, 4), "interval": interval}
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """How a judge is read: log-odds taken from its own, by principle and for any other principle.
 
-    `auc` is the share of pairs of an answer that violates a principle and one that keeps it in which
-    the violating one is the likelier violation, with its 95 % interval, as of a share among the
-    answers of the rarer kind: wider than the truth, as every answer meets several. None where there
-    are too few.
+    `own` is how it tells a principle's violating answers from its compliant ones, `elsewhere` from
+    answers to other principles' tests; None where there are too few.
     """
 
     shifts: Mapping[str, float] = field(default_factory=dict)
     shift: float = 0.0
-    auc: float | None = None
-    low: float = 0.0
-    high: float = 1.0
+    own: Separation | None = None
+    elsewhere: Separation | None = None
     answers: int = 0
     """That the judge gave a verdict on."""
     by_principle: Mapping[str, float] = field(default_factory=dict)
@@ -59,18 +85,19 @@ class Calibration:
     @property
     def tells_apart(self) -> bool | None:
         """Whether the judge beats chance beyond its interval; None where that is not known."""
-        return None if self.auc is None else self.low > 0.5
+        found = [each.beats_chance for each in (self.own, self.elsewhere) if each]
+        return all(found) if found else None
 
     def as_dict(self) -> dict[str, Any]:
         """For a manifest."""
-        if self.auc is None:
+        if self.own is None:
             return {"calibrated": False, "answers": self.answers}
         own = {name: round(value, 4) for name, value in self.by_principle.items()}
         return {
             "calibrated": True,
             "answers": self.answers,
-            "auc": round(self.auc, 4),
-            "interval": [round(self.low, 4), round(self.high, 4)],
+            **self.own.as_dict(),
+            "elsewhere": self.elsewhere.as_dict() if self.elsewhere else None,
             "auc_by_principle": own,
             "shift": self.shift,
             "shifts": dict(self.shifts),
@@ -105,24 +132,38 @@ def calibration_of(answers: Sequence[TestedAnswer]) -> Calibration:
     if min(len(kinds.violating), len(kinds.compliant)) < FEWEST:
         return Calibration(answers=len(answers))
     shift = kinds.middle
-    shifts, own = {}, {}
-    won = pairs = 0.0
-    for principle in dict.fromkeys(answer.principle for answer in answers):
-        ones = _Kinds([a for a in answers if a.principle == principle])
-        if not ones.violating or not ones.compliant:
-            continue
-        count = len(ones.violating) + len(ones.compliant)
-        shifts[principle] = round(
-            (count * ones.middle + _SHRINKAGE * shift) / (count + _SHRINKAGE), 4
-        )
-        won, pairs = won + ones.wins, pairs + ones.pairs
-        if min(len(ones.violating), len(ones.compliant)) >= _FEWEST_OF_ONE:
-            own[principle] = ones.wins / ones.pairs
-    if not pairs:
+    shifts, by_principle = {}, {}
+    ones = [
+        (name, _Kinds([a for a in answers if a.principle == name]))
+        for name in dict.fromkeys(answer.principle for answer in answers)
+    ]
+    ones = [(name, one) for name, one in ones if one.violating and one.compliant]
+    for name, one in ones:
+        count = len(one.violating) + len(one.compliant)
+        middle = (count * one.middle + _SHRINKAGE * shift) / (count + _SHRINKAGE)
+        shifts[name] = round(middle, 4)
+        if min(len(one.violating), len(one.compliant)) >= _FEWEST_OF_ONE:
+            by_principle[name] = _wins(one.violating, one.compliant) / one.pairs
+    own = _separation([(one.violating, one.compliant) for _, one in ones])
+    if own is None:
         return Calibration(answers=len(answers))
-    auc = won / pairs
-    low, high = wilson_interval(auc, min(len(kinds.violating), len(kinds.compliant)))
-    return Calibration(shifts, round(shift, 4), auc, low, high, len(answers), own)
+    elsewhere = _separation([(one.violating, one.elsewhere) for _, one in ones])
+    return Calibration(shifts, round(shift, 4), own, elsewhere, len(answers), by_principle)
+
+
+def _separation(sides: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Separation | None:
+    """Over pairs of one principle; None from fewer than `FEWEST` answers of a kind."""
+    rarer = min(sum(len(side[kind]) for side in sides) for kind in (0, 1))
+    if rarer < FEWEST:
+        return None
+    pairs = sum(len(violating) * len(kept) for violating, kept in sides)
+    auc = sum(_wins(violating, kept) for violating, kept in sides) / pairs
+    return Separation(auc, *wilson_interval(auc, rarer))
+
+
+def _wins(violating: Sequence[float], kept: Sequence[float]) -> float:
+    """Pairs in which the violating answer is the higher; half of a tie (Mann & Whitney 1947)."""
+    return sum((v > k) + 0.5 * (v == k) for v in violating for k in kept)
 
 
 class _Kinds:
@@ -144,10 +185,4 @@ class _Kinds:
 
     @property
     def pairs(self) -> int:
-        return len(self.violating) * (len(self.compliant) + len(self.elsewhere))
-
-    @property
-    def wins(self) -> float:
-        """Pairs in which the violating answer is the higher; half of a tie (Mann & Whitney 1947)."""
-        kept = (*self.compliant, *self.elsewhere)
-        return sum((v > k) + 0.5 * (v == k) for v in self.violating for k in kept)
+        return len(self.violating) * len(self.compliant)

@@ -98,14 +98,22 @@ def judge_note(calibration: Mapping[str, Any]) -> str:
         return (
             "The judge is not calibrated: the constitution has too few tests that it could decide."
         )
-    low, high = calibration["interval"]
+    elsewhere = calibration.get("elsewhere")
     told = (
         f"The judge was calibrated on {calibration['answers']:,} answers of the constitution's own "
-        f"tests: AUC {calibration['auc']:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+        f"tests: AUC {_with_interval(calibration)}"
     )
-    return (
-        f"{told}." if low > 0.5 else f"{told}. It cannot tell them apart: its verdicts are noise."
-    )
+    if elsewhere:
+        told += f", and {_with_interval(elsewhere)} against answers about something else"
+    lows = [each["interval"][0] for each in (calibration, elsewhere) if each]
+    noise = " It cannot tell violating answers apart: its verdicts are noise."
+    return f"{told}." if min(lows) > 0.5 else f"{told}.{noise}"
+
+
+def _with_interval(separation: Mapping[str, Any]) -> str:
+    """`0.71, 95 % interval 0.53 to 0.85`, of an AUC in a manifest."""
+    low, high = separation["interval"]
+    return f"{separation['auc']:.2f}, 95 % interval {low:.2f} to {high:.2f}"
 
 
 def duration(seconds: float | None) -> str:

@@ -44,7 +44,7 @@ def saying(bad, good):
 
 def test_a_judge_that_always_says_yes_is_read_from_its_middle():
     found = calibration_of(answers([0.9] * 10, [0.7] * 10))
-    assert found.auc == 1.0 and found.tells_apart
+    assert found.own.auc == 1.0 and found.tells_apart
     assert found.adjusted("one", 0.9) > 0.5 > found.adjusted("one", 0.7)
     assert found.adjusted("another", 0.85) > 0.5 > found.adjusted("another", 0.8)
 
@@ -64,9 +64,9 @@ def test_too_few_answers_say_nothing(count, known):
 
 
 def test_ties_are_half_and_pairs_are_of_one_principle():
-    assert calibration_of(answers([0.5] * 10, [0.5] * 10)).auc == 0.5
+    assert calibration_of(answers([0.5] * 10, [0.5] * 10)).own.auc == 0.5
     across = answers([0.9] * 10, [0.8] * 10) + answers([0.2] * 10, [0.1] * 10, "two")
-    assert calibration_of(across).auc == 1.0
+    assert calibration_of(across).own.auc == 1.0
 
 
 def test_certainty_stays_certain():
@@ -83,7 +83,7 @@ def test_the_order_of_probabilities_is_kept(one, other, shift):
 def test_the_judge_is_asked_about_each_answer_once():
     judge = saying(0.8, 0.4)
     found = asyncio.run(calibrate(RoleModel(judge), with_tests(6)))
-    assert (len(judge.questions), found.answers, found.auc) == (
+    assert (len(judge.questions), found.answers, found.own.auc) == (
         26,
         26,
         1.0,
@@ -102,7 +102,8 @@ def test_answers_about_something_else_move_the_middle_where_they_lie_above():
 
 def test_a_judge_that_only_tells_subjects_apart_is_no_judge():
     elsewhere = [TestedAnswer("one", False, 0.95, elsewhere=True)] * 30
-    assert calibration_of(answers([0.9] * 10, [0.3] * 10) + elsewhere).tells_apart is False
+    found = calibration_of(answers([0.9] * 10, [0.3] * 10) + elsewhere)
+    assert (found.own.auc, found.elsewhere.auc, found.tells_apart) == (1.0, 0.0, False)
 
 
 def test_a_principle_asked_about_as_before_is_read_as_before():
