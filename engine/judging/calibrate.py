@@ -36,9 +36,14 @@ class _Question:
 
 
 async def calibrate(
-    judge: RoleModel, constitution: Constitution, *, smallest_mass: float = 0.05
+    judge: RoleModel,
+    constitution: Constitution,
+    *,
+    smallest_mass: float = 0.05,
+    elsewhere: bool = True,
 ) -> Calibration:
-    """Ask the judge about every answer of every test of the principles that need one.
+    """Ask the judge about every answer of every test of the principles that need one, and about some
+    answers from `elsewhere`, other principles' tests.
 
     An answer that it gave no verdict on, or could not read, does not count. Raises
     GeneratorUnavailable when the judge is gone.
@@ -65,7 +70,8 @@ async def calibrate(
             principle.id, question.violating, verdict.probability, question.elsewhere
         )
 
-    answers = await gathered(map(one, _questions(constitution)))
+    questions = [q for q in _questions(constitution) if elsewhere or not q.elsewhere]
+    answers = await gathered(map(one, questions))
     return calibration_of([answer for answer in answers if answer])
 
 
@@ -98,6 +104,7 @@ async def calibrated(
     settings: LoopSettings,
     *,
     known: Mapping[str, Any] | None = None,
+    elsewhere: bool = True,
 ) -> tuple[Roles, Calibration | None]:
     """The roles with their judge calibrated, where its verdicts decide anything, and how; None where they
     do not. A principle that was calibrated before, as the manifest says that is `known`, and is asked
@@ -109,7 +116,7 @@ async def calibrated(
     if not settings.judges_first or not constitution.needs_judge:
         return roles, None
     mass = settings.smallest_mass
-    found = await calibrate(roles.judge, constitution, smallest_mass=mass)
+    found = await calibrate(roles.judge, constitution, smallest_mass=mass, elsewhere=elsewhere)
     calibration = lasting(found, constitution, known or {})
     stands_in = roles.judge.generator.spec.startswith("scripted")
     if calibration.tells_apart is False and not (settings.judge_anyway or stands_in):
@@ -131,7 +138,8 @@ def lasting(
         if before.get(name) == made and name in shifts
     }
     read = {name: kept.get(name, found.shifts.get(name, found.shift)) for name in made_for}
-    return replace(found, shifts=read, made_for=made_for)
+    slope = known["slope"] if kept else found.slope
+    return replace(found, shifts=read, slope=slope, made_for=made_for)
 
 
 def _made_for(constitution: Constitution, principle: Principle) -> str:

@@ -58,8 +58,11 @@ async def run_loop_tests(
     roles: Roles,
     settings: LoopSettings,
     on_progress: Callable[[int], None] = lambda done: None,
+    *,
+    alone: bool = False,
 ) -> LoopTests:
     """The loop from each of `starts`, and what is made of them. What was asked before is remembered.
+    Where each principle stands `alone`, an answer is held against its own and no other.
 
     Raises InputError for a judge that must decide and cannot (see `calibrated`), GeneratorUnavailable
     when a model is gone.
@@ -70,10 +73,13 @@ async def run_loop_tests(
     async with _remembered(roles, cache_directory() / _CACHE) as cast:
         # Whatever the loop itself asks of the judge, here it decides.
         deciding = settings.model_copy(update={"accept": "better"})
-        cast, calibration = await calibrated(cast, constitution, deciding)
+        cast, calibration = await calibrated(cast, constitution, deciding, elsewhere=not alone)
 
         async def one(prompt: Prompt, came_back: Callable[[int], None]) -> LoopTestResult:
-            return await _started_from(by_id[prompt.id], constitution, cast, settings, came_back)
+            start, rules = by_id[prompt.id], constitution
+            if alone:
+                rules = rules.model_copy(update={"principles": (start.principle,)})
+            return await _started_from(start, rules, cast, settings, came_back)
 
         tokens = 3 * roles.policy.sampling.max_tokens
         window = Window(cast.generators, expected_tokens=tokens, total=len(starts))

@@ -173,6 +173,11 @@ class LoopTestConfig(LoopConfig):
         description="Run the loop on the tests' answers: are violating ones repaired, and compliant "
         "ones left as good?",
     )
+    alone: bool = Field(
+        default=False,
+        description="With --loop: hold each answer against its own principle alone, as if it were known "
+        "which one matters.",
+    )
     out: str | None = Field(
         default=None,
         description="With --loop: a JSONL file for every record with its test.",
@@ -194,6 +199,7 @@ class LoopTestConfig(LoopConfig):
         own = [
             name for name in ("out", "max_damage", "min_repair") if getattr(self, name) is not None
         ]
+        own += ["alone"] * self.alone
         for section in ("revise", "sampling"):
             default = getattr(plain, section)
             own += [n for n, value in getattr(self, section) if value != getattr(default, n)]

@@ -45,7 +45,12 @@ def run_in_loop(
     total = len(starts)
     with error_console().status(f"running the loop on {counted(total, 'answer')}") as status:
         work = run_loop_tests(
-            loaded, starts, roles, settings, lambda n: status.update(f"{n} of {total} answers")
+            loaded,
+            starts,
+            roles,
+            settings,
+            lambda n: status.update(f"{n} of {total} answers"),
+            alone=config.alone,
         )
         tests = run_interruptibly(work, status.stop)
     if config.out:
