@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from math import exp
 
 import pytest
 from hypothesis import given
@@ -67,6 +68,20 @@ def test_ties_are_half_and_pairs_are_of_one_principle():
     assert calibration_of(answers([0.5] * 10, [0.5] * 10)).own.auc == 0.5
     across = answers([0.9] * 10, [0.8] * 10) + answers([0.2] * 10, [0.1] * 10, "two")
     assert calibration_of(across).own.auc == 1.0
+
+
+def test_the_slope_says_how_much_a_step_means():
+    def at(*odds):
+        return [1 / (1 + exp(-each)) for each in odds]
+
+    found = calibration_of(answers(at(*[1.5, 0.5] * 5), at(*[0.5, -0.5] * 5)))
+    spread = 10 * 0.25 * 2 / 18  # of log-odds around their mean, with 18 degrees of freedom
+    assert found.slope == pytest.approx(1.0 / spread, abs=1e-3)
+    assert found.adjusted("one", at(1.5)[0]) == pytest.approx(
+        1 / (1 + exp(-found.slope * (1.5 - 0.5)))
+    )
+    upside_down = calibration_of(answers(at(*[0.5, -0.5] * 5), at(*[1.5, 0.5] * 5)))
+    assert (upside_down.slope, upside_down.tells_apart) == (1.0, False)
 
 
 def test_certainty_stays_certain():

@@ -54,11 +54,11 @@ def judge(broken, silent=()):
     return choose
 
 
-def run(model, constitution, only=None, **settings):
+def run(model, constitution, only=None, alone=False, **settings):
     chosen = [p for p in constitution.principles if only is None or p.id == only]
     wanted = LoopSettings(**settings)
     starts = starts_of(constitution, chosen, wanted)
-    return asyncio.run(run_loop_tests(constitution, starts, roles(model), wanted))
+    return asyncio.run(run_loop_tests(constitution, starts, roles(model), wanted, alone=alone))
 
 
 def revising(revisions, critique="It is rude to whoever asked."):
@@ -92,6 +92,24 @@ def test_a_violating_answer_is_repaired_and_a_compliant_one_stands():
     assert total.repaired.low == pytest.approx(2 / (2 + 1.959964**2))
     assert not total.refusals
     assert [r.as_dict()["by"] for r in tests.results] == ["judge", None] * 2
+
+
+def test_alone_an_answer_meets_its_own_principle_and_no_other():
+    constitution = rules(with_test("one"), with_test("two"))
+    broken = {"BAD.": ["one", "two"], "OK.": ["two"], "Better.": ["two"], "Worse.": []}
+    model = Replies(REWRITE, judge(broken))
+    tests = run(model, constitution, only="one", alone=True)
+    assert [[r.principle for r in t.record.rounds] for t in tests.results] == [["one"], []]
+    assert ended(tests) == [EndedAs.REPAIRED, EndedAs.UNCHANGED]
+    assert not [
+        q
+        for q in model.questions
+        if "The assistant keeps two." in q[0].content
+        and "OK." in q[0].content
+        and "About one" in q[0].content
+    ]
+    together = run(Replies(REWRITE, judge(broken)), constitution, only="one")
+    assert [r.principle for r in together.results[1].record.rounds] == ["two"]
 
 
 def test_the_policy_is_asked_nothing():
