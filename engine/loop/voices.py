@@ -75,7 +75,9 @@ _OF_REPLY = re.compile(
     rf"|response)\b|{_RESPONSE}\s+{_IS_WRONG}|in\s+{_REPLY}\b|the\s+request\s+(?:(?:is"
     rf"|was)\s+about|(?:(?:is|was)\s+)?to\s+(?!the\b|an?\b))|rewrite\s+(?:the|your"
     rf"|my)\s+(?:last\s+)?"
-    r"(?:reply|response|answer)\b|as\s+(?:revised|rewritten)\b)",
+    r"(?:reply|response|answer)\b|as\s+(?:revised|rewritten)\b"
+    r"|here(?:['’]s|\s+is)\s+(?:an?|the|my|your)\s+(?:revised|rewritten|updated|improved)"
+    r"\s+(?:reply|response|answer|version)\b)",
     re.IGNORECASE,
 )
 _OF_PRINCIPLE = re.compile(
