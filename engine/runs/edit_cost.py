@@ -21,7 +21,8 @@ from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.records import read_records
 from engine.runs.manifest import MANIFEST, run_manifest
-from engine.runs.plan import CHARACTERS_PER_TOKEN, Known, Plan, expected_seconds, plan_run
+from engine.runs.plan import CHARACTERS_PER_TOKEN, Known, Plan, plan_run
+from engine.runs.throughput import expected_seconds
 from engine.settings import LoopSettings, RoleModel, Roles, for_stakeholder
 from engine.storage.completion_cache import CompletionCache
 

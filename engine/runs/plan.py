@@ -10,15 +10,11 @@ broken, and that nothing asked about it is in the cache.
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from constitution.problems import InputError
-from constitution.reading import read_json
 from constitution.schema import Constitution
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
-from engine.generators.vllm_platform import cache_directory
 from engine.judging.calibrate import calibrated, lasting
 from engine.judging.calibration import UNCALIBRATED
 from engine.loop.asking import Step
@@ -28,24 +24,17 @@ from engine.messages import Conversation
 from engine.prompts.sources import Prompt
 from engine.records import Record
 from engine.settings import LoopSettings, Roles
-from engine.storage.atomic import write_json_atomic
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
 
 __all__ = [
     "CHARACTERS_PER_TOKEN",
     "Known",
     "Plan",
-    "expected_seconds",
     "plan_run",
-    "remember_throughput",
 ]
 
 CHARACTERS_PER_TOKEN = 4
-_THROUGHPUT = "throughput.json"
-"""How fast models last ran on this machine, in generated tokens a second."""
 _FIGURES = str.maketrans("abcdef", "123456")
-_FEWEST = 500
-"""Generated tokens from which a run's pace says something."""
 _FILL = 0.6
 """Share of `max_tokens` that a completion is taken to use, where nothing is known."""
 _NEVER_OVERLONG = 2000
@@ -183,17 +172,19 @@ class _Walked:
     def _lacked(self, name: str) -> bool:
         return self._counting[name].unknown > self._unknown[name]
 
-    @property
-    def asks(self) -> bool:
-        """Whether it leaves anything to generate that was not counted before."""
-        return any(role.calls > self._calls[name] for name, role in self._counting.items())
-
     def note(self, step: Step) -> None:
         """Remember in which round the cache ended."""
         if self._guessed_from is None and self.guessed:
             self._guessed_from = step.round
 
-    def assume_the_most(
+    def ended(self, record: Record, constitution: Constitution, settings: LoopSettings) -> bool:
+        """Whether anything is left to generate; where verdicts decide how much, the most is counted."""
+        if settings.judges_first and self.guessed:
+            self._assume_the_most(record, constitution, settings)
+            return True
+        return any(role.calls > self._calls[name] for name, role in self._counting.items())
+
+    def _assume_the_most(
         self, record: Record, constitution: Constitution, settings: LoopSettings
     ) -> None:
         """Count the most that can follow once the cache has ended, instead of what followed here."""
@@ -253,11 +244,7 @@ def plan_run(
             record = await critique_and_revise(
                 prompt, constitution, cast, settings, on_step=walked.note
             )
-            if settings.judges_first and walked.guessed:
-                walked.assume_the_most(record, constitution, settings)
-                touched += 1
-            else:
-                touched += walked.asks
+            touched += walked.ended(record, constitution, settings)
         return sampled, touched
 
     sampled, touched = asyncio.run(walk())
@@ -291,30 +278,3 @@ async def _calibrated(
 
 def _asked_by(dry: Roles) -> int:
     return sum(role.generator.calls for _, role in dry if isinstance(role.generator, _Counting))
-
-
-def remember_throughput(fingerprint: str, generated_tokens: int, seconds: float) -> None:
-    """Keep a run's generated tokens per second, if it generated enough of them.
-
-    It is a hint: where it cannot be kept, nothing is lost but the next plan's estimate.
-    """
-    if generated_tokens < _FEWEST:
-        return
-    known = _known()
-    known[fingerprint] = generated_tokens / max(seconds, 1e-3)
-    with suppress(OSError):
-        write_json_atomic(cache_directory() / _THROUGHPUT, known)
-
-
-def expected_seconds(fingerprint: str, completion_tokens: int) -> float | None:
-    """Seconds to generate that many tokens, at the last run's pace; None if there was none."""
-    pace = _known().get(fingerprint)
-    return completion_tokens / pace if pace else None
-
-
-def _known() -> dict[str, float]:
-    try:
-        known = read_json(cache_directory() / _THROUGHPUT, dict)
-    except (InputError, OSError):
-        return {}
-    return {k: v for k, v in known.items() if isinstance(v, float)}

@@ -80,7 +80,7 @@ def _print_plan(plan: "Plan", roles: "Roles", settings: "LoopSettings") -> None:
     from rich.table import Table
 
     from engine.report.wording import duration
-    from engine.runs.plan import expected_seconds
+    from engine.runs.throughput import expected_seconds
     from scripts.commands.terminal import output_console
 
     table = Table(

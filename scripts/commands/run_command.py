@@ -19,8 +19,8 @@ from engine.report.label_summary import CONFIDENT
 from engine.report.summary import FailureKind
 from engine.report.wording import decimal, duration, judge_note, percent, visible
 from engine.runs.output import Mode
-from engine.runs.plan import remember_throughput
 from engine.runs.run import Progress, Run
+from engine.runs.throughput import remember_throughput
 from scripts.commands.terminal import EXIT_INTERRUPTED, figures_table, run_interruptibly
 
 __all__ = ["execute_run", "print_labels", "print_summary", "run_mode"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.runs.plan import expected_seconds, remember_throughput
 from engine.runs.run import Progress
+from engine.runs.throughput import expected_seconds, remember_throughput
 from engine.storage.cached_generator import CallCounts
 
 
