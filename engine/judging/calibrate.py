@@ -83,10 +83,9 @@ def _questions(constitution: Constitution) -> Iterator[_Question]:
         if not principle.tests:
             continue
         for test in principle.tests:
-            for text in test.violating:
-                yield _Question(principle, test.prompt, text, True)
-            for text in test.compliant:
-                yield _Question(principle, test.prompt, text, False)
+            for violating, texts in ((True, test.violating), (False, test.compliant)):
+                for text in texts:
+                    yield _Question(principle, test.prompt, text, violating)
         others = sorted((p for p in tested if p.id != principle.id), key=partial(_rank, principle))
         for other in others[:_ELSEWHERE]:
             test = other.tests[0]

@@ -149,7 +149,7 @@ def calibration_of(answers: Sequence[TestedAnswer]) -> Calibration:
         middle = (count * one.middle + _SHRINKAGE * shift) / (count + _SHRINKAGE)
         shifts[name] = round(middle, 4)
         if min(len(one.violating), len(one.compliant)) >= _FEWEST_OF_ONE:
-            by_principle[name] = _wins(one.violating, one.compliant) / one.pairs
+            by_principle[name] = _auc([(one.violating, one.compliant)])
     own = _separation([(one.violating, one.compliant) for _, one in ones])
     if own is None:
         return Calibration(answers=len(answers))
@@ -180,14 +180,15 @@ def _separation(sides: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Sep
     rarer = min(sum(len(side[kind]) for side in sides) for kind in (0, 1))
     if rarer < FEWEST:
         return None
-    pairs = sum(len(violating) * len(kept) for violating, kept in sides)
-    auc = sum(_wins(violating, kept) for violating, kept in sides) / pairs
+    auc = _auc(sides)
     return Separation(auc, *wilson_interval(auc, rarer))
 
 
-def _wins(violating: Sequence[float], kept: Sequence[float]) -> float:
-    """Pairs in which the violating answer is the higher; half of a tie (Mann & Whitney 1947)."""
-    return sum((v > k) + 0.5 * (v == k) for v in violating for k in kept)
+def _auc(sides: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:
+    """Share of pairs in which the violating answer is the higher; a tie is half of one (Mann & Whitney
+    1947)."""
+    pairs = [(v, kept) for violating, others in sides for v in violating for kept in others]
+    return sum((v > kept) + 0.5 * (v == kept) for v, kept in pairs) / len(pairs)
 
 
 class _Kinds:
@@ -206,7 +207,3 @@ class _Kinds:
     def middle(self) -> float:
         kept = max(fmean(side) for side in (self.compliant, self.elsewhere) if side)
         return (fmean(self.violating) + kept) / 2
-
-    @property
-    def pairs(self) -> int:
-        return len(self.violating) * len(self.compliant)

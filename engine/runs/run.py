@@ -143,7 +143,6 @@ class Run(Generic[Result]):
         self._write_manifest("running")
         try:
             await self.prepare()
-            self._write_manifest("running")
             results = each_prompt(self.remaining(), self._spec.work(self.models), self._window)
             async with aclosing(results):
                 async for result in results:
@@ -261,6 +260,7 @@ class RevisionRun(Run[Record]):
         )
         if calibration:
             found["calibration"] = calibration.as_dict()
+            self._write_manifest("running")
         self.models = dict(roles)
 
     @property
