@@ -59,7 +59,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One generated assistant turn. Counts are tokens; `cached_tokens` came from a KV cache."""
+    """One generated assistant turn. Counts are tokens; `cached_tokens` came from a KV cache.
+
+    `reasoning` is what came apart from the text, where the model or its server tells them apart.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"]
@@ -67,6 +70,7 @@ class Completion:
     cached_tokens: int = 0
     completion_tokens: int = 0
     tokens: TokenIds | None = None
+    reasoning: str | None = None
 
     @property
     def message(self) -> Message:
@@ -86,14 +90,18 @@ class Choice:
     mass: float
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    samples: int = 0
+    """How many answers were sampled to tell the probabilities; 0: they are log-probabilities'."""
 
     @classmethod
-    def of_masses(cls, masses: Sequence[float], prompt_tokens: int, cached_tokens: int) -> "Choice":
+    def of_masses(
+        cls, masses: Sequence[float], prompt_tokens: int, cached_tokens: int, samples: int = 0
+    ) -> "Choice":
         """From each answer's probability before normalising; all alike where none has any."""
         mass = sum(masses)
         uniform = (1 / len(masses),) * len(masses)
         probabilities = tuple(part / mass for part in masses) if mass > 0 else uniform
-        return cls(probabilities, min(mass, 1.0), prompt_tokens, cached_tokens)
+        return cls(probabilities, min(mass, 1.0), prompt_tokens, cached_tokens, samples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ was there and whether the token limit cut it off.
 from dataclasses import dataclass
 
 from engine.generators.base import Completion
+from engine.generators.reasoning import split_reasoning
 from engine.messages import Message, without_surrogates
 
 __all__ = ["Reply", "reply_of"]
@@ -15,10 +16,11 @@ __all__ = ["Reply", "reply_of"]
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a model said. `said` is without its reasoning, `text` stripped as well; both may be
-    empty. `reasoned` says that reasoning was removed, `truncated` that it met its token limit."""
+    empty. `reasoning` is what it thought before, None if it did not; `truncated` says that it met its
+    token limit."""
 
     said: str
-    reasoned: bool
+    reasoning: str | None
     truncated: bool
     message: Message
     """All of it as a turn, with its tokens if they spell what is written."""
@@ -27,6 +29,11 @@ class Reply:
     def text(self) -> str:
         """What goes into a record."""
         return self.said.strip()
+
+    @property
+    def reasoned(self) -> bool:
+        """Whether reasoning was taken from it."""
+        return self.reasoning is not None
 
     def turn(self, text: str) -> Message:
         """`text` as the next turn: the very message, with its tokens, unless more than white space
@@ -39,20 +46,10 @@ def reply_of(completion: Completion | str) -> Reply:
     if isinstance(completion, str):
         completion = Completion(completion, "stop")
     written = without_surrogates(completion.text)
-    said, reasoned = _without_reasoning(written)
+    said, reasoning = split_reasoning(written)
+    if completion.reasoning is not None:
+        apart = without_surrogates(completion.reasoning)
+        reasoning = "\n\n".join(filter(None, (apart, reasoning)))
     intact = written == completion.text
     message = completion.message if intact else Message("assistant", written)
-    return Reply(said, reasoned, completion.finish_reason == "length", message)
-
-
-def _without_reasoning(text: str) -> tuple[str, bool]:
-    """`text` without a leading `<think>` block, and whether there was one.
-
-    The block may lack its opening tag, which some chat templates write into the prompt. One that
-    never closes is all there is: nothing of it is an answer.
-    """
-    opened = text.lstrip().startswith("<think>")
-    reasoning, closing, answer = text.partition("</think>")
-    if closing and (opened or "<think>" not in reasoning):
-        return answer.lstrip(), True
-    return ("", True) if opened else (text, False)
+    return Reply(said, reasoning, completion.finish_reason == "length", message)

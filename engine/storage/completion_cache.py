@@ -108,10 +108,12 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-_COMPLETION = struct.Struct("<BIIIiI")
+_COMPLETION = struct.Struct("<BIIIiIi")
 """Finish reason, tokens of prompt, cached and completion, bytes of tokenizer name (-1 without
-token ids), number of token ids; then the name, the ids and the text."""
-_CHOICE = struct.Struct("<dII")
+token ids), number of token ids, bytes of reasoning (-1 without); then the name, the ids, the
+reasoning and the text."""
+_CHOICE = struct.Struct("<dIII")
+"""Mass, tokens of prompt and cached, answers sampled; then the probabilities."""
 _FINISH_REASONS: tuple[Literal["stop"], Literal["length"]] = ("stop", "length")
 
 
@@ -119,8 +121,8 @@ def _encode(answer: Completion | Choice | Score) -> bytes:
     match answer:
         case Completion():
             return _encode_completion(answer)
-        case Choice(probabilities, mass, prompt, cached):
-            header = _CHOICE.pack(mass, prompt, cached)
+        case Choice(probabilities, mass, prompt, cached, samples):
+            header = _CHOICE.pack(mass, prompt, cached, samples)
             return header + struct.pack(f"<{len(probabilities)}d", *probabilities)
         case Score(logprobs, prompt):
             return struct.pack(f"<I{len(logprobs)}d", prompt, *logprobs)
@@ -130,6 +132,7 @@ def _encode_completion(completion: Completion) -> bytes:
     tokens = completion.tokens
     name = _utf8(tokens.tokenizer) if tokens else b""
     ids = tokens.ids if tokens else ()
+    reasoning = _utf8(completion.reasoning or "")
     header = _COMPLETION.pack(
         _FINISH_REASONS.index(completion.finish_reason),
         completion.prompt_tokens,
@@ -137,12 +140,14 @@ def _encode_completion(completion: Completion) -> bytes:
         completion.completion_tokens,
         len(name) if tokens else -1,
         len(ids),
+        len(reasoning) if completion.reasoning is not None else -1,
     )
-    return b"".join((header, name, struct.pack(f"<{len(ids)}I", *ids), _utf8(completion.text)))
+    packed = struct.pack(f"<{len(ids)}I", *ids)
+    return b"".join((header, name, packed, reasoning, _utf8(completion.text)))
 
 
 def _decode_completion(value: bytes) -> Completion:
-    reason, prompt, cached, completion, name_size, count = _COMPLETION.unpack_from(value)
+    reason, prompt, cached, completion, name_size, count, thought = _COMPLETION.unpack_from(value)
     start = _COMPLETION.size
     tokens = None
     if name_size >= 0:
@@ -150,16 +155,23 @@ def _decode_completion(value: bytes) -> Completion:
         ids = struct.unpack_from(f"<{count}I", value, start + name_size)
         tokens = TokenIds(intern(name), ids)
         start += name_size + 4 * count
+    reasoning = None
+    if thought >= 0:
+        reasoning = value[start : start + thought].decode("utf-8", "surrogatepass")
+        start += thought
     text = value[start:].decode("utf-8", "surrogatepass")
-    return Completion(text, _FINISH_REASONS[reason], prompt, cached, completion, tokens)
+    return Completion(
+        text, _FINISH_REASONS[reason], prompt, cached, completion, tokens, reasoning
+    )
 
 
 def _decode_choice(value: bytes) -> Choice:
-    mass, prompt, cached = _CHOICE.unpack_from(value)
+    mass, prompt, cached, samples = _CHOICE.unpack_from(value)
     count, rest = divmod(len(value) - _CHOICE.size, 8)
     if not count or rest:
         raise ValueError("a choice's probabilities are cut off")
-    return Choice(struct.unpack_from(f"<{count}d", value, _CHOICE.size), mass, prompt, cached)
+    probabilities = struct.unpack_from(f"<{count}d", value, _CHOICE.size)
+    return Choice(probabilities, mass, prompt, cached, samples)
 
 
 def _decode_score(value: bytes) -> Score:

@@ -25,7 +25,7 @@ MAX_WAITING = 4_000
 
 APPLICATION_ID = 0x50_1C_AC_4E
 """Marks the file as ours (`PRAGMA application_id`), so that no other database is written to."""
-FORMAT = 1
+FORMAT = 2
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",

@@ -30,10 +30,11 @@ def kept(text):
     """What a record should hold of it, said as plainly as can be."""
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     before, closing, after = text.partition("</think>")
-    opened = text.lstrip().startswith("<think>")
-    if closing and (opened or "<think>" not in before):
-        return after.strip()
-    return "" if opened else text.strip()
+    if closing and "<think>" not in before:
+        text = after
+    while text.lstrip().startswith("<think>"):
+        text = text.partition("</think>")[2]
+    return text.strip()
 
 
 def saying(text, finish="stop"):
