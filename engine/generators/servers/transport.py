@@ -5,6 +5,7 @@ import json
 import zlib
 from typing import Any
 from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import FailureReason, GeneratorUnavailable
@@ -26,6 +27,9 @@ class Transport:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._session: Any = None
+        self._proxies: dict[str, str | None] = {}
+        """By the base of a server's API: looked up once, since each look at the environment costs
+        more than a request."""
 
     def start(self) -> None:
         """Raises InputError if the client library is missing. Called in the loop that will send."""
@@ -40,7 +44,6 @@ class Transport:
                 timeout=aiohttp.ClientTimeout(total=None),
                 headers={"Accept-Encoding": "gzip, deflate", "User-Agent": "solon"},
                 auto_decompress=False,
-                trust_env=True,
             )
 
     async def close(self) -> None:
@@ -78,16 +81,13 @@ class Transport:
         except (aiohttp.ClientError, OSError) as error:
             message = f"{endpoint.url}: {_cause(error)}"
             raise TransientError(FailureReason.SERVER_ERROR, message) from error
-        except ValueError as error:  # aiohttp's word for a proxy that is not http
-            message = f"{endpoint.url}: {_cause(error)}; use an http:// proxy, or NO_PROXY"
-            raise GeneratorUnavailable(message) from error
 
     async def _exchange(
         self, method: str, endpoint: Endpoint, address: str, sent: dict[str, Any]
     ) -> Answered:
         for _ in range(2):
             async with self._session.request(
-                method, address, allow_redirects=False, **sent
+                method, address, allow_redirects=False, proxy=self._proxy(endpoint), **sent
             ) as response:
                 if response.status not in _REDIRECTS:
                     text = await _body(response, endpoint.url)
@@ -95,6 +95,26 @@ class Transport:
                     return Answered(response.status, text, headers, endpoint.url)
                 address = _redirected(endpoint.url, address, response.headers.get("Location", ""))
         raise GeneratorUnavailable(f"{endpoint.url}: redirects without end")
+
+    def _proxy(self, endpoint: Endpoint) -> str | None:
+        """The environment's proxy for a server. Raises GeneratorUnavailable for one of another kind
+        than http."""
+        if endpoint.url not in self._proxies:
+            self._proxies[endpoint.url] = _proxy_for(endpoint.url)
+        return self._proxies[endpoint.url]
+
+
+def _proxy_for(url: str) -> str | None:
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.netloc):
+        return None
+    scheme, found, _ = proxy.partition("://")
+    if found and scheme not in ("http", "https"):
+        what = f"the environment's proxy for it is a {scheme} proxy, which is not supported"
+        raise GeneratorUnavailable(f"{url}: {what}; name an http:// one, or set NO_PROXY")
+    return proxy if found else f"http://{proxy}"
 
 
 def _redirected(url: str, address: str, location: str) -> str:
