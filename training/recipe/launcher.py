@@ -19,24 +19,25 @@ _STARTS_PROCESSES_HERE = frozenset(
 )
 """Keys that start the training on this machine and nothing else; others (`commands`, `tpu_vm`,
 `mpirun_config`, those of SageMaker) run commands, also on other machines."""
-_DEEPSPEED_ELSEWHERE = (
+_DEEPSPEED_ELSEWHERE = {
     "deepspeed_config_file",
     "deepspeed_hostfile",
     "deepspeed_multinode_launcher",
-)
+}
 
 
 def launcher_needs(file: Path) -> Iterator[Need]:
-    """What the file needs a permission for. Raises InputError unless it is a plain YAML mapping."""
+    """What the file needs a permission for; its text is not quoted, as it may be any file.
+
+    Raises InputError unless it is a plain YAML mapping.
+    """
     data = _read(file)
     deepspeed = data.get("deepspeed_config")
-    keys = [key for key in data if key not in _STARTS_PROCESSES_HERE and data[key]]
-    if isinstance(deepspeed, dict):
-        keys += [key for key in _DEEPSPEED_ELSEWHERE if deepspeed.get(key)]
-    if data.get("compute_environment", "LOCAL_MACHINE") != "LOCAL_MACHINE":
-        keys.append("compute_environment")
-    for key in keys:
-        what = f"names {file.name}, in which `{key[:40]}` may run or send anything"
+    more = data.get("compute_environment", "LOCAL_MACHINE") != "LOCAL_MACHINE"
+    more = more or any(value for key, value in data.items() if key not in _STARTS_PROCESSES_HERE)
+    more = more or (isinstance(deepspeed, dict) and not _DEEPSPEED_ELSEWHERE.isdisjoint(deepspeed))
+    if more:
+        what = f"is {file.name}, which may do more than start processes on this machine"
         yield Need(REMOTE_CODE, what, ("accelerate",))
 
 
