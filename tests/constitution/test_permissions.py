@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import pytest
+from pydantic import Field
 
 from constitution.permissions import (
     KEYS,
@@ -29,7 +30,7 @@ class Config(Settings):
     keys: Annotated[
         list[str],
         Asks((KEYS,), lambda names: [Need(keys_permission(n), f"would send ${n}") for n in names]),
-    ] = []
+    ] = Field(default=[])
 
 
 @pytest.fixture(autouse=True)

@@ -221,6 +221,12 @@ def test_no_file_that_is_something_else_is_quoted(tmp_path, reader, name):
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["/etc", "../other", "~/.ssh", "https://host/rows", ".", "a/.."])
+def test_a_data_set_of_a_hub_is_no_folder_and_no_address(name):
+    with pytest.raises(InputError, match="is not the name of a data set on a hub"):
+        open_prompts(f"hf:{name}")
+
+
 @pytest.mark.parametrize("name", PRIVATE)
 def test_a_launcher_that_is_something_else_is_not_quoted(tmp_path, name):
     path = tmp_path / name
