@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from constitution.typed_yaml import Override, Settings
 
-__all__ = ["ChatTemplate", "CommandLine", "Overwrite", "PlanOnly", "Update", "configured"]
+__all__ = [
+    "ChatTemplate",
+    "CommandLine",
+    "Overwrite",
+    "PlanOnly",
+    "RetryFailed",
+    "Update",
+    "configured",
+]
 
 FILES = "Input and output"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -48,6 +56,9 @@ Update = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, _option("Discard the records of another run in --out.", "--overwrite")]
+RetryFailed = Annotated[
+    bool, _option("Try again what failed for good, once its cause is mended.", "--retry-failed")
+]
 PlanOnly = Annotated[bool, _option("Print calls, tokens and time to expect, and stop.", "--plan")]
 ChatTemplate = Annotated[
     Path | None, _option("A Jinja file, for models without a chat template.", panel="Models")
