@@ -9,15 +9,17 @@ the prompt of the next turn then begins with exactly what is in the KV cache.
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_text
 from engine.generators.base import FailureReason, GenerationError, split_answer
 from engine.messages import Conversation, Message, TokenIds, to_dicts
 
-__all__ = ["ChatEncoder", "Neutraliser", "common_prefix"]
+__all__ = ["ChatEncoder", "Neutraliser", "common_prefix", "read_chat_template"]
 
 _BREAK = "\u200b"
 
@@ -62,6 +64,15 @@ class Neutraliser:
             Message(message.role, self.neutralise(message.content), message.tokens)
             for message in messages
         )
+
+
+def read_chat_template(path: Path, remedy: str) -> str:
+    """The text of a Jinja file. Raises InputError if it cannot be read, and for any other file: what
+    that says would be in every prompt, and in the tokenizer of a trained model."""
+    text = read_text(path, remedy)
+    if "messages" in text and "{" in text:
+        return text
+    raise InputError(Problem(str(path), "is not a chat template: it reads no `messages`", remedy))
 
 
 class ChatEncoder:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from constitution.problems import InputError, Problem
-from constitution.reading import NotJson, parse_json, read_text, without_surrogates
+from constitution.reading import NotJson, parse_json, without_surrogates
 from engine.generators.base import Generator
 from engine.generators.servers.endpoint import without_password
 
@@ -105,7 +105,11 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
     """
     kind, name, options = _checked_parts(spec)
     remedy = "name a Jinja file with --chat-template"
-    template = None if chat_template is None else read_text(Path(chat_template), remedy)
+    template = None
+    if chat_template is not None:
+        from engine.generators.chat_template import read_chat_template
+
+        template = read_chat_template(Path(chat_template), remedy)
     match kind:
         case "embedded":
             from engine.generators.embedded import open_embedded

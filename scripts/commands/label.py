@@ -7,7 +7,7 @@ import typer
 
 from constitution.problems import InputError, all_problems
 from scripts.commands import options as o
-from scripts.commands.python_option import AllowPythonChecks
+from scripts.commands.permission_options import AllowPythonChecks
 
 if TYPE_CHECKING:
     from engine.runs.config import LabelConfig

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from constitution.problems import InputError, Problem
+from scripts.commands.permission_options import permission_parameters
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -143,6 +144,7 @@ class Generated:
         made.__signature__ = inspect.Signature([
             file,
             *(leaf.parameter for leaf in self.leaves.values()),
+            *permission_parameters(self.kind()),
         ])
         app = typer.Typer(add_completion=False)
         app.command()(made)
@@ -267,6 +269,8 @@ class _Command(TyperCommand):
         self._require(True)
         if self._generated:
             ctx.meta[_FILE] = ctx.params.pop("config_file")
+            for parameter in permission_parameters(self._generated.kind()):
+                del ctx.params[parameter.name]  # its callback has allowed it
             ctx.meta[_OVERRIDES] = list(_overrides(ctx, self._generated))
         return rest
 
