@@ -1,7 +1,6 @@
 """What a recipe sends out, and what it needs a permission for, known before anything is loaded."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +126,7 @@ class _Reading:
         """What a server's options send; without any, OpenAI's key goes to OpenAI's own host."""
         named = tuple(f"${name}" for name in keys_of(options))
         own = (_host_in("OPENAI_BASE_URL", _OPENAI), host_of(_OPENAI))
-        of_openai = _machine(host) in map(_machine, own)
-        unnamed = of_openai and "key_env" not in options
+        unnamed = host in own and "key_env" not in options
         return (*named, *_set("OPENAI_API_KEY")) if unnamed else named
 
     def _to_the_hub(self) -> Iterator[_Sent]:
@@ -180,10 +178,6 @@ class _Reading:
             resolved = Path(path).resolve()
             if resolved.exists() and not any(resolved.is_relative_to(folder) for folder in own):
                 yield path
-
-
-def _machine(host: str) -> str:
-    return re.sub(r":\d+$", "", host)
 
 
 def _is_here(name: object) -> bool:

@@ -1,7 +1,7 @@
 """Where a server is, and what every request to it carries: the key, headers, a query.
 
-A key belongs to a server. `$OPENAI_API_KEY` goes to the host of `$OPENAI_BASE_URL` and to OpenAI's
-own, and to no other; any other server's is named with `key_env`. Nothing secret is in `url` or in an
+A key belongs to a server. `$OPENAI_API_KEY` goes to the host and port of `$OPENAI_BASE_URL` and to
+OpenAI's own over https, and to no other; any other server's is named with `key_env`. Nothing secret is in `url` or in an
 error's message.
 """
 
@@ -16,7 +16,7 @@ from constitution.problems import InputError, Problem
 
 __all__ = ["Endpoint", "endpoint_of", "without_password"]
 
-_OPENAI = "api.openai.com"
+_OPENAI = "https://api.openai.com/v1"
 _DEFAULT_KEY = "OPENAI_API_KEY"
 _PASSWORD = re.compile(r"(://[^\s/:@?#,]{1,200}):[^\s/?#,]{1,200}@")
 _HEADER_VALUE = re.compile(r"([?&]headers=)([^&]+)")
@@ -54,7 +54,7 @@ def endpoint_of(
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         carried["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
     elif "authorization" not in named and "api-key" not in named:
-        key = _key(parts.hostname or "", key_env)
+        key = _key(parts, key_env)
         carried |= {"Authorization": f"Bearer {key}"} if key else {}
     bare = _bare(parts)
     query = parts.query + ("&" if parts.query and api_version else "")
@@ -90,19 +90,25 @@ def _bare(parts: SplitResult) -> str:
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
-def _key(host: str, key_env: str | None) -> str | None:
-    """The key for a host, if there is one for it."""
+def _key(parts: SplitResult, key_env: str | None) -> str | None:
+    """The key for a server, if there is one for it."""
     if key_env is not None:
         return _sendable(_from_environment(key_env), f"${key_env}")
-    base = os.environ.get("OPENAI_BASE_URL") or f"https://{_OPENAI}"
-    try:
-        own = urlsplit(base).hostname
-    except ValueError:
-        own = None
     found = os.environ.get(_DEFAULT_KEY, "").strip()
-    if not found or host not in (own, _OPENAI):
+    if not found or not _is_openai(parts):
         return None
     return _sendable(found, f"${_DEFAULT_KEY}")
+
+
+def _is_openai(parts: SplitResult) -> bool:
+    """Whether it is OpenAI's own server, or the one that the environment names in its place."""
+    try:
+        named = urlsplit(os.environ.get("OPENAI_BASE_URL") or _OPENAI)
+        if (parts.scheme, parts.hostname, parts.port) == (named.scheme, named.hostname, named.port):
+            return True
+    except ValueError:  # the port is not a number
+        pass
+    return (parts.scheme, parts.hostname, parts.port or 443) == ("https", "api.openai.com", 443)
 
 
 def _header(name: str, value: str) -> str:

@@ -104,9 +104,9 @@ def test_the_hosts_of_the_environment_are_used(read, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "https://user:pw@mirror:8443")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway:80/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    found, _ = read(model="org/model", judge="server:m@http://gateway:81/v1")
+    found, _ = read(model="org/model", judge="server:m@http://gateway:80/v1")
     assert talks(found) == {
-        "gateway:81": (("judge",), ("$OPENAI_API_KEY",)),
+        "gateway:80": (("judge",), ("$OPENAI_API_KEY",)),
         "mirror:8443": (("model",), ()),
     }
 

@@ -29,8 +29,10 @@ def test_the_key_of_openai_goes_to_openai_alone(monkeypatch):
     for url in ("http://127.0.0.1:8000/v1", "https://api.openai.com.evil.example/v1",
                 "https://evil.example/api.openai.com/v1", "https://api.openai.com@evil.example/v1"):  # fmt: skip
         assert SECRET not in (sent(url) or "")
+    assert sent("http://api.openai.com/v1") is None
     monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway.example:8000/v1")
-    assert sent("http://gateway.example:9000/v1") == f"Bearer {SECRET}"
+    assert sent("http://gateway.example:8000/other") == f"Bearer {SECRET}"
+    assert sent("http://gateway.example:9000/v1") is None
     assert sent("http://other.example/v1") is None
 
 
