@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from training.recipe.outbound import Outbound
+    from training.recipe.schema import Recipe
     from training.recipe.stage import Stage
 
 __all__ = ["print_outbound", "run_recipe", "run_stage"]
@@ -66,6 +67,7 @@ def run_recipe(
     refuse_unpermitted(loaded, file, sent)
     stages = stages_of(loaded, file, out)
     console.print(f"{loaded.name} -> {out}", markup=False)
+    _ask_servers(loaded, file, stages, out)
     ran = []
 
     def ended(stage: "Stage", seconds: float) -> None:
@@ -83,6 +85,22 @@ def run_recipe(
     if "evaluate" not in ran:  # it shows its table itself
         print_results(read_results(out / "evaluate"), output_console())
     raise typer.Exit(code)
+
+
+def _ask_servers(loaded: "Recipe", file: Path, stages: "list[Stage]", out: Path) -> None:
+    """Before a stage runs. Raises GeneratorUnavailable for a server that cannot do its job."""
+    import asyncio
+    from functools import partial
+
+    from scripts.commands.models_table import print_facts
+    from scripts.commands.terminal import error_console
+    from training.recipe.preflight import preflight_of_recipe
+    from training.recipe.stage import decide
+
+    if any(decide(stage, out).action != "skip" for stage in stages):
+        preflight = preflight_of_recipe(loaded, file)
+        preflight.on_found = partial(print_facts, error_console())
+        asyncio.run(preflight.passed())
 
 
 def _print_plan(stages: "list[Stage]", out: Path, console: "Console") -> None:
