@@ -16,7 +16,15 @@ from engine.prompts.hub import HUB, hub_dataset
 from engine.prompts.standard_input import STANDARD_INPUT, STDIN_NAME, spooled
 from engine.prompts.text_files import csv_file, json_file, jsonl_file
 
-__all__ = ["FileRow", "PromptFile", "in_memory", "named_sources", "open_prompt_file"]
+__all__ = [
+    "FileRow",
+    "PromptFile",
+    "in_memory",
+    "matching",
+    "named_sources",
+    "open_prompt_file",
+    "source_parts",
+]
 
 FORMATS = (
     ".jsonl, .ndjson, .json, .csv or .tsv (also .gz and .zst), .parquet, a folder of such files or "
@@ -35,21 +43,28 @@ def open_prompt_file(source: str | Path) -> PromptFile:
 
 
 def named_sources(source: str) -> tuple[str, ...]:
-    """The files, folders and data sets that one text names, each once.
-
-    A text is a list with commas, and a part of it a pattern, only where no file is called so.
-    Raises InputError for a pattern that matches nothing.
-    """
-    if source.startswith(HUB) or os.path.exists(source):
-        return (source,)
+    """The files, folders and data sets that one text names, each once and patterns as what they
+    match. Raises InputError for a pattern that matches nothing."""
     found: list[str] = []
-    for part in filter(None, map(str.strip, source.split(","))):
-        is_pattern = not part.startswith(HUB) and not os.path.exists(part) and glob.has_magic(part)
-        matches = sorted(glob.glob(part, recursive=True)) if is_pattern else [part]
+    for part in source_parts(source):
+        matches = matching(part)
         if not matches:
             raise InputError(Problem(part, "matches no file", "check the pattern and the folder"))
         found += matches
-    return tuple(dict.fromkeys(found)) or (source,)
+    return tuple(dict.fromkeys(found))
+
+
+def source_parts(source: str, folder: Path = Path()) -> tuple[str, ...]:
+    """The names in a text, which is a list with commas unless a file in `folder` is called so."""
+    if source.startswith(HUB) or os.path.exists(folder / source):
+        return (source,)
+    return tuple(filter(None, map(str.strip, source.split(",")))) or (source,)
+
+
+def matching(part: str) -> Sequence[str]:
+    """What a name stands for: itself, unless it is a pattern and no file is called so."""
+    is_pattern = not part.startswith(HUB) and not os.path.exists(part) and glob.has_magic(part)
+    return sorted(glob.glob(part, recursive=True)) if is_pattern else [part]
 
 
 def _opened(name: str) -> PromptFile:
@@ -59,7 +74,7 @@ def _opened(name: str) -> PromptFile:
     if name.startswith(HUB):
         return hub_dataset(name)
     path = Path(name)
-    if not os.path.exists(path):
+    if not path.exists():
         _refuse_missing(path)
     if not path.is_dir():
         return _of_kind(path, name)

@@ -27,6 +27,7 @@ __all__ = [
     "Draft",
     "Prompt",
     "PromptFormat",
+    "canonical_row",
     "missing_column",
     "parse_prompt",
 ]
@@ -88,7 +89,7 @@ class Draft:
         if _is_deeper(self.extra, DEEPEST):
             raise BadPrompt(str(TooDeep()), TooDeep.remedy)
         try:
-            return _canonical([self.id, _turns(self.messages), self.tags, self.extra]) + b"\n"
+            return canonical_row(self.id, _turns(self.messages), self.tags, self.extra) + b"\n"
         except UnicodeEncodeError as error:
             raise BadPrompt("a column holds text that is not Unicode", "re-save the row") from error
         except (TypeError, ValueError) as error:
@@ -190,6 +191,14 @@ def _turns(messages: Conversation) -> list[tuple[str, str]]:
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, allow_nan=False, separators=(",", ":")
 )
+
+
+def canonical_row(
+    id: str | None, turns: Sequence[tuple[str, str]], tags: Sequence[str], extra: Mapping[str, Any]
+) -> bytes:
+    """A prompt on one line: equal where all of it is. Raises TypeError or ValueError for what JSON
+    cannot hold."""
+    return _canonical([id, turns, tags, extra])
 
 
 def _canonical(value: Any) -> bytes:

@@ -95,7 +95,9 @@ class Run(Generic[Result]):
         prompts, settings = spec.prompts, spec.settings.model_dump()
         identity = identity_of(prompts, spec.constitution, spec.models, settings)
         self.prompts = prompts
-        self.directory = RunDirectory(out, spec.kind, identity, spec.constitution, mode)
+        self.directory = RunDirectory(out, spec.kind, identity, spec.constitution, mode, prompts)
+        if any(prompts.replaced):
+            self.directory.found["replaced_values"] = prompts.replaced._asdict()
         self.models: RoleModels
         self.models, self._generators = behind_cache(spec.models, self.directory.cache)
         self._spec: RunSpec[Result] = spec

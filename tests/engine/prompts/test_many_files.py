@@ -139,7 +139,7 @@ def test_a_wrong_row_of_several_files_is_told_by_its_own_file(unlike):
         ("{0}/*.xml", "{0}/*.xml: matches no file; check the pattern"),
         ("{0}/a.jsonl,{0}/e.jsonl", "{0}/e.jsonl: does not exist; did you mean {0}/a.jsonl?"),
         ("{0}/*", "{0}/README.md: is not a kind of prompt file known here"),
-        ("{0}/a.jsonl," + "x" * 5000, "x: does not exist"),
+        ("{0}/a.jsonl," * 99 + "{0}/e.jsonl", "{0}/e.jsonl: does not exist"),
     ],
 )
 def test_what_is_missing_of_several_files_is_named(unlike, given, expected):
