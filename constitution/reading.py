@@ -16,6 +16,8 @@ from constitution.problems import InputError, Problem
 
 __all__ = [
     "NotJson",
+    "as_table",
+    "json_of",
     "open_regular",
     "open_table",
     "parse_json",
@@ -52,6 +54,11 @@ def open_table(path: Path) -> TextIO:
         file = open_regular(path)
     except (OSError, ValueError) as error:
         raise InputError(_unreadable(path, error, "")) from None
+    return as_table(file)
+
+
+def as_table(file: BinaryIO) -> TextIO:
+    """The text of a CSV file, as `open_table` gives it."""
     return TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
@@ -75,7 +82,10 @@ def read_bytes(path: Path, remedy: str = "", *, most: int = _MAX_BYTES) -> bytes
 
 def read_text(path: Path, remedy: str = "", *, most: int = _MAX_BYTES) -> str:
     """The text of a file without a byte order mark. Raises InputError, also if it is not UTF-8."""
-    content = read_bytes(path, remedy, most=most)
+    return _text_of(read_bytes(path, remedy, most=most), path)
+
+
+def _text_of(content: bytes, path: Path) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -90,7 +100,14 @@ def read_json(path: Path, kind: type[Value], remedy: str = "", *, strict: bool =
     Raises InputError as `read_text` does, and with line and column where it is not JSON. `strict`
     as of `parse_json`.
     """
-    text = read_text(path, remedy)
+    return json_of(read_bytes(path, remedy), path, kind, remedy, strict=strict)
+
+
+def json_of(
+    content: bytes, path: Path, kind: type[Value], remedy: str = "", *, strict: bool = False
+) -> Value:
+    """The value of what was read from a JSON file. Raises InputError as `read_json` does."""
+    text = _text_of(content, path)
     try:
         value = parse_json(text, strict=strict)
     except NotJson as error:

@@ -16,11 +16,12 @@ Model = TypeVar("Model", bound=Settings)
 class InputFile:
     """Marks a setting that names a file or a directory to read.
 
-    Where `or_name`, what is not there may be a model's name on a hub instead; `words` are values
-    that name no file.
+    Where `or_name`, what is not there may be a model's name on a hub instead; where `several`, it
+    may be a pattern, or a list with commas; `words` are values that name no file.
     """
 
     or_name: bool = False
+    several: bool = False
     words: tuple[str, ...] = ()
 
 

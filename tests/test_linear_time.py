@@ -26,6 +26,7 @@ from engine.loop.hygiene import clean_revision
 from engine.loop.rendering import quoted
 from engine.loop.reply import reply_of
 from engine.messages import Message
+from engine.prompts.written_turns import written_conversation
 from tests.hostile_text import END, pumped
 from training.evaluation.questions.tasks import Item
 
@@ -194,6 +195,7 @@ FUNCTIONS = {
     "revision": revision,
     "critique": lambda text: critique_drop(reply_of(text)),
     "refusal": detect_refusal,
+    "written conversation": written_conversation,
     "last number": Item("id", (), "7").score_text,
     "last words": Item("id", (), "seven").score_text,
     "slug": lambda text: slug(text, 80),
@@ -212,6 +214,7 @@ UNITS = (
     "[",
     '{"a":',
     "I ",
+    "Human: a\n",
 )
 
 

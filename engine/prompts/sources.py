@@ -10,7 +10,16 @@ from typing import Any
 
 from constitution.problems import InputError, Problem
 from engine.prompts.files import FileRow, PromptFile, in_memory, open_prompt_file
-from engine.prompts.rows import BadPrompt, Columns, Draft, Prompt, missing_column, parse_prompt
+from engine.prompts.plain_values import Replaced
+from engine.prompts.rows import (
+    BadPrompt,
+    Columns,
+    Draft,
+    Prompt,
+    PromptFormat,
+    missing_column,
+    parse_prompt,
+)
 
 __all__ = ["Prompt", "PromptSource", "open_prompts", "prompts_from"]
 
@@ -25,22 +34,26 @@ def open_prompts(
     prompt_column: str | None = None,
     id_column: str | None = None,
     tags_column: str | None = None,
+    prompt_format: PromptFormat | None = None,
     limit: int | None = None,
 ) -> "PromptSource":
-    """The prompts of a file, a saved data set or `hf:NAME[:split]`, read once and found in order.
+    """The prompts of one or several files, a saved data set, `hf:NAME[:split]` or standard input,
+    read once and found in order.
 
     Args:
-        source: .jsonl, .ndjson, .json, .csv, .tsv, .parquet, a folder or `hf:NAME[:split]`.
+        source: .jsonl, .ndjson, .json, .csv, .tsv (also .gz and .zst), .parquet, a folder,
+            `hf:NAME[:split][?options]` or `-`; several as a pattern or with commas between.
         prompt_column: where the prompt is, if not in `prompt` or `messages`.
         id_column: where the id is, if not in `id`; without one, it is a hash of the messages.
         tags_column: where the tags are, if not in `tags`.
+        prompt_format: how to read a text that is a conversation; without one it is refused.
         limit: read only that many rows.
 
     Raises InputError with everything that is wrong, each by line or row.
     """
     if limit is not None and limit < 1:
         raise InputError(Problem("limit", f"is {limit}", "give 1 or more"))
-    columns = Columns(prompt_column, id_column, tags_column)
+    columns = Columns(prompt_column, id_column, tags_column, prompt_format)
     return PromptSource(open_prompt_file(source), columns, limit)
 
 
@@ -60,6 +73,8 @@ class PromptSource:
         self._file = file
         self._limit = limit
         self._repeated: frozenset[int] = frozenset()
+        self.replaced = Replaced()
+        """How many values JSON cannot hold, and what they became."""
         self._check_header()
         self.count, self.hash = self._check_rows()
 
@@ -96,7 +111,9 @@ class PromptSource:
         """Count and hash, from one pass; a second one only if two rows may share an id."""
         problems = _Problems(self.path)
         digest, ids, given = hashlib.sha256(), array("Q"), False
+        nulls = texts = 0
         for row in self._rows():
+            nulls, texts = nulls + row.replaced.nulls, texts + row.replaced.texts
             try:
                 draft = _parse(row, self.columns)
                 digest.update(draft.canonical)
@@ -105,7 +122,7 @@ class PromptSource:
                 continue
             given = given or draft.id is not None
             ids.append(_id_digest(draft.id or draft.content_id))
-        self._repeated = _repeated(ids)
+        self.replaced, self._repeated = Replaced(nulls, texts), _repeated(ids)
         if given and self._repeated:
             self._check_ids(problems)
         if not ids and not problems.count:
@@ -141,8 +158,9 @@ def prompts_from(items: Iterable[str | Mapping[str, Any] | Prompt]) -> Iterator[
             prompt = item
         else:
             row = next(in_memory([item]).read())
+            columns = Columns(format="text" if isinstance(item, str) else None)
             try:
-                prompt = numbering.prompt(_parse(row, Columns()), index)
+                prompt = numbering.prompt(_parse(row, columns), index)
             except BadPrompt as bad:
                 raise InputError(Problem(where, bad.what, bad.remedy)) from bad
         if prompt.id in seen:

@@ -14,6 +14,7 @@ from engine.generators.base import Sampling
 from engine.generators.spec import open_generator
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
+from engine.prompts.rows import PromptFormat
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.settings import (
     AnswerSettings,
@@ -63,16 +64,22 @@ Window = Annotated[
 
 
 class PromptsFile(Settings):
-    """A file of prompts and what to read of it; a plain string is the file."""
+    """Prompts and what to read of them; a plain string is the file."""
 
     plain: ClassVar[str | None] = "file"
 
-    file: Annotated[str, InputFile()] = Field(
-        description="JSONL, JSON, CSV, Parquet, a saved dataset, or hf:NAME."
+    file: Annotated[str, InputFile(several=True)] = Field(
+        description="JSONL, JSON, CSV (also .gz, .zst), Parquet, a saved dataset or hf:NAME; several as "
+        "a folder, a pattern or with commas; - is standard input."
     )
     prompt_column: str | None = Field(default=None, description="Column that holds the prompt.")
     id_column: str | None = Field(default=None, description="Column that holds the id.")
     tags_column: str | None = Field(default=None, description="Column that holds the tags.")
+    prompt_format: PromptFormat | None = Field(
+        default=None,
+        description="How to read a text that is a conversation (JSON messages, Human: ... Assistant: "
+        "...): its turns, less a last answer, or one user turn.",
+    )
     limit: int | None = Field(
         default=None,
         ge=1,
@@ -87,6 +94,7 @@ class PromptsFile(Settings):
             prompt_column=self.prompt_column,
             id_column=self.id_column,
             tags_column=self.tags_column,
+            prompt_format=self.prompt_format,
             limit=self.limit,
         )
 

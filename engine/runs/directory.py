@@ -7,11 +7,10 @@ A run revises, labels or answers; only a revision is ever escalated, and only an
 once more as rows to train on (`answers.jsonl`).
 """
 
-import json
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,12 +22,14 @@ import yaml
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from engine.judging.records import LabelOutcome, LabelRecord
+from engine.prompts.sources import Prompt
 from engine.records import AnswerOutcome, AnswerRecord, Failure, Outcome, Record
+from engine.runs.kept_records import keep_records
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.storage.atomic import replacing
 from engine.storage.completion_cache import CompletionCache
-from engine.storage.jsonl import JsonlStore
+from engine.storage.jsonl import JsonlStore, json_line
 
 __all__ = ["ANSWER", "ANSWERS", "LABEL", "REVISE", "Done", "RunDirectory", "RunKind"]
 
@@ -38,6 +39,8 @@ _FILES = (
     "report.html", "exports",
 )  # fmt: skip
 _RUNS = ("revise", "label", "answer")
+_PROMPTS = "prompts"
+_EDITED = ("constitution", _PROMPTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,10 @@ class RunKind:
     escalates: bool = False
 
 
-REVISE = RunKind(
-    OutputKind("revise", "run", _FILES, _RUNS, updates="constitution"), tuple(Outcome), True
-)
-LABEL = RunKind(
-    OutputKind("label", "run", _FILES, _RUNS, updates="constitution"), tuple(LabelOutcome)
-)
+REVISE = RunKind(OutputKind("revise", "run", _FILES, _RUNS, updates=_EDITED), tuple(Outcome), True)
+LABEL = RunKind(OutputKind("label", "run", _FILES, _RUNS, updates=_EDITED), tuple(LabelOutcome))
 ANSWER = RunKind(
-    OutputKind("answer", "run", _FILES, _RUNS, updates="prompts"), tuple(AnswerOutcome)
+    OutputKind("answer", "run", _FILES, _RUNS, updates=(_PROMPTS,)), tuple(AnswerOutcome)
 )
 
 
@@ -83,7 +82,8 @@ class Done:
 class RunDirectory:
     """One run's rows and counts in an output directory, which it takes for this process.
 
-    Raises InputError as `OutputDirectory.open` does, and when a file in it is damaged beyond its
+    An update that changes the prompts alone keeps the records of those of `prompts` that were there
+    before, and what the run found out and used. Raises InputError as `OutputDirectory.open` does, and when a file in it is damaged beyond its
     last line.
     """
 
@@ -94,6 +94,7 @@ class RunDirectory:
         identity: Mapping[str, Any],
         constitution: Constitution | None = None,
         mode: Mode = "resume",
+        prompts: Iterable[Prompt] = (),
     ) -> None:
         self.path = path
         self.kind = kind
@@ -106,13 +107,26 @@ class RunDirectory:
         self.output = OutputDirectory(path, kind.output, identity, mode).open()
         with ExitStack() as opening:
             opening.callback(self.output.close)
-            self._open_files(opening)
+            self._open_files(opening, self._kept(prompts))
             self._opened = opening.pop_all()
 
-    def _open_files(self, opening: ExitStack) -> None:
+    @property
+    def keeps_records(self) -> bool:
+        """Whether it was updated to edited prompts, and by nothing else."""
+        return self.output.aside is not None and self.output.changed == (_PROMPTS,)
+
+    def _kept(self, prompts: Iterable[Prompt]) -> dict[str, Any]:
+        """What the manifest found says, or as much of the one set aside as still holds."""
+        if not self.keeps_records or self.output.aside is None:
+            return self.output.found or {}
+        name = "records.jsonl"
+        keep_records(self.output.aside / name, self.path / name, prompts)
+        before = self.output.replaced or {}
+        return {key: before[key] for key in ("usage", "calibration") if key in before}
+
+    def _open_files(self, opening: ExitStack, found: Mapping[str, Any]) -> None:
         self.cache = opening.enter_context(CompletionCache(self.path / "completions.sqlite"))
         self.records = opening.enter_context(JsonlStore(self.path / "records.jsonl"))
-        found = self.output.found or {}
         self.usage = dict(found.get("usage", {}))
         if "calibration" in found:
             self.found["calibration"] = found["calibration"]
@@ -147,7 +161,7 @@ class RunDirectory:
                 done.append(Done.digest(row["id"]))
                 self.totals[row["outcome"]] += 1
                 if escalations and row["escalate"]:
-                    escalations.write(_line(row))
+                    escalations.write(json_line(row))
                     self.totals["escalated"] += 1
         return done
 
@@ -159,7 +173,7 @@ class RunDirectory:
             rows = _rows(store, {"id": str, "retryable": bool})
             lasting = [row for row in rows if not (every or row["retryable"])]
         with replacing(path) as file:
-            file.writelines(map(_line, lasting))
+            file.writelines(map(json_line, lasting))
         self.totals["failed"] = len(lasting)
         return lasting
 
@@ -231,7 +245,3 @@ def _rows(store: JsonlStore, fields: Mapping[str, type]) -> Iterator[dict[str, A
             what = f"is not a row of this run: it has {has} `{wrong[0]}`"
             raise InputError(Problem(f"{store.path}, row {number}", what, remedy))
         yield row
-
-
-def _line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -19,6 +19,7 @@ from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling
 from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
+from engine.prompts.standard_input import STDIN_NAME
 from engine.record_files import read_records
 from engine.runs.manifest import MANIFEST, run_manifest
 from engine.runs.plan import CHARACTERS_PER_TOKEN, Known, Plan, plan_run
@@ -142,12 +143,15 @@ def _the_runs(
     """The prompts that the run was made from, checked by their hash."""
     remedy = "name the run's prompts with --prompts"
     path, columns = str(moved_to or made.prompts.path), columns or made.prompts.columns
+    if path == STDIN_NAME:
+        raise InputError(Problem(path, "the run's prompts came from standard input", remedy))
     try:
         prompts = open_prompts(
             path,
             prompt_column=columns.prompt,
             id_column=columns.id,
             tags_column=columns.tags,
+            prompt_format=columns.format or made.prompts.columns.format,
             limit=made.prompts.count,
         )
     except InputError as error:

@@ -56,8 +56,8 @@ class OutputKind:
     files: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     """Other kinds, of the same files, that `overwrite` may replace."""
-    updates: str | None = None
-    """The part of the identity that `update` may change."""
+    updates: tuple[str, ...] = ()
+    """The parts of the identity that `update` may change."""
     overwrites: bool = True
     worth: str | None = None
     """A glob of what makes an unfinished one worth keeping; another replaces one without it unasked.
@@ -73,7 +73,8 @@ class OutputDirectory:
     """A directory that one process at a time writes results of one identity into.
 
     `found` is the manifest of what is resumed, None where it starts over; `aside` is where an
-    update put what was there.
+    update put what was there, `replaced` the manifest of that, and `changed` the parts of the
+    identity in which it was another.
     """
 
     def __init__(
@@ -85,6 +86,8 @@ class OutputDirectory:
         self.mode: Mode = mode
         self.found: dict[str, Any] | None = None
         self.aside: Path | None = None
+        self.replaced: dict[str, Any] | None = None
+        self.changed: tuple[str, ...] = ()
         self._created: str | None = None
         self._lock: DirectoryLock | None = None
 
@@ -141,6 +144,7 @@ class OutputDirectory:
             self._refuse_unless_update(changed)
             number = next(n for n in count(1) if not (self.path / "previous" / str(n)).exists())
             self.aside = self.path / "previous" / str(number)
+            self.replaced, self.changed = found, tuple(one.what for one in changed)
             self._make_room({"set_aside": number, "manifest": found})
         else:
             self.found = found
@@ -156,8 +160,7 @@ class OutputDirectory:
         return worth is not None and not found.get("complete") and not any(self.path.glob(worth))
 
     def _refuse_unless_update(self, changed: list[Difference]) -> None:
-        updates = self.kind.updates
-        can_update = updates is not None and all(d.what == updates for d in changed)
+        can_update = all(difference.what in self.kind.updates for difference in changed)
         if can_update and self.mode == "update":
             return
         update = "--update to redo what the edit touches and keep the previous records in previous/"

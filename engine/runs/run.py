@@ -99,7 +99,9 @@ class Run(Generic[Result]):
         prompts, settings = spec.prompts, spec.settings.model_dump()
         identity = identity_of(prompts, spec.constitution, spec.models, settings)
         self.prompts = prompts
-        self.directory = RunDirectory(out, spec.kind, identity, spec.constitution, mode)
+        self.directory = RunDirectory(out, spec.kind, identity, spec.constitution, mode, prompts)
+        if any(prompts.replaced):
+            self.directory.found["replaced_values"] = prompts.replaced._asdict()
         self.models: RoleModels
         self.on_checked: Callable[[Sequence[ModelFacts]], None] = lambda facts: None
         """Called with what was found of the servers, once they were asked."""

@@ -12,7 +12,7 @@ from constitution.problems import InputError, Problem
 from constitution.reading import NotJson, open_regular, parse_json
 from engine.storage.atomic import full_disk_explained
 
-__all__ = ["JsonlStore", "numbered_jsonl", "read_jsonl"]
+__all__ = ["JsonlStore", "json_line", "numbered_jsonl", "read_jsonl"]
 
 SYNC_SECONDS = 1.0
 _BLOCK = 1 << 16
@@ -83,6 +83,12 @@ class JsonlStore:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def json_line(row: Mapping[str, Any]) -> bytes:
+    """One object as a line of its own."""
+    # Half a surrogate pair can only stand in a string, where \ud800 is its JSON escape.
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

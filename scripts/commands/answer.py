@@ -26,7 +26,7 @@ def answer(
     from constitution.problems import all_problems
     from engine.runs.answer_run import AnswerRun
     from engine.runs.manifest import run_manifest
-    from scripts.commands.run_command import execute_run, run_mode
+    from scripts.commands.run_command import execute_run, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console
 
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
@@ -35,7 +35,7 @@ def answer(
     run = AnswerRun(out, source, models["policy"], config.answer, mode=mode, window=config.window)
     console = error_console()
     if run.updated:
-        console.print(f"the prompts were edited: the previous records are in {run.aside}")
+        say_what_is_kept(run, console)
 
     def sum_up() -> int:
         print_answers(out, run_manifest(out, "answer"))

@@ -87,13 +87,18 @@ def diff(
 
 
 def _cost(
-    run: Path, new: "Constitution", prompts: str | None, columns: tuple[str | None, ...]
+    run: Path,
+    new: "Constitution",
+    prompts: str | None,
+    columns: tuple[str | None, str | None, str | None],
 ) -> "EditCost":
     """What going on with `new` will generate on that run. Raises InputError."""
     from engine.prompts.rows import Columns
     from engine.runs.edit_cost import edit_cost
 
-    return edit_cost(run, new, prompts=prompts, columns=Columns(*columns) if any(columns) else None)
+    prompt, id, tags = columns
+    named = Columns(prompt, id, tags) if any(columns) else None
+    return edit_cost(run, new, prompts=prompts, columns=named)
 
 
 def _print_for_git(path: str, old: str, new: str) -> None:

@@ -31,7 +31,7 @@ def label(
     from engine.report.label_summary import no_labels, summarize_labels
     from engine.runs.label_run import LabelRun
     from engine.settings import for_stakeholder
-    from scripts.commands.run_command import execute_run, print_labels, run_mode
+    from scripts.commands.run_command import execute_run, print_labels, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console, output_console
 
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
@@ -46,10 +46,7 @@ def label(
         mode=mode, window=config.window,
     )  # fmt: skip
     if run.updated:
-        console.print(
-            "the constitution was edited: what it does not touch is re-used; the previous records "
-            f"are in {run.aside}"
-        )
+        say_what_is_kept(run, console)
 
     def sum_up() -> int:
         summary = summarize_labels(out)

@@ -39,7 +39,7 @@ def revise(
     from engine.runs.plan import plan_run
     from engine.runs.run import RevisionRun
     from engine.settings import Roles, for_stakeholder
-    from scripts.commands.run_command import execute_run, print_summary, run_mode
+    from scripts.commands.run_command import execute_run, print_summary, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console, output_console
 
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
@@ -56,7 +56,9 @@ def revise(
         return
     console = error_console()
     run = RevisionRun(out, prompts, rules, models, settings, mode=mode, window=config.window)
-    if run.updated:
+    if run.directory.keeps_records:
+        say_what_is_kept(run, console)
+    elif run.updated:
         _say_what_is_redone(run, console)
 
     def sum_up() -> int:
@@ -67,11 +69,13 @@ def revise(
 
 
 def _say_what_is_redone(run: "RevisionRun", console: "Console") -> None:
+    from scripts.commands.run_command import edited
+
     expected = run.plan()
     calls = sum(expected.calls.values())
     bound = "at most " if run.settings.judges_first else ""
     console.print(
-        f"the constitution was edited: {bound}{expected.conversations_to_generate:,} of "
+        f"{edited(run)}: {bound}{expected.conversations_to_generate:,} of "
         f"{expected.conversations:,} conversations are generated again ({calls:,} calls, "
         f"{expected.cached_calls:,} re-used); the previous records are in {run.aside}"
     )

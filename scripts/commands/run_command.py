@@ -25,7 +25,7 @@ from engine.runs.throughput import remember_throughput
 from scripts.commands.models_table import print_facts
 from scripts.commands.terminal import EXIT_INTERRUPTED, figures_table, run_interruptibly
 
-__all__ = ["execute_run", "print_labels", "print_summary", "run_mode"]
+__all__ = ["edited", "execute_run", "print_labels", "print_summary", "run_mode", "say_what_is_kept"]
 
 _EVERY, _SELDOMEST = 5.0, 60.0
 """Seconds between lines in a log, more as the run goes on: a tenth of its age."""
@@ -45,9 +45,27 @@ def run_mode(*, update: bool, overwrite: bool, retry_failed: bool) -> Mode:
     return "update" if update else "overwrite" if overwrite else "resume"
 
 
+def edited(run: Run[Any]) -> str:
+    """What was edited since the run that this one continues, in words."""
+    parts = run.directory.output.changed
+    return f"the {' and the '.join(parts)} {'was' if parts == ('constitution',) else 'were'} edited"
+
+
+def say_what_is_kept(run: Run[Any], console: Console) -> None:
+    """Say what became of the records of the run that this one continues."""
+    kept = "what that does not touch is re-used"
+    if run.directory.keeps_records:
+        kept = f"{run.progress().resumed:,} of {run.prompts.count:,} records are kept"
+    console.print(f"{edited(run)}: {kept}; the previous records are in {run.aside}", soft_wrap=True)
+
+
 def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], int]) -> int:
     """Take the run to its end and have it summed up; the exit code, which is `sum_up`'s unless the
     run was interrupted."""
+    nulls, texts = run.prompts.replaced
+    if nulls or texts:
+        line = f"{run.prompts.path}: of the values that JSON cannot hold {nulls:,} became null"
+        console.print(f"{line} (NaN, infinities, bytes) and {texts:,} text", soft_wrap=True)
     if run.complete:
         console.print(f"{run.directory.path}: every conversation is finished; nothing to do")
     elif run.progress().resumed:

@@ -18,6 +18,7 @@ _NAMES = {
     "held_out.prompt_column": ("--held-out-column",),
     "held_out.id_column": ("--held-out-id-column",),
     "held_out.tags_column": ("--held-out-tags-column",),
+    "held_out.prompt_format": ("--held-out-format",),
     "held_out.limit": ("--held-out-limit",),
 }
 

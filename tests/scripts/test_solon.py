@@ -1,6 +1,7 @@
 """What the command does with everything that goes wrong: one clear line, and nothing that would
 steer the terminal."""
 
+import io
 import json
 import os
 import sqlite3
@@ -178,6 +179,63 @@ def test_no_model_at_all_is_one_line(solon):
 def test_prompts_from_a_pipe_are_refused_and_not_waited_for(solon, tmp_path):
     os.mkfifo(tmp_path / "pipe.jsonl")
     told_in_one_line(solon(*revise(prompts="pipe.jsonl")), "pipe.jsonl", "a pipe or a device")
+
+
+def test_prompts_from_standard_input(solon, tmp_path, monkeypatch):
+    def given(content):
+        stream = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", stream)
+        return solon(*revise("--accept", "always", "--select", "random", prompts="-"))
+
+    told_in_one_line(given(b'{"prompt": ""}\n'), "<stdin>:1: the prompt is empty")
+    code, _, err = given(b'{"prompt": "Hello?"}\n{"prompt": "And now?"}\n')
+    assert code == 0, err
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
+    assert manifest["prompts"] | {"hash": ""} == {
+        "path": "<stdin>",
+        "columns": {"prompt": None, "id": None, "tags": None, "format": None},
+        "count": 2,
+        "hash": "",
+    }
+    told = solon("constitution", "diff", "rules.yaml", "rules.yaml", "--run", "run")
+    told_in_one_line(told, "<stdin>", "came from standard input", "--prompts")
+
+
+def test_a_conversation_as_text_is_one_line_that_names_the_option(solon, tmp_path):
+    (tmp_path / "p.jsonl").write_text(
+        '{"prompt": "Human: a\\n\\nAssistant: b\\n\\nHuman: c"}\n', encoding="utf-8"
+    )
+    told_in_one_line(solon(*revise()), "p.jsonl:1: 'prompt'", "--prompt-format conversation")
+    for format, count in (("conversation", 3), ("text", 1)):
+        options = ("--accept", "always", "--select", "random", "--overwrite")
+        code, _, err = solon(*revise(*options, "--prompt-format", format))
+        assert code == 0, err
+        record = json.loads((tmp_path / "run" / "records.jsonl").read_text("utf-8"))
+        assert len(record["prompt"]) == count
+
+
+def test_more_prompts_are_an_update_that_says_what_it_keeps(solon, tmp_path):
+    options = ("--accept", "always", "--select", "random")
+    assert solon(*revise(*options))[0] == 0
+    with (tmp_path / "p.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"id": "b", "prompt": "And now?"}\n')
+    told_in_one_line(solon(*revise(*options)), "prompts was", "--update")
+    code, _, err = solon(*revise(*options, "--update"))
+    assert code == 0, err
+    assert "the prompts were edited: 1 of 2 records are kept; the previous records are in" in err
+
+
+def test_what_json_cannot_hold_is_counted_once(solon, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [{"prompt": "Hello?", "meta": {"score": float("nan")}, "raw": b"text"}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "p.parquet")
+    options = ("--accept", "always", "--select", "random")
+    code, _, err = solon(*revise(*options, prompts="p.parquet"))
+    assert code == 0, err
+    assert "p.parquet: of the values that JSON cannot hold 1 became null" in err
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
+    assert manifest["replaced_values"] == {"nulls": 1, "texts": 1}
 
 
 def test_a_damaged_parquet_file_is_named(solon, tmp_path):

@@ -39,6 +39,7 @@ ANSWERS: dict[Shape, tuple[str, ...]] = {
 _TRANSCRIPTS = ("text_correct", "text_incorrect")
 """What the HHH evaluation calls its chosen and rejected transcripts."""
 _SPEAKERS = {"Human:": "user", "Assistant:": "assistant"}
+_AS_TEXT = Columns(format="text")
 _SHOWN = 20
 
 Turns = list[dict[str, Any]]
@@ -155,7 +156,7 @@ def _parsed(line: FileRow, shape: Shape, number: int) -> TrainingRow:
     asked = {"prompt": before, "system": given.get("system")}
     return TrainingRow(
         number=number,
-        prompt=parse_prompt(asked, Columns()).messages,
+        prompt=parse_prompt(asked, _AS_TEXT).messages,
         answers=answers,
         truncated=truncated,
         probability=_probability(given) if shape == "preference" else 1.0,
@@ -207,7 +208,7 @@ def _conversation(prompt: Any, value: Any, column: str, row: Mapping[str, Any]) 
     if prompt is not None:
         if _is_messages(prompt):
             _refuse_tools(prompt)
-        asked = to_dicts(parse_prompt({"prompt": prompt}, Columns()).messages)
+        asked = to_dicts(parse_prompt({"prompt": prompt}, _AS_TEXT).messages)
         repeats = turns[0].get("role") in ("system", "user")
         system = asked[:1] if asked[0]["role"] == "system" != turns[0].get("role") else []
         turns = [*(system if repeats else asked), *turns]

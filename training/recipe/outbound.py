@@ -19,6 +19,7 @@ from constitution.yaml_source import Location
 from engine.generators.spec import read_spec
 from engine.generators.spec_needs import MODEL_SPEC, host_of, keys_of, servers_of, specs_in
 from engine.input_files import named_files
+from engine.prompts.hub import HUB, read_hub_name
 from training.recipe.launcher import launcher_hosts, launcher_needs
 from training.recipe.paths import RecipePaths
 from training.recipe.schema import Recipe, trainer_sections
@@ -172,7 +173,10 @@ class _Reading:
     def _outside(self) -> Iterator[str]:
         own = (self._folder.resolve(), constitution_path("base").parent.resolve())
         names = [file.name for _, settings in self._parts for file in named_files(settings)]
-        paths = [self._paths.path(name) for name in names if not name.startswith("hf:")]
+        paths = [
+            read_hub_name(name).name if name.startswith(HUB) else self._paths.path(name)
+            for name in names
+        ]
         paths += [self._paths.base, *map(str, constitution_files(self._paths.constitution))]
         for path in dict.fromkeys(paths):
             resolved = Path(path).resolve()

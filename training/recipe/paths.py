@@ -8,9 +8,11 @@ from constitution.loader import load_constitution, shipped_constitutions
 from engine.generators.fingerprint import fingerprint_model
 from engine.generators.spec import open_generator
 from engine.input_files import NamedFile
+from engine.prompts.files import named_sources, source_parts
 from engine.runs.config import RoleSpecs
 from engine.settings import for_stakeholder
 from training.recipe.schema import Recipe
+from training.recipe.stage import digest_of
 
 __all__ = ["RecipePaths", "content", "fingerprint_of"]
 
@@ -47,7 +49,9 @@ class RecipePaths:
         return name if path.is_absolute() else os.path.relpath(self._folder / path)
 
     def located(self, file: NamedFile) -> str:
-        """A file that a section names; a model that is not there is a hub's name."""
+        """A file that a section names, or several; a model that is not there is a hub's name."""
+        if file.mark.several:
+            return ",".join(map(self.path, source_parts(file.name, self._folder)))
         path = self.path(file.name)
         return path if not file.mark.or_name or Path(path).exists() else file.name
 
@@ -92,8 +96,13 @@ class RecipePaths:
 
 
 def content(file: NamedFile) -> Path | str:
-    """What a stage reads of a file that its configuration names: the file, a model's fingerprint,
-    or the name of what is not on this machine."""
+    """What a stage reads of a file that its configuration names: the file, or the content of several,
+    a model's fingerprint, or the name of what is not on this machine."""
     if file.name.startswith("hf:"):
         return file.name
+    names = named_sources(file.name) if file.mark.several else (file.name,)
+    if len(names) > 1:
+        return " ".join(n if n.startswith("hf:") else digest_of(Path(n)) for n in names)
+    if file.mark.several:
+        return names[0] if names[0].startswith("hf:") else Path(names[0])
     return fingerprint_model(file.name) if file.mark.or_name else Path(file.name)

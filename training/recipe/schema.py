@@ -5,6 +5,7 @@ shares (models, seed, stakeholder, sampling) is said once, at the top. Paths are
 recipe's folder. `training.recipe.plan` turns it into the stages.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from constitution.yaml_source import Location, YamlSource
 from engine.generators.base import Sampling
 from engine.generators.spec_needs import ENGINE_OPTIONS, MODEL_SPEC
 from engine.input_files import InputFile, NamedFile, named_files
+from engine.prompts.files import matching, source_parts
 from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, PromptsFile
 from engine.settings import (
     KeepTruncated,
@@ -241,8 +243,11 @@ def _missing(
 ) -> Iterator[Problem]:
     """Files that are not there, of those that the recipe names itself."""
     for file in files:
-        is_path = not file.mark.or_name or file.name.startswith((".", "/", "~"))
-        is_path = is_path and not file.name.startswith("hf:")
-        if is_path and not (folder / Path(file.name).expanduser()).exists():
-            where = written.where((*at, *file.location))
-            yield Problem(where, f"there is no {file.name}", f"paths are relative to {folder}")
+        several = file.mark.several
+        for name in source_parts(file.name, folder) if several else (file.name,):
+            is_path = not file.mark.or_name or name.startswith((".", "/", "~"))
+            path = str(folder / Path(name).expanduser())
+            there = any(map(os.path.exists, matching(path) if several else (path,)))
+            if is_path and not there and not name.startswith("hf:"):
+                where = written.where((*at, *file.location))
+                yield Problem(where, f"there is no {name}", f"paths are relative to {folder}")

@@ -29,6 +29,7 @@ __all__ = [
     "StageFailed",
     "begin",
     "decide",
+    "digest_of",
     "finish",
     "is_complete",
     "run_stages",
@@ -36,6 +37,8 @@ __all__ = [
 
 _CACHE = "completions.sqlite"
 """What was generated stays when a stage starts over: it is looked up by content."""
+_EDITS = {"constitution changed", "prompts changed"}
+"""What a stage that updates may go on after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Stage:
     else by an identity. `output` is the directory it alone writes; `product` the files in it that
     later stages read. `config` is written to a file for commands that take one. Where `resumes`,
     the command resumes what an interrupted one left; where `updates`, it re-uses the records of
-    a constitution since edited.
+    a constitution or prompts since edited.
     """
 
     name: str
@@ -64,7 +67,7 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do about a stage, and why: `skip` it, `resume` it, `update` it to an edited
-    constitution, or `start` it over."""
+    constitution or prompts, or `start` it over."""
 
     action: Literal["skip", "resume", "update", "start"]
     why: str
@@ -79,11 +82,11 @@ def decide(stage: Stage, out: Path) -> Decision:
         return Decision("start", "interrupted before")
     changed = _changes(state["inputs"], _inputs(stage, out))
     if changed:
-        only_constitution = stage.updates and changed == ["constitution changed"]
-        return Decision("update" if only_constitution else "start", "; ".join(changed))
+        can_update = stage.updates and set(changed) <= _EDITS
+        return Decision("update" if can_update else "start", "; ".join(changed))
     if state["status"] != "complete":
         return Decision("resume" if stage.resumes else "start", "interrupted before")
-    if state["product"] != {file.name: _digest(file) for file in stage.product}:
+    if state["product"] != {file.name: digest_of(file) for file in stage.product}:
         return Decision("resume" if stage.resumes else "start", "its output was changed or deleted")
     return Decision("skip", "unchanged")
 
@@ -115,7 +118,7 @@ def finish(stage: Stage, out: Path, *, exit_code: int, seconds: float) -> None:
         out,
         status="complete",
         inputs=(_read_state(stage, out) or {}).get("inputs", {}),
-        product={file.name: _digest(file) for file in stage.product},
+        product={file.name: digest_of(file) for file in stage.product},
         exit_code=exit_code,
         seconds=round(seconds, 1),
     )
@@ -169,7 +172,7 @@ def _inputs(stage: Stage, out: Path) -> dict[str, str]:
         if name not in stage.reads:  # what a file holds counts, not where it lies
             found[name] = plain(value)
     for name, value in stage.reads.items():
-        found[name] = _digest(value) if isinstance(value, Path) else f"={value}"
+        found[name] = digest_of(value) if isinstance(value, Path) else f"={value}"
     return found
 
 
@@ -196,11 +199,11 @@ def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return changes
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
     """Of a file, or of a directory's files by name and content."""
     if path.is_dir():
         inner = sorted(file for file in path.rglob("*") if file.is_file())
-        listed = "".join(f"{file.relative_to(path)} {_digest(file)}\n" for file in inner)
+        listed = "".join(f"{file.relative_to(path)} {digest_of(file)}\n" for file in inner)
         return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()[:32]}"
     if not path.is_file():
         return "sha256:missing"

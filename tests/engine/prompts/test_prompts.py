@@ -296,7 +296,8 @@ def test_files_that_are_not_there_or_no_prompts(tmp_path):
     path = write_jsonl(tmp_path / "prompts.jsonl", ROWS)
     assert f"does not exist; did you mean {path}?" in problems_of(tmp_path / "prompt.jsonl")
     assert "there is no folder" in problems_of(tmp_path / "nowhere" / "prompts.jsonl")
-    assert "a folder, and not one that datasets' save_to_disk wrote" in problems_of(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert "a folder without prompt files, and not one that" in problems_of(tmp_path / "empty")
     (tmp_path / "p.txt").write_text("q", encoding="utf-8")
     assert "is not a kind of prompt file known here; give .jsonl" in problems_of(tmp_path / "p.txt")
     (tmp_path / "p.jsonl").write_bytes(b"")
@@ -402,6 +403,21 @@ def test_what_is_missing_in_a_table_is_null(tmp_path):
     rows = [{"prompt": "a", "x": 1.5}, {"prompt": "b", "x": float("nan")}]
     first, second = open_prompts(write_as(".parquet", tmp_path, rows))
     assert (first.extra, second.extra) == ({"x": 1.5}, {"x": None})
+
+
+def test_whole_numbers_that_became_fractions_are_ids(tmp_path):
+    rows = [{"prompt": "a", "id": 3.0}, {"prompt": "b", "id": -4.0}]
+    for kind in (".parquet", ".jsonl"):
+        source = open_prompts(write_as(kind, tmp_path, rows))
+        assert [prompt.id for prompt in source] == ["3", "-4"]
+    for id in (3.5, 1e300, 2.0**60):
+        path = write_jsonl(tmp_path / "p.jsonl", [{"prompt": "a", "id": id}])
+        assert "the id in 'id' is a number; give a text or an integer" in problems_of(path)
+
+
+def test_a_csv_header_with_an_open_quote_is_told(tmp_path):
+    (tmp_path / "p.csv").write_bytes(b'"prompt\nq\n')
+    assert "p.csv:1: is not a CSV header: unexpected end of data" in problems_of(tmp_path / "p.csv")
 
 
 def test_a_cell_may_be_long(tmp_path):

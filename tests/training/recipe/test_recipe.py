@@ -130,6 +130,14 @@ def test_an_edited_principle_updates_the_revisions_and_all_after_them(kitchen):
     assert "revisions changed" in kitchen.line("sft-data")
 
 
+def test_more_prompts_update_the_revisions(kitchen):
+    kitchen.cook()
+    kitchen.write("prompts.jsonl", '{"prompt": "Hello?"}\n{"prompt": "And now?"}\n')
+    run = kitchen.cook()
+    assert run.names[:2] == ["split", "revise"]
+    assert kitchen.line("revise").endswith("again (prompts changed)")
+
+
 def test_a_comment_in_the_constitution_changes_nothing(kitchen):
     kitchen.cook()
     kitchen.edit("rules.yaml", "name: rules", "name: rules  # as agreed in May")

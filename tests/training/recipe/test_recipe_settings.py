@@ -1,5 +1,6 @@
 """What a recipe says once holds in every stage; files that its sections name are their inputs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,26 @@ def test_prompts_that_only_moved_change_nothing(kitchen):
     (kitchen.folder / "prompts.jsonl").rename(kitchen.folder / "moved.jsonl")
     kitchen.edit("recipe.yaml", "prompts: prompts.jsonl", "prompts: moved.jsonl")
     assert not kitchen.cook().ran
+
+
+@pytest.mark.parametrize("named", ["prompts.jsonl,more.jsonl", "[pm]*r*.jsonl"])
+def test_prompts_may_be_in_several_files_and_each_counts(kitchen, named):
+    kitchen.write("more.jsonl", '{"prompt": "More?"}\n')
+    kitchen.edit("recipe.yaml", "prompts: prompts.jsonl", f'prompts: "{named}"')
+    assert kitchen.cook().ran
+    assert not kitchen.cook().ran
+    kitchen.write("more.jsonl", '{"prompt": "Other?"}\n')
+    assert kitchen.cook().names[0] == "split"
+
+
+@pytest.mark.parametrize(
+    ("named", "missing"),
+    [("prompts.jsonl,no.jsonl", "no.jsonl"), ("no/*.jsonl", "no/*.jsonl"), ("'-'", "-")],
+)
+def test_prompts_that_are_missing_are_told_one_by_one(kitchen, named, missing):
+    kitchen.edit("recipe.yaml", "prompts: prompts.jsonl", f"prompts: {named}")
+    with pytest.raises(InputError, match=re.escape(f"there is no {missing}; paths are")):
+        kitchen.stages()
 
 
 @pytest.mark.parametrize(

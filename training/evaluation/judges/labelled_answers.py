@@ -194,7 +194,7 @@ def _prompt(value: Any) -> Conversation:
     if value in (None, "", []):
         return ()
     try:
-        return parse_prompt({"prompt": value}, Columns()).messages
+        return parse_prompt({"prompt": value}, Columns(format="text")).messages
     except BadPrompt as bad:
         raise BadPrompt("prompt cannot be read") from bad
 
