@@ -17,7 +17,7 @@ from hypothesis import given, strategies
 
 from constitution.problems import visible
 from constitution.schema import slug
-from engine.generators.chat_template import Neutraliser
+from engine.generators.control_tokens import GENERAL, Neutraliser
 from engine.judging import refusal
 from engine.judging.refusal import detect_refusal
 from engine.loop import hygiene, rendering
@@ -39,7 +39,7 @@ hour for that, and is found at one of the smaller sizes."""
 
 COMPILED_ELSEWHERE = {
     "engine/generators/scripted.py": "the rules of a user's own script",
-    "engine/generators/chat_template.py": "a tokenizer's control tokens, timed below",
+    "engine/generators/control_tokens.py": "a tokenizer's control tokens, timed below",
     "engine/judging/refusal.py": "RULES, each built by one function at import",
 }
 
@@ -187,6 +187,8 @@ def revision(text: str) -> object:
 FUNCTIONS = {
     "neutralise": Neutraliser.for_tokens(["<|im_end|>", "<s>", "[INST]"]).neutralise,
     "restore": Neutraliser.for_tokens(["<|im_end|>", "<s>", "[INST]"]).restore,
+    "neutralise for servers": Neutraliser(GENERAL).neutralise,
+    "restore for servers": Neutraliser(GENERAL).restore,
     "quoted": quoted,
     "visible": visible,
     "reasoning": reply_of,

@@ -1,67 +1,22 @@
 """From a conversation to prompt tokens, and back: chat templates without their two traps.
 
-Untrusted text that spells a control token (`<|im_end|>`) would end its turn and forge another, so
-such spellings are broken with a zero-width space before rendering. And sampled text is often not
-tokenized back into the tokens sampled, so a turn that carries its tokens is spliced in verbatim:
-the prompt of the next turn then begins with exactly what is in the KV cache.
+Untrusted text that spells a control token is broken before rendering (`control_tokens`). And sampled
+text is often not tokenized back into the tokens sampled, so a turn that carries its tokens is spliced
+in verbatim: the prompt of the next turn then begins with exactly what is in the KV cache.
 """
 
-import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import FailureReason, GenerationError, split_answer
+from engine.generators.control_tokens import Neutraliser, special_tokens, structural_tokens
 from engine.messages import Conversation, Message, TokenIds, to_dicts
 
-__all__ = ["ChatEncoder", "Neutraliser", "common_prefix"]
-
-_BREAK = "\u200b"
-
-
-class Neutraliser:
-    """Breaks control tokens in untrusted text, and restores them in a model's output.
-
-    `patterns` are pairs of regular expressions: a token's first character, and the rest of it.
-    """
-
-    def __init__(self, patterns: Iterable[tuple[str, str]]) -> None:
-        rests: dict[str, list[str]] = {}
-        for first, rest in patterns:
-            rests.setdefault(first, []).append(rest)
-        self._intact, self._broken = (
-            re.compile(
-                "|".join(f"(?<={first}){mark}(?={'|'.join(rest)})" for first, rest in rests.items())
-                or "(?!)"
-            )
-            for mark in ("", _BREAK)
-        )
-
-    @classmethod
-    def for_tokens(cls, tokens: Iterable[str]) -> "Neutraliser":
-        """Of literal tokens; a token of one character cannot be broken and is let through."""
-        ordered = sorted(token for token in tokens if len(token) > 1)
-        return cls((re.escape(token[0]), re.escape(token[1:])) for token in ordered)
-
-    def neutralise(self, text: str) -> str:
-        """`text` with every control token broken after its first character."""
-        return self._intact.sub(_BREAK, text)
-
-    def restore(self, text: str) -> str:
-        """`text` with broken control tokens whole again; repeated, since tokens may overlap."""
-        while (restored := self._broken.sub("", text)) != text:
-            text = restored
-        return text
-
-    def neutralise_messages(self, messages: Conversation) -> Conversation:
-        """The same turns with neutralised contents."""
-        return tuple(
-            Message(message.role, self.neutralise(message.content), message.tokens)
-            for message in messages
-        )
+__all__ = ["ChatEncoder", "common_prefix"]
 
 
 class ChatEncoder:
@@ -88,9 +43,9 @@ class ChatEncoder:
         self._tokenizer = tokenizer
         self._tokenizer_id = tokenizer_id
         self._chat_template = chat_template
-        special = _special_tokens(tokenizer)
-        self._special_ids = frozenset(special.values())
-        self._neutraliser = Neutraliser.for_tokens(special)
+        self._special_ids = frozenset(special_tokens(tokenizer).values())
+        written = chat_template or str(tokenizer.chat_template)
+        self._neutraliser = Neutraliser.for_tokens(structural_tokens(tokenizer, written))
 
     def encode(self, messages: Conversation) -> list[int]:
         """Prompt tokens up to where the assistant's next turn begins, or continues if it has begun.
@@ -225,10 +180,3 @@ def common_prefix(*texts: Sequence[Any]) -> int:
     """How many tokens all of them begin with."""
     columns = enumerate(zip(*texts, strict=False))
     return next((at for at, column in columns if len(set(column)) > 1), min(map(len, texts)))
-
-
-def _special_tokens(tokenizer: Any) -> dict[str, int]:
-    added = tokenizer.added_tokens_decoder.items()
-    special = {token.content: int(id_) for id_, token in added if token.special}
-    named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
-    return special | {str(token): int(id_) for token, id_ in named}

@@ -23,7 +23,8 @@ from engine.generators.base import (
     Score,
     split_answer,
 )
-from engine.generators.chat_template import Neutraliser, common_prefix
+from engine.generators.chat_template import common_prefix
+from engine.generators.control_tokens import Neutraliser
 from engine.generators.server_pool import ServerPool, TransientError
 from engine.messages import Conversation, to_dicts
 

@@ -18,7 +18,8 @@ import jinja2
 
 from constitution.problems import InputError, Problem
 from constitution.reading import read_json
-from engine.generators.chat_template import Neutraliser, common_prefix
+from engine.generators.chat_template import common_prefix
+from engine.generators.control_tokens import Neutraliser
 from engine.storage.atomic import write_json_atomic
 from training.data.rows import Rows
 

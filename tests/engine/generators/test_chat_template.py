@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from constitution.problems import InputError
 from engine.generators.base import FailureReason, GenerationError
-from engine.generators.chat_template import ChatEncoder, Neutraliser
+from engine.generators.chat_template import ChatEncoder
+from engine.generators.control_tokens import Neutraliser
 from engine.generators.fingerprint import fingerprint_tokenizer
 from engine.messages import Conversation, Message, TokenIds
 from tests.engine.tiny_model import SPECIAL_TOKENS, build_tiny_tokenizer
