@@ -232,7 +232,8 @@ def test_functions_are_linear(name, unit):
 PLAIN = {
     "tag": (
         rendering._TAG,
-        r"(?i)<(?=[\s\u200b]*/?[\s\u200b]*(?:conversation|reply(?:_[ab])?|system|user|assistant)\b)",
+        r"(?i)[<\uff1c](?=~(?:/~)?(?:conversation|example|r~e~p~l~y(?:~_~[ab])?|s~y~s~t~e~m|user"
+        r"|a~s~s~i~s~t~a~n~t)(?![^\W\u3164]))".replace("~", r"(?:[^\w!-\x7e\uff1c]|\u3164)*"),
     ),
     "preamble": (
         hygiene._PREAMBLE,
@@ -250,7 +251,8 @@ PLAIN = {
     ),
 }
 PIECES = {
-    "tag": ["<", "<", " ", "\u200b", "/", "\n", "reply", "reply_a", "system", "users", ">", "x"],
+    "tag": ["<", "<", "\uff1c", " ", "\u200b", "\u3164", "/", "\n", "reply", "reply_a", "system", "users",
+            "re", "ply", ">", "x"],
     "preamble": ["Sure", "ok", " ", "\n", ":", ":\n", "*", "here", "the", "revised", "reply", "\t",
                  "Here is", " my revision", ", "],
     "delivers": [" ", "\n", "step", "1", "1.", "2)", "here is", " a", "\r", "x", "\n\n"],
