@@ -6,15 +6,14 @@ in verbatim: the prompt of the next turn then begins with exactly what is in the
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import jinja2
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import FailureReason, GenerationError, split_answer
 from engine.generators.control_tokens import Neutraliser, special_tokens, structural_tokens
-from engine.messages import Conversation, Message, TokenIds, to_dicts
+from engine.generators.template_rendering import ChatTemplate
+from engine.messages import Conversation, Message, TokenIds
 
 __all__ = ["ChatEncoder", "common_prefix"]
 
@@ -24,7 +23,8 @@ class ChatEncoder:
 
     `chat_template` is the text of a Jinja template that replaces the tokenizer's own; `where`
     names the model in error messages; `context` is the most tokens that prompt and completion may
-    have together. Raises InputError if there is no template at all.
+    have together; `template_arguments` go to every rendering of the template. Raises InputError if
+    there is no template at all.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class ChatEncoder:
         where: str,
         *,
         context: int = sys.maxsize,
+        template_arguments: Mapping[str, object] | None = None,
     ) -> None:
         if chat_template is None and not tokenizer.chat_template:
             problem = "the model's tokenizer has no chat template"
@@ -42,7 +43,7 @@ class ChatEncoder:
         self.context = context
         self._tokenizer = tokenizer
         self._tokenizer_id = tokenizer_id
-        self._chat_template = chat_template
+        self._template = ChatTemplate(tokenizer, chat_template, template_arguments)
         self._special_ids = frozenset(special_tokens(tokenizer).values())
         written = chat_template or str(tokenizer.chat_template)
         self._neutraliser = Neutraliser.for_tokens(structural_tokens(tokenizer, written))
@@ -50,7 +51,8 @@ class ChatEncoder:
     def encode(self, messages: Conversation) -> list[int]:
         """Prompt tokens up to where the assistant's next turn begins, or continues if it has begun.
 
-        Without the begun turn the prompt's tokens would be the same, so that it adds only its own.
+        A begun turn adds its own tokens to the prompt's, and before them what the template writes
+        before an answer (an empty thought, say), unless it knows the very tokens sampled there.
         Raises GenerationError if the template refuses the conversation or it leaves no room.
         """
         if messages and messages[-1].role == "assistant":
@@ -65,6 +67,8 @@ class ChatEncoder:
         does, and ValueError if the last turn is not the assistant's."""
         before, answer = split_answer(messages)
         prompt, own = self._encode_turns(before), self.encode_answer(answer)
+        if answer.tokens is None or not self._repeats(answer, answer.tokens):
+            prompt += self._encode_text(self._template.answer_opening)
         self._require_room(len(prompt) + len(own))
         return prompt, own
 
@@ -80,14 +84,15 @@ class ChatEncoder:
             raise GenerationError(FailureReason.CONTEXT_OVERFLOW, message)
 
     def _encode_turns(self, messages: Conversation) -> list[int]:
-        messages = self._neutraliser.neutralise_messages(messages)
-        rendered = self._render(messages)
+        arranged = self._template.arranged(messages)
+        messages = self._neutraliser.neutralise_messages(arranged)
+        rendered = self._template.render(messages)
         ids: list[int] = []
         position = 0
         for index, message in enumerate(messages):
             if message.tokens is None or not self._repeats(message, message.tokens):
                 continue
-            before = self._render(messages[:index])
+            before = self._template.render(messages[:index])
             if len(before) >= position and rendered.startswith(before + message.content):
                 ids += self._encode_text(rendered[position : len(before)])
                 ids += message.tokens.ids
@@ -154,20 +159,6 @@ class ChatEncoder:
         text: str = self._tokenizer.decode(
             list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
-        return text
-
-    def _render(self, messages: Conversation) -> str:
-        try:
-            text: str = self._tokenizer.apply_chat_template(
-                to_dicts(messages),
-                chat_template=self._chat_template,
-                add_generation_prompt=True,
-                tokenize=False,
-            )
-        except jinja2.TemplateError as error:
-            roles = ", ".join(message.role for message in messages)
-            message = f"the chat template refuses turns of {roles}: {error}"
-            raise GenerationError(FailureReason.TEMPLATE_ERROR, message) from error
         return text
 
     def _encode_text(self, text: str) -> list[int]:
