@@ -12,6 +12,7 @@ from typing import Any
 from constitution.problems import InputError, Problem
 from engine.generators.base import FailureReason, GenerationError, split_answer
 from engine.generators.control_tokens import Neutraliser, special_tokens, structural_tokens
+from engine.generators.decoding import Decoded, Decoder
 from engine.generators.template_rendering import ChatTemplate
 from engine.messages import Conversation, Message, TokenIds
 
@@ -44,9 +45,11 @@ class ChatEncoder:
         self._tokenizer = tokenizer
         self._tokenizer_id = tokenizer_id
         self._template = ChatTemplate(tokenizer, chat_template, template_arguments)
-        self._special_ids = frozenset(special_tokens(tokenizer).values())
+        special = special_tokens(tokenizer)
+        self._special_ids = frozenset(special.values())
         written = chat_template or str(tokenizer.chat_template)
         self._neutraliser = Neutraliser.for_tokens(structural_tokens(tokenizer, written))
+        self._decoder = Decoder(tokenizer, special, self.restore)
 
     def encode(self, messages: Conversation) -> list[int]:
         """Prompt tokens up to where the assistant's next turn begins, or continues if it has begun.
@@ -100,30 +103,43 @@ class ChatEncoder:
         return ids + self._encode_text(rendered[position:])
 
     def decode(self, ids: Sequence[int], after: Sequence[int] = ()) -> str:
-        """The text of generated tokens: no special tokens, broken control tokens restored.
+        """The text of generated tokens, which continue `after`: no special tokens, broken control
+        tokens restored."""
+        return self._decoder.text(ids, after)
 
-        `after` are the tokens that they continue: some tokenizers drop a space that comes first.
-        """
-        begun, text = self._decode(after), self._decode([*after, *ids])
-        if not text.startswith(begun):  # it ended in the midst of a character
-            begun, text = "", self._decode(ids)
-        return self.restore(text[len(begun) :])
+    def read(
+        self,
+        prompt: Sequence[int],
+        begun: Sequence[int],
+        ids: Sequence[int],
+        said: str | None = None,
+    ) -> Decoded:
+        """The answer in the tokens generated after `prompt`, of which the `begun` answer is the end,
+        and the reasoning if it was marked by special tokens or begun by the prompt. `said` is their
+        text if an engine has decoded them."""
+        return self._decoder.read(ids, begun, opening=self.opening(prompt), said=said)
+
+    def opening(self, prompt: Sequence[int]) -> str:
+        """The tag at the prompt's end that opens reasoning; empty without one."""
+        return self._decoder.opening(prompt)
+
+    def answer_start(self, prompt: Sequence[int], ids: Sequence[int]) -> int | None:
+        """Where in generated `ids` the answer begins, after reasoning; None if none has closed."""
+        return self._decoder.answer_start(ids, self.opening(prompt))
+
+    def closing(self, prompt: Sequence[int], ids: Sequence[int]) -> list[int] | None:
+        """Tokens that would end the reasoning which `ids` are still at; None if they are at none."""
+        text = self._decoder.closing(ids, self.opening(prompt))
+        return None if text is None else self._encode_text(text)
 
     def restore(self, text: str) -> str:
         """A model's output with control tokens that it repeated from neutralised text restored."""
         return self._neutraliser.restore(text)
 
-    def strip_end(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """`ids` without the special tokens at their end."""
-        end = len(ids)
-        while end and ids[end - 1] in self._special_ids:
-            end -= 1
-        return tuple(ids[:end])
-
     def generated_tokens(self, ids: Sequence[int]) -> TokenIds | None:
         """What the next prompt may repeat verbatim; None if a special token is left inside, so
         that a model cannot forge the structure of a conversation."""
-        kept = self.strip_end(ids)
+        kept = self._decoder.strip_end(ids)
         if not self._special_ids.isdisjoint(kept):
             return None
         return TokenIds(self._tokenizer_id, kept)
@@ -154,12 +170,6 @@ class ChatEncoder:
         if tokens.tokenizer != self._tokenizer_id or not self._special_ids.isdisjoint(tokens.ids):
             return False
         return self.decode(tokens.ids).strip() == self.restore(message.content).strip()
-
-    def _decode(self, ids: Sequence[int]) -> str:
-        text: str = self._tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return text
 
     def _encode_text(self, text: str) -> list[int]:
         """Tokens of rendered text, which brings its own BOS."""
