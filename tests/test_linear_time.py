@@ -18,6 +18,7 @@ from hypothesis import given, strategies
 from constitution.problems import visible
 from constitution.schema import slug
 from engine.generators.control_tokens import GENERAL, Neutraliser
+from engine.generators.reasoning import closing_of
 from engine.judging import refusal
 from engine.judging.refusal import detect_refusal
 from engine.loop import hygiene, rendering
@@ -192,6 +193,8 @@ FUNCTIONS = {
     "quoted": quoted,
     "visible": visible,
     "reasoning": reply_of,
+    "end of a thought": closing_of,
+    "end of a channel": lambda text: closing_of("<|channel|>" + text),
     "leak": leak,
     "revision": revision,
     "critique": lambda text: critique_drop(reply_of(text)),
