@@ -5,7 +5,7 @@ token's first character breaks it, and is taken out again where a model repeats 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.messages import Conversation, Message
@@ -14,7 +14,7 @@ __all__ = ["GENERAL", "Neutraliser", "special_tokens", "structural_tokens"]
 
 _BREAK = "\u200b"
 
-_NAME = r"[^|｜<>\[\]\s]{1,64}"
+_NAME = r"[^|｜<>\[\]\s\u200b]{1,64}"
 _NAMED = (
     "s bos eos pad unk cls sep sop eop eod eot eoh eoa eoc think thinking thought tool_call "
     "tool_calls tool_response tool_result tool_results tool_output arg_key arg_value im_start im_end "
@@ -75,8 +75,10 @@ class Neutraliser:
     @classmethod
     def for_tokens(cls, tokens: Iterable[str]) -> "Neutraliser":
         """Of literal tokens; a token of one character cannot be broken and is let through."""
-        ordered = sorted(token for token in tokens if len(token) > 1)
-        return cls((re.escape(token[0]), re.escape(token[1:])) for token in ordered)
+        rests: dict[str, list[str]] = {}
+        for token in sorted(token for token in tokens if len(token) > 1):
+            rests.setdefault(token[0], []).append(token[1:])
+        return cls((re.escape(first), _any_of(rest)) for first, rest in rests.items())
 
     def neutralise(self, text: str) -> str:
         """`text` with every control token broken after its first character."""
@@ -94,6 +96,17 @@ class Neutraliser:
             Message(message.role, self.neutralise(message.content), message.tokens)
             for message in messages
         )
+
+
+def _any_of(words: Sequence[str]) -> str:
+    """A pattern of what begins with any of `words`, letter by letter: some tokenizers have thousands."""
+    branches: dict[str, list[str]] = {}
+    for word in words:
+        if not word:
+            return ""
+        branches.setdefault(word[0], []).append(word[1:])
+    parts = [re.escape(letter) + _any_of(rest) for letter, rest in branches.items()]
+    return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
 
 
 _GENERAL = Neutraliser(GENERAL)

@@ -46,7 +46,7 @@ _WRAPPED = (
 """What some models put around the answer once they have reasoned."""
 _CHANNEL = re.compile(r"<\|channel\|>([^<\n]{0,100})(?:<\|constrain\|>[^<\n]{0,100})?<\|message\|>")
 _END_OF_MESSAGE = re.compile(r"<\|(?:end|return|call|start)\|>")
-_BARE_CHANNEL = re.compile(r"\s*(?P<name>analysis|commentary)(?P<begins>[A-Z\"'“*#\d]?)")
+_BARE_CHANNEL = re.compile(r"\A\s*(?P<name>analysis|commentary)(?P<begins>[A-Z\"'“*#\d]?)")
 """A harmony channel's name, left alone where a decoder dropped the tokens around it, and how a
 sentence begins."""
 _BARE_FINAL = "assistantfinal"

@@ -1,5 +1,6 @@
 """Control tokens in untrusted text reach no tokenizer whole, and ordinary text is left alone."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -80,6 +81,24 @@ def test_nothing_is_lost_by_breaking_and_restoring(text):
 @given(st.lists(st.sampled_from(ORDINARY + SPELLINGS), max_size=6).map(" ".join))
 def test_a_round_trip_is_exact_where_nothing_was_broken_before(text):
     assert SERVERS.restore(SERVERS.neutralise(text)) == text
+
+
+@given(TEXTS, st.lists(st.text("ab<|>", min_size=1, max_size=4), max_size=6))
+def test_literal_tokens_are_broken_wherever_they_stand(text, tokens):
+    neutraliser = Neutraliser.for_tokens(tokens)
+    broken = neutraliser.neutralise(text + "ab<ba|>")
+    assert not any(token in broken for token in tokens if len(token) > 1)
+    assert neutraliser.restore(broken) == neutraliser.restore(text + "ab<ba|>")
+    assert broken == text + "ab<ba|>" or any(token in text + "ab<ba|>" for token in tokens)
+
+
+def test_thousands_of_tokens_cost_no_more_than_one():
+    neutraliser = Neutraliser.for_tokens(f"<unused{number}>" for number in range(6000))
+    began = time.process_time()
+    assert neutraliser.neutralise("<unused" * 20_000 + "<unused5999>").endswith(
+        "<\u200bunused5999>"
+    )
+    assert time.process_time() - began < 1
 
 
 def tokenizer(special, added):
