@@ -1,15 +1,16 @@
 """Checks that are a user's own Python function, which run only where they were allowed to.
 
-A constitution is data that may come from anywhere; reading one imports nothing. The permission is
-that of the process and of those it starts: the command line gives it for `--allow-python-checks`.
+A constitution is data that may come from anywhere; reading one imports nothing. The command line
+gives the permission for `--allow-python-checks`, as `constitution.permissions` says.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any, cast
+
+from constitution.permissions import PYTHON_CHECKS, allow, is_allowed
 
 __all__ = [
     "PythonCheckError",
@@ -19,8 +20,6 @@ __all__ = [
     "python_failure",
 ]
 
-_PERMISSION = "SOLON_ALLOW_PYTHON_CHECKS"
-
 
 class PythonCheckError(Exception):
     """A function that may not be called, cannot be imported, or raised an exception."""
@@ -29,12 +28,12 @@ class PythonCheckError(Exception):
 def allow_python_checks() -> None:
     """Let this process, and those it starts, import and call the functions that constitutions name;
     modules are looked for in the current folder too."""
-    os.environ[_PERMISSION] = "1"
+    allow(PYTHON_CHECKS)
 
 
 def python_checks_allowed() -> bool:
     """Whether `allow_python_checks` was called here, or in the process that started this one."""
-    return os.environ.get(_PERMISSION) == "1"
+    return is_allowed(PYTHON_CHECKS)
 
 
 @cache

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from constitution.permissions import Need, needs_of, refused
 from constitution.problems import InputError, Problem, closest, nearest
 from constitution.yaml_source import Location, Place, YamlSource, read_text, read_yaml, shown
 
@@ -195,7 +196,8 @@ def load_config(
 
     `assignments` override too: `key=value` or `section.key=value`, each value as YAML. `options`
     names the option of each key that has one: a key that is missing is asked for by it.
-    Raises InputError with every problem, at its line or its option.
+    Raises InputError with every problem, at its line or its option: also for what the file asks for
+    and the command line does not allow (`constitution.permissions`).
     """
     source = read_yaml_file(file) if file else _NO_FILE
     data, values = copy.deepcopy(source.data), dict(source.values)
@@ -213,7 +215,10 @@ def load_config(
     overridden = _Overridden(
         source.name, data, values, source.keys, tuple(problems), given, options or {}
     )
-    return checked(overridden, kind)
+    config = checked(overridden, kind)
+    if file and (problems := refused(overridden.asked_for(config), overridden.where)):
+        raise InputError(problems)
+    return config
 
 
 def _assigned(assignments: Sequence[str], problems: list[Problem]) -> Iterator[Override]:
@@ -255,10 +260,16 @@ class _Overridden(YamlSource):
     options: Mapping[Location, str] = field(default_factory=dict)
 
     def where(self, location: Location, *, key: bool = False) -> str:
-        for length in range(len(location), 0, -1):
-            if option := self.given.get(location[:length]):
-                return option
-        return YamlSource.where(self, location, key=key)
+        return self._option(location) or YamlSource.where(self, location, key=key)
+
+    def asked_for(self, config: Settings) -> Iterator[Need]:
+        """What the file alone asks for: what an option gives is its own permission."""
+        return (need for need in needs_of(config) if not self._option(need.at))
+
+    def _option(self, location: Location) -> str | None:
+        """The option that gives the value there, or one around it."""
+        inner = (location[:length] for length in range(len(location), 0, -1))
+        return next((self.given[at] for at in inner if at in self.given), None)
 
     def missing(self, location: Location) -> Problem:
         if option := self.options.get(location):

@@ -4,17 +4,12 @@ Nothing here depends on when or how fast it was made, so an interrupted and resu
 same records as an uninterrupted one.
 """
 
-import re
-from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
-from constitution.problems import InputError, Problem
 from engine.messages import Conversation, Message, to_dicts
-from engine.storage.jsonl import numbered_jsonl
 
 __all__ = [
     "AnswerDrop",
@@ -28,15 +23,7 @@ __all__ = [
     "Round",
     "Usage",
     "Verdict",
-    "read_failures",
-    "read_records",
-    "read_rows",
 ]
-
-Row = TypeVar("Row", bound=BaseModel)
-
-_WORD = re.compile(r"(?<!\A)(?=[A-Z])")
-"""Where a word begins within the name of a class."""
 
 
 class _Model(BaseModel):
@@ -123,6 +110,8 @@ class Verdict(_Model):
     reason: str | None = None
     failed: tuple[str, ...] = ()
     """What the answer does not keep of the principle's check, a sentence each; no judge was asked."""
+    samples: int | None = None
+    """Of how many sampled answers `probability` is a share; None where it comes from log-probs."""
 
     @property
     def exact(self) -> bool:
@@ -148,6 +137,8 @@ class Round(_Model):
     broke: tuple[str, ...] = ()
     dropped: DropReason | None = None
     flags: tuple[Flag, ...] = ()
+    critique_reasoning: str | None = None
+    revision_reasoning: str | None = None
 
     @property
     def accepted(self) -> bool:
@@ -173,6 +164,8 @@ class Record(_Model):
     tags: tuple[str, ...] = ()
     answer: str
     """The policy's first answer."""
+    answer_reasoning: str | None = None
+    """What it thought before, in no text that is judged or trained on."""
     answer_flags: tuple[Flag, ...] = ()
     first_verdicts: tuple[Verdict, ...] = ()
     """`answer` on every principle that it was screened for."""
@@ -242,6 +235,7 @@ class AnswerRecord(_Model):
     tags: tuple[str, ...] = ()
     answer: str
     """Without its reasoning, and without white space around it."""
+    reasoning: str | None = None
     truncated: bool = False
     """It ran into its token limit."""
     outcome: AnswerOutcome
@@ -270,31 +264,3 @@ class Failure(_Model):
     reason: str
     message: str
     retryable: bool
-
-
-def read_records(run_dir: Path) -> Iterator[Record]:
-    """Records of a revise run. Raises as `read_rows` does."""
-    return read_rows(run_dir / "records.jsonl", Record)
-
-
-def read_failures(run_dir: Path) -> Iterator[Failure]:
-    """Failures of any run. Raises as `read_rows` does."""
-    return read_rows(run_dir / "failures.jsonl", Failure)
-
-
-def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
-    """Rows in the order they were written, one at a time: a run may have a million. There are none
-    in a file that is missing; a torn last line, which resuming repairs, is left out.
-
-    Raises InputError, with the line, for a line that is not of its `kind`.
-    """
-    for number, line in numbered_jsonl(path) if path.is_file() else ():
-        try:
-            yield kind.model_validate(line)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"])
-            name = _WORD.sub(" ", kind.__name__).lower()
-            what = f"is not a {name} ({field}: {first['msg']})"
-            remedy = "restore the file, or run again into an empty directory"
-            raise InputError(Problem(f"{path}:{number}", what, remedy)) from error

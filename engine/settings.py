@@ -144,6 +144,11 @@ class LoopSettings(Settings):
         """Whether the first answer is judged before anything is criticised."""
         return self.select == "targeted" or self.accept == "better"
 
+    @property
+    def judges(self) -> bool:
+        """Whether anything is judged at all."""
+        return self.judges_first or self.final_check
+
 
 class LabelSettings(Settings):
     """How answers are sampled, paired and judged.

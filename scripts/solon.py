@@ -17,6 +17,7 @@ from scripts.commands.import_garak import import_garak
 from scripts.commands.import_reviews import import_reviews
 from scripts.commands.judge import app as judge_app
 from scripts.commands.label import label
+from scripts.commands.models import app as models_app
 from scripts.commands.options import CommandLine
 from scripts.commands.report import report
 from scripts.commands.revise import revise
@@ -69,6 +70,7 @@ app.command("import-reviews", rich_help_panel=_DATA)(import_reviews)
 app.add_typer(train_app, name="train", rich_help_panel=_MODELS)
 app.command(rich_help_panel=_MODELS)(evaluate)
 app.add_typer(judge_app, name="judge", rich_help_panel=_MODELS)
+app.add_typer(models_app, name="models", rich_help_panel=_MODELS)
 app.command("import-garak", rich_help_panel=_MODELS)(import_garak)
 
 

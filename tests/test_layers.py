@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("constitution", "engine", "training", "scripts")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-MODEL_LIBRARIES = ("torch", "vllm", "transformers", "datasets", "pandas", "trl", "openai")
+MODEL_LIBRARIES = ("torch", "vllm", "transformers", "datasets", "pandas", "trl", "aiohttp")
 
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40

@@ -130,6 +130,7 @@ class FailureReason(StrEnum):
     """Why a request has no completion."""
 
     CONTEXT_OVERFLOW = "context_overflow"
+    CONTENT_FILTER = "content_filter"
     TEMPLATE_ERROR = "template_error"
     REJECTED = "rejected"
     SERVER_ERROR = "server_error"

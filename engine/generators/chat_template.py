@@ -7,16 +7,27 @@ in verbatim: the prompt of the next turn then begins with exactly what is in the
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
+from constitution.reading import read_text
 from engine.generators.base import FailureReason, GenerationError, split_answer
 from engine.generators.control_tokens import Neutraliser, special_tokens, structural_tokens
 from engine.generators.decoding import Decoded, Decoder
 from engine.generators.template_rendering import ChatTemplate
 from engine.messages import Conversation, Message, TokenIds
 
-__all__ = ["ChatEncoder", "common_prefix"]
+__all__ = ["ChatEncoder", "common_prefix", "read_chat_template"]
+
+
+def read_chat_template(path: Path, remedy: str) -> str:
+    """The text of a Jinja file. Raises InputError if it cannot be read, and for any other file: what
+    that says would be in every prompt, and in the tokenizer of a trained model."""
+    text = read_text(path, remedy)
+    if "messages" in text and "{" in text:
+        return text
+    raise InputError(Problem(str(path), "is not a chat template: it reads no `messages`", remedy))
 
 
 class ChatEncoder:

@@ -6,29 +6,33 @@ their well-known spellings, and prefixes are exact only as far as the server's o
 
 import hashlib
 import json
-import math
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
-
-from constitution.problems import InputError, Problem
 from engine.generators.base import (
     Capacity,
     Choice,
     Completion,
     FailureReason,
     GenerationError,
+    GeneratorUnavailable,
     Request,
     Score,
     split_answer,
 )
 from engine.generators.chat_template import common_prefix
 from engine.generators.control_tokens import Neutraliser
-from engine.generators.server_pool import ServerPool, TransientError
-from engine.messages import Conversation, to_dicts
+from engine.generators.facts import ModelFacts
+from engine.generators.servers.dialect import Dialect
+from engine.generators.servers.endpoint import endpoint_of, without_password
+from engine.generators.servers.pool import Options, ServerPool
+from engine.generators.servers.response import Answer, parse_answers, parse_prompt_logprobs
+from engine.generators.servers.verdicts import VerdictAsker
+from engine.messages import Conversation, Message
 
-__all__ = ["ServerGenerator"]
+__all__ = ["Asked", "ServerGenerator"]
 
 _CONTROL_TOKENS = (
     ("<", r"\|[^|<>\s]{1,64}\|>"),
@@ -37,15 +41,59 @@ _CONTROL_TOKENS = (
     ("<", r"(?:start|end)_of_turn>"),
     ("<", r"</?SYS>>"),
 )
-_MOST_TOKENS = 2**31 - 1
-_TOP_LOGPROBS = 20
-"""The most that OpenAI allows, and vLLM's default limit."""
+_PREFLIGHT_RETRIES = 2
+_PREFLIGHT_TOKENS = 16
+_SHARED_INSTRUCTION = "Answer in one word."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a spec says that its model is to be asked, as `docs/generators.md` has it.
+
+    What can move an answer is in the generator's fingerprint.
+    """
+
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    omitted: tuple[str, ...] = ()
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    seed_bits: int = 32
+    fold_system: bool = False
+    samples: int = 16
+    thinking: bool | int | None = None
+    reasoning_effort: str | None = None
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """Fields beside those of every request."""
+        found = dict(self.extra_body)
+        if self.thinking is not None:
+            on = self.thinking is not False
+            template: dict[str, Any] = {"enable_thinking": on, "thinking": on}
+            if not isinstance(self.thinking, bool):
+                template["thinking_budget"] = self.thinking
+            found["chat_template_kwargs"] = {**template, **found.get("chat_template_kwargs", {})}
+        if self.reasoning_effort is not None:
+            found.setdefault("reasoning_effort", self.reasoning_effort)
+        return found
+
+    @property
+    def identity(self) -> list[Any]:
+        """What moves answers; nothing where the spec says nothing."""
+        moves = {
+            "omitted": sorted(self.omitted),
+            "extra": self.extra,
+            "seed_bits": self.seed_bits % 32,
+            "fold_system": self.fold_system,
+        }
+        moves = {name: value for name, value in moves.items() if value}
+        return [moves] if moves else []
 
 
 class ServerGenerator:
-    """A model behind one or several servers. Options as of ServerPool.
+    """A model behind one or several servers, which are asked as `options` and `asked` say.
 
-    Raises InputError for what is not a URL and, at `start`, if the client library is missing.
+    `key_env` names the environment variable with their key. Raises InputError for what is not a URL,
+    a key that cannot be sent and, at `start`, if the client library is missing.
     """
 
     def __init__(
@@ -53,25 +101,36 @@ class ServerGenerator:
         model: str,
         urls: tuple[str, ...],
         *,
-        timeout: float = 120.0,
-        retries: int = 8,
-        backoff: float = 0.5,
-        concurrency: int = 256,
+        options: Options | None = None,
+        asked: Asked | None = None,
+        key_env: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        api_version: str | None = None,
         spec: str | None = None,
     ) -> None:
-        self._model = model
-        self._urls = tuple(url.rstrip("/") for url in urls)
-        problem, form = "is not the URL of a server", "write http://HOST:PORT/v1"
-        if wrong := [url for url in self._urls if not _is_url(url)]:
-            raise InputError(Problem(url or "server", problem, form) for url in wrong)
-        self.spec = spec or f"server:{model}@{','.join(self._urls)}"
-        # Of the model's name alone: a server does not say which weights it serves.
-        identity = json.dumps(["server", model])
-        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        self.capacity = Capacity(sequences=concurrency * len(self._urls))
-        self._pool = ServerPool(
-            self._urls, timeout=timeout, retries=retries, backoff=backoff, concurrency=concurrency
+        options, asked = options or Options(), asked or Asked()
+        endpoints = tuple(
+            endpoint_of(url, key_env=key_env, headers=headers, api_version=api_version)
+            for url in urls
         )
+        self.spec = without_password(
+            spec or f"server:{model}@{','.join(url.rstrip('/') for url in urls)}"
+        )
+        # Of the model's name alone: a server does not say which weights it serves.
+        identity = json.dumps(["server", model, *asked.identity])
+        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        self.capacity = Capacity(sequences=options.concurrency * len(urls))
+        self._model = model
+        self._dialect = Dialect(
+            renamed=dict(asked.renamed),
+            omitted=set(asked.omitted),
+            extra=asked.extra,
+            seed_bits=asked.seed_bits,
+            folds_system=asked.fold_system,
+        )
+        budget = asked.thinking if not isinstance(asked.thinking, bool) else None
+        self._verdicts = VerdictAsker(asked.samples, budget)
+        self._pool = ServerPool(endpoints, options, self._dialect, model)
         self._neutraliser = Neutraliser(_CONTROL_TOKENS)
 
     async def start(self) -> None:
@@ -81,27 +140,35 @@ class ServerGenerator:
         await self._pool.close()
 
     async def generate(self, request: Request) -> Completion:
+        answer = (await self._ask(self._fields(request), request.messages))[0]
+        reasoning = answer.reasoning
+        return Completion(
+            text=self._neutraliser.restore(answer.text),
+            finish_reason=answer.finish_reason,
+            prompt_tokens=answer.prompt_tokens,
+            cached_tokens=answer.cached_tokens,
+            completion_tokens=answer.completion_tokens,
+            reasoning=None if reasoning is None else self._neutraliser.restore(reasoning),
+        )
+
+    def _fields(self, request: Request) -> dict[str, Any]:
         sampling = request.sampling
-        body = self._body(request.messages) | {
+        fields: dict[str, Any] = {
+            "messages": request.messages,
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "seed": request.seed,
         }
         if sampling.min_tokens > 0:  # OpenAI's own API knows no such field
-            body["extra_body"] = body.get("extra_body", {}) | {"min_tokens": sampling.min_tokens}
-        return await self._pool.ask(body, _affinity(request.messages), self._completion)
+            fields["min_tokens"] = sampling.min_tokens
+        return fields
 
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
-        body = self._body(messages) | {
-            "max_tokens": 1,
-            "temperature": 0.0,
-            "logprobs": True,
-            "top_logprobs": _TOP_LOGPROBS,
-        }
-        return await self._pool.ask(body, _affinity(messages), lambda text: _choice(text, choices))
+        ask = partial(self._ask, affinity=messages)
+        return await self._verdicts.choose(ask, messages, choices)
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """From vLLM's `prompt_logprobs`; REJECTED where the server has no such thing.
@@ -117,135 +184,105 @@ class ServerGenerator:
         start = common_prefix(before, [token for token, _ in scored])
         return Score(tuple(logprob for _, logprob in scored[start:]), start)
 
-    async def _prompt_logprobs(self, messages: Conversation) -> list[tuple[str, float]]:
-        """Each token of the rendered prompt, by its id, and its log-probability (the first 0)."""
-        body = self._body(messages)
-        body["extra_body"] = body.get("extra_body", {}) | {"prompt_logprobs": 0}
-        body |= {"max_tokens": 1, "temperature": 0.0}
-        return await self._pool.ask(body, _affinity(messages), _scored_prompt)
-
-    def _body(self, messages: Conversation) -> dict[str, Any]:
-        """What every request says; a last turn of the assistant's is to be continued."""
-        neutral = self._neutraliser.neutralise_messages(messages)
-        body: dict[str, Any] = {"model": self._model, "messages": to_dicts(neutral)}
-        if messages[-1].role == "assistant":
-            body["extra_body"] = {"add_generation_prompt": False, "continue_final_message": True}
-        return body
-
-    def _completion(self, text: str) -> Completion:
-        response = _parse(text)
-        choice = response.choices[0]
-        if choice.finish_reason == "content_filter":
-            raise GenerationError(FailureReason.REJECTED, "the server filtered the answer")
-        if choice.message.content is None or choice.finish_reason is None:
-            raise _bad("it has no content or no finish reason", text)
-        return Completion(
-            text=self._neutraliser.restore(choice.message.content),
-            finish_reason=choice.finish_reason,
-            prompt_tokens=response.usage.prompt_tokens,
-            cached_tokens=response.usage.prompt_tokens_details.cached_tokens,
-            completion_tokens=response.usage.completion_tokens,
+    async def preflight(self, *, writes: bool, judges: bool) -> ModelFacts:
+        """Ask once for what the model is there for, learn how it wants to be asked, and say what
+        was found. Raises GeneratorUnavailable where it cannot do that."""
+        try:
+            wrote = await self._preflight_answer() if writes else None
+            choice = await self._preflight_choice() if judges else None
+        except GenerationError as error:
+            message = f"{self.spec}: {error}"
+            raise GeneratorUnavailable(message) from error
+        if judges and not self._verdicts.settled:
+            raise GeneratorUnavailable(self._no_verdicts(choice))
+        return ModelFacts(
+            spec=self.spec,
+            context=await self._context(),
+            reasons=self._verdicts.method.thinks or bool(wrote and wrote.reasoning),
+            system="folded" if self._dialect.folds_system else "first",
+            verdicts=str(self._verdicts.method) if judges else None,
+            notes=tuple(self._dialect.notes),
         )
 
+    async def _preflight_answer(self) -> Answer:
+        """With a system turn, and with every field that a run sends."""
+        messages = (
+            Message("system", _SHARED_INSTRUCTION),
+            Message("user", "What is the capital of France?"),
+        )
+        fields = {
+            "messages": messages,
+            "max_tokens": _PREFLIGHT_TOKENS,
+            "temperature": 0.7,
+            "top_p": 0.9,
+            "seed": 2**32 - 1,
+        }
+        return (await self._ask(fields, messages, retries=_PREFLIGHT_RETRIES))[0]
 
-class _Message(BaseModel):
-    content: str | None = None
+    async def _preflight_choice(self) -> Choice:
+        messages = (Message("user", "Is Paris the capital of France? Answer Yes or No."),)
+        ask = partial(self._ask, affinity=messages, retries=_PREFLIGHT_RETRIES)
+        return await self._verdicts.choose(ask, messages, ("Yes", "No"))
 
+    def _no_verdicts(self, choice: Choice | None) -> str:
+        method = self._verdicts.tried
+        mass = choice.mass if choice else 0.0
+        if method.thinks:
+            remedy = "turn its thought off with ?thinking=off, or allow more with ?thinking=4096"
+        else:
+            remedy = "name another judge with --judge"
+        return (
+            f"{self.spec} cannot judge: asked a question, it gives Yes or No with probability "
+            f"{mass:.2g} (by {method}); {remedy}"
+        )
 
-class _Scored(BaseModel):
-    logprob: Annotated[float, Field(le=1e-3, allow_inf_nan=False)]
+    async def _context(self) -> int | None:
+        """The context length that the server tells of its model, if it does."""
+        for answered in await self._pool.models():
+            try:
+                listed = json.loads(answered.text).get("data") or []
+                rows = [row for row in listed if row.get("id") == self._model]
+                found = [row.get(name) for row in rows for name in _CONTEXT_NAMES]
+            except (ValueError, AttributeError, TypeError, RecursionError):
+                continue
+            if known := [n for n in found if type(n) is int and n > 0]:
+                return known[0]
+        return None
 
+    async def _prompt_logprobs(self, messages: Conversation) -> list[tuple[str, float]]:
+        fields = {"messages": messages, "max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0}
+        body = self._body(fields)
+        found = await self._pool.ask(body, _affinity(messages), parse_prompt_logprobs)
+        if found is None:
+            message = (
+                "the server gives no log-probabilities of prompts; score with vLLM's own server"
+            )
+            raise GenerationError(FailureReason.REJECTED, message)
+        return found
 
-class _Token(_Scored):
-    token: str
+    async def _ask(
+        self, fields: Mapping[str, Any], affinity: Conversation, *, retries: int | None = None
+    ) -> list[Answer]:
+        body = self._body(fields)
+        return await self._pool.ask(body, _affinity(affinity), parse_answers, retries=retries)
 
-
-class _Position(BaseModel):
-    top_logprobs: Annotated[list[_Token], Field(min_length=1)]
-
-
-class _Logprobs(BaseModel):
-    content: Annotated[list[_Position], Field(min_length=1)]
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: Literal["stop", "length", "content_filter"] | None = None
-    logprobs: _Logprobs | None = None
-
-
-def _mapping(value: Any) -> Any:
-    return value if isinstance(value, dict) else {}
-
-
-_Count = Annotated[
-    int,
-    BeforeValidator(lambda n: min(max(n, 0), _MOST_TOKENS) if type(n) is int else 0),
-]
-"""A number of tokens within what is stored of it; 0 for anything else: it is not worth a run."""
-
-
-class _Cached(BaseModel):
-    cached_tokens: _Count = 0
-
-
-class _Usage(BaseModel):
-    prompt_tokens: _Count = 0
-    completion_tokens: _Count = 0
-    prompt_tokens_details: Annotated[_Cached, BeforeValidator(_mapping)] = _Cached()
-
-
-class _Response(BaseModel):
-    choices: Annotated[list[_Choice], Field(min_length=1)]
-    usage: Annotated[_Usage, BeforeValidator(_mapping)] = _Usage()
-    prompt_logprobs: list[dict[str, _Scored] | None] | None = None
-
-
-def _parse(text: str) -> _Response:
-    try:
-        return _Response.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "it"
-        raise _bad(f"{place}: {first['msg']}", text) from error
-
-
-def _choice(text: str, choices: tuple[str, ...]) -> Choice:
-    response = _parse(text)
-    logprobs = response.choices[0].logprobs
-    if logprobs is None:
-        raise _bad("it has no log-probabilities", text)
-    masses = [0.0] * len(choices)
-    names = [choice.casefold() for choice in choices]
-    for top in logprobs.content[0].top_logprobs:
-        said = top.token.strip().casefold()
-        if said in names:
-            masses[names.index(said)] += math.exp(top.logprob)
-    return Choice.of_masses(
-        masses, response.usage.prompt_tokens, response.usage.prompt_tokens_details.cached_tokens
-    )
+    def _body(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """What every request says; a last turn of the assistant's is to be continued."""
+        messages: Conversation = fields["messages"]
+        neutral = self._neutraliser.neutralise_messages(messages)
+        body = {"model": self._model, **fields, "messages": neutral}
+        if messages[-1].role == "assistant":
+            body |= {"add_generation_prompt": False, "continue_final_message": True}
+        return body
 
 
-def _scored_prompt(text: str) -> list[tuple[str, float]]:
-    found = _parse(text).prompt_logprobs
-    if found is None:
-        message = "the server gives no log-probabilities of prompts; score with vLLM's own server"
-        raise GenerationError(FailureReason.REJECTED, message)
-    # vLLM puts the prompt's own token first; nothing predicts the first one.
-    firsts = [next(iter(at.items()), None) if at else None for at in found]
-    return [(first[0], first[1].logprob) if first else ("", 0.0) for first in firsts]
-
-
-def _bad(what: str, text: str) -> TransientError:
-    return TransientError(FailureReason.BAD_RESPONSE, f"bad response: {what} in {text[:200]!r}")
-
-
-def _is_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is not a number
-        return False
+_CONTEXT_NAMES = (
+    "max_model_len",
+    "context_length",
+    "context_window",
+    "max_context_length",
+    "n_ctx",
+)
 
 
 def _affinity(messages: Conversation) -> str:

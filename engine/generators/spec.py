@@ -4,20 +4,23 @@
 import difflib
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from constitution.problems import InputError, Problem
-from constitution.reading import NotJson, parse_json, read_text, without_surrogates
+from constitution.reading import NotJson, parse_json, without_surrogates
 from engine.generators.base import Generator
+from engine.generators.servers.endpoint import without_password
 
 __all__ = ["SpecParts", "open_generator", "read_spec"]
 
 _KINDS = ("embedded", "vllm", "server", "transformers", "scripted")
 _Count = Annotated[int, Field(ge=1)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Field = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+"""What a server calls a field."""
 
 
 class _Options(BaseModel):
@@ -25,10 +28,28 @@ class _Options(BaseModel):
 
 
 class _ServerOptions(_Options):
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
-    retries: Annotated[int, Field(ge=0)] = 0
-    backoff: _Seconds = 0
-    concurrency: _Count = 1
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    retries: Annotated[int, Field(ge=0)] = 8
+    backoff: _Seconds = 0.5
+    concurrency: _Count = 256
+    key_env: Annotated[str, Field(min_length=1)] | None = None
+    headers: dict[str, str] | None = None
+    api_version: Annotated[str, Field(min_length=1)] | None = None
+    omit: str = ""
+    extra_body: dict[str, Any] = {}
+    seed_bits: Annotated[int, Field(ge=8, le=32)] = 32
+    system: Literal["first", "fold"] = "first"
+    samples: _Count = 16
+    thinking: bool | _Count | Literal["on", "off"] | None = None
+    reasoning_effort: Annotated[str, Field(min_length=1)] | None = None
+    max_tokens: _Field | None = None
+    min_tokens: _Field | None = None
+    temperature: _Field | None = None
+    top_p: _Field | None = None
+    seed: _Field | None = None
+    logprobs: _Field | None = None
+    top_logprobs: _Field | None = None
+    n: _Field | None = None
 
 
 class _TransformersOptions(_Options):
@@ -68,7 +89,9 @@ def read_spec(spec: str) -> SpecParts:
     kind, _, name = head.partition(":")
     for part in filter(None, query.split("&")):
         if "=" not in part:
-            raise InputError(Problem(spec, f"option `{part}` has no value", "write key=value"))
+            raise InputError(
+                Problem(without_password(spec), f"option `{part}` has no value", "write key=value")
+            )
     options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     for key, value in options.items():
         with suppress(NotJson):
@@ -84,7 +107,11 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
     """
     kind, name, options = _checked_parts(spec)
     remedy = "name a Jinja file with --chat-template"
-    template = None if chat_template is None else read_text(Path(chat_template), remedy)
+    template = None
+    if chat_template is not None:
+        from engine.generators.chat_template import read_chat_template
+
+        template = read_chat_template(Path(chat_template), remedy)
     match kind:
         case "embedded":
             from engine.generators.embedded import open_embedded
@@ -95,13 +122,7 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
 
             return VllmGenerator(name, options=options, chat_template=template, spec=spec)
         case "server":
-            from engine.generators.server import ServerGenerator
-
-            model, _, urls = name.rpartition("@")
-            if not model or not urls:
-                form = "write `server:MODEL@http://HOST:PORT/v1`"
-                raise InputError(Problem(spec, "names no server", form))
-            return ServerGenerator(model, tuple(urls.split(",")), spec=spec, **options)
+            return _open_server(spec, name, _ServerOptions.model_validate(options))
         case "transformers":
             from engine.generators.transformers import TransformersGenerator
 
@@ -112,19 +133,53 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
             return ScriptedGenerator(load_script(Path(name)) if name else None, spec)
 
 
+def _open_server(spec: str, name: str, said: _ServerOptions) -> Generator:
+    """The model before the `@` of the first URL; a URL's own is for a user's name."""
+    from engine.generators.server import Asked, ServerGenerator
+    from engine.generators.servers.dialect import RENAMED
+    from engine.generators.servers.pool import Options
+
+    start = min((at for at in map(name.find, ("@http://", "@https://")) if at >= 0), default=-1)
+    model, urls = (name[:start], name[start + 1 :]) if start >= 0 else ("", "")
+    if not model or not urls:
+        form = "write `server:MODEL@http://HOST:PORT/v1`"
+        raise InputError(Problem(without_password(spec), "names no server", form))
+    words = {"on": True, "off": False}
+    thinking = words[said.thinking] if isinstance(said.thinking, str) else said.thinking
+    return ServerGenerator(
+        model,
+        tuple(urls.split(",")),
+        options=Options(said.timeout, said.retries, said.backoff, said.concurrency),
+        asked=Asked(
+            renamed={own: other for own in RENAMED if (other := getattr(said, own))},
+            omitted=tuple(filter(None, said.omit.split(","))),
+            extra_body=said.extra_body,
+            seed_bits=said.seed_bits,
+            fold_system=said.system == "fold",
+            samples=said.samples,
+            thinking=thinking,
+            reasoning_effort=said.reasoning_effort,
+        ),
+        key_env=said.key_env,
+        headers=said.headers,
+        api_version=said.api_version,
+        spec=spec,
+    )
+
+
 def _checked_parts(spec: str) -> SpecParts:
     """Of a generator that there is, with options that it has."""
     if not spec:
         known = f"name one of the kinds {', '.join(_KINDS)}"
         raise InputError(Problem("the model", "is an empty text", known))
     if without_surrogates(spec) != spec:
-        raise InputError(Problem(spec, "is not UTF-8", "retype or rename it"))
+        raise InputError(Problem(without_password(spec), "is not UTF-8", "retype or rename it"))
     kind, name, options = read_spec(spec)
     colon = ":" in spec.partition("?")[0]
     if kind not in _KINDS:
         raise InputError(_unknown(spec, kind))
     if (colon and not name) or (not colon and kind in ("vllm", "server", "transformers")):
-        raise InputError(Problem(spec, "names no model", f"write `{kind}:NAME`"))
+        raise InputError(Problem(without_password(spec), "names no model", f"write `{kind}:NAME`"))
     _check_options(spec, kind, options)
     if kind in ("vllm", "transformers"):
         _check_model(spec, name)
@@ -136,7 +191,7 @@ def _unknown(spec: str, kind: str) -> Problem:
     known = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(_KINDS)}"
     if Path(spec).exists():
         known = f"to serve a model directory write `vllm:{spec}` or `transformers:{spec}`"
-    return Problem(spec, f"`{kind}` is not a kind of generator", known)
+    return Problem(without_password(spec), f"`{kind}` is not a kind of generator", known)
 
 
 def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
@@ -147,12 +202,17 @@ def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(known) or 'none'}"
-            raise InputError(Problem(spec, f"`{kind}` has no option `{name}`", hint))
+            raise InputError(
+                Problem(without_password(spec), f"`{kind}` has no option `{name}`", hint)
+            )
     try:
         _OPTIONS[kind].model_validate(options)
     except ValidationError as error:
         raise InputError(
-            Problem(spec, f"`{wrong['loc'][0]}={wrong['input']}` cannot be: {wrong['msg']}")
+            Problem(
+                without_password(spec),
+                f"`{wrong['loc'][0]}={wrong['input']}` cannot be: {wrong['msg']}",
+            )
             for wrong in error.errors(include_url=False)
         ) from error
 
@@ -162,7 +222,7 @@ def _check_model(spec: str, name: str) -> None:
     path = Path(name).expanduser()
     remedy = "give a directory with config.json, weights and tokenizer, or a hub's name"
     if path.is_dir() and not (path / "config.json").exists():
-        raise InputError(Problem(spec, f"{path} has no config.json", remedy))
+        raise InputError(Problem(without_password(spec), f"{path} has no config.json", remedy))
     is_path = name.startswith(("/", ".", "~")) or name.count("/") > 1
     if is_path and not path.exists():
-        raise InputError(Problem(spec, f"there is no {path}", remedy))
+        raise InputError(Problem(without_password(spec), f"there is no {path}", remedy))

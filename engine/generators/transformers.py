@@ -199,10 +199,10 @@ class TransformersGenerator:
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         name = self._model.make() if isinstance(self._model, MadeModel) else self._model
         try:
-            tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=self._revision)
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                name, revision=self._revision, dtype=dtype
-            )
+            # Left out, `trust_remote_code` is a question to whoever sits at the terminal.
+            where = {"revision": self._revision, "trust_remote_code": False}
+            tokenizer: Any = AutoTokenizer.from_pretrained(name, **where)
+            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **where)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             remedy = "give a directory with config.json, weights and tokenizer, or a hub's name"

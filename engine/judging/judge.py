@@ -62,6 +62,7 @@ async def judge_answer(
         violates=probability >= threshold if answered else None,
         probability=probability if answered else None,
         mass=choice.mass if isfinite(choice.mass) else None,
+        samples=choice.samples or None,
         reason=reason,
     )
     return verdict, choice

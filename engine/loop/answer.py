@@ -23,6 +23,7 @@ class Answer:
     truncated: bool = False
     failed: str | None = None
     prompt_tokens: int = 0
+    reasoning: str | None = None
 
 
 async def answer_prompt(
@@ -62,6 +63,7 @@ async def answer_for_training(
         prompt=prompt.messages,
         tags=prompt.tags,
         answer=answer.text,
+        reasoning=answer.reasoning,
         truncated=answer.truncated,
         outcome=AnswerOutcome.DROPPED if drop else AnswerOutcome.ANSWERED,
         drop_reason=drop,
@@ -86,4 +88,5 @@ async def _answer(prompt: Prompt, generator: Generator, sampling: Sampling, seed
         completion.completion_tokens,
         reply.truncated,
         prompt_tokens=completion.prompt_tokens,
+        reasoning=reply.reasoning,
     )

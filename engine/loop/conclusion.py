@@ -18,6 +18,7 @@ class ConversationState:
     first_answer: str
     final: str
     answer_flags: tuple[Flag, ...]
+    answer_reasoning: str | None
     first_verdicts: tuple[Verdict, ...]
     rounds: tuple[Round, ...]
     final_verdicts: tuple[Verdict, ...]
@@ -48,6 +49,7 @@ def conclude(
         tags=prompt.tags,
         answer=state.first_answer,
         answer_flags=state.answer_flags,
+        answer_reasoning=state.answer_reasoning,
         first_verdicts=state.first_verdicts,
         rounds=state.rounds,
         final=state.final,

@@ -84,6 +84,8 @@ class _Candidate:
     """The conversation that ends with it."""
     verdicts: Verdicts
     dropped: DropReason | None
+    reasoning: str | None
+    """What the reviser thought before."""
 
 
 class _Loop:
@@ -98,6 +100,7 @@ class _Loop:
         self.conversation = asking.prompt.messages
         self.answer = self.first_answer = ""
         self.answer_flags: tuple[Flag, ...] = ()
+        self.answer_reasoning: str | None = None
         self.first_verdicts: tuple[Verdict, ...] = ()
         self.verdicts: Verdicts = {}
         """Of the answer that stands; empty where it has not been judged."""
@@ -146,27 +149,27 @@ class _Loop:
             *((Flag.TRUNCATED_ANSWER,) if reply.truncated else ()),
             *((Flag.REASONING_REMOVED,) if reply.reasoned else ()),
         )
+        self.answer_reasoning = reply.reasoning
         self.answer = self.first_answer = reply.text
         self.conversation = (*self.conversation, reply.turn(reply.text))
 
     async def _hold_against(self, principle: Principle) -> None:
         """One round: a critique, and the best of the revisions that follow from it."""
         flags: tuple[Flag, ...] = ()
-        critique: str | None = None
+        said: Reply | None = None
         try:
             asked, said, dropped = await self._criticise(principle)
-            critique = said.text or None
             flags = (Flag.TRUNCATED_CRITIQUE,) if said.truncated else ()
             if dropped:
-                self._add_round(principle, critique, dropped=dropped)
+                self._add_round(principle, said, dropped=dropped)
                 return
             candidate = await self._best_revision(principle, asked, said)
         except ConversationFailed as failed:
             if not failed.overflowed:
                 raise
-            self._add_round(principle, critique, dropped=DropReason.CONTEXT_OVERFLOW, flags=flags)
+            self._add_round(principle, said, dropped=DropReason.CONTEXT_OVERFLOW, flags=flags)
             return
-        self._add_round(principle, critique, candidate, flags=(*flags, *candidate.reply.flags))
+        self._add_round(principle, said, candidate, flags=(*flags, *candidate.reply.flags))
         if candidate.dropped is None:
             self.answer = candidate.reply.text
             self.conversation = candidate.turns
@@ -225,13 +228,13 @@ class _Loop:
         else:
             turns = (*self.asking.prompt.messages, turn)
         if reply.dropped:
-            return _Candidate(reply, turns, {}, reply.dropped)
+            return _Candidate(reply, turns, {}, reply.dropped, said.reasoning)
         verdicts = await self._judged(reply.text) if self.settings.judges_first else {}
         dropped = None
         if self.settings.accept == "better":
             margin = self.settings.margin
             dropped = refusal(principle, self.verdicts, verdicts, margin=margin)
-        return _Candidate(reply, turns, verdicts, dropped)
+        return _Candidate(reply, turns, verdicts, dropped, said.reasoning)
 
     async def _answers_as_well(self, revision: str) -> bool:
         """Whether a revision speaks to the user as the answer that stands does."""
@@ -248,7 +251,7 @@ class _Loop:
     def _add_round(
         self,
         principle: Principle,
-        critique: str | None,
+        critique: Reply | None,
         candidate: _Candidate | None = None,
         *,
         dropped: DropReason | None = None,
@@ -261,8 +264,10 @@ class _Loop:
                 principle=principle.id,
                 principle_hash=principle.content_hash,
                 before=self.verdicts.get(principle.id),
-                critique=critique,
+                critique=(critique and critique.text) or None,
+                critique_reasoning=critique.reasoning if critique else None,
                 revision=candidate.reply.text if candidate else None,
+                revision_reasoning=candidate.reasoning if candidate else None,
                 after=verdicts.get(principle.id),
                 broke=newly_broken(self.verdicts, verdicts),
                 dropped=candidate.dropped if candidate else dropped,
@@ -276,6 +281,7 @@ class _Loop:
             first_answer=self.first_answer,
             final=self.answer,
             answer_flags=self.answer_flags,
+            answer_reasoning=self.answer_reasoning,
             first_verdicts=self.first_verdicts,
             rounds=tuple(self.rounds),
             final_verdicts=tuple(self.verdicts.values()),

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ __all__ = ["FileRow", "PromptFile", "in_memory", "open_prompt_file"]
 
 FORMATS = ".jsonl, .ndjson, .json, .csv, .tsv, .parquet, a folder saved by datasets, or hf:NAME"
 _BATCH = 256
+_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _REMEDY_UTF8 = "save the file as UTF-8"
 csv.field_size_limit(2**31 - 1)  # by default a cell of 128 KiB is an error
 
@@ -237,6 +239,9 @@ def _saved_dataset(path: Path) -> PromptFile:
 
 def _hub(source: str) -> PromptFile:
     _, name, split = [*source.split(":", 2), "train"][:3]
+    if not _HUB_NAME.fullmatch(name):  # datasets would read a folder, or any address
+        what = f"{name!r} is not the name of a data set on a hub"
+        raise InputError(Problem(source, what, "write hf:NAME or hf:OWNER/NAME, or the path alone"))
     try:
         from datasets import load_dataset
     except ImportError as error:

@@ -14,7 +14,8 @@ from engine.judging.records import (
     LabelRecord,
     Undecided,
 )
-from engine.records import AnswerDrop, read_rows
+from engine.record_files import read_rows
+from engine.records import AnswerDrop
 from engine.report.summary import FailureKind, count_records, read_principle_texts
 from engine.report.wording import reason_counts
 from engine.runs.manifest import run_manifest

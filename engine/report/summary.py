@@ -9,15 +9,8 @@ from typing import Any, TypeVar
 from constitution.problems import InputError
 from constitution.typed_yaml import read_yaml_file
 from engine.judging.records import LabelRecord
-from engine.records import (
-    DropReason,
-    Flag,
-    Outcome,
-    Record,
-    Verdict,
-    read_failures,
-    read_records,
-)
+from engine.record_files import read_failures, read_records
+from engine.records import DropReason, Flag, Outcome, Record, Verdict
 from engine.runs.manifest import run_manifest
 from engine.storage.cached_generator import CallCounts
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
 from engine.generators.spec import open_generator
+from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.settings import (
@@ -93,7 +94,7 @@ class PromptsFile(Settings):
 class PolicySpec(Settings):
     """The spec of the model that answers."""
 
-    policy: Annotated[str, _SPEC] = Field(
+    policy: Annotated[str, MODEL_SPEC, _SPEC] = Field(
         description="embedded, vllm:NAME, server:MODEL@URL, transformers:NAME or "
         "scripted[:FILE]; engine options follow as ?key=value&key=value."
     )
@@ -119,7 +120,7 @@ class PolicySpec(Settings):
 class LabelRoles(PolicySpec):
     """Specs of the model that answers and of the model that judges."""
 
-    judge: Annotated[str, _SPEC] = Field(description="The model that judges.")
+    judge: Annotated[str, MODEL_SPEC, _SPEC] = Field(description="The model that judges.")
 
     @property
     def specs(self) -> dict[str, str]:
@@ -135,13 +136,15 @@ class LabelRoles(PolicySpec):
 class OtherRoles(Settings):
     """Specs of the models beside the policy; those that are not given fall as `fill_roles` says."""
 
-    critic: Annotated[str | None, _SPEC] = Field(
+    critic: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
         default=None, description="Another model as critic, reviser and judge."
     )
-    reviser: Annotated[str | None, _SPEC] = Field(
+    reviser: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
         default=None, description="Another model as reviser."
     )
-    judge: Annotated[str | None, _SPEC] = Field(default=None, description="Another model as judge.")
+    judge: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
+        default=None, description="Another model as judge."
+    )
 
 
 class RoleSpecs(OtherRoles, PolicySpec):

@@ -117,7 +117,7 @@ class RunDirectory:
         if "calibration" in found:
             self.found["calibration"] = found["calibration"]
         done = self._read_records()
-        lasting = self._drop_retryable_failures()
+        lasting = self._drop_failures(every=self.output.mode == "retry-failed")
         done.extend(Done.digest(row["id"]) for row in lasting)
         self.done = Done(done)
         self.failures = opening.enter_context(JsonlStore(self.path / "failures.jsonl"))
@@ -151,12 +151,13 @@ class RunDirectory:
                     self.totals["escalated"] += 1
         return done
 
-    def _drop_retryable_failures(self) -> list[dict[str, Any]]:
-        """The failures that would fail again; the others are taken out, and tried again."""
+    def _drop_failures(self, *, every: bool) -> list[dict[str, Any]]:
+        """The failures that would fail again; the others, or `every` one, are taken out and tried
+        again."""
         path = self.path / "failures.jsonl"
         with JsonlStore(path) as store:
             rows = _rows(store, {"id": str, "retryable": bool})
-            lasting = [row for row in rows if not row["retryable"]]
+            lasting = [row for row in rows if not (every or row["retryable"])]
         with replacing(path) as file:
             file.writelines(map(_line, lasting))
         self.totals["failed"] = len(lasting)

@@ -19,7 +19,7 @@ from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling
 from engine.prompts.rows import Columns
 from engine.prompts.sources import PromptSource, open_prompts
-from engine.records import read_records
+from engine.record_files import read_records
 from engine.runs.manifest import MANIFEST, run_manifest
 from engine.runs.plan import CHARACTERS_PER_TOKEN, Known, Plan, plan_run
 from engine.runs.throughput import expected_seconds

@@ -30,7 +30,8 @@ from engine.storage.atomic import DirectoryLock, check_place, remove, write_json
 
 __all__ = ["Mode", "OutputDirectory", "OutputKind"]
 
-Mode = Literal["resume", "update", "overwrite"]
+Mode = Literal["resume", "update", "overwrite", "retry-failed"]
+"""How to treat what a directory holds: `retry-failed` resumes, and tries again what failed for good."""
 """What to do with what the directory holds: go on with it, keep it in `previous/` and go on with an
 edited input, or delete it."""
 

@@ -1,24 +1,26 @@
 """A whole run: prompts through the loop into a run directory, interruptible and resumable."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from constitution.schema import Constitution
+from engine.generators.facts import ModelFacts
 from engine.judging.calibrate import calibrated
 from engine.judging.records import LabelRecord
 from engine.prompts.sources import Prompt, PromptSource
 from engine.records import AnswerRecord, Failure, Record
 from engine.runs.directory import REVISE, RunDirectory, RunKind
+from engine.runs.first_results import FirstResults
 from engine.runs.manifest import identity_of
 from engine.runs.output import Mode
 from engine.runs.plan import Known, Plan, plan_run
 from engine.runs.scheduler import Window, Work, each_prompt, revising
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModels, Roles
-from engine.storage.cached_generator import CallCounts, behind_cache
+from engine.storage.cached_generator import CallCounts, behind_cache, preflight_of
 
 __all__ = ["Progress", "RevisionRun", "Run", "RunResult", "RunSpec"]
 
@@ -82,6 +84,8 @@ class RunSpec(Generic[Result]):
     work: Callable[[RoleModels], Work[Result]]
     expected_tokens: int
     requests: int = 1
+    idle: frozenset[str] = frozenset()
+    """Roles that are never asked."""
 
 
 class Run(Generic[Result]):
@@ -97,7 +101,11 @@ class Run(Generic[Result]):
         self.prompts = prompts
         self.directory = RunDirectory(out, spec.kind, identity, spec.constitution, mode)
         self.models: RoleModels
-        self.models, self._generators = behind_cache(spec.models, self.directory.cache)
+        self.on_checked: Callable[[Sequence[ModelFacts]], None] = lambda facts: None
+        """Called with what was found of the servers, once they were asked."""
+        preflight = preflight_of(spec.models, spec.idle)
+        preflight.on_found = self._note_facts
+        self.models, self._generators = behind_cache(spec.models, self.directory.cache, preflight)
         self._spec: RunSpec[Result] = spec
         self._resumed = self._done = len(self.directory.done)
         self._window = Window(
@@ -110,6 +118,7 @@ class Run(Generic[Result]):
         self._began = time.monotonic()
         self._ready: float | None = None
         self._written = 0.0
+        self._first = FirstResults()
         self._usage_before = dict(self.directory.usage)
 
     def remaining(self) -> Iterator[Prompt]:
@@ -151,6 +160,7 @@ class Run(Generic[Result]):
                     self._note_start()
                     self._write_manifest_now_and_then()
                     yield result
+                    self._first.note(result)
             self.directory.cache.flush()
             self.directory.check_intact()
             self.finish()
@@ -192,6 +202,10 @@ class Run(Generic[Result]):
             counts=total,
             started=started,
         )
+
+    def _note_facts(self, facts: Sequence[ModelFacts]) -> None:
+        self.directory.found["checked"] = [found.as_dict() for found in facts]
+        self.on_checked(facts)
 
     def _note_start(self) -> bool:
         """Whether an engine is up or was never needed; the time counts from when it first was."""
@@ -246,6 +260,9 @@ class RevisionRun(Run[Record]):
             settings=settings,
             work=lambda models: revising(constitution, Roles(**models), settings),
             expected_tokens=3 * roles.policy.sampling.max_tokens,
+            idle=frozenset()
+            if settings.judges and constitution.needs_judge
+            else frozenset({"judge"}),
         )
         super().__init__(out, spec, mode, window)
 

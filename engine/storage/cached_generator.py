@@ -1,19 +1,20 @@
 """A generator that asks the completion cache first."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from engine.generators.base import Capacity, Choice, Completion, Generator, Request, Score
+from engine.generators.preflight import Preflight, Task
 from engine.generators.vllm import VllmGenerator
 from engine.messages import Conversation
 from engine.settings import RoleModels
 from engine.storage.completion_cache import CompletionCache, choice_key, completion_key, score_key
 
-__all__ = ["CachedGenerator", "CallCounts", "behind_cache", "remembering"]
+__all__ = ["CachedGenerator", "CallCounts", "behind_cache", "preflight_of", "remembering"]
 
 Answer = TypeVar("Answer", Completion, Choice, Score)
 
@@ -61,17 +62,21 @@ class CachedGenerator:
 
     The model is loaded at the first miss, so a run that is all in the cache loads none. Equal
     requests at the same time are generated once; if the one generating fails or is cancelled, the
-    next one waiting generates. Failures are not cached. Raises as the generator does, and
-    StorageFull when the cache's disk is full.
+    next one waiting generates. Failures are not cached. Where there is a `preflight`, it has passed
+    before the first of its models starts. Raises as the generator does, and StorageFull when the
+    cache's disk is full.
     """
 
-    def __init__(self, generator: Generator, cache: CompletionCache) -> None:
+    def __init__(
+        self, generator: Generator, cache: CompletionCache, preflight: Preflight | None = None
+    ) -> None:
         self.counts = CallCounts()
         self.fingerprint = generator.fingerprint
         self._generator = generator
         self._cache = cache
         self._in_flight: dict[bytes, asyncio.Future[None]] = {}
         self._predecessor: CachedGenerator | None = None
+        self._preflight = preflight
         self._starting = asyncio.Lock()
         self.started = False
 
@@ -155,6 +160,8 @@ class CachedGenerator:
     async def _ensure_started(self) -> None:
         if self.started:
             return
+        if self._preflight is not None:
+            await self._preflight.passed()
         async with self._starting:
             if not self.started:
                 old, new = self._give_up(), self._generator
@@ -166,12 +173,27 @@ class CachedGenerator:
                 self.started = True
 
 
+def preflight_of(models: RoleModels, idle: Collection[str] = ()) -> Preflight:
+    """What the models of roles are asked before anything is spent: the judge judges, others write,
+    and `idle` roles do nothing."""
+    tasks: dict[Generator, Task] = {}
+    for role, model in models.items():
+        if role in idle:
+            continue
+        task = Task(judges=True) if role == "judge" else Task(writes=True)
+        tasks[model.generator] = tasks.get(model.generator, Task()) | task
+    return Preflight(tasks)
+
+
 def behind_cache(
-    models: RoleModels, cache: CompletionCache
+    models: RoleModels, cache: CompletionCache, preflight: Preflight | None = None
 ) -> tuple[RoleModels, tuple[CachedGenerator, ...]]:
     """The models of roles behind one completion cache, and their generators, each once."""
+    preflight = preflight or preflight_of(models)
     generators = {id(model.generator): model.generator for model in models.values()}
-    cached = {key: CachedGenerator(generator, cache) for key, generator in generators.items()}
+    cached = {
+        key: CachedGenerator(generator, cache, preflight) for key, generator in generators.items()
+    }
     behind = {
         role: replace(model, generator=cached[id(model.generator)])
         for role, model in models.items()
@@ -181,9 +203,9 @@ def behind_cache(
 
 @asynccontextmanager
 async def remembering(generator: Generator, file: Path | None) -> AsyncIterator[CachedGenerator]:
-    """`generator` behind the completion cache in `file` (None: in memory); closed in the end."""
+    """A judge behind the completion cache in `file` (None: in memory); closed in the end."""
     with CompletionCache(file) as cache:
-        cached = CachedGenerator(generator, cache)
+        cached = CachedGenerator(generator, cache, Preflight({generator: Task(judges=True)}))
         try:
             yield cached
         finally:

@@ -160,9 +160,7 @@ def _decode_completion(value: bytes) -> Completion:
         reasoning = value[start : start + thought].decode("utf-8", "surrogatepass")
         start += thought
     text = value[start:].decode("utf-8", "surrogatepass")
-    return Completion(
-        text, _FINISH_REASONS[reason], prompt, cached, completion, tokens, reasoning
-    )
+    return Completion(text, _FINISH_REASONS[reason], prompt, cached, completion, tokens, reasoning)
 
 
 def _decode_choice(value: bytes) -> Choice:

@@ -17,7 +17,10 @@ __all__ = ["answer", "print_answers"]
 
 @o.configured("engine.runs.config:AnswerConfig", {"roles.policy": ("--model", "-m")})
 def answer(
-    config: "AnswerConfig", update: o.Update = False, overwrite: o.Overwrite = False
+    config: "AnswerConfig",
+    update: o.Update = False,
+    overwrite: o.Overwrite = False,
+    retry_failed: o.RetryFailed = False,
 ) -> None:
     """Answer prompts; empty and truncated answers are recorded, and left out of the rows."""
     from constitution.problems import all_problems
@@ -26,7 +29,7 @@ def answer(
     from scripts.commands.run_command import execute_run, run_mode
     from scripts.commands.terminal import error_console
 
-    mode = run_mode(update=update, overwrite=overwrite)
+    mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
     source, models = all_problems(config.prompts.open, lambda: config.roles.open(config.sampling))
     out = Path(config.out)
     run = AnswerRun(out, source, models["policy"], config.answer, mode=mode, window=config.window)
@@ -43,7 +46,8 @@ def answer(
 
 def print_answers(run: Path, manifest: Mapping[str, Any]) -> None:
     """Print the outcomes of an answer run's prompts, and where its rows are."""
-    from engine.records import AnswerRecord, read_failures, read_rows
+    from engine.record_files import read_failures, read_rows
+    from engine.records import AnswerRecord
     from engine.runs.directory import ANSWERS
 
     dropped, truncated = Counter[str](), 0

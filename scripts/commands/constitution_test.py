@@ -9,7 +9,7 @@ import typer
 
 from constitution.problems import InputError, Problem
 from scripts.commands import options as o
-from scripts.commands.python_option import AllowPythonChecks
+from scripts.commands.permission_options import AllowPythonChecks
 
 if TYPE_CHECKING:
     from constitution.schema import Constitution, Principle

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from scripts.commands import options as o
-from scripts.commands.python_option import AllowPythonChecks
+from scripts.commands.permission_options import AllowPythonChecks
 
 if TYPE_CHECKING:
     from training.evaluation.config import EvaluateConfig

@@ -11,6 +11,7 @@ from constitution.schema import Constitution
 from constitution.typed_yaml import Settings
 from engine.generators.base import Generator
 from engine.generators.spec import open_generator
+from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.judging.records import Method
 from training.data.readers import is_comparison
@@ -77,7 +78,7 @@ class FitConfig(LabelSettings):
 class CalibrateConfig(LabelSettings):
     """A judge and, if it is a language model, what it is asked."""
 
-    judge: str = Field(
+    judge: Annotated[str, MODEL_SPEC] = Field(
         description="A generator, classifier:FILE, transformers-classifier:PATH[,label=NAME] or "
         "rules:refusal.",
         json_schema_extra={"metavar": "SPEC"},

@@ -7,7 +7,7 @@ import typer
 
 from constitution.problems import InputError, all_problems
 from scripts.commands import options as o
-from scripts.commands.python_option import AllowPythonChecks
+from scripts.commands.permission_options import AllowPythonChecks
 
 if TYPE_CHECKING:
     from engine.runs.config import LabelConfig
@@ -20,6 +20,7 @@ def label(
     config: "LabelConfig",
     update: o.Update = False,
     overwrite: o.Overwrite = False,
+    retry_failed: o.RetryFailed = False,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Sample answers, pair them, and record which of each pair fits the constitution better.
@@ -33,7 +34,7 @@ def label(
     from scripts.commands.run_command import execute_run, print_labels, run_mode
     from scripts.commands.terminal import error_console, output_console
 
-    mode = run_mode(update=update, overwrite=overwrite)
+    mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
     rules, source, models = all_problems(
         lambda: for_stakeholder(load_for_judging(config.constitution), config.label.stakeholder),
         config.prompts.open,

@@ -14,13 +14,22 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from constitution.problems import InputError, Problem
+from scripts.commands.permission_options import permission_parameters
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from constitution.typed_yaml import Override, Settings
 
-__all__ = ["ChatTemplate", "CommandLine", "Overwrite", "PlanOnly", "Update", "configured"]
+__all__ = [
+    "ChatTemplate",
+    "CommandLine",
+    "Overwrite",
+    "PlanOnly",
+    "RetryFailed",
+    "Update",
+    "configured",
+]
 
 FILES = "Input and output"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -47,6 +56,9 @@ Update = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, _option("Discard the records of another run in --out.", "--overwrite")]
+RetryFailed = Annotated[
+    bool, _option("Try again what failed for good, once its cause is mended.", "--retry-failed")
+]
 PlanOnly = Annotated[bool, _option("Print calls, tokens and time to expect, and stop.", "--plan")]
 ChatTemplate = Annotated[
     Path | None, _option("A Jinja file, for models without a chat template.", panel="Models")
@@ -132,6 +144,7 @@ class Generated:
         made.__signature__ = inspect.Signature([
             file,
             *(leaf.parameter for leaf in self.leaves.values()),
+            *permission_parameters(self.kind()),
         ])
         app = typer.Typer(add_completion=False)
         app.command()(made)
@@ -256,6 +269,8 @@ class _Command(TyperCommand):
         self._require(True)
         if self._generated:
             ctx.meta[_FILE] = ctx.params.pop("config_file")
+            for parameter in permission_parameters(self._generated.kind()):
+                del ctx.params[parameter.name]  # its callback has allowed it
             ctx.meta[_OVERRIDES] = list(_overrides(ctx, self._generated))
         return rest
 

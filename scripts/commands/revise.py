@@ -7,7 +7,7 @@ import typer
 
 from constitution.problems import all_problems
 from scripts.commands import options as o
-from scripts.commands.python_option import AllowPythonChecks
+from scripts.commands.permission_options import AllowPythonChecks
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,7 @@ def revise(
     plan: o.PlanOnly = False,
     update: o.Update = False,
     overwrite: o.Overwrite = False,
+    retry_failed: o.RetryFailed = False,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Answer prompts, critique and revise the answers, and record every step.
@@ -41,7 +42,7 @@ def revise(
     from scripts.commands.run_command import execute_run, print_summary, run_mode
     from scripts.commands.terminal import error_console, output_console
 
-    mode = run_mode(update=update, overwrite=overwrite)
+    mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
     settings, out = config.revise, Path(config.out)
     rules, prompts, models = all_problems(
         lambda: for_stakeholder(load_for_judging(config.constitution), settings.stakeholder),

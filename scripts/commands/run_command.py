@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -21,6 +22,7 @@ from engine.report.wording import decimal, duration, judge_note, percent, visibl
 from engine.runs.output import Mode
 from engine.runs.run import Progress, Run
 from engine.runs.throughput import remember_throughput
+from scripts.commands.models_table import print_facts
 from scripts.commands.terminal import EXIT_INTERRUPTED, figures_table, run_interruptibly
 
 __all__ = ["execute_run", "print_labels", "print_summary", "run_mode"]
@@ -30,8 +32,13 @@ _EVERY, _SELDOMEST = 5.0, 60.0
 _EVERY_WHILE_STARTING = 20.0
 
 
-def run_mode(*, update: bool, overwrite: bool) -> Mode:
+def run_mode(*, update: bool, overwrite: bool, retry_failed: bool) -> Mode:
     """How to treat what --out holds already."""
+    if retry_failed and (update or overwrite):
+        remedy = "give --retry-failed alone: it resumes the run"
+        raise InputError(Problem("--retry-failed", "excludes --update and --overwrite", remedy))
+    if retry_failed:
+        return "retry-failed"
     if update and overwrite:
         remedy = "--update keeps the previous records, --overwrite discards them"
         raise InputError(Problem("--update --overwrite", "exclude each other", remedy))
@@ -46,6 +53,8 @@ def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], int]) -> i
     elif run.progress().resumed:
         done, total = run.progress().done, run.progress().total
         console.print(f"resuming {run.directory.path}: {done:,} of {total:,} are finished")
+
+    run.on_checked = partial(print_facts, console)
 
     async def work() -> None:
         try:
@@ -113,7 +122,7 @@ async def _lines(console: Console, progress: Callable[[], Progress]) -> None:
 def _figures(now: Progress) -> str:
     if not now.started:
         return f"starting the model ({duration(now.starting)})"
-    pace = now.counts.completion_tokens / now.seconds if now.seconds else 0.0
+    pace = now.counts.completion_tokens / now.seconds if now.seconds >= 1 else 0.0
     dropped = now.totals.get("dropped", 0) + now.totals.get("failed", 0)
     return (
         f"{pace:,.0f} tok/s | KV prefix {now.counts.prefix_share or 0:.0%} | "

@@ -1,5 +1,6 @@
 """`solon run`: a whole recipe, stage by stage."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -11,14 +12,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts.commands.python_option import AllowPythonChecks
+from scripts.commands.permission_options import (
+    AllowKeys,
+    AllowPush,
+    AllowPythonChecks,
+    AllowRemoteCode,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from training.recipe.outbound import Outbound
     from training.recipe.stage import Stage
 
-__all__ = ["run_recipe", "run_stage"]
+__all__ = ["print_outbound", "run_recipe", "run_stage"]
 
 
 def run_recipe(
@@ -27,9 +34,15 @@ def run_recipe(
         Path | None, typer.Option("--out", "-o", help="Directory; by default runs/NAME.")
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say which stages would run and why, and stop.")
+        bool,
+        typer.Option(
+            "--plan", help="Say which stages would run and why, and whom they talk to; and stop."
+        ),
     ] = False,
     allow_python_checks: AllowPythonChecks = False,
+    allow_remote_code: AllowRemoteCode = False,
+    allow_keys: AllowKeys = None,
+    allow_push: AllowPush = False,
 ) -> None:
     """Revise, train, label, train on the labels, evaluate; what has not changed is skipped."""
     from rich.console import Console
@@ -38,17 +51,20 @@ def run_recipe(
     from scripts.commands.evaluate_table import print_results
     from scripts.commands.terminal import output_console
     from training.evaluation.results import read_results
+    from training.recipe.outbound import outbound, refuse_unpermitted
     from training.recipe.plan import stages_of
     from training.recipe.schema import load_recipe
     from training.recipe.stage import run_stages
 
     loaded, file = load_recipe(recipe)
     out = out or Path("runs") / loaded.name
-    stages = stages_of(loaded, file, out)
-    console = Console(stderr=True, highlight=False)
+    sent, console = outbound(loaded, file), Console(stderr=True, highlight=False)
     if plan:
-        _print_plan(stages, out, console)
+        print_outbound(sent, console)
+        _print_plan(stages_of(loaded, file, out), out, console)
         return
+    refuse_unpermitted(loaded, file, sent)
+    stages = stages_of(loaded, file, out)
     console.print(f"{loaded.name} -> {out}", markup=False)
     ran = []
 
@@ -57,7 +73,7 @@ def run_recipe(
         console.print(f"{stage.name}: done in {duration(seconds)}")
 
     def report(line: str) -> None:
-        console.print(line, style="bold", markup=False)
+        _plain(console, line, style="bold")
 
     try:
         code = run_stages(loaded, stages, out, run_stage, report, ended)
@@ -79,7 +95,35 @@ def _print_plan(stages: "list[Stage]", out: Path, console: "Console") -> None:
         why = decision.why
         if decision.action == "skip" and not certain:
             why = "unchanged so far; the stages above may change what it reads"
-        console.print(f"{stage.name}: {decision.action} ({why})", markup=False)
+        _plain(console, f"{stage.name}: {decision.action} ({why})")
+
+
+def print_outbound(sent: "Outbound", console: "Console") -> None:
+    """A line for each host, each permission that is needed, and each file outside the folder."""
+    from constitution.permissions import is_allowed
+
+    for contact in sent.contacts:
+        keys = ", ".join(contact.keys) or "no key"
+        told = f"{', '.join(contact.settings)}; sends {keys}"
+        _plain(console, f"talks to {contact.host} ({told})")
+    if not sent.contacts:
+        _plain(console, "talks to no other machine")
+    for need in sent.needs:
+        state = "given" if is_allowed(need.permission) else "needed"
+        at = ".".join(map(str, need.at))
+        _plain(console, f"{at} {need.what} ({need.permission} is {state})")
+    for path in sent.files:
+        _plain(console, f"reads {path}, outside the recipe's folder")
+
+
+_LOGIN = re.compile(r"(?<=//)[^/@\s]*@")
+"""USER:PASSWORD@ of a URL."""
+
+
+def _plain(console: "Console", line: str, style: str | None = None) -> None:
+    from constitution.problems import visible
+
+    console.print(visible(_LOGIN.sub("", line)), style=style, markup=False, soft_wrap=True)
 
 
 _DIE_WITH_PARENT = 1

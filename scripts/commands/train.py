@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scripts.commands.options import CommandLine
-from scripts.commands.python_option import AllowPythonChecks
+from scripts.commands.permission_options import (
+    AllowKeys,
+    AllowPush,
+    AllowPythonChecks,
+    AllowRemoteCode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +60,9 @@ def _add(name: str, kind: str, told: str) -> None:
         resume: Resume = False,
         overwrite: Replace = False,
         allow_python_checks: AllowPythonChecks = False,
+        allow_remote_code: AllowRemoteCode = False,
+        allow_keys: AllowKeys = None,
+        allow_push: AllowPush = False,
     ) -> None:
         from constitution.problems import InputError, Problem
         from constitution.typed_yaml import Override as Overriding

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts.commands import options as o
-from scripts.commands.python_option import AllowPythonChecks
+from scripts.commands.permission_options import AllowPythonChecks
 
 if TYPE_CHECKING:
     from constitution.schema import Constitution

@@ -36,7 +36,7 @@ def solon(tmp_path):
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "SOLON_ALLOW_PYTHON_CHECKS": "",
+        "SOLON_ALLOWED": "",
     }
 
     def solon(rules, command, *options):

@@ -18,7 +18,8 @@ from constitution.schema import Constitution
 from constitution.typed_yaml import read_yaml_file
 from constitution.validation import validated
 from engine.judging.records import LabelRecord
-from engine.records import Outcome, Record, read_records, read_rows
+from engine.record_files import read_records, read_rows
+from engine.records import Outcome, Record
 from engine.report.wording import reason_counts
 from engine.runs.manifest import run_manifest
 from engine.storage.atomic import check_free, written_whole

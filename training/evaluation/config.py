@@ -4,9 +4,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from constitution.permissions import REMOTE_CODE, switched
 from constitution.problems import nearest
 from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
+from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.judging.records import Method
 from engine.runs.config import ChatTemplate, ConstitutionName, PromptsFile, RunDirectory
@@ -65,7 +67,11 @@ class EvaluationSettings(Settings):
         title=_SETS,
         description="A task of lm-evaluation-harness by name; several times.",
     )
-    lm_eval_tasks_dir: Annotated[str | None, InputFile()] = Field(
+    lm_eval_tasks_dir: Annotated[
+        str | None,
+        InputFile(),
+        switched(REMOTE_CODE, "may name code in its tasks, which lm-eval runs"),
+    ] = Field(
         default=None,
         title=_SETS,
         description="A directory with task files of your own for it.",
@@ -112,14 +118,16 @@ class EvaluateConfig(Settings):
     prompts: PromptsFile = Field(title=_FILES)
     out: RunDirectory
     chat_template: ChatTemplate = Field(default=None, title=_MODELS)
-    models: Annotated[dict[str, str], BeforeValidator(_by_name)] = Field(
+    models: Annotated[dict[str, str], BeforeValidator(_by_name), MODEL_SPEC] = Field(
         min_length=1,
         title=_MODELS,
         description="NAME=SPEC, several times; the first is the base.",
         json_schema_extra={"metavar": "NAME=SPEC"},
     )
-    judge: Annotated[str, _SPEC] = Field(title=_MODELS, description="The model that judges.")
-    training_judge: Annotated[str | None, _SPEC] = Field(
+    judge: Annotated[str, MODEL_SPEC, _SPEC] = Field(
+        title=_MODELS, description="The model that judges."
+    )
+    training_judge: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
         default=None, title=_MODELS, description="The judge of the training: does it agree?"
     )
     classifiers: list[str] = Field(

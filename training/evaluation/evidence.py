@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from engine.generators.base import Generator
+from engine.generators.preflight import Preflight, Task
 from engine.records import Verdict
 from engine.storage.cached_generator import CachedGenerator
 from engine.storage.completion_cache import CompletionCache
@@ -84,7 +85,7 @@ async def gather_evidence(
     scored = await run_harness(harness, models, out, on_progress) if harness else {}
     with CompletionCache(out / "completions.sqlite") as cache:
         try:
-            async with aclosing(_OneEngine(cache)) as engine:
+            async with aclosing(_OneEngine(cache, _preflight(models, judges))) as engine:
                 outputs, logprobs = await _questioned(questionnaire, models, engine, on_progress)
                 for name, correct in scored.items():
                     outputs[name].correct |= correct
@@ -100,18 +101,27 @@ async def gather_evidence(
     return Evidence(questionnaire, outputs, judged, logprobs, second)
 
 
+def _preflight(models: Mapping[str, Generator], judges: Judges) -> Preflight:
+    tasks: dict[Generator, Task] = dict.fromkeys(models.values(), Task(writes=True))
+    for judge in filter(None, (judges.judge, judges.second)):
+        tasks[judge] = tasks.get(judge, Task()) | Task(judges=True)
+    return Preflight(tasks)
+
+
 class _OneEngine:
     """The model that is loaded now; the next one takes its place, or its engine."""
 
-    def __init__(self, cache: CompletionCache) -> None:
+    def __init__(self, cache: CompletionCache, preflight: Preflight) -> None:
         self._cache = cache
+        self._preflight = preflight
         self._open: CachedGenerator | None = None
 
     def of(self, generator: Generator) -> CachedGenerator:
         """`generator` behind the cache, loaded at its first miss."""
         if self._open is not None and self._open.fingerprint == generator.fingerprint:
             return self._open
-        before, self._open = self._open, CachedGenerator(generator, self._cache)
+        cached = CachedGenerator(generator, self._cache, self._preflight)
+        before, self._open = self._open, cached
         if before is not None:
             self._open.succeed(before)
         return self._open

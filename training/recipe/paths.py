@@ -4,7 +4,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-from constitution.loader import load_for_judging, shipped_constitutions
+from constitution.loader import load_constitution, shipped_constitutions
 from engine.generators.fingerprint import fingerprint_model
 from engine.generators.spec import open_generator
 from engine.input_files import NamedFile
@@ -34,7 +34,7 @@ class RecipePaths:
         self._has_gpu = any(Path(device).exists() for device in _GPU_DEVICES)
         named = recipe.constitution
         self.constitution = named if named in shipped_constitutions() else self.path(named)
-        rules = for_stakeholder(load_for_judging(self.constitution), recipe.stakeholder)
+        rules = for_stakeholder(load_constitution(self.constitution), recipe.stakeholder)
         self.rules = rules.content_hash
         here = Path(self.path(recipe.model))
         self.base = str(here) if here.is_dir() else recipe.model.removeprefix("hf:")

@@ -31,7 +31,8 @@ Reads = Mapping[str, Path | str]
 
 
 def stages_of(recipe: Recipe, file: Path, out: Path) -> list[Stage]:
-    """The stages in order. Raises InputError for a constitution or models that are not there."""
+    """The stages in order, whatever they need a permission for (`training.recipe.outbound`). Raises
+    InputError for a constitution or models that are not there."""
     return list(_Plan(recipe, RecipePaths(recipe, file), out).stages())
 
 

@@ -16,6 +16,7 @@ from constitution.problems import InputError, Problem, nearest
 from constitution.typed_yaml import Settings, checked, read_yaml_file, section_of
 from constitution.yaml_source import Location, YamlSource
 from engine.generators.base import Sampling
+from engine.generators.spec_needs import ENGINE_OPTIONS, MODEL_SPEC
 from engine.input_files import InputFile, NamedFile, named_files
 from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, PromptsFile
 from engine.settings import (
@@ -34,7 +35,7 @@ from training.trainers.config import (
     TrainingConfig,
 )
 
-__all__ = ["TRAINERS", "Recipe", "load_recipe", "shipped_recipes"]
+__all__ = ["TRAINERS", "Recipe", "load_recipe", "shipped_recipes", "trainer_sections"]
 
 _LIBRARY = Path(__file__).parent / "recipes"
 TRAINERS: dict[str, type[TrainingConfig]] = {
@@ -96,7 +97,7 @@ class Label(LabelSettings):
 class Evaluate(EvaluationSettings):
     """The table of before and after."""
 
-    judge: str | None = Field(
+    judge: Annotated[str | None, MODEL_SPEC] = Field(
         default=None, description="Another judge than the training's: a model spec."
     )
 
@@ -121,7 +122,7 @@ class Recipe(OtherRoles):
         description="What answers: auto is vLLM on a GPU; on a CPU vLLM for the revisions and "
         "transformers, which starts in seconds, for the shorter rest.",
     )
-    engine_options: dict[str, bool | int | float | str] = Field(
+    engine_options: Annotated[dict[str, bool | int | float | str], ENGINE_OPTIONS] = Field(
         default_factory=dict, description="Engine arguments of vLLM."
     )
     accelerate: Annotated[str | None, InputFile()] = Field(
@@ -187,6 +188,17 @@ def load_recipe(source: str | Path) -> tuple[Recipe, Path]:
     return recipe, path
 
 
+def trainer_sections(recipe: Recipe) -> Iterator[tuple[str, TrainingConfig]]:
+    """The settings of the trainers that the recipe's stages run, each with the name of its section;
+    stand-ins are in place of what other keys of the recipe fill in."""
+    for name in ("sft", recipe.rlaif):
+        yield name, TRAINERS[name].model_validate(_filled_in(name, getattr(recipe, name)))
+
+
+def _filled_in(name: str, section: dict[str, Any]) -> dict[str, Any]:
+    return {**section, **_STAND_INS, **(_REWARDED_BY if name == "grpo" else {})}
+
+
 def _said_in_a_section(written: YamlSource) -> Iterator[Problem]:
     """What is said once at the top of a recipe, and stands in a section."""
     for name, field in Recipe.model_fields.items():
@@ -208,8 +220,7 @@ def _section_problems(written: YamlSource, folder: Path) -> Iterator[Problem]:
         section = written.data.get(name)
         if not isinstance(section, dict):
             continue
-        filled_in = _STAND_INS | (_REWARDED_BY if name == "grpo" else {})
-        whole = replace(written, data={name: {**section, **filled_in}}, problems=())
+        whole = replace(written, data={name: _filled_in(name, section)}, problems=())
         try:
             config = checked(whole, kind, (name,))
         except InputError as error:

@@ -15,7 +15,8 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Severity
 from engine.judging.records import LabelledPair, LabelRecord
 from engine.messages import Conversation
-from engine.records import Outcome, Record, read_records, read_rows
+from engine.record_files import read_records, read_rows
+from engine.records import Outcome, Record
 from engine.report.summary import PrincipleText, read_principle_texts
 from engine.report.wording import visible
 from engine.runs.manifest import run_manifest

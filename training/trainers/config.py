@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from constitution.permissions import PUSH, REMOTE_CODE, switched
 from constitution.typed_yaml import Settings
+from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.settings import Seed, StakeholderChoice
 
@@ -89,10 +91,10 @@ class TrainingConfig(Settings):
     chat_template: Annotated[str | None, InputFile()] = Field(
         default=None, description="A Jinja file, for a model that has none."
     )
-    trust_remote_code: bool = Field(
-        default=False, description="Run code that comes with the model."
-    )
-    push_to_hub: str | None = Field(
+    trust_remote_code: Annotated[
+        bool, switched(REMOTE_CODE, "would run code that comes with the model")
+    ] = Field(default=False, description="Run code that comes with the model.")
+    push_to_hub: Annotated[str | None, switched(PUSH, "would publish the model")] = Field(
         default=None, description="OWNER/NAME to publish the model as, privately."
     )
 
@@ -172,7 +174,7 @@ class GRPOTrainingConfig(TrainingConfig):
         default=None, description="What `solon train reward-model` wrote."
     )
     reward_model_weight: float = Field(default=1.0, gt=0)
-    judge: str | None = Field(
+    judge: Annotated[str | None, MODEL_SPEC] = Field(
         default=None,
         validate_default=True,
         description="A generator that judges by the principles.",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from constitution.problems import InputError, Problem
-from constitution.reading import read_json, read_text
+from constitution.reading import read_json
+from engine.generators.chat_template import read_chat_template
 from engine.generators.fingerprint import fingerprint_model, local_name, uses_gpu
 from engine.storage.atomic import write_json_atomic
 from training.trainers.config import TrainingConfig
@@ -66,7 +67,7 @@ def load_tokenizer(config: TrainingConfig) -> Any:
     with _told(config.model):
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=config.trust_remote_code)
     if config.chat_template is not None:
-        tokenizer.chat_template = read_text(
+        tokenizer.chat_template = read_chat_template(
             Path(config.chat_template), "name a Jinja file with chat_template"
         )
     if not tokenizer.chat_template:

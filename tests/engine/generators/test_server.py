@@ -24,6 +24,7 @@ from engine.generators.base import (
     Score,
 )
 from engine.generators.server import ServerGenerator
+from engine.generators.servers.pool import Options
 from engine.messages import Message
 from engine.storage.completion_cache import CompletionCache
 from tests.engine.fake_server import FakeServer, every
@@ -43,8 +44,7 @@ def ask(
     async def main() -> T:
         runs = [server.running() for server in servers]
         urls = tuple([await run.__aenter__() for run in runs])
-        knobs = {"backoff": 0.01} | options
-        generator = ServerGenerator("m", urls, **knobs)
+        generator = ServerGenerator("m", urls, options=Options(**{"backoff": 0.01} | options))
         await generator.start()
         try:
             return await use(generator)
@@ -125,7 +125,7 @@ def test_a_dead_server_stops_the_run_quickly_and_says_so():
     async def main() -> None:
         async with FakeServer().running() as url:
             pass
-        generator = ServerGenerator("m", (url,), backoff=0.01)
+        generator = ServerGenerator("m", (url,), options=Options(backoff=0.01))
         await generator.start()
         with pytest.raises(GeneratorUnavailable, match=r"no server answers .*127\.0\.0\.1"):
             await generator.generate(request())
@@ -139,7 +139,7 @@ def test_one_dead_server_of_two_is_gone_around():
         async with FakeServer().running() as dead:
             pass
         async with FakeServer().running() as url:
-            generator = ServerGenerator("m", (dead, url), backoff=0.05)
+            generator = ServerGenerator("m", (dead, url), options=Options(backoff=0.05))
             await generator.start()
             done = await asyncio.gather(
                 *(generator.generate(request(f"{number}")) for number in range(40))
@@ -247,7 +247,7 @@ def test_what_is_no_url_is_an_input_error(url):
 
 
 def test_a_missing_client_library_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(InputError, match=r"pip install 'solon\[server\]'"):
         asyncio.run(ServerGenerator("m", ("http://a/v1",)).start())
 
@@ -348,7 +348,7 @@ async def packed(content: bytes, coding: str, status: int = 200) -> AsyncIterato
 
 async def from_packed(content: bytes, coding: str, status: int) -> str:
     async with packed(content, coding, status) as url:
-        generator = ServerGenerator("m", (url,), retries=0, backoff=0)
+        generator = ServerGenerator("m", (url,), options=Options(retries=0, backoff=0))
         await generator.start()
         try:
             return (await generator.generate(request())).text

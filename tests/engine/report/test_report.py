@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from constitution.problems import InputError
 from constitution.word_diff import word_diff
-from engine.records import DropReason, Failure, Flag, Outcome, Record, read_failures, read_records
+from engine.record_files import read_failures, read_records
+from engine.records import DropReason, Failure, Flag, Outcome, Record
 from engine.report import FailureKind, build_report, summarize
 from engine.report.sample import ConversationSample
 from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES, percent, visible

@@ -5,7 +5,7 @@ import functools
 
 import pytest
 
-from engine.records import read_records
+from engine.record_files import read_records
 from engine.report import build_report
 from tests.engine.chromium import IN_CHROMIUM, Page, open_page, visit_page
 from tests.engine.run_fixture import write_run

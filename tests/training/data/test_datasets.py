@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine.loop.rendering import critique_request, revision_request
-from engine.records import DropReason, Outcome, Record, read_records
+from engine.record_files import read_records
+from engine.records import DropReason, Outcome, Record
 from tests.engine.run_fixture import write_run
 from training.data.datasets import llm_swarm_rows, preference_row, prompt_row, sft_rows
 from training.data.export import run_constitution

@@ -20,7 +20,8 @@ from engine.judging.records import (
     Undecided,
 )
 from engine.messages import Message
-from engine.records import Flag, Outcome, Record, read_records
+from engine.record_files import read_records
+from engine.records import Flag, Outcome, Record
 from tests.engine.run_fixture import write_run
 from training.data.datasets import Mixture
 from training.data.export import ExportFormat, ExportOptions, export_run

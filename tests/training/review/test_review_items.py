@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from constitution.problems import InputError
 from engine.messages import Message
-from engine.records import read_records
+from engine.record_files import read_records
 from engine.report.summary import PrincipleText
 from tests.engine.run_fixture import write_run
 from tests.training.review.exports import write_label_run

@@ -7,7 +7,7 @@ import jsonlines
 import pytest
 
 from constitution.problems import InputError
-from engine.records import read_records
+from engine.record_files import read_records
 from tests.engine.run_fixture import write_run
 from tests.training.review.exports import (
     argilla_dump,

@@ -14,6 +14,8 @@ from engine.judging.refusal import refuses
 __all__ = ["CLASSIFIER_KINDS", "Classifier", "RefusalRules", "is_classifier", "open_classifier"]
 
 CLASSIFIER_KINDS = ("classifier", "transformers-classifier", "rules")
+_AS_IT_IS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""A classifier's folder is read without asking a hub, and without running code in it."""
 _LONGEST = 512
 """Tokens read of an answer where the model does not say how many it can."""
 
@@ -80,7 +82,7 @@ def _transformers(spec: str, path: str, label: str) -> "_TransformersClassifier"
         remedy = "pip install 'solon[transformers]'"
         raise InputError(Problem(spec, "needs transformers, which is missing", remedy)) from error
     try:
-        config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config: Any = AutoConfig.from_pretrained(folder, **_AS_IT_IS)
     except (OSError, ValueError, KeyError) as error:
         what = f"cannot be read as a model: {' '.join(str(error).split())[:200]}"
         raise InputError(Problem(spec, what, "check its config.json")) from error
@@ -154,10 +156,8 @@ class _TransformersClassifier:
             import torch
             from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-            model = AutoModelForSequenceClassification.from_pretrained(
-                self.folder, local_files_only=True
-            )
+            tokenizer = AutoTokenizer.from_pretrained(self.folder, **_AS_IT_IS)
+            model = AutoModelForSequenceClassification.from_pretrained(self.folder, **_AS_IT_IS)
             if tokenizer.pad_token is None:
                 tokenizer.pad_token = tokenizer.eos_token
             if model.config.pad_token_id is None:

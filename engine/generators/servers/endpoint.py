@@ -1,0 +1,129 @@
+"""Where a server is, and what every request to it carries: the key, headers, a query.
+
+A key belongs to a server. `$OPENAI_API_KEY` goes to the host of `$OPENAI_BASE_URL` and to OpenAI's
+own, and to no other; any other server's is named with `key_env`. Nothing secret is in `url` or in an
+error's message.
+"""
+
+import base64
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit, urlunsplit
+
+from constitution.problems import InputError, Problem
+
+__all__ = ["Endpoint", "endpoint_of", "without_password"]
+
+_OPENAI = "api.openai.com"
+_DEFAULT_KEY = "OPENAI_API_KEY"
+_PASSWORD = re.compile(r"(://[^\s/:@?#,]{1,200}):[^\s/?#,]{1,200}@")
+_HEADER_VALUE = re.compile(r"([?&]headers=)([^&]+)")
+_JSON_VALUE = re.compile(r"""(:\s{0,9})"(?!\$)(?:[^"\\]|\\.)*"?""")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One server. `url` is the base of its API, without a user's name or password."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    query: str = ""
+    """What follows the path of every request, with its `?`."""
+
+    def of(self, path: str) -> str:
+        """The address of one of its pages."""
+        return f"{self.url}/{path}{self.query}"
+
+
+def endpoint_of(
+    url: str,
+    *,
+    key_env: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    api_version: str | None = None,
+) -> Endpoint:
+    """The server at `url`, with its key. A header's value that begins with `$` names an environment
+    variable. Raises InputError for what is no URL, a variable that is not set, and a key or header
+    that cannot be sent."""
+    parts = _parts(url)
+    carried = {name: _header(name, value) for name, value in (headers or {}).items()}
+    named = {name.lower() for name in carried}
+    if parts.username is not None and "authorization" not in named:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        carried["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    elif "authorization" not in named and "api-key" not in named:
+        key = _key(parts.hostname or "", key_env)
+        carried |= {"Authorization": f"Bearer {key}"} if key else {}
+    bare = _bare(parts)
+    query = parts.query + ("&" if parts.query and api_version else "")
+    query += urlencode({"api-version": api_version}) if api_version else ""
+    return Endpoint(bare, carried, f"?{query}" if query else "")
+
+
+def without_password(text: str) -> str:
+    """A spec or URL as it may be shown: `http://user:***@host`, and header values only where they
+    name an environment variable."""
+    return _HEADER_VALUE.sub(_hidden, _PASSWORD.sub(r"\1:***@", text))
+
+
+def _hidden(headers: re.Match[str]) -> str:
+    return headers[1] + _JSON_VALUE.sub(r'\1"***"', headers[2])
+
+
+def _parts(url: str) -> SplitResult:
+    problem, form = "is not the URL of a server", "write http://HOST:PORT/v1"
+    shown = without_password(url) or "server"
+    try:
+        parts = urlsplit(url.rstrip("/"))
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:  # the port is not a number
+        raise InputError(Problem(shown, problem, form)) from error
+    if not good:
+        raise InputError(Problem(shown, problem, form))
+    return parts
+
+
+def _bare(parts: SplitResult) -> str:
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+
+
+def _key(host: str, key_env: str | None) -> str | None:
+    """The key for a host, if there is one for it."""
+    if key_env is not None:
+        return _sendable(_from_environment(key_env), f"${key_env}")
+    base = os.environ.get("OPENAI_BASE_URL") or f"https://{_OPENAI}"
+    try:
+        own = urlsplit(base).hostname
+    except ValueError:
+        own = None
+    found = os.environ.get(_DEFAULT_KEY, "").strip()
+    if not found or host not in (own, _OPENAI):
+        return None
+    return _sendable(found, f"${_DEFAULT_KEY}")
+
+
+def _header(name: str, value: str) -> str:
+    if not name or not all(char.isalnum() or char in "-_" for char in name) or not name.isascii():
+        raise InputError(Problem("headers", f"{name!r} is not the name of a header"))
+    if value.startswith("$"):
+        value = _from_environment(value[1:])
+    return _sendable(value, f"the header {name}")
+
+
+def _from_environment(name: str) -> str:
+    found = os.environ.get(name, "").strip()
+    if not found:
+        raise InputError(Problem(f"${name}", "is not set", "set it to the server's key"))
+    return found
+
+
+def _sendable(secret: str, where: str) -> str:
+    """Raises InputError, without the secret, where no HTTP header can hold it."""
+    for at, char in enumerate(secret, 1):
+        if not " " <= char <= "~":
+            what = f"has a character at position {at} that no HTTP header can hold"
+            raise InputError(Problem(where, what, "copy the key again, without line ends"))
+    return secret

@@ -1,0 +1,212 @@
+"""What a recipe sends out, and what it needs a permission for, known before anything is loaded."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from constitution.loader import (
+    constitution_files,
+    constitution_path,
+    load_constitution,
+    load_for_judging,
+)
+from constitution.permissions import PYTHON_CHECKS, Need, marked, needs_of, refused
+from constitution.problems import InputError
+from constitution.typed_yaml import Settings, read_yaml_file
+from constitution.yaml_source import Location
+from engine.generators.spec import read_spec
+from engine.generators.spec_needs import MODEL_SPEC, host_of, keys_of, servers_of, specs_in
+from engine.input_files import named_files
+from training.recipe.launcher import launcher_hosts, launcher_needs
+from training.recipe.paths import RecipePaths
+from training.recipe.schema import Recipe, trainer_sections
+
+__all__ = ["Contact", "Outbound", "outbound", "refuse_unpermitted"]
+
+_OPENAI = "https://api.openai.com/v1"
+_HUB = "https://huggingface.co"
+_WANDB = "https://api.wandb.ai"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A host (and port) that the recipe's stages talk to, the keys of the recipe that say so, and
+    what is sent there that is secret: `$NAME` of environment variables, and stored logins."""
+
+    host: str
+    settings: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """Whom a recipe talks to, what it needs a permission for, and which files it reads that are not
+    in its own folder."""
+
+    contacts: tuple[Contact, ...]
+    needs: tuple[Need, ...]
+    files: tuple[str, ...]
+
+
+def outbound(recipe: Recipe, file: Path) -> Outbound:
+    """What the recipe in `file` sends out and asks for.
+
+    Of a model, a data set or a task that is not on this machine, the host is the hub's; whether it
+    is already in the hub's cache is not looked up. Raises InputError for a constitution or a
+    configuration of accelerate that cannot be read.
+    """
+    return _Reading(recipe, file).outbound()
+
+
+def refuse_unpermitted(recipe: Recipe, file: Path, sent: Outbound) -> None:
+    """Raise InputError for each thing that the recipe needs a permission for and has none, and for
+    Python checks that cannot be imported."""
+    problems = refused(sent.needs, read_yaml_file(file).where)
+    if problems:
+        raise InputError(problems)
+    load_for_judging(RecipePaths(recipe, file).constitution)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    host: str
+    setting: str
+    keys: Sequence[str] = ()
+
+
+class _Reading:
+    def __init__(self, recipe: Recipe, file: Path) -> None:
+        self._recipe = recipe
+        self._folder = file.parent
+        self._paths = RecipePaths(recipe, file)
+        sections = [((name,), config) for name, config in trainer_sections(recipe)]
+        self._parts: list[tuple[Location, Settings]] = [((), recipe), *sections]
+        self._launcher = recipe.accelerate and Path(self._paths.path(recipe.accelerate))
+
+    def outbound(self) -> Outbound:
+        found: dict[str, list[_Sent]] = {}
+        for sent in [*self._to_servers(), *self._to_the_hub(), *self._to_others()]:
+            found.setdefault(sent.host, []).append(sent)
+        contacts = (
+            Contact(
+                host,
+                tuple(dict.fromkeys(sent.setting for sent in group)),
+                tuple(dict.fromkeys(name for sent in group for name in sent.keys)),
+            )
+            for host, group in found.items()
+        )
+        return Outbound(tuple(contacts), tuple(self._needs()), tuple(self._outside()))
+
+    def _needs(self) -> Iterator[Need]:
+        for at, settings in self._parts:
+            yield from needs_of(settings, at)
+        if self._launcher:
+            yield from launcher_needs(self._launcher)
+        for principle in load_constitution(self._paths.constitution).principles:
+            if principle.check and principle.check.python:
+                what = f"would run {principle.check.python}, to check {principle.id}"
+                yield Need(PYTHON_CHECKS, what, ("constitution",))
+
+    def _specs(self) -> Iterator[tuple[str, str]]:
+        """Each model spec of the recipe, with its key."""
+        for at, settings in self._parts:
+            for location, mark, value in marked(settings, at):
+                for key, spec in specs_in(value) if mark is MODEL_SPEC else ():
+                    yield _key((*location, *key)), spec
+
+    def _to_servers(self) -> Iterator[_Sent]:
+        for key, spec in self._specs():
+            kind, name, options = read_spec(spec)
+            for host in servers_of(name) if kind == "server" else ():
+                yield _Sent(host, key, self._keys(options, host))
+
+    def _keys(self, options: Mapping[str, Any], host: str) -> Sequence[str]:
+        """What a server's options send; without any, OpenAI's key goes to OpenAI's own host."""
+        named = tuple(f"${name}" for name in keys_of(options))
+        own = (_host_in("OPENAI_BASE_URL", _OPENAI), host_of(_OPENAI))
+        of_openai = _machine(host) in map(_machine, own)
+        unnamed = of_openai and "key_env" not in options
+        return (*named, *_set("OPENAI_API_KEY")) if unnamed else named
+
+    def _to_the_hub(self) -> Iterator[_Sent]:
+        host, login = _host_in("HF_ENDPOINT", _HUB), _hub_login()
+        for key in dict.fromkeys(self._from_the_hub()):
+            yield _Sent(host, key, login)
+
+    def _from_the_hub(self) -> Iterator[str]:
+        """Keys that name something on a hub, or send something there."""
+        recipe = self._recipe
+        if recipe.model != "embedded" and not Path(self._paths.base).is_dir():
+            yield "model"
+        for key, spec in self._specs():
+            kind, name, options = read_spec(spec)
+            names = [name] if kind in ("vllm", "transformers") else []
+            if not all(map(_is_here, [*names, options.get("tokenizer", ".")])):
+                yield key
+        if not _is_here(recipe.engine_options.get("tokenizer", ".")):
+            yield "engine_options.tokenizer"
+        for at, settings in self._parts:
+            for file in named_files(settings):
+                named = file.mark.or_name and not Path(self._paths.path(file.name)).exists()
+                if named or file.name.startswith("hf:"):
+                    yield _key((*at, *file.location))
+        if recipe.evaluate.lm_eval:
+            yield "evaluate.lm_eval"
+        for name, trainer in trainer_sections(recipe):
+            if trainer.push_to_hub:
+                yield f"{name}.push_to_hub"
+            if trainer.report_to == "trackio" and os.environ.get("TRACKIO_SPACE_ID"):
+                yield f"{name}.report_to"
+
+    def _to_others(self) -> Iterator[_Sent]:
+        for name, trainer in trainer_sections(self._recipe):
+            if trainer.report_to == "wandb":
+                host = _host_in("WANDB_BASE_URL", _WANDB)
+                yield _Sent(
+                    host, f"{name}.report_to", _set("WANDB_API_KEY") or ("the stored login",)
+                )
+        for host in launcher_hosts(self._launcher) if self._launcher else ():
+            yield _Sent(host, "accelerate")
+
+    def _outside(self) -> Iterator[str]:
+        own = (self._folder.resolve(), constitution_path("base").parent.resolve())
+        names = [file.name for _, settings in self._parts for file in named_files(settings)]
+        paths = [self._paths.path(name) for name in names if not name.startswith("hf:")]
+        paths += [self._paths.base, *map(str, constitution_files(self._paths.constitution))]
+        for path in dict.fromkeys(paths):
+            resolved = Path(path).resolve()
+            if resolved.exists() and not any(resolved.is_relative_to(folder) for folder in own):
+                yield path
+
+
+def _machine(host: str) -> str:
+    return re.sub(r":\d+$", "", host)
+
+
+def _is_here(name: object) -> bool:
+    return Path(str(name)).expanduser().exists()
+
+
+def _key(location: Location) -> str:
+    return ".".join(map(str, location)).removesuffix(".file")
+
+
+def _set(*variables: str) -> tuple[str, ...]:
+    """Those of them that have a value, as `$NAME`."""
+    return tuple(f"${name}" for name in variables if os.environ.get(name))
+
+
+def _hub_login() -> Sequence[str]:
+    """What the hub's own client would send: a variable, or what `hf auth login` has stored."""
+    if found := _set("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        return found
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    stored = Path(os.environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()
+    return ("the stored login",) if stored.is_file() else ()
+
+
+def _host_in(variable: str, default: str) -> str:
+    return host_of(os.environ.get(variable) or default)
