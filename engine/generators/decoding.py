@@ -7,9 +7,15 @@ marks it with such tokens (`[THINK]`, `<|channel|>`). They are therefore kept un
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
-from engine.generators.reasoning import closing_of, opening_at_end, split_reasoning
+from engine.generators.reasoning import (
+    closing_of,
+    marks_reasoning,
+    opening_at_end,
+    split_reasoning,
+)
 
 __all__ = ["Decoded", "Decoder"]
 
@@ -53,15 +59,19 @@ class Decoder:
         opening: str = "",
         said: str | None = None,
     ) -> Decoded:
-        """The answer in `ids`, and the reasoning if special tokens mark it, or the prompt ended with
-        its `opening`. `said` is their text if an engine has decoded them, without special tokens."""
-        kept = self.strip_end(ids)
+        """The answer in `ids`, and the reasoning if special tokens mark it or the prompt ended with its
+        `opening`. `said` is their text if an engine has decoded them, without special tokens."""
+        kept = self._until_end(ids)
         inside = {self._spellings[id_] for id_ in kept if id_ in self._spellings}
         if inside or opening:
             whole = opening + self._added(kept, after, skip_special=False)
             answer, reasoning = split_reasoning(whole)
             if reasoning is not None:
                 return Decoded(self._without(inside, answer), self._without(inside, reasoning))
+            if answer != whole:  # the channel of the answer alone
+                return Decoded(self._without(inside, answer))
+            if closing_of(whole) is not None:  # cut off within a channel's name
+                return Decoded("", "")
         return Decoded(self.text(ids, after) if said is None else self._restore(said))
 
     def opening(self, prompt: Sequence[int]) -> str:
@@ -73,26 +83,43 @@ class Decoder:
         return closing_of(opening + self._decoded(ids, skip_special=False))
 
     def answer_start(self, ids: Sequence[int], opening: str = "") -> int | None:
-        """Where in `ids` the answer begins: after reasoning that has closed, and white space or a tag
-        around the answer. None without such reasoning."""
+        """Where in `ids` the answer begins: after reasoning that has closed or the name of its channel,
+        and white space or a tag around the answer; else after special tokens in front. None where
+        nothing comes before it, or it has not begun."""
 
-        def split(count: int, mark: str = "") -> tuple[str, str | None]:
-            return split_reasoning(opening + self._decoded(ids[:count], skip_special=False) + mark)
+        def whole(count: int) -> str:
+            return opening + self._decoded(ids[:count], skip_special=False)
 
         def closed(count: int) -> bool:
-            answer, reasoning = split(count, "A")
-            return reasoning is not None and bool(answer)
+            marked = whole(count) + "A"
+            answer, reasoning = split_reasoning(marked)
+            return bool(answer) and (reasoning is not None or answer != marked)
+
+        def blank(count: int) -> bool:
+            return not split_reasoning(whole(count))[0].strip()
 
         first = bisect_left(range(len(ids) + 1), True, key=closed)
         if first > len(ids):
-            return None
+            header = sum(1 for _ in takewhile(self._spellings.__contains__, ids))
+            return header if header and self.closing(ids, opening) is None else None
         near = range(first, min(first + _WRAPPING, len(ids)) + 1)
-        return max((count for count in near if not split(count)[0].strip()), default=first)
+        return max(filter(blank, near), default=first)
 
     def strip_end(self, ids: Sequence[int]) -> tuple[int, ...]:
         """`ids` without the special tokens at their end."""
         end = len(ids)
         while end and ids[end - 1] in self._spellings:
+            end -= 1
+        return tuple(ids[:end])
+
+    def _until_end(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """`ids` without what ends the turn: what marks reasoning is no such thing."""
+        end = len(ids)
+        while (
+            end
+            and not marks_reasoning(spelled := self._spellings.get(ids[end - 1], ""))
+            and spelled
+        ):
             end -= 1
         return tuple(ids[:end])
 

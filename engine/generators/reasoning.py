@@ -7,7 +7,13 @@ way leaves it in the text. Only what comes before the answer is reasoning: an an
 import re
 from collections.abc import Iterator
 
-__all__ = ["closing_of", "opening_at_end", "split_reasoning", "starts_to_reason"]
+__all__ = [
+    "closing_of",
+    "marks_reasoning",
+    "opening_at_end",
+    "split_reasoning",
+    "starts_to_reason",
+]
 
 _BLOCKS = (
     ("<think>", "</think>"),
@@ -44,6 +50,7 @@ _WRAPPED = (
     ("<|begin_of_solution|>", "<|end_of_solution|>"),
 )
 """What some models put around the answer once they have reasoned."""
+_MARKS = {tag for pair in (*_BLOCKS, *_WRAPPED) for tag in pair} | {"<|channel|>", "<|message|>"}
 _CHANNEL = re.compile(r"<\|channel\|>([^<\n]{0,100})(?:<\|constrain\|>[^<\n]{0,100})?<\|message\|>")
 _END_OF_MESSAGE = re.compile(r"<\|(?:end|return|call|start)\|>")
 _BARE_CHANNEL = re.compile(r"\A\s*(?P<name>analysis|commentary)(?P<begins>[A-Z\"'“*#\d]?)")
@@ -83,6 +90,11 @@ def starts_to_reason(text: str) -> bool:
     if begun.startswith(("<|channel|>", "<|start|>", "analysis", "commentary")):
         return True
     return any(begun.startswith(opens) for opens, _ in _BLOCKS)
+
+
+def marks_reasoning(token: str) -> bool:
+    """Whether a special token tells reasoning and answer apart, so that it must be read."""
+    return token.lower() in _MARKS
 
 
 def opening_at_end(text: str) -> str:

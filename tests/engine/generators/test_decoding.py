@@ -48,6 +48,31 @@ def test_a_thought_without_its_end_leaves_no_answer(begun):
     assert read(begun + "is it so") == Decoded("", "is it so")
 
 
+FINAL = "<|channel|>final<|message|>"
+
+
+def test_an_answer_on_its_channel_without_a_thought_is_an_answer():
+    assert read(f"{FINAL}It is.<|return|>") == Decoded("It is.")
+    prompt = encoder().encode((Message("user", "?"),))
+    assert encoder().answer_start(prompt, ids_of(f"{FINAL}It is.")) == len(ids_of(FINAL))
+
+
+@pytest.mark.parametrize(
+    ("cut", "reasoning"),
+    [
+        ("[THINK]", ""),
+        ("<|channel|>", ""),
+        ("<|channel|>analysis", ""),
+        ("<|channel|>analysis<|message|>", ""),
+        (FINAL, None),
+        ("is it[/THINK]", "is it"),
+        ("[THINK]is it[/THINK]", "is it"),
+    ],
+)
+def test_a_turn_cut_off_at_a_mark_has_no_answer(cut, reasoning):
+    assert read(cut) == Decoded("", reasoning)
+
+
 def test_a_thought_that_the_prompt_opened_counts_whether_it_closed_or_not():
     assert read("is it so?\n</think>\n\nIt is." + END, OPENED) == Decoded("It is.", "is it so?")
     assert read("is it so", OPENED) == Decoded("", "is it so")
@@ -100,6 +125,12 @@ def test_the_answer_starts_after_the_thought_and_white_space(family, space, answ
     assert tokenizer().decode(whole[start:]).strip() == answer
     assert encoder().answer_start(prompt, thought) == len(thought)
     assert encoder().closing(prompt, whole) is None
+
+
+def test_the_answer_starts_after_special_tokens_in_front():
+    prompt = encoder().encode((Message("user", "?"),))
+    assert encoder().answer_start(prompt, ids_of("<|START_RESPONSE|>Yes")) == 1
+    assert encoder().answer_start(prompt, ids_of("<|START_THINKING|>hm")) is None
 
 
 def test_the_answer_starts_within_the_tag_around_it():
