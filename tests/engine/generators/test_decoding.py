@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine.generators.decoding import Decoded
 from engine.generators.reasoning import split_reasoning
 from engine.messages import Message
-from tests.engine.generators.thinking_tokenizer import OPENED, encoder, ids_of, tokenizer
+from tests.engine.generators.thinking_tokenizer import MARKS, OPENED, encoder, ids_of, tokenizer
 
 END = "<|im_end|>"
 THOUGHTS = {
@@ -180,3 +180,24 @@ def test_a_thought_that_the_prompt_opened_is_closed_too():
     assert encoder(OPENED).answer_start(prompt, ids_of("hm</think>\nYes")) == len(
         ids_of("hm</think>\n")
     )
+
+
+MIXED = st.lists(
+    st.sampled_from([*MARKS, "<think>", "</think>", "analysis", "final", "hm", "\n", " it"]),
+    max_size=8,
+).map("".join)
+
+
+@given(MIXED, st.sampled_from([None, OPENED]))
+def test_a_thought_that_is_closed_is_followed_by_an_answer_and_no_mark_is_left(text, template):
+    chat, ids = encoder(template), ids_of(text)
+    prompt = chat.encode((Message("user", "?"),))
+    closing = chat.closing(prompt, ids)
+    if closing is not None:
+        whole = [*ids, *closing, *ids_of("Yes")]
+        start = chat.answer_start(prompt, whole)
+        assert start is not None
+        ids = whole
+        assert chat.read(prompt, [], whole).text.endswith("Yes")
+    decoded = chat.read(prompt, [], ids)
+    assert not any(mark in decoded.text + (decoded.reasoning or "") for mark in MARKS)
