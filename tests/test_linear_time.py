@@ -17,7 +17,8 @@ from hypothesis import given, strategies
 
 from constitution.problems import visible
 from constitution.schema import slug
-from engine.generators.chat_template import Neutraliser
+from engine.generators.control_tokens import GENERAL, Neutraliser
+from engine.generators.reasoning import closing_of
 from engine.judging import refusal
 from engine.judging.refusal import detect_refusal
 from engine.loop import hygiene, rendering
@@ -40,7 +41,7 @@ hour for that, and is found at one of the smaller sizes."""
 
 COMPILED_ELSEWHERE = {
     "engine/generators/scripted.py": "the rules of a user's own script",
-    "engine/generators/chat_template.py": "a tokenizer's control tokens, timed below",
+    "engine/generators/control_tokens.py": "a tokenizer's control tokens, timed below",
     "engine/judging/refusal.py": "RULES, each built by one function at import",
 }
 
@@ -188,9 +189,13 @@ def revision(text: str) -> object:
 FUNCTIONS = {
     "neutralise": Neutraliser.for_tokens(["<|im_end|>", "<s>", "[INST]"]).neutralise,
     "restore": Neutraliser.for_tokens(["<|im_end|>", "<s>", "[INST]"]).restore,
+    "neutralise for servers": Neutraliser(GENERAL).neutralise,
+    "restore for servers": Neutraliser(GENERAL).restore,
     "quoted": quoted,
     "visible": visible,
     "reasoning": reply_of,
+    "end of a thought": closing_of,
+    "end of a channel": lambda text: closing_of("<|channel|>" + text),
     "leak": leak,
     "revision": revision,
     "critique": lambda text: critique_drop(reply_of(text)),
@@ -233,7 +238,8 @@ def test_functions_are_linear(name, unit):
 PLAIN = {
     "tag": (
         rendering._TAG,
-        r"(?i)<(?=[\s\u200b]*/?[\s\u200b]*(?:conversation|reply(?:_[ab])?|system|user|assistant)\b)",
+        r"(?i)[<\uff1c](?=~(?:/~)?(?:conversation|example|r~e~p~l~y(?:~_~[ab])?|s~y~s~t~e~m|user"
+        r"|a~s~s~i~s~t~a~n~t)(?![^\W\u3164]))".replace("~", r"(?:[^\w!-\x7e\uff1c]|\u3164)*"),
     ),
     "preamble": (
         hygiene._PREAMBLE,
@@ -251,7 +257,8 @@ PLAIN = {
     ),
 }
 PIECES = {
-    "tag": ["<", "<", " ", "\u200b", "/", "\n", "reply", "reply_a", "system", "users", ">", "x"],
+    "tag": ["<", "<", "\uff1c", " ", "\u200b", "\u3164", "/", "\n", "reply", "reply_a", "system", "users",
+            "re", "ply", ">", "x"],
     "preamble": ["Sure", "ok", " ", "\n", ":", ":\n", "*", "here", "the", "revised", "reply", "\t",
                  "Here is", " my revision", ", "],
     "delivers": [" ", "\n", "step", "1", "1.", "2)", "here is", " a", "\r", "x", "\n\n"],

@@ -1,69 +1,24 @@
 """From a conversation to prompt tokens, and back: chat templates without their two traps.
 
-Untrusted text that spells a control token (`<|im_end|>`) would end its turn and forge another, so
-such spellings are broken with a zero-width space before rendering. And sampled text is often not
-tokenized back into the tokens sampled, so a turn that carries its tokens is spliced in verbatim:
-the prompt of the next turn then begins with exactly what is in the KV cache.
+Untrusted text that spells a control token is broken before rendering (`control_tokens`). And sampled
+text is often not tokenized back into the tokens sampled, so a turn that carries its tokens is spliced
+in verbatim: the prompt of the next turn then begins with exactly what is in the KV cache.
 """
 
-import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from constitution.problems import InputError, Problem
 from constitution.reading import read_text
 from engine.generators.base import FailureReason, GenerationError, split_answer
-from engine.messages import Conversation, Message, TokenIds, to_dicts
+from engine.generators.control_tokens import Neutraliser, special_tokens, structural_tokens
+from engine.generators.decoding import Decoded, Decoder
+from engine.generators.template_rendering import ChatTemplate
+from engine.messages import Conversation, Message, TokenIds
 
-__all__ = ["ChatEncoder", "Neutraliser", "common_prefix", "read_chat_template"]
-
-_BREAK = "\u200b"
-
-
-class Neutraliser:
-    """Breaks control tokens in untrusted text, and restores them in a model's output.
-
-    `patterns` are pairs of regular expressions: a token's first character, and the rest of it.
-    """
-
-    def __init__(self, patterns: Iterable[tuple[str, str]]) -> None:
-        rests: dict[str, list[str]] = {}
-        for first, rest in patterns:
-            rests.setdefault(first, []).append(rest)
-        self._intact, self._broken = (
-            re.compile(
-                "|".join(f"(?<={first}){mark}(?={'|'.join(rest)})" for first, rest in rests.items())
-                or "(?!)"
-            )
-            for mark in ("", _BREAK)
-        )
-
-    @classmethod
-    def for_tokens(cls, tokens: Iterable[str]) -> "Neutraliser":
-        """Of literal tokens; a token of one character cannot be broken and is let through."""
-        ordered = sorted(token for token in tokens if len(token) > 1)
-        return cls((re.escape(token[0]), re.escape(token[1:])) for token in ordered)
-
-    def neutralise(self, text: str) -> str:
-        """`text` with every control token broken after its first character."""
-        return self._intact.sub(_BREAK, text)
-
-    def restore(self, text: str) -> str:
-        """`text` with broken control tokens whole again; repeated, since tokens may overlap."""
-        while (restored := self._broken.sub("", text)) != text:
-            text = restored
-        return text
-
-    def neutralise_messages(self, messages: Conversation) -> Conversation:
-        """The same turns with neutralised contents."""
-        return tuple(
-            Message(message.role, self.neutralise(message.content), message.tokens)
-            for message in messages
-        )
+__all__ = ["ChatEncoder", "common_prefix", "read_chat_template"]
 
 
 def read_chat_template(path: Path, remedy: str) -> str:
@@ -80,7 +35,8 @@ class ChatEncoder:
 
     `chat_template` is the text of a Jinja template that replaces the tokenizer's own; `where`
     names the model in error messages; `context` is the most tokens that prompt and completion may
-    have together. Raises InputError if there is no template at all.
+    have together; `template_arguments` go to every rendering of the template. Raises InputError if
+    there is no template at all.
     """
 
     def __init__(
@@ -91,6 +47,7 @@ class ChatEncoder:
         where: str,
         *,
         context: int = sys.maxsize,
+        template_arguments: Mapping[str, object] | None = None,
     ) -> None:
         if chat_template is None and not tokenizer.chat_template:
             problem = "the model's tokenizer has no chat template"
@@ -98,15 +55,18 @@ class ChatEncoder:
         self.context = context
         self._tokenizer = tokenizer
         self._tokenizer_id = tokenizer_id
-        self._chat_template = chat_template
-        special = _special_tokens(tokenizer)
+        self._template = ChatTemplate(tokenizer, chat_template, template_arguments)
+        special = special_tokens(tokenizer)
         self._special_ids = frozenset(special.values())
-        self._neutraliser = Neutraliser.for_tokens(special)
+        written = chat_template or str(tokenizer.chat_template)
+        self._neutraliser = Neutraliser.for_tokens(structural_tokens(tokenizer, written))
+        self._decoder = Decoder(tokenizer, special, self.restore)
 
     def encode(self, messages: Conversation) -> list[int]:
         """Prompt tokens up to where the assistant's next turn begins, or continues if it has begun.
 
-        Without the begun turn the prompt's tokens would be the same, so that it adds only its own.
+        A begun turn adds its own tokens to the prompt's, and before them what the template writes
+        before an answer (an empty thought, say), unless it knows the very tokens sampled there.
         Raises GenerationError if the template refuses the conversation or it leaves no room.
         """
         if messages and messages[-1].role == "assistant":
@@ -121,6 +81,8 @@ class ChatEncoder:
         does, and ValueError if the last turn is not the assistant's."""
         before, answer = split_answer(messages)
         prompt, own = self._encode_turns(before), self.encode_answer(answer)
+        if answer.tokens is None or not self._repeats(answer, answer.tokens):
+            prompt += self._encode_text(self._template.answer_opening)
         self._require_room(len(prompt) + len(own))
         return prompt, own
 
@@ -136,14 +98,15 @@ class ChatEncoder:
             raise GenerationError(FailureReason.CONTEXT_OVERFLOW, message)
 
     def _encode_turns(self, messages: Conversation) -> list[int]:
-        messages = self._neutraliser.neutralise_messages(messages)
-        rendered = self._render(messages)
+        arranged = self._template.arranged(messages)
+        messages = self._neutraliser.neutralise_messages(arranged)
+        rendered = self._template.render(messages)
         ids: list[int] = []
         position = 0
         for index, message in enumerate(messages):
             if message.tokens is None or not self._repeats(message, message.tokens):
                 continue
-            before = self._render(messages[:index])
+            before = self._template.render(messages[:index])
             if len(before) >= position and rendered.startswith(before + message.content):
                 ids += self._encode_text(rendered[position : len(before)])
                 ids += message.tokens.ids
@@ -151,30 +114,43 @@ class ChatEncoder:
         return ids + self._encode_text(rendered[position:])
 
     def decode(self, ids: Sequence[int], after: Sequence[int] = ()) -> str:
-        """The text of generated tokens: no special tokens, broken control tokens restored.
+        """The text of generated tokens, which continue `after`: no special tokens, broken control
+        tokens restored."""
+        return self._decoder.text(ids, after)
 
-        `after` are the tokens that they continue: some tokenizers drop a space that comes first.
-        """
-        begun, text = self._decode(after), self._decode([*after, *ids])
-        if not text.startswith(begun):  # it ended in the midst of a character
-            begun, text = "", self._decode(ids)
-        return self.restore(text[len(begun) :])
+    def read(
+        self,
+        prompt: Sequence[int],
+        begun: Sequence[int],
+        ids: Sequence[int],
+        said: str | None = None,
+    ) -> Decoded:
+        """The answer in the tokens generated after `prompt`, of which the `begun` answer is the end,
+        and the reasoning if it was marked by special tokens or begun by the prompt. `said` is their
+        text if an engine has decoded them."""
+        return self._decoder.read(ids, begun, opening=self.opening(prompt), said=said)
+
+    def opening(self, prompt: Sequence[int]) -> str:
+        """The tag at the prompt's end that opens reasoning; empty without one."""
+        return self._decoder.opening(prompt)
+
+    def answer_start(self, prompt: Sequence[int], ids: Sequence[int]) -> int | None:
+        """Where in generated `ids` the answer begins, after reasoning; None if none has closed."""
+        return self._decoder.answer_start(ids, self.opening(prompt))
+
+    def closing(self, prompt: Sequence[int], ids: Sequence[int]) -> list[int] | None:
+        """Tokens that would end the reasoning which `ids` are still at; None if they are at none."""
+        text = self._decoder.closing(ids, self.opening(prompt))
+        return None if text is None else self._encode_text(text)
 
     def restore(self, text: str) -> str:
         """A model's output with control tokens that it repeated from neutralised text restored."""
         return self._neutraliser.restore(text)
 
-    def strip_end(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """`ids` without the special tokens at their end."""
-        end = len(ids)
-        while end and ids[end - 1] in self._special_ids:
-            end -= 1
-        return tuple(ids[:end])
-
     def generated_tokens(self, ids: Sequence[int]) -> TokenIds | None:
         """What the next prompt may repeat verbatim; None if a special token is left inside, so
         that a model cannot forge the structure of a conversation."""
-        kept = self.strip_end(ids)
+        kept = self._decoder.strip_end(ids)
         if not self._special_ids.isdisjoint(kept):
             return None
         return TokenIds(self._tokenizer_id, kept)
@@ -206,26 +182,6 @@ class ChatEncoder:
             return False
         return self.decode(tokens.ids).strip() == self.restore(message.content).strip()
 
-    def _decode(self, ids: Sequence[int]) -> str:
-        text: str = self._tokenizer.decode(
-            list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return text
-
-    def _render(self, messages: Conversation) -> str:
-        try:
-            text: str = self._tokenizer.apply_chat_template(
-                to_dicts(messages),
-                chat_template=self._chat_template,
-                add_generation_prompt=True,
-                tokenize=False,
-            )
-        except jinja2.TemplateError as error:
-            roles = ", ".join(message.role for message in messages)
-            message = f"the chat template refuses turns of {roles}: {error}"
-            raise GenerationError(FailureReason.TEMPLATE_ERROR, message) from error
-        return text
-
     def _encode_text(self, text: str) -> list[int]:
         """Tokens of rendered text, which brings its own BOS."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False) if text else []
@@ -236,10 +192,3 @@ def common_prefix(*texts: Sequence[Any]) -> int:
     """How many tokens all of them begin with."""
     columns = enumerate(zip(*texts, strict=False))
     return next((at for at, column in columns if len(set(column)) > 1), min(map(len, texts)))
-
-
-def _special_tokens(tokenizer: Any) -> dict[str, int]:
-    added = tokenizer.added_tokens_decoder.items()
-    special = {token.content: int(id_) for id_, token in added if token.special}
-    named = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
-    return special | {str(token): int(id_) for token, id_ in named}

@@ -86,7 +86,8 @@ def _convert(directory: Path) -> None:
 def open_embedded(options: Mapping[str, Any], spec: str = "embedded") -> Generator:
     """The embedded model behind whichever backend is installed; converted when that starts.
 
-    Options other than `backend` are vLLM's. Raises InputError for a backend that there is not.
+    Options other than `backend` are vLLM's, of which transformers takes those of Thinking. Raises
+    InputError for a backend that there is not.
     """
     options = dict(options)
     backend = options.pop("backend", "vllm" if _has("vllm") else "transformers")
@@ -100,6 +101,9 @@ def open_embedded(options: Mapping[str, Any], spec: str = "embedded") -> Generat
         case "transformers":
             from engine.generators.transformers import TransformersGenerator
 
-            return TransformersGenerator(model, spec=spec)
+            thinking, effort = options.get("thinking"), options.get("reasoning_effort")
+            return TransformersGenerator(
+                model, spec=spec, thinking=thinking, reasoning_effort=effort
+            )
     what = f"has no backend `{backend}`"
     raise InputError(Problem(spec, what, "choose vllm or transformers"))

@@ -7,7 +7,13 @@ way leaves it in the text. Only what comes before the answer is reasoning: an an
 import re
 from collections.abc import Iterator
 
-__all__ = ["split_reasoning", "starts_to_reason"]
+__all__ = [
+    "closing_of",
+    "marks_reasoning",
+    "opening_at_end",
+    "split_reasoning",
+    "starts_to_reason",
+]
 
 _BLOCKS = (
     ("<think>", "</think>"),
@@ -29,6 +35,7 @@ _BLOCKS = (
 )
 """In lower case: how reasoning opens and closes (DeepSeek, Qwen, GLM; Claude; EXAONE; Reka; Seed;
 Magistral; Kimi; Command A; OpenThinker; Apertus; Gemma 4; MedGemma; Granite)."""
+_LONGEST_TAG = max(len(opens) for opens, _ in _BLOCKS)
 _OPENED_IN_PROMPT = tuple(
     close
     for _, close in _BLOCKS
@@ -43,12 +50,16 @@ _WRAPPED = (
     ("<|begin_of_solution|>", "<|end_of_solution|>"),
 )
 """What some models put around the answer once they have reasoned."""
+_MARKS = {tag for pair in (*_BLOCKS, *_WRAPPED) for tag in pair} | {"<|channel|>", "<|message|>"}
 _CHANNEL = re.compile(r"<\|channel\|>([^<\n]{0,100})(?:<\|constrain\|>[^<\n]{0,100})?<\|message\|>")
 _END_OF_MESSAGE = re.compile(r"<\|(?:end|return|call|start)\|>")
-_BARE_CHANNEL = re.compile(r"\s*(?P<name>analysis|commentary)(?P<begins>[A-Z\"'“*#\d]?)")
+_BARE_CHANNEL = re.compile(r"\A\s*(?P<name>analysis|commentary)(?P<begins>[A-Z\"'“*#\d]?)")
 """A harmony channel's name, left alone where a decoder dropped the tokens around it, and how a
 sentence begins."""
 _BARE_FINAL = "assistantfinal"
+_FINAL_CHANNEL = "<|channel|>final<|message|>"
+_FOLLOWED = {"<|end_thinking|>": "<|start_response|>"}
+"""What some models write between their thought's end and the answer."""
 
 
 def split_reasoning(text: str) -> tuple[str, str | None]:
@@ -79,6 +90,49 @@ def starts_to_reason(text: str) -> bool:
     if begun.startswith(("<|channel|>", "<|start|>", "analysis", "commentary")):
         return True
     return any(begun.startswith(opens) for opens, _ in _BLOCKS)
+
+
+def marks_reasoning(token: str) -> bool:
+    """Whether a special token tells reasoning and answer apart, so that it must be read."""
+    return token.lower() in _MARKS
+
+
+def opening_at_end(text: str) -> str:
+    """The tag that opens reasoning and that `text` ends with, white space aside; empty without one."""
+    end = text.rstrip()
+    lowered = _lower(end[-_LONGEST_TAG:])
+    opens = next((opens for opens, _ in _BLOCKS if lowered.endswith(opens)), "")
+    return end[len(end) - len(opens) :] if opens else ""
+
+
+def closing_of(text: str) -> str | None:
+    """What ends the reasoning that `text` begins with, as a model would write it; None if it begins
+    with none, or that is closed."""
+    begun = text.lstrip()
+    if begun.startswith(("<|channel|>", "<|start|>")):
+        return _channel_closing(begun)
+    lowered = _lower(begun)
+    for opens, closes in _BLOCKS:
+        if lowered.startswith(opens):
+            return _closing(begun[: len(opens)], closes) if closes not in lowered else None
+    return None
+
+
+def _channel_closing(text: str) -> str | None:
+    if any(name.startswith("final") for name, _ in _channels(text)):
+        return None
+    ended = _END_OF_MESSAGE.search(text.rpartition("<|message|>")[2])
+    return f"{'' if ended else '<|end|>'}<|start|>assistant{_FINAL_CHANNEL}"
+
+
+def _closing(opened: str, closes: str) -> str:
+    """A closing tag in the case of the opening one, and the white space around it."""
+    closes += _FOLLOWED.get(closes, "")
+    if opened.isupper():
+        return closes.upper()
+    if closes.endswith(":"):
+        return f"\n\n{closes.capitalize()}\n\n"
+    return f"\n{closes}\n\n" if closes.startswith("</") else closes
 
 
 def _leading_block(text: str) -> tuple[str, str] | None:

@@ -22,7 +22,8 @@ from engine.generators.base import (
     Score,
     split_answer,
 )
-from engine.generators.chat_template import Neutraliser, common_prefix
+from engine.generators.chat_template import common_prefix
+from engine.generators.control_tokens import Neutraliser
 from engine.generators.facts import ModelFacts
 from engine.generators.servers.dialect import Dialect
 from engine.generators.servers.endpoint import endpoint_of, without_password

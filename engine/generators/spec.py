@@ -58,6 +58,8 @@ class _TransformersOptions(_Options):
     device: str = ""
     batch_size: _Count = 1
     gather: _Seconds = 0
+    thinking: Any = None
+    reasoning_effort: Any = None
 
 
 _OPTIONS: dict[str, type[_Options]] = {
@@ -66,7 +68,7 @@ _OPTIONS: dict[str, type[_Options]] = {
     "scripted": _Options,
 }
 """What options of each kind may be (their defaults are the generators' own); those of vLLM are
-checked by vLLM when it starts."""
+checked by vLLM when it starts, and those of thinking by the generators."""
 
 
 class SpecParts(NamedTuple):

@@ -20,9 +20,9 @@ _RUN_NO_CODE = frozenset(
     "gpu_memory_utilization kv_cache_dtype kv_cache_memory_bytes language_model_only "
     "logprobs_mode lora max_cpu_loras max_logprobs max_lora_rank max_loras max_model_len "
     "max_num_batched_tokens max_num_seqs model_impl num_gpu_blocks_override optimization_level "
-    "performance_mode pipeline_parallel_size quantization revision scheduling_policy seed "
-    "skip_mm_profiling stream_interval swap_space tensor_parallel_size tokenizer "
-    "tokenizer_revision".split()
+    "performance_mode pipeline_parallel_size quantization reasoning_effort revision "
+    "scheduling_policy seed skip_mm_profiling stream_interval swap_space tensor_parallel_size "
+    "thinking tokenizer tokenizer_revision".split()
 )
 """Arguments of vLLM's engine that neither name code nor load any, nor send anything. Others
 (`worker_cls`, `logits_processors`, `hf_token`, ...) may, so those of a later version do until read."""

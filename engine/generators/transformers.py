@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from constitution.problems import InputError, Problem
 from engine.generators.base import (
@@ -23,6 +23,8 @@ from engine.generators.base import (
 )
 from engine.generators.chat_template import ChatEncoder
 from engine.generators.fingerprint import MadeModel, fingerprint_model, fingerprint_tokenizer
+from engine.generators.thinking import Masses, Sampled, Thinking, ThinkingOptions, complete
+from engine.generators.thinking_judge import ThinkingJudge
 from engine.generators.transformers_batch import BatchRow, answer_logprobs, generate_batch
 from engine.messages import Conversation
 
@@ -50,8 +52,9 @@ class TransformersGenerator:
     """A causal language model loaded by transformers.
 
     `dtype` is `auto` (as saved) on a GPU and float32 on a CPU unless given; `device` is the GPU if
-    there is one; `gather` is how long a batch waits for more requests, in seconds. `start` raises
-    InputError if the packages are missing or there is no such model.
+    there is one; `gather` is how long a batch waits for more requests, in seconds; `thinking` and
+    `reasoning_effort` are of Thinking, which raises InputError for what they cannot be. `start` raises
+    it if the packages are missing or there is no such model.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class TransformersGenerator:
         device: str | None = None,
         batch_size: int = 32,
         gather: float = 0.005,
+        **thinking: Unpack[ThinkingOptions],
     ) -> None:
         self.spec = spec or f"transformers:{model}"
         self.capacity = Capacity(sequences=batch_size)
@@ -75,12 +79,15 @@ class TransformersGenerator:
         self._device = device
         self._batch_size = batch_size
         self._gather = gather
+        self._thinking = Thinking.of_options(self.spec, **thinking)
+        self._judge = ThinkingJudge(self._thinking.budget)
         self.fingerprint = fingerprint_model(
             model,
             backend="transformers",
             chat_template=chat_template,
             revision=revision,
             dtype=dtype,
+            **self._thinking.identity,
         )
         self._loaded: _Loaded | None = None
         self._starting = asyncio.Lock()
@@ -105,33 +112,31 @@ class TransformersGenerator:
             self._queue.get_nowait().batch.cancel()
 
     async def generate(self, request: Request) -> Completion:
-        encoder = self._started.encoder
-        prompt = encoder.encode(request.messages)
-        last = request.messages[-1]
-        begun = encoder.encode_answer(last) if last.role == "assistant" else []
-        room = encoder.context - len(prompt)
+        return await complete(self, self._started.encoder, request, self._thinking.budget)
+
+    async def sample(self, prompt: list[int], request: Request) -> Sampled:
+        """As of TokenModel."""
+        room = self._started.encoder.context - len(prompt)
         shorter = {"max_tokens": min(request.sampling.max_tokens, room)}
         sampling = request.sampling.model_copy(update=shorter)
         row = BatchRow(prompt, sampling, request.seed)
         await self._run(row, request.priority)
         kept = row.generated[:-1] if row.stopped else row.generated
-        return Completion(
-            text=encoder.decode(kept, begun),
-            finish_reason="stop" if row.stopped else "length",
-            prompt_tokens=len(prompt),
-            completion_tokens=len(row.generated),
-            tokens=encoder.generated_tokens(kept),
-        )
+        return Sampled(kept, row.stopped, len(row.generated))
 
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
         encoder = self._started.encoder
-        candidates = encoder.choice_token_ids(choices)
-        prompt = encoder.encode(messages)
+        return await self._judge.choose(self, encoder, messages, choices, priority)
+
+    async def masses(
+        self, prompt: list[int], candidates: tuple[tuple[int, ...], ...], priority: int
+    ) -> Masses:
+        """As of TokenModel."""
         row = BatchRow(prompt, Sampling(max_tokens=1, temperature=0.0), candidates=candidates)
         await self._run(row, priority)
-        return Choice.of_masses(row.masses, len(prompt), 0)
+        return Masses(row.masses)
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """One forward pass, not batched with others."""
@@ -219,6 +224,7 @@ class TransformersGenerator:
             self._chat_template,
             self.spec,
             context=context or sys.maxsize,
+            template_arguments=self._thinking.template_arguments,
         )
         pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         return _Loaded(model, encoder, eos_ids, pad_id)

@@ -1,7 +1,8 @@
 """vLLM in process: one `AsyncLLM`, continuous batching, prefix caching, oldest conversation first.
 
 Options after `?` in the spec go to vLLM's engine arguments by their own names
-(`vllm:NAME?tensor_parallel_size=2&dtype=bfloat16`); `lora=PATH` serves an adapter.
+(`vllm:NAME?tensor_parallel_size=2&dtype=bfloat16`); `lora=PATH` serves an adapter, and `thinking` and
+`reasoning_effort` are of Thinking.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ from engine.generators.base import (
 )
 from engine.generators.chat_template import ChatEncoder
 from engine.generators.fingerprint import MadeModel, fingerprint_model, fingerprint_tokenizer
+from engine.generators.thinking import Masses, Sampled, Thinking, complete
+from engine.generators.thinking_judge import ThinkingJudge
 from engine.generators.warm_swap import SWAP_WORKER, swap_weights, swappable
 from engine.messages import Conversation
 
@@ -58,16 +61,20 @@ class VllmGenerator:
         self.options = dict(options or {})
         self.chat_template = chat_template
         self.lora = self.options.pop("lora", None)
+        said = {name: self.options.pop(name, None) for name in ("thinking", "reasoning_effort")}
+        self.thinking = Thinking.of_options(self.spec, **said)
         self.capacity = Capacity()
         self.fingerprint = fingerprint_model(
             model,
             backend="vllm",
             lora=fingerprint_model(self.lora) if self.lora else None,
             chat_template=chat_template,
+            **self.thinking.identity,
             **{k: v for k, v in self.options.items() if k not in _RESOURCE_OPTIONS},
         )
         self._engine: Any = None
         self._encoder: ChatEncoder | None = None
+        self._judge = ThinkingJudge(self.thinking.budget)
         self._lora_request: Any = None
         self._request_ids = itertools.count()
         self._starting = asyncio.Lock()
@@ -150,7 +157,12 @@ class VllmGenerator:
         tokenizer_id = fingerprint_tokenizer(tokenizer, self.fingerprint)
         context = config.model_config.max_model_len
         self._encoder = ChatEncoder(
-            tokenizer, tokenizer_id, self.chat_template, self.spec, context=context
+            tokenizer,
+            tokenizer_id,
+            self.chat_template,
+            self.spec,
+            context=context,
+            template_arguments=self.thinking.template_arguments,
         )
         blocks, size = config.cache_config.num_gpu_blocks, config.cache_config.block_size
         self.capacity = Capacity(
@@ -164,50 +176,52 @@ class VllmGenerator:
 
     async def generate(self, request: Request) -> Completion:
         """One completion; its `tokens` repeat exactly in the next turn's prompt."""
+        return await complete(self, self._started, request, self.thinking.budget)
+
+    async def sample(self, prompt: list[int], request: Request) -> Sampled:
+        """As of TokenModel."""
         from vllm import SamplingParams
 
-        sampling = request.sampling
-        ids = self._started.encode(request.messages)
-        room = self._started.context - len(ids)
-        output = await self._run(
-            ids,
-            SamplingParams(
-                max_tokens=min(sampling.max_tokens, room),
-                min_tokens=min(sampling.min_tokens, room),
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                seed=request.seed,
-            ),
-            request.priority,
-            request.on_text,
+        sampling, room = request.sampling, self._started.context - len(prompt)
+        params = SamplingParams(
+            max_tokens=min(sampling.max_tokens, room),
+            min_tokens=min(sampling.min_tokens, room),
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=request.seed,
         )
+        output = await self._run(prompt, params, request.priority, request.on_text)
         generated = output.outputs[0]
-        return Completion(
-            text=self._started.restore(generated.text),
-            finish_reason="length" if generated.finish_reason == "length" else "stop",
-            prompt_tokens=len(ids),
+        return Sampled(
+            ids=list(generated.token_ids),
+            stopped=generated.finish_reason != "length",
+            tokens=len(generated.token_ids),
             cached_tokens=output.num_cached_tokens or 0,
-            completion_tokens=len(generated.token_ids),
-            tokens=self._started.generated_tokens(list(generated.token_ids)),
+            text=generated.text,
         )
 
     async def choose(
         self, messages: Conversation, choices: tuple[str, ...], *, priority: int = 0
     ) -> Choice:
-        """Probabilities of the choices' first tokens, summed over their surface variants."""
+        """Probabilities of the choices' first tokens, summed over their surface variants; after its
+        thought, of a model that thinks."""
+        return await self._judge.choose(self, self._started, messages, choices, priority)
+
+    async def masses(
+        self, prompt: list[int], candidates: tuple[tuple[int, ...], ...], priority: int
+    ) -> Masses:
+        """As of TokenModel."""
         from vllm import SamplingParams
 
-        ids = self._started.encode(messages)
-        candidates = self._started.choice_token_ids(choices)
         wanted = sorted({token for variants in candidates for token in variants})
         params = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=wanted)
-        output = await self._run(ids, params, priority)
+        output = await self._run(prompt, params, priority)
         logprobs = output.outputs[0].logprobs[0]
-        masses = [
+        values = [
             sum(math.exp(logprobs[token].logprob) for token in variants if token in logprobs)
             for variants in candidates
         ]
-        return Choice.of_masses(masses, len(ids), output.num_cached_tokens or 0)
+        return Masses(values, output.num_cached_tokens or 0)
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """One prefill of prompt and answer; nothing of it is read from the prefix cache."""

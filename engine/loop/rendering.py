@@ -28,14 +28,22 @@ __all__ = [
     "verdict_messages",
 ]
 
+_NAMES = ("conversation", "example", "reply", "reply_a", "reply_b", "system", "user", "assistant")
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+"""Letters, for Unicode, that nobody sees."""
+_UNSEEN = rf"(?:[^\w!-~\uff1c]|[{_FILLERS}])*+"
+"""White space, marks and format characters: what may stand between a tag's letters and leave it a tag
+to its reader. All but letters, digits and the punctuation of ASCII, so that no list is needed."""
 _TAG = re.compile(
-    r"<(?=[\s\u200b]*+(?:/[\s\u200b]*+)?(?:conversation|example|reply(?:_[ab])?|system|user|assistant)\b)",
+    rf"[<\uff1c](?={_UNSEEN}(?:/{_UNSEEN})?"
+    rf"(?:{'|'.join(_UNSEEN.join(name) for name in _NAMES)})(?![^\W{_FILLERS}]))",
     re.IGNORECASE,
 )
 
 
 def quoted(text: str) -> str:
-    """`text` with every tag of the templates made inert (`<reply>` reads `&lt;reply>`)."""
+    """`text` with every tag of the templates made inert (`<reply>` reads `&lt;reply>`), also where
+    characters that cannot be seen stand in it."""
     return _TAG.sub("&lt;", text)
 
 

@@ -32,7 +32,7 @@ from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report, progress_callback
 from training.trainers.rewards import ConstitutionalReward, Penalties, RewardCounts
 from training.trainers.scorers import JudgeScorer, PrincipleDraw, RewardModelScorer, Scorer
-from training.trainers.tokenized import ChatTokens, Encoded, Tokenized, neutraliser_of, tokenize
+from training.trainers.tokenized import ChatTokens, Encoded, Tokenized, tokenize, turns_for
 
 __all__ = ["run"]
 
@@ -57,9 +57,9 @@ def run(
     rows = _prompts(config, principles)
     quiet_libraries()
     tokenizer = load_tokenizer(config)
-    neutralise = neutraliser_of(tokenizer).neutralise  # TRL itself renders the prompts
+    prepare = turns_for(tokenizer)  # TRL itself renders the prompts
     for row in (*rows.train, *rows.test):
-        row["prompt"] = [{**t, "content": neutralise(t["content"])} for t in row["prompt"]]
+        row["prompt"] = prepare(row["prompt"])
     trl_config = _trl_config(config)
     identity = identity_of(config) | _rewarders(config, principles, judge)
     output = Output("grpo", config, rows, identity, overwrite=overwrite)

@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 
 from constitution.problems import InputError, Problem
 from constitution.reading import read_json
-from engine.generators.chat_template import Neutraliser, common_prefix
+from engine.generators.chat_template import common_prefix
+from engine.generators.control_tokens import Neutraliser
+from engine.generators.template_rendering import ChatTemplate
+from engine.messages import Message, Role, to_dicts
 from engine.storage.atomic import write_json_atomic
 from training.data.rows import Rows
 
@@ -27,11 +30,11 @@ __all__ = [
     "Encode",
     "Encoded",
     "Tokenized",
-    "neutraliser_of",
     "preference_tokens",
     "reward_tokens",
     "sft_tokens",
     "tokenize",
+    "turns_for",
 ]
 
 _BLOCK = 1000
@@ -57,22 +60,28 @@ class Tokenized:
         return {"train": len(self.train), "test": len(self.test) if self.test else 0}
 
 
-def neutraliser_of(tokenizer: Any) -> Neutraliser:
-    """What breaks a tokenizer's control tokens where they are spelled out in a message."""
+def turns_for(tokenizer: Any) -> Callable[[list[dict[str, str]]], list[dict[str, str]]]:
+    """What makes turns such as the engine asks them of a model: control tokens spelled out in a message
+    are broken, and a system turn that the chat template would refuse or drop is in the user's."""
     added = tokenizer.added_tokens_decoder.values()
-    return Neutraliser.for_tokens(token.content for token in added if token.special)
+    neutralise = Neutraliser.for_tokens(t.content for t in added if t.special).neutralise
+    template = ChatTemplate(tokenizer, None)
+
+    def prepare(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+        if any(turn["role"] == "system" for turn in messages):
+            turns = tuple(Message(cast(Role, turn["role"]), turn["content"]) for turn in messages)
+            messages = to_dicts(template.arranged(turns))
+        return [{**turn, "content": neutralise(turn["content"])} for turn in messages]
+
+    return prepare
 
 
 class ChatTokens:
-    """Conversations through the tokenizer's chat template, many at a time.
-
-    Control tokens spelled out in a message are broken, as when the engine asks a model: text that
-    spells `<|im_end|>` must not end its turn.
-    """
+    """Conversations through the tokenizer's chat template, many at a time, as of `turns_for`."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._neutralise = neutraliser_of(tokenizer).neutralise
+        self._prepare = turns_for(tokenizer)
 
     def prompts(self, rows: Sequence[dict[str, Any]]) -> list[list[int] | None]:
         """Token ids of each prompt, up to where the answer begins."""
@@ -94,9 +103,9 @@ class ChatTokens:
         return [None if text is None else next(encoded) for text in texts]
 
     def _rendered(self, messages: list[dict[str, str]], **how: bool) -> str | None:
-        safe = [{**turn, "content": self._neutralise(turn["content"])} for turn in messages]
+        prepared = self._prepare(messages)
         try:
-            text: str = self._tokenizer.apply_chat_template(safe, tokenize=False, **how)
+            text: str = self._tokenizer.apply_chat_template(prepared, tokenize=False, **how)
         except (jinja2.TemplateError, ValueError):
             return None
         return text

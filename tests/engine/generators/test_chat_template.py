@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from constitution.problems import InputError
 from engine.generators.base import FailureReason, GenerationError
-from engine.generators.chat_template import ChatEncoder, Neutraliser
+from engine.generators.chat_template import ChatEncoder
+from engine.generators.control_tokens import Neutraliser
 from engine.generators.fingerprint import fingerprint_tokenizer
 from engine.messages import Conversation, Message, TokenIds
 from tests.engine.tiny_model import SPECIAL_TOKENS, build_tiny_tokenizer
@@ -154,7 +155,7 @@ def test_a_special_token_inside_generated_tokens_is_not_repeated() -> None:
     end = tokenizer().eos_token_id
     assert encoder().generated_tokens([5, end, 6]) is None
     assert encoder().generated_tokens([5, 6, end, end]) == TokenIds("tiny", (5, 6))
-    assert encoder().strip_end([end]) == ()
+    assert encoder().generated_tokens([end]) == TokenIds("tiny", ())
 
 
 def test_choices_have_distinct_first_tokens() -> None:

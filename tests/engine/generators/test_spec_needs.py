@@ -14,6 +14,7 @@ from engine.generators.spec_needs import ENGINE_OPTIONS, MODEL_SPEC, host_of, ke
         "transformers:org/model?dtype=float32",
         "vllm:org/model?trust_remote_code=false&tensor_parallel_size=2&load_format=safetensors",
         "embedded?backend=vllm&max_model_len=100",
+        "vllm:org/model?thinking=300&reasoning_effort=low",
         "server:m@http://host/v1?timeout=3",
         "vllm:org/model?broken",
     ],

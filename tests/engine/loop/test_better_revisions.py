@@ -245,6 +245,23 @@ def test_examples_are_quoted_off_by_default_and_of_the_same_principle(framing):
     assert not any("Crit." in content for content in asked(False))
 
 
+@pytest.mark.parametrize("framing", ["reviewer", "direct", "conversation", "afresh"])
+def test_a_system_turn_is_only_ever_the_first_and_examples_bring_none(framing):
+    shown = {"prompt": "P?", "answer": "A.", "critique": "Crit.", "revision": "Rev."}
+    examples = (FewShotExample(principle="one", **shown),)
+    rules = RULES.model_copy(update={"few_shot": examples})
+    said = ("Bad.", "Good.") if framing in ("direct", "afresh") else ("Bad.", "It is bad.", "Good.")
+    model = Replies(in_turn(*said), judge({"Bad.": {"one": 0.9}, "Good.": {}}))
+    told = replace(prompt(), messages=(Message("system", "Be brief."), *prompt().messages))
+    settings = LoopSettings(framing=framing, few_shot=True)
+    asyncio.run(critique_and_revise(told, rules, roles(model), settings))
+    conversations = [request.messages for request in model.requests] + model.questions
+    assert len(model.requests) == len(said)
+    for messages in conversations:
+        assert [m.role for m in messages[1:] if m.role == "system"] == []
+    assert conversations[0][0].role == "system"
+
+
 def test_a_copied_example_is_dropped_as_such():
     said = "Let the tide carry the boat past the old stone pier before you raise the smaller sail."
     shown = {"prompt": "P?", "answer": "A.", "critique": "C.", "revision": said}
