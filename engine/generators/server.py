@@ -23,7 +23,7 @@ from engine.generators.base import (
     split_answer,
 )
 from engine.generators.chat_template import common_prefix
-from engine.generators.control_tokens import Neutraliser
+from engine.generators.control_tokens import GENERAL, Neutraliser
 from engine.generators.facts import ModelFacts
 from engine.generators.servers.dialect import Dialect
 from engine.generators.servers.endpoint import endpoint_of, without_password
@@ -34,13 +34,6 @@ from engine.messages import Conversation, Message
 
 __all__ = ["Asked", "ServerGenerator"]
 
-_CONTROL_TOKENS = (
-    ("<", r"\|[^|<>\s]{1,64}\|>"),
-    (r"\[", r"/?INST\]"),
-    ("<", r"/?s>"),
-    ("<", r"(?:start|end)_of_turn>"),
-    ("<", r"</?SYS>>"),
-)
 _PREFLIGHT_RETRIES = 2
 _PREFLIGHT_TOKENS = 16
 _SHARED_INSTRUCTION = "Answer in one word."
@@ -131,7 +124,7 @@ class ServerGenerator:
         budget = asked.thinking if not isinstance(asked.thinking, bool) else None
         self._verdicts = VerdictAsker(asked.samples, budget)
         self._pool = ServerPool(endpoints, options, self._dialect, model)
-        self._neutraliser = Neutraliser(_CONTROL_TOKENS)
+        self._neutraliser = Neutraliser(GENERAL)
 
     async def start(self) -> None:
         self._pool.start()

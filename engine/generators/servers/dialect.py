@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.generators.servers.errors import FieldRefused
-from engine.messages import Conversation, Message, to_dicts
+from engine.generators.system_turns import fold_system, system_first
+from engine.messages import Conversation, to_dicts
 
 __all__ = ["RENAMED", "Dialect"]
 
@@ -69,7 +70,7 @@ class Dialect:
 
     def _turns(self, messages: Conversation) -> Conversation:
         """The conversation with its system turns where the server takes them."""
-        return folded(messages) if self.folds_system else system_first(messages)
+        return fold_system(messages) if self.folds_system else system_first(messages)
 
     def learn(self, refused: FieldRefused, asked: Mapping[str, Any]) -> bool:
         """Ask otherwise from now on; False where nothing is left to try, or the field carries a
@@ -112,25 +113,3 @@ class Dialect:
 
     def _note(self, note: str) -> None:
         self.notes.append(note)
-
-
-def system_first(messages: Conversation) -> Conversation:
-    """The same turns with what system turns say in one, which is the first."""
-    if not any(message.role == "system" for message in messages[1:]):
-        return messages
-    said = "\n\n".join(message.content for message in messages if message.role == "system")
-    rest = tuple(message for message in messages if message.role != "system")
-    return (Message("system", said), *rest)
-
-
-def folded(messages: Conversation) -> Conversation:
-    """The same turns without a system turn: what it says begins the first user turn."""
-    said = "\n\n".join(message.content for message in messages if message.role == "system")
-    rest = [message for message in messages if message.role != "system"]
-    if not said:
-        return tuple(rest)
-    for at, message in enumerate(rest):
-        if message.role == "user":
-            rest[at] = Message("user", f"{said}\n\n{message.content}")
-            return tuple(rest)
-    return (Message("user", said), *rest)

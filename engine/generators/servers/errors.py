@@ -125,6 +125,7 @@ _DROPPED_FIRST = (
     "reasoning_effort", "max_tokens", "temperature",
 )  # fmt: skip
 """Of several fields that an error names, the one that we can best do without."""
+_NAME = re.compile(r"\w+")
 _CANNOT_GO = ("model", "messages", "prompt")
 
 
@@ -240,7 +241,8 @@ def _refused_field(told: _Told, sent: Collection[str], message: str) -> FieldRef
         return FieldRefused("system", message)
     if not (_REFUSES.search(said) or told.param):
         return None
-    named = [f for f in sent if f not in _CANNOT_GO and re.search(rf"\b{re.escape(f)}\b", said)]
+    words = set(_NAME.findall(said))
+    named = [field for field in sent if field in words and field not in _CANNOT_GO]
     if told.param.split(".")[0] in sent and told.param.split(".")[0] not in _CANNOT_GO:
         named = [told.param.split(".")[0]]
     if not named:

@@ -88,7 +88,9 @@ def unlike(tmp_path):
     folder.mkdir()
     write_jsonl(folder / "a.jsonl", [{"prompt": "one", "x": 1}])
     (folder / "b.csv").write_text("id,prompt\n7,two\n", encoding="utf-8")
-    (folder / "c.json.gz").write_bytes(gzip.compress(b'[{"prompt": "three", "y": {"q": 1}}]', mtime=0))
+    (folder / "c.json.gz").write_bytes(
+        gzip.compress(b'[{"prompt": "three", "y": {"q": 1}}]', mtime=0)
+    )
     (folder / "README.md").write_text("Prompts.", encoding="utf-8")
     (folder / ".hidden.jsonl").write_text("{}", encoding="utf-8")
     return folder
