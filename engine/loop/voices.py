@@ -53,7 +53,7 @@ _ASSISTANT = (
     r"the\s+assistant(?:['’]s\s+(?:last\s+|previous\s+)?(?:reply|response|answer|message|tone)"
     r"|\s+(?:should|must|could|would|will|does|did|is|was|has|can(?:not)?|needs|ought|fails?|failed"
     r"|never|refuses?|refused|provided?s?|gives?|gave|offers?|offered|helps?|meets|declines|says"
-    r"|said))\b"
+    r"|said|suggests?|suggested|recommends?|recommended|claims|claimed|states|stated))\b"
 )
 _NO_CHANGE = (
     r"(?:no\s+(?:revisions?|changes?|rewriting|rewrite|criticism|violations?)\s*(?:is|are|was|were|"
@@ -69,7 +69,15 @@ _APOLOGY = (
 )
 _START = r"(?:\A[\s*_\"“>#-]*+|[.!?:][\"”*)]{0,3}\s++|\n[^\S\n]*+[*>-]{0,3}[^\S\n]*+)"
 _OF_USER = re.compile(rf"{_START}{_USER}", re.IGNORECASE)
-_OF_ASSISTANT = re.compile(rf"{_START}{_ASSISTANT}|\bfor\s+the\s+assistant\s+to\b", re.IGNORECASE)
+_OF_ASSISTANT = re.compile(
+    rf"{_START}{_ASSISTANT}|,\s(?:but|and|so|while)\s{_ASSISTANT}|\bfor\s+the\s+assistant\s+to\b",
+    re.IGNORECASE,
+)
+_OF_CONVERSATION = re.compile(
+    rf"{_START}(?:the|this)\s+(?:conversation|transcript)\s+(?:does\s+not|doesn['’]t|did\s+not"
+    r"|didn['’]t|provides|contains|shows|gives|mentions|lacks|is|was)\b",
+    re.IGNORECASE,
+)
 _OF_REPLY = re.compile(
     rf"{_START}(?:{_REPLY}\s+(?:{_DOES}|{_IS_WRONG})\b|(?:my|your)\s+{_LAST}\s+(?:reply"
     rf"|response)\b|{_RESPONSE}\s+{_IS_WRONG}|in\s+{_REPLY}\b|the\s+request\s+(?:(?:is"
@@ -94,6 +102,7 @@ _CRITIQUE_LABEL = re.compile(r"^[^\w\n]*+critique\W{0,4}:", re.IGNORECASE | re.M
 _SUBJECTS = {
     _OF_USER: re.compile(r"\busers?\b", re.IGNORECASE),
     _OF_ASSISTANT: re.compile(r"\bassistants?\b", re.IGNORECASE),
+    _OF_CONVERSATION: re.compile(r"\b(?:conversations?|transcripts?)\b", re.IGNORECASE),
     _OF_REPLY: re.compile(
         r"\b(?:repl(?:y|ies)|responses?|answer|revision|critique|requests?)\b", re.IGNORECASE
     ),
