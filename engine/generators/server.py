@@ -7,9 +7,8 @@ their well-known spellings, and prefixes are exact only as far as the server's o
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.generators.base import (
     Capacity,
@@ -25,61 +24,22 @@ from engine.generators.base import (
 from engine.generators.chat_template import common_prefix
 from engine.generators.control_tokens import GENERAL, Neutraliser
 from engine.generators.facts import ModelFacts
+from engine.generators.servers.asked import Asked
 from engine.generators.servers.dialect import Dialect
 from engine.generators.servers.endpoint import endpoint_of, without_password
 from engine.generators.servers.pool import Options, ServerPool
 from engine.generators.servers.response import Answer, parse_answers, parse_prompt_logprobs
+from engine.generators.servers.token_prompts import TokenPrompts
 from engine.generators.servers.verdicts import VerdictAsker
 from engine.messages import Conversation, Message
 
-__all__ = ["Asked", "ServerGenerator"]
+__all__ = ["ServerGenerator"]
+
+Told = TypeVar("Told", int, str)
 
 _PREFLIGHT_RETRIES = 2
 _PREFLIGHT_TOKENS = 16
 _SHARED_INSTRUCTION = "Answer in one word."
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """How a spec says that its model is to be asked, as `docs/generators.md` has it.
-
-    What can move an answer is in the generator's fingerprint.
-    """
-
-    renamed: Mapping[str, str] = field(default_factory=dict)
-    omitted: tuple[str, ...] = ()
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
-    seed_bits: int = 32
-    fold_system: bool = False
-    samples: int = 16
-    thinking: bool | int | None = None
-    reasoning_effort: str | None = None
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """Fields beside those of every request."""
-        found = dict(self.extra_body)
-        if self.thinking is not None:
-            on = self.thinking is not False
-            template: dict[str, Any] = {"enable_thinking": on, "thinking": on}
-            if not isinstance(self.thinking, bool):
-                template["thinking_budget"] = self.thinking
-            found["chat_template_kwargs"] = {**template, **found.get("chat_template_kwargs", {})}
-        if self.reasoning_effort is not None:
-            found.setdefault("reasoning_effort", self.reasoning_effort)
-        return found
-
-    @property
-    def identity(self) -> list[Any]:
-        """What moves answers; nothing where the spec says nothing."""
-        moves = {
-            "omitted": sorted(self.omitted),
-            "extra": self.extra,
-            "seed_bits": self.seed_bits % 32,
-            "fold_system": self.fold_system,
-        }
-        moves = {name: value for name, value in moves.items() if value}
-        return [moves] if moves else []
 
 
 class ServerGenerator:
@@ -125,6 +85,8 @@ class ServerGenerator:
         self._verdicts = VerdictAsker(asked.samples, budget)
         self._pool = ServerPool(endpoints, options, self._dialect, model)
         self._neutraliser = Neutraliser(GENERAL)
+        self._tokens: TokenPrompts | None = None
+        """Where the server takes and returns tokens, as the preflight finds."""
 
     async def start(self) -> None:
         self._pool.start()
@@ -133,16 +95,39 @@ class ServerGenerator:
         await self._pool.close()
 
     async def generate(self, request: Request) -> Completion:
-        answer = (await self._ask(self._fields(request), request.messages))[0]
+        answer = await self._answer(request)
         reasoning = answer.reasoning
+        tokens = None
+        if self._tokens is not None:
+            tokens = self._tokens.sampled(answer.token_ids, ended=answer.finish_reason == "stop")
         return Completion(
             text=self._neutraliser.restore(answer.text),
             finish_reason=answer.finish_reason,
             prompt_tokens=answer.prompt_tokens,
             cached_tokens=answer.cached_tokens,
             completion_tokens=answer.completion_tokens,
+            tokens=tokens,
             reasoning=None if reasoning is None else self._neutraliser.restore(reasoning),
         )
+
+    async def _answer(self, request: Request) -> Answer:
+        """By tokens where turns have them and the server takes them, else by text."""
+        fields = self._fields(request)
+        if self._tokens is None:
+            return (await self._ask(fields, request.messages))[0]
+        fields["return_token_ids"] = True
+        prompt = await self._tokens.prompt(self._neutraliser.neutralise_messages(request.messages))
+        if prompt is None:
+            return (await self._ask(fields, request.messages))[0]
+        del fields["messages"]
+        body = {"model": self._model, "prompt": prompt, **fields}
+        affinity = _affinity(request.messages)
+        return (await self._pool.ask(body, affinity, parse_answers, path="completions"))[0]
+
+    async def _post_root(self, page: str, fields: Mapping[str, Any]) -> str:
+        """Of vLLM's pages beside the API, which are not OpenAI's."""
+        body = {"model": self._model, **fields}
+        return await self._pool.ask(body, "", str, path=f"/{page}")
 
     def _fields(self, request: Request) -> dict[str, Any]:
         sampling = request.sampling
@@ -182,6 +167,7 @@ class ServerGenerator:
         was found. Raises GeneratorUnavailable where it cannot do that."""
         try:
             wrote = await self._preflight_answer() if writes else None
+            await self._find_tokens(wrote)
             choice = await self._preflight_choice() if judges else None
         except GenerationError as error:
             message = f"{self.spec}: {error}"
@@ -190,7 +176,7 @@ class ServerGenerator:
             raise GeneratorUnavailable(self._no_verdicts(choice))
         return ModelFacts(
             spec=self.spec,
-            context=await self._context(),
+            context=await self._listed(*_CONTEXT_NAMES, kind=int),
             reasons=self._verdicts.method.thinks or bool(wrote and wrote.reasoning),
             system="folded" if self._dialect.folds_system else "first",
             verdicts=str(self._verdicts.method) if judges else None,
@@ -210,7 +196,21 @@ class ServerGenerator:
             "top_p": 0.9,
             "seed": 2**32 - 1,
         }
+        if await self._owner() == "vllm":
+            fields["return_token_ids"] = True
         return (await self._ask(fields, messages, retries=_PREFLIGHT_RETRIES))[0]
+
+    async def _find_tokens(self, wrote: Answer | None) -> None:
+        """Carry tokens from turn to turn where the server returned some, and takes them."""
+        if wrote is None or wrote.token_ids is None:
+            return
+        tokens = TokenPrompts(self._post_root, f"server:{self.fingerprint}")
+        try:
+            await tokens.check()
+        except GenerationError:
+            return
+        self._tokens = tokens
+        self._dialect.note("takes and returns tokens: prompts repeat what was sampled exactly")
 
     async def _preflight_choice(self) -> Choice:
         messages = (Message("user", "Is Paris the capital of France? Answer Yes or No."),)
@@ -229,16 +229,20 @@ class ServerGenerator:
             f"{mass:.2g} (by {method}); {remedy}"
         )
 
-    async def _context(self) -> int | None:
-        """The context length that the server tells of its model, if it does."""
+    async def _owner(self) -> str | None:
+        """Whose server it is, as it says: `vllm` is vLLM's own."""
+        return await self._listed("owned_by", kind=str)
+
+    async def _listed(self, *names: str, kind: type[Told]) -> Told | None:
+        """What the server's list of models tells of this one, if it does."""
         for answered in await self._pool.models():
             try:
                 listed = json.loads(answered.text).get("data") or []
                 rows = [row for row in listed if row.get("id") == self._model]
-                found = [row.get(name) for row in rows for name in _CONTEXT_NAMES]
+                found = [row.get(name) for row in rows for name in names]
             except (ValueError, AttributeError, TypeError, RecursionError):
                 continue
-            if known := [n for n in found if type(n) is int and n > 0]:
+            if known := [value for value in found if type(value) is kind and value]:
                 return known[0]
         return None
 

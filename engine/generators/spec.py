@@ -135,7 +135,8 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
 
 def _open_server(spec: str, name: str, said: _ServerOptions) -> Generator:
     """The model before the `@` of the first URL; a URL's own is for a user's name."""
-    from engine.generators.server import Asked, ServerGenerator
+    from engine.generators.server import ServerGenerator
+    from engine.generators.servers.asked import Asked
     from engine.generators.servers.dialect import RENAMED
     from engine.generators.servers.pool import Options
 

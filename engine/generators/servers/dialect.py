@@ -84,19 +84,19 @@ class Dialect:
         sent = name in asked and name not in self.omitted
         if sent and refused.renamed and name not in self.renamed:
             self.renamed[name] = refused.renamed
-            self._note(f"`{name}` is called `{refused.renamed}` there")
+            self.note(f"`{name}` is called `{refused.renamed}` there")
         elif sent and name == "seed" and self.seed_bits > _SIGNED_32 and refused.most:
             self.seed_bits = _SIGNED_32
-            self._note("takes seeds of 31 bits")
+            self.note("takes seeds of 31 bits")
         elif sent and refused.only is not None and name not in self.fixed:
             self.fixed[name] = refused.only
-            self._note(f"takes `{name}` of {refused.only:g} alone")
+            self.note(f"takes `{name}` of {refused.only:g} alone")
         elif sent and refused.most and self._exceeds(asked[name], refused.most, name):
             self.largest[name] = refused.most
-            self._note(f"takes `{name}` up to {refused.most:,}")
+            self.note(f"takes `{name}` up to {refused.most:,}")
         elif sent:
             self.omitted.add(name)
-            self._note(f"does not take `{name}`")
+            self.note(f"does not take `{name}`")
         return True
 
     def _exceeds(self, value: Any, most: int, name: str) -> bool:
@@ -108,8 +108,9 @@ class Dialect:
             return False
         if not self.folds_system:
             self.folds_system = True
-            self._note("takes no system turn: it becomes part of the first user turn")
+            self.note("takes no system turn: it becomes part of the first user turn")
         return True
 
-    def _note(self, note: str) -> None:
+    def note(self, note: str) -> None:
+        """Say once what was found out."""
         self.notes.append(note)

@@ -33,8 +33,9 @@ class Endpoint:
     """What follows the path of every request, with its `?`."""
 
     def of(self, path: str) -> str:
-        """The address of one of its pages."""
-        return f"{self.url}/{path}{self.query}"
+        """The address of one of its pages; with `/` before it, of one beside the API's version."""
+        base = self.url.removesuffix("/v1") if path.startswith("/") else self.url
+        return f"{base}/{path.removeprefix('/')}{self.query}"
 
 
 def endpoint_of(

@@ -95,9 +95,10 @@ class ServerPool:
         affinity: str,
         read: Callable[[str], Result],
         *,
+        path: str = "chat/completions",
         retries: int | None = None,
     ) -> Result:
-        """The answer to `body`, as `read` makes it of the response's text.
+        """The answer to `body` posted to `path`, as `read` makes it of the response's text.
 
         Requests of equal `affinity` go to one server while it keeps up. `read` may raise
         TransientError to have the request sent again. Raises GenerationError when attempts are
@@ -109,7 +110,7 @@ class ServerPool:
             server = self._pick(affinity)
             try:
                 async with server.limiter:
-                    return await self._attempt(server, body, read)
+                    return await self._attempt(server, path, body, read)
             except RateLimited as limited:
                 self._hold(server, limited)
             except FieldRefused as refused:
@@ -130,11 +131,11 @@ class ServerPool:
         return [one for one in found if isinstance(one, Answered)]
 
     async def _attempt(
-        self, server: _Server, body: Mapping[str, Any], read: Callable[[str], Result]
+        self, server: _Server, path: str, body: Mapping[str, Any], read: Callable[[str], Result]
     ) -> Result:
         written = self._dialect.body(body)
         try:
-            answered = await self._transport.post(server.endpoint, "chat/completions", written)
+            answered = await self._transport.post(server.endpoint, path, written)
             if answered.status >= 400:
                 raise error_of(answered, written, self._model)
             result = read(answered.text)

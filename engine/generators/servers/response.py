@@ -35,6 +35,8 @@ class Answer:
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+    token_ids: tuple[int, ...] | None = None
+    """Those of the text and its end, where the server was asked for them and gives them."""
 
 
 def parse_answers(text: str) -> list[Answer]:
@@ -96,7 +98,7 @@ def _no_choices(response: Mapping[str, Any], text: str) -> TransientError:
 
 def _answer(choice: Mapping[str, Any], counts: tuple[int, int, int], text: str) -> Answer:
     message = _mapping(choice.get("message"))
-    said, thought = _content(message.get("content"))
+    said, thought = _content(message.get("content", choice.get("text")))
     finish = str(choice.get("finish_reason") or "stop").lower()
     if finish in _FILTERED:
         raise GenerationError(FailureReason.CONTENT_FILTER, "the server filtered the answer")
@@ -116,6 +118,7 @@ def _answer(choice: Mapping[str, Any], counts: tuple[int, int, int], text: str) 
         "length" if finish in _CUT_OFF else "stop",
         _positions(_mapping(choice.get("logprobs")).get("content"), text),
         *counts,
+        token_ids=_token_ids(choice.get("token_ids")),
     )
 
 
@@ -145,6 +148,12 @@ def _texts(part: Any) -> Iterator[str]:
     elif isinstance(part, list):
         for inner in part:
             yield from _texts(inner)
+
+
+def _token_ids(found: Any) -> tuple[int, ...] | None:
+    if isinstance(found, list) and all(type(id_) is int and id_ >= 0 for id_ in found):
+        return tuple(found)
+    return None
 
 
 def _first_text(message: Mapping[str, Any], *names: str) -> str | None:

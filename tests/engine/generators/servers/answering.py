@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from engine.generators.base import Request, Sampling
-from engine.generators.server import Asked, ServerGenerator
+from engine.generators.server import ServerGenerator
+from engine.generators.servers.asked import Asked
 from engine.generators.servers.pool import Options
 from engine.messages import Message
 

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.generators.base import GenerationError
-from engine.generators.server import Asked
+from engine.generators.servers.asked import Asked
 from engine.generators.spec import open_generator
 from engine.messages import Message
 from tests.engine.generators.servers.answering import answer, ask, error, request

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from engine.generators.base import GenerationError, GeneratorUnavailable
-from engine.generators.server import Asked
+from engine.generators.servers.asked import Asked
 from tests.engine.generators.servers.answering import QUESTION, answer, ask, error
 
 CHOICES = ("No", "Yes")
