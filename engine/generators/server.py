@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from constitution.reading import NotJson, parse_json
 from engine.generators.base import (
     Capacity,
     Choice,
@@ -237,10 +238,10 @@ class ServerGenerator:
         """What the server's list of models tells of this one, if it does."""
         for answered in await self._pool.models():
             try:
-                listed = json.loads(answered.text).get("data") or []
+                listed = parse_json(answered.text).get("data") or []
                 rows = [row for row in listed if row.get("id") == self._model]
                 found = [row.get(name) for row in rows for name in names]
-            except (ValueError, AttributeError, TypeError, RecursionError):
+            except (NotJson, AttributeError, TypeError):
                 continue
             if known := [value for value in found if type(value) is kind and value]:
                 return known[0]

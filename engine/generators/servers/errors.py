@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
+from constitution.reading import NotJson, parse_json
 from engine.generators.base import FailureReason, GenerationError, GeneratorUnavailable
 
 __all__ = ["Answered", "FieldRefused", "RateLimited", "TransientError", "bad_response", "error_of"]
@@ -197,8 +198,8 @@ class _Told(NamedTuple):
 
 def _told(text: str) -> _Told:
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
+        body = parse_json(text)
+    except NotJson:
         return _Told(" ".join(text[:2000].split()) or "an empty answer", "", "")
     if isinstance(body, list) and body:
         body = body[0]

@@ -1,11 +1,11 @@
 """What a server's answer says, whatever its shape. What is hardly needed never fails a good answer."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from constitution.reading import NotJson, parse_json
 from engine.generators.base import FailureReason, GenerationError
 from engine.generators.servers.errors import TransientError, bad_response
 
@@ -76,8 +76,8 @@ def parse_prompt_logprobs(text: str) -> list[tuple[str, float]] | None:
 
 def _response(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(text)
+    except NotJson as error:
         if text.lstrip()[:1] == "<":
             what = "a web page instead of an API's answer: is its URL right? most end in /v1"
             raise bad_response(what, text) from error

@@ -5,11 +5,11 @@ server's KV cache serves only exact repeats. So the next prompt is tokenized by 
 would be, and the sampled tokens are put in the place of those that stand for the same text.
 """
 
-import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from constitution.reading import NotJson, parse_json
 from engine.generators.servers.errors import bad_response
 from engine.messages import Conversation, Message, TokenIds
 
@@ -109,8 +109,8 @@ def _forget(kept: "OrderedDict[Any, Any]") -> None:
 
 def _field(text: str, name: str, kind: type) -> Any:
     try:
-        found = json.loads(text)[name]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        found = parse_json(text)[name]
+    except (NotJson, KeyError, TypeError) as error:
         raise bad_response(f"it has no `{name}`", text) from error
     if not isinstance(found, kind):
         raise bad_response(f"`{name}` is no {kind.__name__}", text)
