@@ -25,6 +25,7 @@ from engine.generators.base import (
 from engine.generators.chat_template import common_prefix
 from engine.generators.control_tokens import GENERAL, Neutraliser
 from engine.generators.facts import ModelFacts
+from engine.generators.reasoning import split_reasoning
 from engine.generators.servers.asked import Asked
 from engine.generators.servers.dialect import Dialect
 from engine.generators.servers.endpoint import endpoint_of, without_password
@@ -117,7 +118,11 @@ class ServerGenerator:
         if self._tokens is None:
             return (await self._ask(fields, request.messages))[0]
         fields["return_token_ids"] = True
-        prompt = await self._tokens.prompt(self._neutraliser.neutralise_messages(request.messages))
+        neutral = self._neutraliser.neutralise_messages(request.messages)
+        try:
+            prompt = await self._tokens.prompt(neutral)
+        except (GenerationError, GeneratorUnavailable):
+            prompt = None
         if prompt is None:
             return (await self._ask(fields, request.messages))[0]
         del fields["messages"]
@@ -166,19 +171,26 @@ class ServerGenerator:
     async def preflight(self, *, writes: bool, judges: bool) -> ModelFacts:
         """Ask once for what the model is there for, learn how it wants to be asked, and say what
         was found. Raises GeneratorUnavailable where it cannot do that."""
+        wrote: Answer | None = None
+        choice: Choice | None = None
         try:
-            wrote = await self._preflight_answer() if writes else None
+            for server in range(len(self._pool)):
+                self._pool.only = server
+                wrote = await self._preflight_answer() if writes else None
+                choice = await self._preflight_choice() if judges else None
+            self._pool.only = None
             await self._find_tokens(wrote)
-            choice = await self._preflight_choice() if judges else None
         except GenerationError as error:
             message = f"{self.spec}: {error}"
             raise GeneratorUnavailable(message) from error
+        finally:
+            self._pool.only = None
         if judges and not self._verdicts.settled:
-            raise GeneratorUnavailable(self._no_verdicts(choice))
+            raise GeneratorUnavailable(f"{self.spec} {self._verdicts.why_not(choice)}")
         return ModelFacts(
             spec=self.spec,
             context=await self._listed(*_CONTEXT_NAMES, kind=int),
-            reasons=self._verdicts.method.thinks or bool(wrote and wrote.reasoning),
+            reasons=self._verdicts.method.thinks or bool(wrote and _thought(wrote)),
             system="folded" if self._dialect.folds_system else "first",
             verdicts=str(self._verdicts.method) if judges else None,
             notes=tuple(self._dialect.notes),
@@ -208,7 +220,7 @@ class ServerGenerator:
         tokens = TokenPrompts(self._post_root, f"server:{self.fingerprint}")
         try:
             await tokens.check()
-        except GenerationError:
+        except (GenerationError, GeneratorUnavailable):  # a proxy may pass on the API alone
             return
         self._tokens = tokens
         self._dialect.note("takes and returns tokens: prompts repeat what was sampled exactly")
@@ -217,18 +229,6 @@ class ServerGenerator:
         messages = (Message("user", "Is Paris the capital of France? Answer Yes or No."),)
         ask = partial(self._ask, affinity=messages, retries=_PREFLIGHT_RETRIES)
         return await self._verdicts.choose(ask, messages, ("Yes", "No"))
-
-    def _no_verdicts(self, choice: Choice | None) -> str:
-        method = self._verdicts.tried
-        mass = choice.mass if choice else 0.0
-        if method.thinks:
-            remedy = "turn its thought off with ?thinking=off, or allow more with ?thinking=4096"
-        else:
-            remedy = "name another judge with --judge"
-        return (
-            f"{self.spec} cannot judge: asked a question, it gives Yes or No with probability "
-            f"{mass:.2g} (by {method}); {remedy}"
-        )
 
     async def _owner(self) -> str | None:
         """Whose server it is, as it says: `vllm` is vLLM's own."""
@@ -281,6 +281,10 @@ _CONTEXT_NAMES = (
     "max_context_length",
     "n_ctx",
 )
+
+
+def _thought(answer: Answer) -> bool:
+    return bool(answer.reasoning) or split_reasoning(answer.text)[1] is not None
 
 
 def _affinity(messages: Conversation) -> str:

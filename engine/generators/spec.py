@@ -212,10 +212,15 @@ def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
         raise InputError(
             Problem(
                 without_password(spec),
-                f"`{wrong['loc'][0]}={wrong['input']}` cannot be: {wrong['msg']}",
+                f"`{_shown(wrong['loc'][0], wrong['input'])}` cannot be: {wrong['msg']}",
             )
             for wrong in error.errors(include_url=False)
         ) from error
+
+
+def _shown(name: str | int, value: object) -> str:
+    """An option as it may be shown: headers may hold a key."""
+    return str(name) if name == "headers" else f"{name}={value}"
 
 
 def _check_model(spec: str, name: str) -> None:

@@ -1,10 +1,12 @@
 """The first conversations of a run: where they all fail alike, so would the others."""
 
-from engine.generators.base import GeneratorUnavailable
+from engine.generators.base import FailureReason, GeneratorUnavailable
 from engine.records import Failure
 
 __all__ = ["FirstResults"]
 
+_OF_THE_PROMPT = (FailureReason.CONTENT_FILTER, FailureReason.CONTEXT_OVERFLOW)
+"""Reasons that say nothing of the next prompt."""
 _ENOUGH = 20
 """Conversations that must not all fail at one stage for one reason."""
 
@@ -23,6 +25,8 @@ class FirstResults:
             return
         if not isinstance(result, Failure):
             self._mixed = True
+            return
+        if result.reason in _OF_THE_PROMPT:
             return
         kind = (result.stage, result.reason)
         self._mixed = self._kind not in (None, kind)

@@ -32,7 +32,8 @@ class Asked:
             template: dict[str, Any] = {"enable_thinking": on, "thinking": on}
             if not isinstance(self.thinking, bool):
                 template["thinking_budget"] = self.thinking
-            found["chat_template_kwargs"] = {**template, **found.get("chat_template_kwargs", {})}
+            said = found.get("chat_template_kwargs", {})
+            found["chat_template_kwargs"] = {**template, **said} if isinstance(said, dict) else said
         if self.reasoning_effort is not None:
             found.setdefault("reasoning_effort", self.reasoning_effort)
         return found

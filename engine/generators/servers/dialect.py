@@ -24,8 +24,11 @@ RENAMED = (
     "n",
 )
 """Fields that may be called otherwise."""
-_SPLIT = ("logprobs", "top_logprobs", "n")
-"""Fields that carry a verdict: without them it is asked for in another way."""
+_NEEDED = (
+    "logprobs", "top_logprobs", "n", "prompt", "prompt_logprobs", "return_token_ids",
+    "continue_final_message", "add_generation_prompt",
+)  # fmt: skip
+"""Fields without which another question would be asked: whoever asks it must know."""
 _SIGNED_32 = 31
 
 
@@ -53,7 +56,8 @@ class Dialect:
             if name == "messages":
                 written[name] = to_dicts(self._turns(value))
             elif name not in self.omitted:
-                written[self.renamed.get(name, name)] = self._within_limits(name, value)
+                called = name if "prompt" in asked else self.renamed.get(name, name)
+                written[called] = self._within_limits(name, value)
         for name, value in self.extra.items():
             inner = written.get(name)
             if isinstance(inner, Mapping) and isinstance(value, Mapping):
@@ -72,44 +76,52 @@ class Dialect:
         """The conversation with its system turns where the server takes them."""
         return fold_system(messages) if self.folds_system else system_first(messages)
 
-    def learn(self, refused: FieldRefused, asked: Mapping[str, Any]) -> bool:
-        """Ask otherwise from now on; False where nothing is left to try, or the field carries a
-        verdict. A request sent before something was learned only has to be sent again."""
-        if refused.field == "system":
-            return self._learn_system(asked["messages"])
+    def learn(
+        self, refused: FieldRefused, asked: Mapping[str, Any], sent: Mapping[str, Any]
+    ) -> bool:
+        """Ask otherwise from now on; False where that changes nothing of what was `sent`, or the field
+        cannot be done without. A request sent before something was learned only has to be sent again."""
+        if self.body(asked) != sent:
+            return True
         own = {other: name for name, other in self.renamed.items()}
         name = own.get(refused.field, refused.field)
-        if name in _SPLIT or name in self.extra:
+        if name in _NEEDED or name in self.extra:
             return False
-        sent = name in asked and name not in self.omitted
-        if sent and refused.renamed and name not in self.renamed:
+        note = self._adapt(name, refused, asked)
+        if note and self.body(asked) != sent:
+            self.note(note)
+            return True
+        return False
+
+    def _adapt(self, name: str, refused: FieldRefused, asked: Mapping[str, Any]) -> str | None:
+        """Take from what a server said how to ask; what was learned, in words."""
+        if name == "system":
+            if not any(turn.role == "system" for turn in asked.get("messages", ())):
+                return None
+            self.folds_system = True
+            return "takes no system turn: it becomes part of the first user turn"
+        if name not in asked:
+            return None
+        if refused.renamed and name not in self.renamed:
             self.renamed[name] = refused.renamed
-            self.note(f"`{name}` is called `{refused.renamed}` there")
-        elif sent and name == "seed" and self.seed_bits > _SIGNED_32 and refused.most:
-            self.seed_bits = _SIGNED_32
-            self.note("takes seeds of 31 bits")
-        elif sent and refused.only is not None and name not in self.fixed:
+            return f"`{name}` is called `{refused.renamed}` there"
+        if name == "seed" and self.seed_bits > _SIGNED_32 and refused.most:
+            self.seed_bits = min(_SIGNED_32, (refused.most + 1).bit_length() - 1) or 1
+            return f"takes seeds of {self.seed_bits} bits"
+        if refused.only is not None and name not in self.fixed:
             self.fixed[name] = refused.only
-            self.note(f"takes `{name}` of {refused.only:g} alone")
-        elif sent and refused.most and self._exceeds(asked[name], refused.most, name):
+            return f"takes `{name}` of {refused.only:g} alone"
+        if refused.most and self._exceeds(asked[name], refused.most, name):
             self.largest[name] = refused.most
-            self.note(f"takes `{name}` up to {refused.most:,}")
-        elif sent:
-            self.omitted.add(name)
-            self.note(f"does not take `{name}`")
-        return True
+            return f"takes `{name}` up to {refused.most:,}"
+        if name == "max_tokens":  # an answer without an end costs more than a failure
+            return None
+        self.omitted.add(name)
+        return f"does not take `{name}`"
 
     def _exceeds(self, value: Any, most: int, name: str) -> bool:
         now = self._within_limits(name, value)
-        return isinstance(now, int | float) and now > most
-
-    def _learn_system(self, messages: Conversation) -> bool:
-        if not any(turn.role == "system" for turn in messages):
-            return False
-        if not self.folds_system:
-            self.folds_system = True
-            self.note("takes no system turn: it becomes part of the first user turn")
-        return True
+        return name != "seed" and isinstance(now, int | float) and now > most
 
     def note(self, note: str) -> None:
         """Say once what was found out."""

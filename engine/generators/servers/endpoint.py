@@ -6,21 +6,23 @@ error's message.
 """
 
 import base64
+import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from constitution.problems import InputError, Problem
+from constitution.reading import NotJson, parse_json
 
 __all__ = ["Endpoint", "endpoint_of", "without_password"]
 
 _OPENAI = "https://api.openai.com/v1"
 _DEFAULT_KEY = "OPENAI_API_KEY"
-_PASSWORD = re.compile(r"(://[^\s/:@?#,]{1,200}):[^\s/?#,]{1,200}@")
-_HEADER_VALUE = re.compile(r"([?&]headers=)([^&]+)")
-_JSON_VALUE = re.compile(r"""(:\s{0,9})"(?!\$)(?:[^"\\]|\\.)*"?""")
+_SHORTEST_SECRET = 5
+_USER = re.compile(r"://[^\s/@?#,]*@")
+_HEADERS = re.compile(r"([?&]headers=)([^&]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,13 @@ class Endpoint:
     headers: Mapping[str, str] = field(repr=False)
     query: str = ""
     """What follows the path of every request, with its `?`."""
+
+    def redacted(self, text: str) -> str:
+        """What the server said, without what was sent to it in secret: some repeat a key."""
+        for value in self.headers.values():
+            for secret in {value, value.rpartition(" ")[2]}:
+                text = text.replace(secret, "***") if len(secret) > _SHORTEST_SECRET else text
+        return text
 
     def of(self, path: str) -> str:
         """The address of one of its pages; with `/` before it, of one beside the API's version."""
@@ -64,13 +73,22 @@ def endpoint_of(
 
 
 def without_password(text: str) -> str:
-    """A spec or URL as it may be shown: `http://user:***@host`, and header values only where they
-    name an environment variable."""
-    return _HEADER_VALUE.sub(_hidden, _PASSWORD.sub(r"\1:***@", text))
+    """A spec or URL as it may be shown: `http://***@host`, and header values only where they name an
+    environment variable."""
+    return _HEADERS.sub(_hidden, _USER.sub("://***@", text))
 
 
 def _hidden(headers: re.Match[str]) -> str:
-    return headers[1] + _JSON_VALUE.sub(r'\1"***"', headers[2])
+    try:
+        found = parse_json(unquote_plus(headers[2]))
+        shown = {name: value if _is_name(value) else "***" for name, value in found.items()}
+    except (NotJson, AttributeError):
+        return headers[1] + "***"
+    return headers[1] + json.dumps(shown, separators=(",", ":"))
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("$")
 
 
 def _parts(url: str) -> SplitResult:

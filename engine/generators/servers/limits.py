@@ -14,6 +14,7 @@ __all__ = ["Limiter"]
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
+_MOST_DOUBLINGS = 16
 
 
 class Limiter:
@@ -30,6 +31,11 @@ class Limiter:
         self._refusals = 0
         self._held_until = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def load(self) -> int:
+        """Requests sent, and those that wait for their turn."""
+        return self.in_flight + len(self._waiting)
 
     @property
     def held(self) -> bool:
@@ -71,8 +77,8 @@ class Limiter:
             self.refused_since = now
         if now < self._held_until and retry_after is None:
             return
-        doubled = min(self._pause * 2**self._refusals, _LONGEST_PAUSE)
-        seconds = random.uniform(0.5, 1.0) * doubled if retry_after is None else retry_after
+        doubled = min(self._pause * 2 ** min(self._refusals, _MOST_DOUBLINGS), _LONGEST_PAUSE)
+        seconds = retry_after or random.uniform(0.5, 1.0) * doubled
         if now >= self._held_until:
             self._refusals += 1
             self.limit = max(1.0, self.limit / 2)

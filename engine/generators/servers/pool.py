@@ -17,11 +17,14 @@ from engine.generators.base import GenerationError, GeneratorUnavailable
 from engine.generators.servers.dialect import Dialect
 from engine.generators.servers.endpoint import Endpoint
 from engine.generators.servers.errors import (
+    CUT_OFF,
     Answered,
     FieldRefused,
     RateLimited,
     TransientError,
     error_of,
+    met_its_limit,
+    status_of,
 )
 from engine.generators.servers.limits import Limiter
 from engine.generators.servers.transport import Transport
@@ -32,6 +35,7 @@ Result = TypeVar("Result")
 
 _NOBODY_BEHIND = (502, 503, 504)
 _LONGEST_BACKOFF = 30.0
+_MOST_DOUBLINGS = 16
 _LONGEST_REFUSED = 900.0
 """Seconds for which a server may say "too many requests" to everything."""
 
@@ -58,8 +62,8 @@ class _Server:
 
     @property
     def load(self) -> int:
-        """Requests sent and waiting for their turn, as far as the limit says."""
-        return self.limiter.in_flight
+        """Requests sent, and those that wait for their turn."""
+        return self.limiter.load
 
     def rests(self, now: float) -> bool:
         return self.resting_until > now or self.limiter.held
@@ -72,6 +76,8 @@ class ServerPool:
     def __init__(
         self, endpoints: tuple[Endpoint, ...], options: Options, dialect: Dialect, model: str
     ) -> None:
+        self.only: int | None = None
+        """The server to ask, while only one is to be."""
         self._options = options
         self._dialect = dialect
         self._model = model
@@ -80,6 +86,9 @@ class ServerPool:
             _Server(endpoint, Limiter(options.concurrency, pause=2 * options.backoff))
             for endpoint in endpoints
         ]
+
+    def __len__(self) -> int:
+        return len(self._servers)
 
     def start(self) -> None:
         """Raises InputError if the client library is missing."""
@@ -107,14 +116,14 @@ class ServerPool:
         """
         attempt, last = 0, self._options.retries if retries is None else retries
         while True:
-            server = self._pick(affinity)
+            server, written = self._pick(affinity), self._dialect.body(body)
             try:
                 async with server.limiter:
-                    return await self._attempt(server, path, body, read)
+                    return await self._attempt(server, path, written, read)
             except RateLimited as limited:
                 self._hold(server, limited)
             except FieldRefused as refused:
-                if not self._dialect.learn(refused, body):
+                if not self._dialect.learn(refused, body, written):
                     raise
             except TransientError as error:
                 if attempt >= last:
@@ -131,12 +140,15 @@ class ServerPool:
         return [one for one in found if isinstance(one, Answered)]
 
     async def _attempt(
-        self, server: _Server, path: str, body: Mapping[str, Any], read: Callable[[str], Result]
+        self, server: _Server, path: str, written: dict[str, Any], read: Callable[[str], Result]
     ) -> Result:
-        written = self._dialect.body(body)
         try:
             answered = await self._transport.post(server.endpoint, path, written)
-            if answered.status >= 400:
+            if (status := status_of(answered)) >= 400:
+                if met_its_limit(answered):
+                    return read(CUT_OFF)
+                told = server.endpoint.redacted(answered.text)
+                answered = answered._replace(status=status, text=told)
                 raise error_of(answered, written, self._model)
             result = read(answered.text)
         except TransientError:
@@ -159,8 +171,8 @@ class ServerPool:
 
     def _pick(self, affinity: str) -> _Server:
         """The affinity's own server (by rendezvous hashing) unless it rests or is overloaded."""
-        if len(self._servers) == 1:
-            return self._servers[0]
+        if self.only is not None or len(self._servers) == 1:
+            return self._servers[self.only or 0]
         now = time.monotonic()
         awake = [server for server in self._servers if not server.rests(now)]
         candidates = awake or self._servers
@@ -170,7 +182,8 @@ class ServerPool:
 
     def _pause(self, attempt: int) -> float:
         """Full jitter, so that clients that failed together do not return together."""
-        longest: float = min(self._options.backoff * 2**attempt, _LONGEST_BACKOFF)
+        doubled = self._options.backoff * 2 ** min(attempt, _MOST_DOUBLINGS)
+        longest = min(doubled, _LONGEST_BACKOFF)
         return random.uniform(0, longest)
 
     async def _require_life(self, failure: TransientError, attempts: int) -> None:

@@ -12,8 +12,15 @@ from engine.generators.servers.errors import TransientError, bad_response
 __all__ = ["Answer", "TopToken", "parse_answers", "parse_prompt_logprobs"]
 
 _MOST_TOKENS = 2**31 - 1
-_CUT_OFF = ("length", "max_tokens", "max_output_tokens")
-_FILTERED = ("content_filter", "safety", "prohibited_content", "recitation", "blocklist", "spii")
+_CUT_OFF = (
+    "length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded",
+)  # fmt: skip
+_FILTERED = (
+    "content_filter", "safety", "prohibited_content", "recitation", "blocklist", "spii", "sensitive",
+)  # fmt: skip
+_BROKE_OFF = ("error", "network_error", "insufficient_system_resource")
+_SAID = ("text", "output_text", "refusal")
+"""Kinds of parts of a content that are the answer; the others are not."""
 
 
 class TopToken(NamedTuple):
@@ -102,16 +109,17 @@ def _answer(choice: Mapping[str, Any], counts: tuple[int, int, int], text: str) 
     finish = str(choice.get("finish_reason") or "stop").lower()
     if finish in _FILTERED:
         raise GenerationError(FailureReason.CONTENT_FILTER, "the server filtered the answer")
+    if finish in _BROKE_OFF or choice.get("error"):
+        what = f"the server broke the answer off ({choice.get('error') or finish})"
+        raise TransientError(FailureReason.SERVER_ERROR, what)
     if not said and isinstance(message.get("refusal"), str):
         said = message["refusal"]
     reasoning = _first_text(message, "reasoning_content", "reasoning", "thinking") or thought
-    if said is None:
-        calls = message.get("tool_calls") or message.get("function_call")
-        if calls:
-            called = "the model called a tool instead of answering"
-            raise GenerationError(FailureReason.REJECTED, called)
-        if reasoning is None and finish not in _CUT_OFF:
-            raise bad_response("it has no content", text)
+    if not said and (message.get("tool_calls") or message.get("function_call")):
+        called = "the model called a tool instead of answering"
+        raise GenerationError(FailureReason.REJECTED, called)
+    if said is None and reasoning is None and finish not in _CUT_OFF:
+        raise bad_response("it has no content", text)
     return Answer(
         said or "",
         reasoning,
@@ -135,7 +143,7 @@ def _content(content: Any) -> tuple[str | None, str | None]:
             said.append(part)
         elif isinstance(part, Mapping):
             kind = str(part.get("type", "text"))
-            into = thought if kind in ("thinking", "reasoning") else said
+            into = said if kind in _SAID else thought
             into += _texts(part.get(kind, part.get("text")))
     return "".join(said), "".join(thought) or None
 

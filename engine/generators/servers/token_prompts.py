@@ -82,7 +82,9 @@ class TokenPrompts:
         if whole[:start] != before:
             return None
         end = next((n for n in range(start, len(whole)) if whole[n] in self._ends), None)
-        return None if end is None else (start, end)
+        if end is None or not await self._spells(tuple(whole[start:end]), turn.content):
+            return None  # what ended an answer may be a stop word, which texts hold as well
+        return start, end
 
     async def _spells(self, ids: tuple[int, ...], content: str) -> bool:
         """Whether the tokens say what the turn says, and so no control token is among them."""

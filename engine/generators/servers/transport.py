@@ -16,6 +16,7 @@ __all__ = ["MOST_BYTES", "Transport"]
 
 MOST_BYTES = 32 * 2**20
 """Of one response, decompressed. The log-probabilities of a prompt of 100,000 tokens are a third."""
+_CONNECTS_WITHIN = 10.0
 _KEPT_ALIVE = 30.0
 """Seconds for which an idle connection is kept."""
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -41,7 +42,7 @@ class Transport:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_ALIVE),
-                timeout=aiohttp.ClientTimeout(total=None),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECTS_WITHIN),
                 headers={"Accept-Encoding": "gzip, deflate", "User-Agent": "solon"},
                 auto_decompress=False,
             )
@@ -120,8 +121,9 @@ def _proxy_for(url: str) -> str | None:
 def _redirected(url: str, address: str, location: str) -> str:
     """Where to ask instead. Raises GeneratorUnavailable where that is another host: prompts and keys
     go where they were meant for."""
-    target = urljoin(address, location)
+    target = location
     try:
+        target = urljoin(address, location)
         before, after = urlsplit(address), urlsplit(target)
         same = (before.hostname, before.port) == (after.hostname, after.port)
     except ValueError:

@@ -8,9 +8,10 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
-from engine.generators.base import Choice
+from engine.generators.base import Choice, FailureReason, GenerationError
 from engine.generators.reasoning import split_reasoning, starts_to_reason
 from engine.generators.servers.errors import FieldRefused, bad_response
 from engine.generators.servers.response import Answer, TopToken
@@ -26,6 +27,7 @@ _OPENING_TOKENS = 4
 """Generated where the first token may be white space, a quotation mark or markup."""
 _THOUGHT_TOKENS = 1024
 _AROUND = re.compile(r"[\s\u2581\u0120\u010a\"'“”\u2018\u2019«»`*_#().:>\[\]{},!-]+")
+_WORD = re.compile(r"[^\W_]+")
 
 Ask = Callable[[Mapping[str, Any]], Awaitable[list[Answer]]]
 
@@ -71,6 +73,11 @@ class VerdictAsker:
             except FieldRefused as refused:
                 method = self._instead(method, _without(refused, method))
                 continue
+            except GenerationError as error:
+                if self.settled or not method.top or error.reason is not FailureReason.REJECTED:
+                    raise
+                method = self._instead(method, _by_samples(method))
+                continue
             if method.top and answers[0].positions is None:
                 if self.settled and self.method.top:
                     raise bad_response("it has no log-probabilities", answers[0].text)
@@ -84,6 +91,15 @@ class VerdictAsker:
             if better is None:
                 return choice
             method = better
+
+    def why_not(self, choice: Choice | None) -> str:
+        """Why the model cannot judge, after a question that it did not answer, and what to do."""
+        mass = choice.mass if choice else 0.0
+        return (
+            f"cannot judge: asked a question, it gives Yes or No with probability {mass:.2g} (by "
+            f"{self.tried}); name another judge with --judge or, if it thinks, turn that off with "
+            "?thinking=off or allow more with ?thinking=4096"
+        )
 
     def _instead(self, refused: Method, other: Method) -> Method:
         """Ask in the other way from now on: this one the server does not have."""
@@ -115,6 +131,8 @@ class VerdictAsker:
             return replace(method, thinks=True, tokens=self._thought + _OPENING_TOKENS)
         if method.tokens == 1 and not _bare(first.text):
             return replace(method, tokens=_OPENING_TOKENS)
+        if not method.thinks and not self.settled:  # its template may have opened a thought
+            return replace(method, thinks=True, tokens=self._thought + _OPENING_TOKENS)
         return None
 
 
@@ -131,7 +149,7 @@ def _by_samples(method: Method) -> Method:
 
 def _without(refused: FieldRefused, method: Method) -> Method:
     """What to try where a field was refused. Raises it where nothing is left."""
-    if refused.field == "top_logprobs" and method.top > _FEWEST_TOP:
+    if refused.field == "top_logprobs" and method.top > _FEWEST_TOP and refused.most != 0:
         fewer = refused.most or (5 if method.top > 5 else _FEWEST_TOP)
         return replace(method, top=min(fewer, method.top - 1))
     if refused.field in ("logprobs", "top_logprobs") and method.top:
@@ -160,32 +178,33 @@ def _masses(tokens: Iterable[TopToken], names: Sequence[str]) -> list[float]:
 
 def _deciding(answer: Answer) -> tuple[TopToken, ...]:
     """The likeliest tokens where the answer's first word was generated, after what was thought and
-    what is no word."""
+    what is no word; none where the answer had not begun."""
     positions = answer.positions or ()
     spelled = [position[0].token for position in positions]
-    at = len(spelled) - len(_answered(spelled, answer))
+    at = _answer_begins(spelled, answer)
     while at < len(positions) - 1 and not _bare(spelled[at]) and _likeliest_is_bare(positions[at]):
         at += 1
-    return positions[min(at, len(positions) - 1)] if positions else ()
+    return positions[at] if at < len(positions) else ()
 
 
 def _likeliest_is_bare(position: tuple[TopToken, ...]) -> bool:
     return not _bare(max(position, key=lambda top: top.logprob).token)
 
 
-def _answered(spelled: Sequence[str], answer: Answer) -> Sequence[str]:
-    """The tokens of the answer, without those of the reasoning before it."""
+def _answer_begins(spelled: Sequence[str], answer: Answer) -> int:
+    """At which token the answer begins after the reasoning before it; beyond the last where all of
+    it is reasoning."""
     whole = "".join(spelled)
     said, thought = split_reasoning(whole)
-    if thought is None and answer.reasoning and whole.rstrip().endswith(answer.text.strip()):
+    if thought is None and answer.reasoning:
         said = answer.text
-    left = len(said.strip())
-    if thought is None and not answer.reasoning:
-        return spelled
-    for at in range(len(spelled), -1, -1):
-        if len("".join(spelled[at:]).strip()) >= left:
-            return spelled[at:]
-    return spelled
+    elif thought is None:
+        return 0
+    offset = whole.rfind(said.strip()) if said.strip() else -1
+    if offset < 0:
+        return len(spelled)
+    ends = accumulate(map(len, spelled))
+    return next((at for at, end in enumerate(ends) if end > offset), len(spelled))
 
 
 def _bare(text: str) -> str:
@@ -194,5 +213,5 @@ def _bare(text: str) -> str:
 
 
 def _first_word(text: str) -> str:
-    words = text.split()
-    return next((bare for word in words if (bare := _bare(word))), "")
+    found = _WORD.search(text)
+    return found[0].casefold() if found else ""

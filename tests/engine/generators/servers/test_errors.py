@@ -212,3 +212,128 @@ def test_a_cancelled_request_gives_its_turn_away():
         assert await asyncio.wait_for(second, 1)
 
     asyncio.run(main())
+
+
+REAL = [
+    (429, "Rate limit reached for model `x`: Limit 6000, Used 5900. Please try again in 2.5s. Need more "
+          "tokens? Upgrade to Dev Tier today at https://console.groq.com/settings/billing", RateLimited),
+    (429, "You exceeded your current quota, please check your plan and billing details. Please retry in "
+          "34.5s.", RateLimited),
+    (429, "Rate limit reached. Limit: 3 / min. Please add a payment method to your account", RateLimited),
+    (503, "Too many tokens, please wait before trying again.", TransientError),
+    (504, "The request is taking longer than expected, please try again later.", TransientError),
+    (424, "Request failed during generation", TransientError),
+    (400, "Model unloaded.", TransientError),
+    (403, "You are not allowed to request logprobs from this model", FieldRefused),
+    (400, "Logprobs is not enabled for models/gemini-2.5-flash", FieldRefused),
+    (400, "An unexpected error occurred. Please rephrase: the temperature of the sun", GenerationError),
+    (403, "Your account has been suspended for violating our usage policies", GeneratorUnavailable),
+    (400, "Model m not found", GeneratorUnavailable),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "message", "kind"), REAL)
+def test_what_real_servers_say(status, message, kind):
+    assert type(sorted_error(status, openai(message))) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        (429, "Request too large for gpt-4o: Limit 30000, Requested 35000", "context_overflow"),
+        (
+            403,
+            "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO",
+            "content_filter",
+        ),
+        (
+            400,
+            "Your prompt, about payment fraud, was flagged by our usage policy",
+            "content_filter",
+        ),
+    ],
+)
+def test_what_concerns_one_prompt(status, message, reason):
+    found = sorted_error(status, openai(message))
+    assert (type(found), found.reason) == (GenerationError, reason)
+
+
+@pytest.mark.parametrize(
+    ("message", "seconds"),
+    [("try again in 2.5s", 2.5), ("Please retry in 250ms", 0.25), ("try again in 2m", 120)],
+)
+def test_a_wait_that_only_the_message_names(message, seconds):
+    assert sorted_error(429, openai(message)).retry_after == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "most"),
+    [
+        ("Range of max_tokens should be [1, 8192]", "max_tokens", 8192),
+        ("max_tokens: 20000 > 8192, which is the maximum allowed number of output tokens", "max_tokens", 8192),
+        ("max_tokens is too large: 20000. This model supports at most 16,384 tokens", "max_tokens", 16384),
+        ("Requested sample logprobs of 20, which is greater than max allowed: 5", "top_logprobs", 5),
+    ],
+)  # fmt: skip
+def test_the_largest_value_in_many_words(message, field, most):
+    found = sorted_error(400, openai(message))
+    assert (found.field, found.most) == (field, most)
+
+
+def test_a_long_outage_is_no_arithmetic_error():
+    limiter = Limiter(4, pause=1e-6)
+
+    async def many():
+        for _ in range(5000):
+            limiter.refused(0)
+            await asyncio.sleep(0)
+        with pytest.raises((GenerationError, GeneratorUnavailable)):
+            await asyncio.to_thread(lambda: ask(
+                lambda body: error(500, "down"), lambda g: hammered(g), retries=4,
+            ))  # fmt: skip
+
+    async def hammered(generator):
+        asked = [generator.generate(request(f"q{n}")) for n in range(300)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        kinds = {type(one) for one in found}
+        assert kinds <= {GenerationError, GeneratorUnavailable, TransientError}, kinds
+        raise found[0]
+
+    asyncio.run(many())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Conversation roles must alternate user/assistant/user/assistant",
+        "An unexpected error occurred in the inference system",
+        "seed must be between 0 and 65535 and odd",
+        "'max_tokens' is not supported",
+    ],
+)
+def test_what_cannot_be_learned_is_not_asked_for_ever(message):
+    bodies = []
+
+    def handler(body):
+        bodies.append(body)
+        return error(400, message)
+
+    with pytest.raises(GenerationError):
+        ask(handler, lambda generator: generator.generate(request()))
+    assert len(bodies) <= 4
+
+
+def test_many_requests_at_once_learn_one_limit():
+    seen = []
+
+    def handler(body):
+        seen.append(body.get("max_tokens"))
+        if body.get("max_tokens", 99) > 32:
+            return error(400, "max_tokens is too large. This model supports at most 32 tokens")
+        return answer()
+
+    async def several(generator):
+        await asyncio.gather(*(generator.generate(request(f"q{n}")) for n in range(8)))
+
+    ask(handler, several)
+    assert set(seen) == {40, 32}

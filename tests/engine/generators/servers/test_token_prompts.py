@@ -61,7 +61,7 @@ def test_each_prompt_begins_with_the_last_one_and_what_was_sampled():
             sent = prompt
 
     asyncio.run(conversation())
-    assert asked.count("detokenize") == 1
+    assert asked.count("detokenize") == 2
     assert asked.count("tokenize") <= 4 + 1
 
 

@@ -200,3 +200,41 @@ def test_garbage_where_log_probabilities_were_is_told():
 
     with pytest.raises(GenerationError, match="no log-probabilities"):
         choose(handler, times=2)
+
+
+def test_a_thought_that_is_cut_off_gives_no_verdict():
+    def handler(body):
+        tokens = ["<think>", "I", " say", " no"][: body["max_tokens"]]
+        return judged("".join(tokens), *(position(token) for token in tokens), finish="length")
+
+    with pytest.raises(GeneratorUnavailable, match="cannot judge"):
+        ask(handler, lambda generator: generator.preflight(writes=False, judges=True))
+
+
+AFTER = [
+    ["<|channel|>", "analysis", "<|message|>", "No, wait", "<|end|>", "<|start|>", "assistant",
+     "<|channel|>", "final", "<|message|>", "Yes", "<|return|>"],
+    ["<think>", "No, wait", "</think>", "<answer>", "Yes", "</answer>"],
+    ["Okay", ", no", "</think>", "\n\n", "Yes", "<|im_end|>"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tokens", AFTER)
+def test_the_answer_is_found_among_what_surrounds_it(tokens):
+    def handler(body):
+        shown = tokens[: body["max_tokens"]]
+        positions = [position(token, ("No", -9.0)) for token in shown]
+        return judged("".join(shown), *positions)
+
+    choice, _ = choose(handler)
+    assert choice.probabilities[1] > 0.9
+
+
+def test_reasoning_in_a_field_of_its_own_with_other_tokens_around():
+    def handler(body):
+        shown = ["No", ", wait", "<eot>", "Yes", "<eos>"][: body["max_tokens"]]
+        text = "Yes" if len(shown) > 3 else None
+        return judged(text, *(position(token) for token in shown), reasoning="No, wait")
+
+    choice, _ = choose(handler)
+    assert choice.probabilities[1] == 1
