@@ -3,7 +3,14 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["ModelFacts"]
+from engine.messages import Message
+
+__all__ = ["ENOUGH_MASS", "JUDGES_QUESTION", "ModelFacts"]
+
+JUDGES_QUESTION = (Message("user", "Is Paris the capital of France? Answer Yes or No."),)
+"""What every judge is asked first."""
+ENOUGH_MASS = 0.05
+"""Probability of giving any of the answers offered from which a model has answered."""
 
 
 @dataclass(frozen=True, slots=True)

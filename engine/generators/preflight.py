@@ -15,15 +15,11 @@ from engine.generators.base import (
     Sampling,
     started,
 )
-from engine.generators.facts import ModelFacts
+from engine.generators.facts import ENOUGH_MASS, JUDGES_QUESTION, ModelFacts
 from engine.generators.reasoning import split_reasoning
 from engine.generators.server import ServerGenerator
-from engine.messages import Message
 
 __all__ = ["Preflight", "Task", "facts_of"]
-
-_QUESTION = (Message("user", "Is Paris the capital of France? Answer Yes or No."),)
-_SMALLEST_MASS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +73,13 @@ async def facts_of(generator: Generator, task: Task) -> ModelFacts:
 async def _asked_in_process(generator: Generator, task: Task) -> ModelFacts:
     reasons = False
     if task.writes:
-        request = Request(_QUESTION, Sampling(max_tokens=16), seed=0)
+        request = Request(JUDGES_QUESTION, Sampling(max_tokens=16), seed=0)
         completion = await generator.generate(request)
         thought = split_reasoning(completion.text)[1]
         reasons = completion.reasoning is not None or thought is not None
     if task.judges:
-        choice = await generator.choose(_QUESTION, ("Yes", "No"))
-        if choice.mass < _SMALLEST_MASS:
+        choice = await generator.choose(JUDGES_QUESTION, ("Yes", "No"))
+        if choice.mass < ENOUGH_MASS:
             raise GeneratorUnavailable(
                 f"{generator.spec} cannot judge: asked a question, it gives Yes or No with "
                 f"probability {choice.mass:.2g}; name another judge with --judge"

@@ -6,7 +6,7 @@ their well-known spellings, and prefixes are exact only as far as the server's o
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,11 +24,12 @@ from engine.generators.base import (
 )
 from engine.generators.chat_template import common_prefix
 from engine.generators.control_tokens import GENERAL, Neutraliser
-from engine.generators.facts import ModelFacts
+from engine.generators.facts import JUDGES_QUESTION, ModelFacts
 from engine.generators.reasoning import split_reasoning
 from engine.generators.servers.asked import Asked
 from engine.generators.servers.dialect import Dialect
 from engine.generators.servers.endpoint import endpoint_of, without_password
+from engine.generators.servers.error_body import Answered
 from engine.generators.servers.pool import Options, ServerPool
 from engine.generators.servers.response import Answer, parse_answers, parse_prompt_logprobs
 from engine.generators.servers.token_prompts import TokenPrompts
@@ -173,10 +174,12 @@ class ServerGenerator:
         was found. Raises GeneratorUnavailable where it cannot do that."""
         wrote: Answer | None = None
         choice: Choice | None = None
+        lists = await self._pool.models()
+        by_vllm = self._listed(lists, "owned_by", kind=str) == "vllm"
         try:
             for server in range(len(self._pool)):
                 self._pool.only = server
-                wrote = await self._preflight_answer() if writes else None
+                wrote = await self._preflight_answer(by_vllm=by_vllm) if writes else None
                 choice = await self._preflight_choice() if judges else None
             self._pool.only = None
             await self._find_tokens(wrote)
@@ -189,15 +192,15 @@ class ServerGenerator:
             raise GeneratorUnavailable(f"{self.spec} {self._verdicts.why_not(choice)}")
         return ModelFacts(
             spec=self.spec,
-            context=await self._listed(*_CONTEXT_NAMES, kind=int),
+            context=self._listed(lists, *_CONTEXT_NAMES, kind=int),
             reasons=self._verdicts.method.thinks or bool(wrote and _thought(wrote)),
             system="folded" if self._dialect.folds_system else "first",
             verdicts=str(self._verdicts.method) if judges else None,
             notes=tuple(self._dialect.notes),
         )
 
-    async def _preflight_answer(self) -> Answer:
-        """With a system turn, and with every field that a run sends."""
+    async def _preflight_answer(self, *, by_vllm: bool) -> Answer:
+        """With a system turn, and with every field that a run sends; vLLM's own server returns tokens."""
         messages = (
             Message("system", _SHARED_INSTRUCTION),
             Message("user", "What is the capital of France?"),
@@ -209,7 +212,7 @@ class ServerGenerator:
             "top_p": 0.9,
             "seed": 2**32 - 1,
         }
-        if await self._owner() == "vllm":
+        if by_vllm:
             fields["return_token_ids"] = True
         return (await self._ask(fields, messages, retries=_PREFLIGHT_RETRIES))[0]
 
@@ -226,17 +229,12 @@ class ServerGenerator:
         self._dialect.note("takes and returns tokens: prompts repeat what was sampled exactly")
 
     async def _preflight_choice(self) -> Choice:
-        messages = (Message("user", "Is Paris the capital of France? Answer Yes or No."),)
-        ask = partial(self._ask, affinity=messages, retries=_PREFLIGHT_RETRIES)
-        return await self._verdicts.choose(ask, messages, ("Yes", "No"))
+        ask = partial(self._ask, affinity=JUDGES_QUESTION, retries=_PREFLIGHT_RETRIES)
+        return await self._verdicts.choose(ask, JUDGES_QUESTION, ("Yes", "No"))
 
-    async def _owner(self) -> str | None:
-        """Whose server it is, as it says: `vllm` is vLLM's own."""
-        return await self._listed("owned_by", kind=str)
-
-    async def _listed(self, *names: str, kind: type[Told]) -> Told | None:
-        """What the server's list of models tells of this one, if it does."""
-        for answered in await self._pool.models():
+    def _listed(self, lists: Iterable[Answered], *names: str, kind: type[Told]) -> Told | None:
+        """What the servers' lists of models tell of this one, if they do."""
+        for answered in lists:
             try:
                 listed = parse_json(answered.text).get("data") or []
                 rows = [row for row in listed if row.get("id") == self._model]

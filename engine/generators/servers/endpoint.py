@@ -1,8 +1,8 @@
 """Where a server is, and what every request to it carries: the key, headers, a query.
 
 A key belongs to a server. `$OPENAI_API_KEY` goes to the host and port of `$OPENAI_BASE_URL` and to
-OpenAI's own over https, and to no other; any other server's is named with `key_env`. Nothing secret is in `url` or in an
-error's message.
+OpenAI's own over https, and to no other; any other server's is named with `key_env`. Nothing secret
+is in `url` or in an error's message.
 """
 
 import base64

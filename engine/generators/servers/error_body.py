@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from constitution.reading import NotJson, parse_json
 
-__all__ = ["Answered", "Told", "seconds_to_wait", "told_by"]
+__all__ = ["Answered", "Told", "mapping", "seconds_to_wait", "told_by"]
 
 _LONGEST_PAUSE = 600.0
 """Seconds that a server may ask us to wait."""
@@ -62,7 +62,7 @@ def told_by(text: str) -> Told:
         message, param = _invalid_fields(message)
     codes = (inner.get("code"), inner.get("type"), outer.get("error_type"), _inner_code(inner))
     message = str(message) if message else json.dumps(inner)[:2000]
-    raw = _mapping(inner.get("metadata")).get("raw")  # of the provider behind a gateway
+    raw = mapping(inner.get("metadata")).get("raw")  # of the provider behind a gateway
     message = f"{message}: {str(raw)[:2000]}" if raw else message
     return Told(
         message, " ".join(str(c) for c in codes if c), param or str(inner.get("param") or "")
@@ -70,10 +70,11 @@ def told_by(text: str) -> Told:
 
 
 def _inner_code(error: Mapping[str, Any]) -> Any:
-    return _mapping(error.get("innererror")).get("code")
+    return mapping(error.get("innererror")).get("code")
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
+    """What should be an object, and an empty one where it is something else."""
     return value if isinstance(value, dict) else {}
 
 

@@ -193,8 +193,9 @@ def status_of(answered: Answered) -> int:
         return 200
     error = body.get("error") if isinstance(body, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
-    is_status = type(code) is int and 400 <= code < 600 and not body.get("choices")
-    return int(code) if is_status and type(code) is int else 200
+    if not isinstance(code, int) or not 400 <= code < 600 or body.get("choices"):
+        return 200
+    return code
 
 
 def met_its_limit(answered: Answered) -> bool:
@@ -209,7 +210,7 @@ def bad_response(what: str, text: str) -> TransientError:
     return TransientError(FailureReason.BAD_RESPONSE, f"bad response: {what} in {shown!r}")
 
 
-def _about_all(answered: Answered, told: "Told", model: str) -> Exception | None:
+def _about_all(answered: Answered, told: Told, model: str) -> Exception | None:
     status = answered.status
     if status == 401:
         return _stop(answered, model, told, "refuses the API key")
@@ -231,7 +232,7 @@ def _about_all(answered: Answered, told: "Told", model: str) -> Exception | None
     return None
 
 
-def _stop(answered: Answered, model: str, told: "Told", what: str) -> GeneratorUnavailable:
+def _stop(answered: Answered, model: str, told: Told, what: str) -> GeneratorUnavailable:
     return GeneratorUnavailable(f"{answered.url} (model {model}) {what}: {told.message}")
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from constitution.reading import NotJson, parse_json
 from engine.generators.base import FailureReason, GenerationError
+from engine.generators.servers.error_body import mapping
 from engine.generators.servers.errors import TransientError, bad_response
 
 __all__ = ["Answer", "TopToken", "parse_answers", "parse_prompt_logprobs"]
@@ -56,13 +57,13 @@ def parse_answers(text: str) -> list[Answer]:
     choices = response.get("choices")
     if not isinstance(choices, list) or not choices:
         raise _no_choices(response, text)
-    usage = _mapping(response.get("usage"))
+    usage = mapping(response.get("usage"))
     counts = (
         _count(usage.get("prompt_tokens")),
-        _count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        _count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens")),
         _count(usage.get("completion_tokens")),
     )
-    return [_answer(_mapping(choice), counts, text) for choice in choices]
+    return [_answer(mapping(choice), counts, text) for choice in choices]
 
 
 def parse_prompt_logprobs(text: str) -> list[tuple[str, float]] | None:
@@ -104,7 +105,7 @@ def _no_choices(response: Mapping[str, Any], text: str) -> TransientError:
 
 
 def _answer(choice: Mapping[str, Any], counts: tuple[int, int, int], text: str) -> Answer:
-    message = _mapping(choice.get("message"))
+    message = mapping(choice.get("message"))
     said, thought = _content(message.get("content", choice.get("text")))
     finish = str(choice.get("finish_reason") or "stop").lower()
     if finish in _FILTERED:
@@ -124,7 +125,7 @@ def _answer(choice: Mapping[str, Any], counts: tuple[int, int, int], text: str) 
         said or "",
         reasoning,
         "length" if finish in _CUT_OFF else "stop",
-        _positions(_mapping(choice.get("logprobs")).get("content"), text),
+        _positions(mapping(choice.get("logprobs")).get("content"), text),
         *counts,
         token_ids=_token_ids(choice.get("token_ids")),
     )
@@ -194,10 +195,6 @@ def _logprob(value: Any) -> float:
     if math.isnan(number) or number > 1e-3:
         raise ValueError(f"{value!r} is no log-probability")
     return number
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _count(value: Any) -> int:

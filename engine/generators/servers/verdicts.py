@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from engine.generators.base import Choice, FailureReason, GenerationError
+from engine.generators.facts import ENOUGH_MASS
 from engine.generators.reasoning import split_reasoning, starts_to_reason
 from engine.generators.servers.errors import FieldRefused, bad_response
 from engine.generators.servers.response import Answer, TopToken
@@ -22,7 +23,6 @@ __all__ = ["Method", "VerdictAsker"]
 _TOP_LOGPROBS = 20
 """The most that OpenAI allows, and vLLM's default limit."""
 _FEWEST_TOP = 2
-_ENOUGH_MASS = 0.05
 _OPENING_TOKENS = 4
 """Generated where the first token may be white space, a quotation mark or markup."""
 _THOUGHT_TOKENS = 1024
@@ -84,7 +84,7 @@ class VerdictAsker:
                 method = self._instead(method, _by_samples(method))
                 continue
             choice = _choice_of(answers, choices, method)
-            if choice.mass >= _ENOUGH_MASS:
+            if choice.mass >= ENOUGH_MASS:
                 self.method, self.settled = self.method if self.settled else method, True
                 return choice
             better = self._after_no_answer(method, answers[0])
