@@ -67,7 +67,11 @@ async def calibrate(
         if choice is None or verdict.probability is None:
             return None
         return TestedAnswer(
-            principle.id, question.violating, verdict.probability, question.elsewhere
+            principle.id,
+            question.violating,
+            verdict.probability,
+            question.elsewhere,
+            choice.samples,
         )
 
     questions = [q for q in _questions(constitution) if elsewhere or not q.elsewhere]

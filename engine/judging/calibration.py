@@ -79,13 +79,16 @@ class Calibration:
     """Principle to its own AUC, where it has enough answers."""
     made_for: Mapping[str, str] = field(default_factory=dict)
     """Principle to a hash of what the judge was asked about it."""
+    samples: int = 0
+    """Of how many sampled answers each verdict was a share; 0 where they came from log-probabilities."""
 
-    def adjusted(self, principle: str, probability: float) -> float:
-        """The calibrated probability; 0 and 1 stay what they are."""
+    def adjusted(self, principle: str, probability: float, samples: int = 0) -> float:
+        """The calibrated probability; 0 and 1 stay what they are, but for a share of `samples`."""
         shift = self.shifts.get(principle, self.shift)
-        if not 0 < probability < 1 or (not shift and self.slope == 1):
+        certain = not 0 < probability < 1 and not samples
+        if certain or (not shift and self.slope == 1):
             return probability
-        return 1 / (1 + exp(self.slope * (shift - log_odds(probability))))
+        return 1 / (1 + exp(self.slope * (shift - log_odds(probability, samples))))
 
     @property
     def tells_apart(self) -> bool | None:
@@ -95,12 +98,13 @@ class Calibration:
 
     def as_dict(self) -> dict[str, Any]:
         """For a manifest."""
+        asked = {"answers": self.answers, "verdicts_from": self._verdicts_from}
         if self.own is None:
-            return {"calibrated": False, "answers": self.answers}
+            return {"calibrated": False, **asked}
         own = {name: round(value, 4) for name, value in self.by_principle.items()}
         return {
             "calibrated": True,
-            "answers": self.answers,
+            **asked,
             **self.own.as_dict(),
             "elsewhere": self.elsewhere.as_dict() if self.elsewhere else None,
             "auc_by_principle": own,
@@ -109,6 +113,10 @@ class Calibration:
             "shifts": dict(self.shifts),
             "made_for": dict(self.made_for),
         }
+
+    @property
+    def _verdicts_from(self) -> str:
+        return f"{self.samples} samples" if self.samples else "log-probabilities"
 
 
 UNCALIBRATED = Calibration()
@@ -123,10 +131,15 @@ class TestedAnswer:
     probability: float
     elsewhere: bool = False
     """Whether it comes from another principle's tests."""
+    samples: int = 0
+    """Of how many sampled answers the probability is a share; 0 where it is none."""
 
 
-def log_odds(probability: float) -> float:
-    """Of a probability, kept from the edges."""
+def log_odds(probability: float, samples: int = 0) -> float:
+    """Of a probability, kept from the edges. Of a share of `samples`, the empirical logit, which half
+    an answer more on each side keeps finite (Agresti 2013, section 5.1): none of 16 is not never."""
+    if samples:
+        probability = (probability * samples + 0.5) / (samples + 1)
     inside = min(max(probability, _EDGE), 1 - _EDGE)
     return log(inside / (1 - inside))
 
@@ -135,8 +148,9 @@ def calibration_of(answers: Sequence[TestedAnswer]) -> Calibration:
     """The calibration that a judge's verdicts on tests give; none from fewer than `FEWEST` answers of
     a kind, those from elsewhere not counted."""
     kinds = _Kinds(answers)
+    samples = max((answer.samples for answer in answers), default=0)
     if min(len(kinds.violating), len(kinds.compliant)) < FEWEST:
-        return Calibration(answers=len(answers))
+        return Calibration(answers=len(answers), samples=samples)
     shift = kinds.middle
     shifts, by_principle = {}, {}
     ones = [
@@ -152,10 +166,12 @@ def calibration_of(answers: Sequence[TestedAnswer]) -> Calibration:
             by_principle[name] = _auc([(one.violating, one.compliant)])
     own = _separation([(one.violating, one.compliant) for _, one in ones])
     if own is None:
-        return Calibration(answers=len(answers))
+        return Calibration(answers=len(answers), samples=samples)
     elsewhere = _separation([(one.violating, one.elsewhere) for _, one in ones])
     slope = round(_slope([one for _, one in ones]), 4)
-    return Calibration(shifts, round(shift, 4), slope, own, elsewhere, len(answers), by_principle)
+    return Calibration(
+        shifts, round(shift, 4), slope, own, elsewhere, len(answers), by_principle, samples=samples
+    )
 
 
 def _slope(principles: Sequence["_Kinds"]) -> float:
@@ -197,7 +213,8 @@ class _Kinds:
     def __init__(self, answers: Sequence[TestedAnswer]) -> None:
         def of(violating: bool, elsewhere: bool) -> list[float]:
             kind = (violating, elsewhere)
-            return [log_odds(a.probability) for a in answers if (a.violating, a.elsewhere) == kind]
+            of_kind = (a for a in answers if (a.violating, a.elsewhere) == kind)
+            return [log_odds(a.probability, a.samples) for a in of_kind]
 
         self.violating = of(True, False)
         self.compliant = of(False, False)

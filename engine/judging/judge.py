@@ -53,7 +53,7 @@ async def judge_answer(
         return checked, None
     messages = verdict_messages(constitution, principle, conversation)
     choice = await judge.choose(messages, VERDICT_CHOICES, priority=priority)
-    probability = calibration.adjusted(principle.id, choice.probabilities[0])
+    probability = calibration.adjusted(principle.id, choice.probabilities[0], choice.samples)
     reason = why_unanswered(choice, smallest_mass)
     answered = reason is None
     verdict = Verdict(

@@ -99,9 +99,10 @@ def judge_note(calibration: Mapping[str, Any]) -> str:
             "The judge is not calibrated: the constitution has too few tests that it could decide."
         )
     elsewhere = calibration.get("elsewhere")
+    by = f", read from {calibration['verdicts_from']}," if "verdicts_from" in calibration else ""
     told = (
-        f"The judge was calibrated on {calibration['answers']:,} answers of the constitution's own "
-        f"tests: AUC {_with_interval(calibration)}"
+        f"The judge{by} was calibrated on {calibration['answers']:,} answers of the constitution's "
+        f"own tests: AUC {_with_interval(calibration)}"
     )
     if elsewhere:
         told += f", and {_with_interval(elsewhere)} against answers about something else"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from math import exp
 
 import pytest
@@ -48,6 +49,27 @@ def test_a_judge_that_always_says_yes_is_read_from_its_middle():
     assert found.own.auc == 1.0 and found.tells_apart
     assert found.adjusted("one", 0.9) > 0.5 > found.adjusted("one", 0.7)
     assert found.adjusted("another", 0.85) > 0.5 > found.adjusted("another", 0.8)
+
+
+def test_no_sample_of_sixteen_is_not_never():
+    violating, compliant = [1.0] * 8 + [0.5] * 4, [0.0] * 8 + [0.25] * 4
+    rows = [replace(row, samples=16) for row in answers(violating, compliant)]
+    found = calibration_of(rows)
+    assert abs(found.shift) < 1.0 and found.slope > 0.3
+    assert 0 < found.adjusted("one", 0.0, 16) < 0.1 < 0.9 < found.adjusted("one", 1.0, 16) < 1
+    assert found.adjusted("one", 0.0) == 0.0
+    assert found.as_dict()["verdicts_from"] == "16 samples"
+    assert calibration_of(answers([0.9], [0.1])).as_dict()["verdicts_from"] == "log-probabilities"
+
+
+def test_a_judges_samples_reach_its_calibration_and_its_verdicts():
+    sampled = Replies(
+        in_turn(),
+        lambda m: Choice((1.0, 0.0) if "Bad." in m[0].content else (0.0, 1.0), 1.0, samples=16),
+    )
+    judge = RoleModel(sampled)
+    found = asyncio.run(calibrate(judge, with_tests(10)))
+    assert found.samples == 16 and found.own.auc == 1.0
 
 
 def test_a_principles_middle_is_shrunk_towards_that_of_all():
