@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.engine.loopback import on_loopback
+
 __all__ = ["FakeServer", "Fault", "every"]
 
 Fault = int | str | dict[str, Any] | None
@@ -47,17 +49,12 @@ class FakeServer:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
         """Serves on a free port; yields the base URL."""
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._complete)
-        app.router.add_get("/v1/models", self._models)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        finally:
-            await runner.cleanup()
+        routes = [
+            web.post("/v1/chat/completions", self._complete),
+            web.get("/v1/models", self._models),
+        ]
+        async with on_loopback(routes) as url:
+            yield url
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

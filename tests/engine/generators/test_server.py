@@ -28,6 +28,7 @@ from engine.generators.servers.pool import Options
 from engine.messages import Message
 from engine.storage.completion_cache import CompletionCache
 from tests.engine.fake_server import FakeServer, every
+from tests.engine.loopback import on_loopback
 
 T = TypeVar("T")
 
@@ -335,15 +336,8 @@ async def packed(content: bytes, coding: str, status: int = 200) -> AsyncIterato
         headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
         return web.Response(body=content, headers=headers, status=status)
 
-    app = web.Application()
-    app.router.add_route("*", "/{any:.*}", complete)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
+    async with on_loopback([web.route("*", "/{any:.*}", complete)]) as url:
+        yield url
 
 
 async def from_packed(content: bytes, coding: str, status: int) -> str:

@@ -12,6 +12,7 @@ from engine.generators.server import ServerGenerator
 from engine.generators.servers.asked import Asked
 from engine.generators.servers.pool import Options
 from engine.messages import Message
+from tests.engine.loopback import on_loopback
 
 __all__ = ["QUESTION", "Reply", "answer", "ask", "error", "request", "serving"]
 
@@ -37,16 +38,9 @@ async def serving(handler: Handler, seen: list[web.Request] | None = None) -> As
     async def models(_: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": "m", "max_model_len": 4096}]})
 
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", complete)
-    app.router.add_get("/v1/models", models)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
+    routes = [web.post("/v1/chat/completions", complete), web.get("/v1/models", models)]
+    async with on_loopback(routes) as url:
+        yield url
 
 
 def ask(
