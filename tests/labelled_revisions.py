@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from constitution.loader import load_constitution
+from constitution.schema import Principle
 from engine.loop.critiques import critique_drop
 from engine.loop.hygiene import clean_revision
 from engine.loop.reply import reply_of
@@ -19,6 +21,7 @@ from engine.messages import Message
 DATA = Path(__file__).parent / "data"
 FIT = "fit"
 LONGEST = 4.0
+CONSTITUTIONS = ("customer-service", "harmlessness")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Labelled:
     revision: str | None
     """None where the label is the critique's."""
     requests: tuple[str, ...]
+    principle: Principle
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,20 @@ def _labelled(row: dict, shown: dict) -> Labelled:
     requests = (*shown["principles"][row["principle"]], *examples)
     texts = {key: row[key] for key in ("id", "split", "label", "source", "answer", "critique")}
     more = {"revision": row["revision"], "also": tuple(row["also"])}
-    return Labelled(**texts, **more, prompt=prompt, requests=requests)
+    principle = _principles()[row["principle"]]
+    return Labelled(**texts, **more, prompt=prompt, requests=requests, principle=principle)
+
+
+@cache
+def _principles() -> dict[str, Principle]:
+    """Of the shipped constitutions, by id."""
+    shipped = map(load_constitution, CONSTITUTIONS)
+    return {principle.id: principle for rules in shipped for principle in rules.principles}
 
 
 def found_by_rules(row: Labelled) -> str:
     """What the loop would say of a row: the critique comes first."""
-    dropped = critique_drop(reply_of(row.critique))
+    dropped = critique_drop(reply_of(row.critique), row.principle)
     if dropped is None and row.revision is not None:
         dropped = clean_revision(
             reply_of(row.revision),

@@ -186,7 +186,7 @@ class _Loop:
         if not self.framing.criticises:
             return asked, reply_of(""), None
         said = await self.asking.say("critic", asked.messages, principle.id)
-        return asked, said, critique_drop(said)
+        return asked, said, critique_drop(said, principle)
 
     async def _best_revision(
         self, principle: Principle, asked: Asked, critique: Reply

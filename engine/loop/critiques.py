@@ -2,8 +2,10 @@
 
 import re
 
+from constitution.schema import Principle
 from engine.judging.refusal import RefusalKind, detect_refusal
 from engine.loop.reply import Reply
+from engine.loop.shingles import words
 from engine.records import DropReason
 
 __all__ = ["critique_drop"]
@@ -70,6 +72,26 @@ _TURN = re.compile(
     r"|ought|only|problematic|better)\b",
     re.IGNORECASE,
 )
+_WHOSE = r"(?:the|this|that|my|your)\s+(?:\w+(?:['’]s)?\s+){0,2}(?:assistant|reply|response|answer)"
+_DENIES = re.compile(
+    rf"\A[\s*_\"'“”>-]*+(?:the\s+critique\s+is\s+that\s+)?(?:{_WHOSE}|it|i)\s+"
+    r"(?:(?:does\s+not|doesn['’]t|did\s+not|didn['’]t|do\s+not|don['’]t|never)\s+(?:actually\s+)?"
+    r"(?:provide|give|contain|include|offer|present|describe|suggest|help|encourage|demean|produce"
+    r"|show|name|use|make|support|promote)s?"
+    r"|(?:provides|gives|contains|includes|offers|has|makes)\s+(?:no|nothing))\b",
+    re.IGNORECASE,
+)
+_FORBIDS = re.compile(
+    r"\A(?:\w+\s+){1,3}(?:(?:does|do|must|should|will|may|can|is)\s+not|never|cannot"
+    r"|\w+s\s+(?:no|nothing))\b",
+    re.IGNORECASE,
+)
+"""How the statement of a principle begins that forbids something."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s")
+_SHORTEST_WORD = 4
+_FEWEST_WORDS = 3
+_OWN_SHARE = 0.6
+"""Of the words of four letters and more in which a critique clears the reply, the principle's own."""
 _DECLINES = re.compile(
     r"\A[^.!?\n]{0,60}\bi(?:['’]m|\s+am|\s+can(?:no|['’])t|\s+can\s+not|\s+do\s+not|\s+don['’]t)"
     r"\s+(?:unable\s+to\s+|not\s+able\s+to\s+)?"
@@ -84,13 +106,13 @@ _EARLY = 60
 _ABOUT_THE_REPLY = re.compile(r"[\"“”:]|\b(?:reply|response|answer|says|said)\b", re.IGNORECASE)
 
 
-def critique_drop(critique: Reply) -> DropReason | None:
+def critique_drop(critique: Reply, principle: Principle) -> DropReason | None:
     """Why there is nothing to revise by: the critique is empty, finds nothing, or is a refusal to
     criticise. None for one that finds fault, also where it finds some things right."""
     text = critique.text
     if not text:
         return DropReason.EMPTY_CRITIQUE
-    if _finds_nothing(text):
+    if _finds_nothing(text) or _clears(text, principle):
         return DropReason.NOTHING_FOUND
     return DropReason.CRITIC_REFUSED if _refuses(text) else None
 
@@ -99,6 +121,25 @@ def _finds_nothing(text: str) -> bool:
     spoken = _QUOTATION.sub('""', text)
     found = _NOTHING.match(spoken)
     return found is not None and not _TURN.search(spoken, found.end())
+
+
+def _clears(text: str, principle: Principle) -> bool:
+    """Whether the critique says, in the words of a principle that forbids something, that the reply
+    does not do it. What a principle demands may rightly be said to be missing."""
+    denied = _DENIES.match(text)
+    if denied is None or not _FORBIDS.match(principle.statement):
+        return False
+    rest = text[denied.end() :]
+    said = _content(_SENTENCE.split(rest, maxsplit=1)[0])
+    asked = f"{principle.statement} {principle.critique or ''}"
+    known = set(_content(asked))
+    own = sum(word in known for word in said)
+    turned = set(_TURN.findall(rest.lower())) - set(_TURN.findall(asked.lower()))
+    return own >= _FEWEST_WORDS and own >= _OWN_SHARE * len(said) and not turned
+
+
+def _content(text: str) -> list[str]:
+    return [word for word in words(text) if len(word) >= _SHORTEST_WORD]
 
 
 def _refuses(text: str) -> bool:
