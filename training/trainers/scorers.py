@@ -15,6 +15,7 @@ from constitution.selection import applicable, draw, draw_profile
 from engine.generators.base import GenerationError, Generator
 from engine.judging.judge import judge_answer
 from engine.messages import Conversation, Message, to_dicts
+from training.trainers.tokenized import ChatTokens
 
 __all__ = ["AnswerScore", "JudgeScorer", "PrincipleDraw", "RewardModelScorer", "Sample", "Scorer"]
 
@@ -155,6 +156,7 @@ class RewardModelScorer:
         self.batch_size = batch_size
         self._model: Any = None
         self._tokenizer: Any = None
+        self._chat: Any = None
 
     async def score(self, samples: Sequence[Sample]) -> list[AnswerScore]:
         """In a thread, so that a judge can be asked meanwhile."""
@@ -168,6 +170,7 @@ class RewardModelScorer:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         self._tokenizer = AutoTokenizer.from_pretrained(self.path)
+        self._chat = ChatTokens(self._tokenizer)
         model = AutoModelForSequenceClassification.from_pretrained(self.path, dtype="auto")
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
@@ -178,23 +181,38 @@ class RewardModelScorer:
         if self._model is None:
             self._load()
         scores = [AnswerScore(0.0)] * len(samples)
-        tokens = [self._tokens(sample) if sample.answer else [] for sample in samples]
+        tokens = self._tokens(samples)
         longest = getattr(self._model.config, "max_position_embeddings", None) or 1 << 30
-        for index in [i for i, ids in enumerate(tokens) if len(ids) > longest]:
-            scores[index] = AnswerScore(None, "too long for the reward model")
-        fit = sorted(
-            (i for i, ids in enumerate(tokens) if 0 < len(ids) <= longest),
-            key=lambda i: len(tokens[i]),
-        )
+        fit: list[tuple[int, list[int]]] = []
+        for index, ids in enumerate(tokens):
+            if not samples[index].answer:
+                continue
+            if ids is None:
+                scores[index] = AnswerScore(None, "the reward model's chat template refuses it")
+            elif len(ids) > longest:
+                scores[index] = AnswerScore(None, "too long for the reward model")
+            else:
+                fit.append((index, ids))
+        fit.sort(key=lambda one: len(one[1]))
         for start in range(0, len(fit), self.batch_size):
             batch = fit[start : start + self.batch_size]
-            for index, value in zip(batch, self._rewards([tokens[i] for i in batch]), strict=True):
+            rewards = self._rewards([ids for _, ids in batch])
+            for (index, _), value in zip(batch, rewards, strict=True):
                 scores[index] = AnswerScore(value)
         return scores
 
-    def _tokens(self, sample: Sample) -> list[int]:
-        messages = to_dicts(sample.conversation)
-        return list(self._tokenizer.apply_chat_template(messages, return_dict=False))
+    def _tokens(self, samples: Sequence[Sample]) -> list[list[int] | None]:
+        """Of whole conversations, as the rows that the reward model was trained on were rendered."""
+        rows = [
+            {
+                "prompt": to_dicts(sample.prompt),
+                "answer": [{"role": "assistant", "content": sample.answer}],
+                "truncated": False,
+            }
+            for sample in samples
+        ]
+        encoded: list[list[int] | None] = self._chat.answered(rows, "answer")
+        return encoded
 
     def _rewards(self, batch: list[list[int]]) -> list[float]:
         """Logistic of the rewards of token sequences, padded together."""
