@@ -121,7 +121,8 @@ def serving_need(engines: Sequence[Engine], machine: Machine | None) -> Need:
     for number, engine in enumerate(engines, 1):
         name = f"engine of {engine.model.name}"
         parts[f"{name}, {number}" if name in parts else name] = engine.taken(machine)
-    problems = tuple(filter(None, (_too_small(each, machine) for each in engines)))
+    small = (_too_small(each, machine, len(engines)) for each in engines)
+    problems = tuple(dict.fromkeys(filter(None, small)))
     return Need(
         parts,
         max((engine.gpus for engine in engines), default=1),
@@ -144,22 +145,22 @@ def _holds(engine: Engine, machine: Machine | None) -> str | None:
     )
 
 
-def _too_small(engine: Engine, machine: Machine | None) -> tuple[str, str] | None:
-    """Why an engine does not start in its share of a GPU that could hold more, and the remedy."""
+def _too_small(engine: Engine, machine: Machine | None, at_once: int) -> tuple[str, str] | None:
+    """Why an engine, one of several at once, does not start in its share of a GPU, and the remedy."""
     if machine is None or engine.share is None or engine.least <= engine.taken(machine):
         return None
     what = (
         f"{engine.model.name} takes at least {engine.least / GIB:.1f} GiB where gpu_memory_utilization "
         f"{engine.share:g} gives it {engine.taken(machine) / GIB:.1f}"
     )
-    return what, ", or ".join(_one_fits(engine, machine))
+    return what, ", or ".join(_one_fits(engine, machine, _MOST_SHARE / at_once))
 
 
-def _one_fits(engine: Engine, machine: Machine) -> list[str]:
+def _one_fits(engine: Engine, machine: Machine, most: float) -> list[str]:
     """Settings with which an engine starts, each alone."""
     found = []
     share = math.ceil(100 * engine.least / machine.gpu.memory) / 100
-    if share <= _MOST_SHARE:
+    if share <= most:
         found.append(f"gpu_memory_utilization {share:g}")
     room = engine.taken(machine) - engine.weights - _ROOM
     tokens = int(room / engine.cache(1)) // 256 * 256 if room > 0 and engine.cache(1) else 0
@@ -185,7 +186,7 @@ def _remedies(engines: Sequence[Engine], machine: Machine) -> list[str]:
     taken = sum(engine.taken(machine) for engine in engines)
     if taken <= machine.gpu.memory or len(engines) < 2:
         return []
-    share = math.floor(100 * 0.96 / len(engines)) / 100
+    share = math.floor(100 * _MOST_SHARE / len(engines)) / 100
     if all(engine.least <= share * machine.gpu.memory for engine in engines):
         return [f"gpu_memory_utilization {share:g} for each of the {len(engines)} engines"]
     return ["one of the models behind a server on another GPU"]

@@ -195,8 +195,8 @@ class _Counted:
 
 
 _ASPECT = 128
-"""Hidden width over number of layers that a model is taken to have: Llama, Mistral and Qwen lie
-between 80 and 140."""
+"""Hidden width over number of layers that a model is taken to have: of 7 billion parameters and more
+Llama, Mistral, Gemma and Qwen lie between 80 and 140."""
 _VOCABULARY = 128_000
 _SHARED = 4
 """Query heads to a key head, each 128 wide."""

@@ -2,17 +2,27 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from constitution.problems import InputError
 from engine.runs.plan import Plan
 from engine.sizing.gpus import Machine
 from engine.sizing.need import Need, refusal
 from engine.sizing.pace import Work, gpu_hours
+from engine.sizing.serving import serving_need
 from engine.sizing.sized import Sizes
-from engine.sizing.specs import Name, model_of
+from engine.sizing.specs import Name, engines_of, model_of, server_notes, unsized
 
-__all__ = ["StageResources", "TokenSum", "Tokens", "hours_of", "refuse_unfit", "tokens_by_model"]
+__all__ = [
+    "StageResources",
+    "TokenSum",
+    "Tokens",
+    "hours_of",
+    "refuse_unfit",
+    "revision_resources",
+    "serving_stage",
+    "tokens_by_model",
+]
 
 Tokens = Mapping[str, tuple[float, float, float]]
 """Model to the tokens that it reads, writes and is trained on."""
@@ -39,6 +49,27 @@ def refuse_unfit(found: Iterable[StageResources], machine: Machine | None) -> No
     refused = [refusal(each.stage, each.need, machine) for each in found]
     if problems := [problem for problem in refused if problem]:
         raise InputError(problems)
+
+
+def serving_stage(
+    specs: Iterable[str], sizes: Sizes, machine: Machine | None, name: Name = str
+) -> Need | None:
+    """Of the engines that these specs start at once; None where they start none and nothing is to be
+    said of servers."""
+    specs = list(specs)
+    engines = engines_of(specs, sizes, name)
+    need = serving_need(engines, machine)
+    notes = need.notes + unsized(engines) + server_notes(specs, sizes, machine)
+    return replace(need, notes=notes) if engines or notes else None
+
+
+def revision_resources(
+    plan: Plan, specs: Mapping[str, str], sizes: Sizes, machine: Machine | None
+) -> list[StageResources]:
+    """What a planned run needs; `specs` are of its roles."""
+    need = serving_stage(specs.values(), sizes, machine)
+    hours = hours_of(tokens_by_model(plan, specs), sizes, machine)
+    return [StageResources("revise", need, hours)] if need else []
 
 
 class TokenSum:

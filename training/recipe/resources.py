@@ -1,6 +1,6 @@
 """What each stage of a recipe takes of each GPU, known before any of them runs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,18 +8,16 @@ from constitution.typed_yaml import read_yaml_file
 from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
 from engine.sizing.gpus import Machine
 from engine.sizing.need import Need
-from engine.sizing.serving import Engine, serving_need
 from engine.sizing.sized import Sizes
-from engine.sizing.specs import engines_of, model_of, server_notes, unsized
-from engine.sizing.stages import StageResources, hours_of
+from engine.sizing.stages import StageResources, hours_of, serving_stage
 from training.evaluation.config import EvaluateConfig
 from training.recipe.amounts import Amounts
 from training.recipe.plan import stages_of
 from training.recipe.schema import TRAINERS, Recipe
 from training.recipe.stage import Stage
-from training.trainers.config import GRPOTrainingConfig, TrainingConfig
-from training.trainers.memory import Training
-from training.trainers.sharding import Sharding, read_sharding
+from training.trainers.config import TrainingConfig
+from training.trainers.memory import training_need
+from training.trainers.sharding import read_sharding
 
 __all__ = ["Resources"]
 
@@ -81,35 +79,21 @@ class Resources:
                 return self._one_at_a_time(EvaluateConfig.model_validate(config))
             case _:
                 return None
-        return self._at_once(specs)
-
-    def _at_once(self, specs: Mapping[str, str]) -> Need | None:
-        engines = engines_of(specs.values(), self._sizes, self._name)
-        return self._noted(serving_need(engines, self._machine), engines, list(specs.values()))
+        return serving_stage(specs.values(), self._sizes, self._machine, self._name)
 
     def _one_at_a_time(self, config: EvaluateConfig) -> Need | None:
         """An evaluation loads one model after another: the largest counts."""
-        specs = [*config.models.values(), config.judge]
-        engines = engines_of(specs, self._sizes, self._name)
-        needs = [serving_need([engine], self._machine) for engine in engines]
-        largest = max(needs, key=lambda need: (bool(need.problems), need.total), default=Need())
-        return self._noted(largest, engines, specs)
-
-    def _noted(self, need: Need, engines: list[Engine], specs: list[str]) -> Need | None:
-        """With what is not in its sum; None where there is neither."""
-        notes = need.notes + unsized(engines) + server_notes(specs, self._sizes, self._machine)
-        return replace(need, notes=notes) if engines or notes else None
+        specs = dict.fromkeys([*config.models.values(), config.judge])
+        found = [serving_stage([s], self._sizes, self._machine, self._name) for s in specs]
+        needs = [need for need in found if need is not None]
+        if not needs:
+            return None
+        largest = max(needs, key=lambda need: (bool(need.problems), need.gpus, need.total))
+        notes = dict.fromkeys(note for need in needs for note in need.notes)
+        return replace(largest, notes=tuple(notes))
 
     def _training_need(self, config: TrainingConfig, stage: Stage) -> Need:
-        model = self._sizes.of(self._name(config.model))
-        if model.shape is None:
-            return Need(notes=(f"not counted: {model}",))
-        sharding = Sharding()
+        sharding = None
         if stage.accelerate is not None:
             sharding = read_sharding(read_yaml_file(stage.accelerate).data)
-        judge, specs = None, []
-        if isinstance(config, GRPOTrainingConfig) and config.judge:
-            judge, specs = self._name(model_of(config.judge)), [config.judge]
-        training = Training(config, model, model.shape, self._sizes, sharding, judge)
-        need = training.need(self._machine)
-        return replace(need, notes=server_notes(specs, self._sizes, self._machine))
+        return training_need(config, self._sizes, self._machine, sharding, self._name)

@@ -18,6 +18,7 @@ from engine.sizing.need import Need
 from engine.sizing.serving import Engine, engine_of
 from engine.sizing.shape import ModelShape
 from engine.sizing.sized import SizedModel, Sizes
+from engine.sizing.specs import Name, model_of, server_notes
 from training.trainers.config import (
     DPOTrainingConfig,
     GRPOTrainingConfig,
@@ -27,7 +28,7 @@ from training.trainers.config import (
 )
 from training.trainers.sharding import Sharding
 
-__all__ = ["Training"]
+__all__ = ["Training", "training_need"]
 
 _CONTEXT = 1 * GIB
 """CUDA's context, and the libraries' workspaces."""
@@ -60,9 +61,8 @@ class Training:
         for name, engine in self._engines(machine):
             parts[name] = engine.taken(machine)
             if machine and engine.share is not None and engine.least > engine.taken(machine):
-                share = -(-100 * engine.least // machine.gpu.memory) / 100
-                what = f"{name} takes at least {engine.least / GIB:.1f} GiB, more than its share"
-                problems.append((what, f"a share of {share:g} for it" if share < 1 else ""))
+                least = f"{engine.least / GIB:.1f} GiB"
+                problems.append((f"{name} takes at least {least}, more than its share", ""))
         return Need(
             {name: size for name, size in parts.items() if size},
             self.sharding.here,
@@ -173,7 +173,7 @@ class Training:
             fewer = replace(self, sharding=self.sharding.on(machine.count))
             words = f"num_processes {machine.count} in the configuration of accelerate"
             return [words] if fewer._fits(machine) else fewer.remedies(machine)
-        for options in (self._single(machine), self._several()):
+        for options in (self._single(machine), self._several(machine)):
             fitting = [words for words, other in options if other._fits(machine)]
             if fitting:
                 return fitting[:_MOST]
@@ -214,26 +214,54 @@ class Training:
             if self._with(max_length=length)._fits(machine):
                 yield f"max_length {length}", self._with(max_length=length)
                 break
-        if isinstance(config, GRPOTrainingConfig) and config.vllm is not False:
-            least = Engine(self.model, config.vllm_memory, context=config.max_length).least
-            share = (1 + 100 * least // machine.gpu.memory) / 100
-            if share < config.vllm_memory:
-                yield f"vllm_memory {share:g}", self._with(vllm_memory=share)
+        share = self._least_share(machine)
+        if share is not None and share != getattr(config, "vllm_memory", None):
+            yield f"vllm_memory {share:g}", self._with(vllm_memory=share)
+
+    def _least_share(self, machine: Machine) -> float | None:
+        """Of a GPU that the policy's own engine starts in; None where there is none, or on no share."""
+        config = self.config
+        if not isinstance(config, GRPOTrainingConfig) or config.vllm is False:
+            return None
+        least = Engine(self.model, config.vllm_memory, context=config.max_length).least
+        share = (1 + 100 * least // machine.gpu.memory) / 100
+        return share if share < 1 else None
 
     def _over(self, count: int) -> "Training":
         return replace(self, sharding=Sharding(count, count, 3, fsdp=True))
 
-    def _several(self) -> Iterator[tuple[str, "Training"]]:
+    def _several(self, machine: Machine) -> Iterator[tuple[str, "Training"]]:
         batches = self.config.gradient_accumulation * self.config.batch_size
         small = self._with(batch_size=1, gradient_accumulation=batches, gradient_checkpointing=True)
+        words = f"batch_size 1 and gradient_accumulation {batches}"
+        if share := self._least_share(machine):
+            small, words = small._with(vllm_memory=share), f"vllm_memory {share:g}, {words}"
+            yield words, small
         if self.config.lora is None:
-            adapted = small._with(lora=LoraSettings())
-            yield f"lora, batch_size 1 and gradient_accumulation {batches}", adapted
+            yield f"lora, {words}", small._with(lora=LoraSettings())
         for count in (2, 4, 8, 16, 32, 64):
-            yield f"batch_size 1 and FSDP over {count} GPUs", small._over(count)
+            yield f"{words} over {count} GPUs by FSDP", small._over(count)
 
 
 def _halves(size: int, least: int) -> Iterator[int]:
     """Half of it, a quarter, and so on."""
     while (size := size // 2) >= least:
         yield size
+
+
+def training_need(
+    config: TrainingConfig,
+    sizes: Sizes,
+    machine: Machine | None,
+    sharding: Sharding | None = None,
+    name: Name = str,
+) -> Need:
+    """What a training needs, with what is not in the sum; `name` is what models are sized by."""
+    model = sizes.of(name(config.model))
+    if model.shape is None:
+        return Need(notes=(f"not counted: {model}",))
+    judge = getattr(config, "judge", None)
+    looked_up = name(model_of(judge)) if judge else None
+    training = Training(config, model, model.shape, sizes, sharding or Sharding(), looked_up)
+    notes = server_notes([judge] if judge else [], sizes, machine)
+    return replace(training.need(machine), notes=notes)
