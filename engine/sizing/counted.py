@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from engine.sizing.shape import ModelShape, UnknownShape, shape_from_count
+from engine.sizing.shape import MOST_LAYERS, ModelShape, UnknownShape, shape_from_count
 
 __all__ = ["counted_shape"]
 
@@ -21,6 +21,9 @@ def counted_shape(config: Mapping[str, Any]) -> ModelShape:
 
     if config.get("auto_map"):
         raise UnknownShape("it brings code of its own, which a plan does not run")
+    layers = config.get("num_hidden_layers", 1)
+    if not isinstance(layers, int) or layers > MOST_LAYERS:
+        raise UnknownShape("its number of layers is none")
     try:
         known = transformers.AutoConfig.for_model(**{
             **config,

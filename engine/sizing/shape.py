@@ -11,9 +11,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["ModelShape", "UnknownShape", "shape_from_count", "shape_of"]
+__all__ = ["MOST_LAYERS", "ModelShape", "UnknownShape", "shape_from_count", "shape_of"]
 
 _Size = Annotated[int, Field(ge=1, le=10**7)]
+MOST_LAYERS = 10_000
+"""More are no model, and counting them would take long."""
 
 _UNTIED = frozenset(
     "granite llama mistral mixtral olmo2 phi3 qwen2 qwen2_moe qwen3 qwen3_moe".split()
@@ -41,7 +43,7 @@ class _Config(BaseModel):
 
     model_type: str = ""
     hidden_size: _Size
-    num_hidden_layers: _Size
+    num_hidden_layers: Annotated[int, Field(ge=1, le=MOST_LAYERS)]
     num_attention_heads: _Size
     num_key_value_heads: _Size | None = None
     head_dim: _Size | None = None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from constitution.problems import InputError
 from constitution.reading import read_json, read_text
@@ -24,6 +23,7 @@ _OF_EXPERTS = 0.83
 """Share of NxM parameters that a mixture of N experts has, as they have their attention in common:
 Mixtral 8x7B has 46.7, 8x22B 141 billion."""
 _TRUE = {"1", "true", "yes", "on"}
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _HUB, _HUB_SECONDS = "https://huggingface.co", 5
 _EMBEDDED = {
     "model_type": "llama",
@@ -184,7 +184,7 @@ def _fetched(name: str) -> Path:
 def _refuse_unreachable() -> None:
     """Raise UnknownShape where there is no way to the hub: its client would try for half a minute."""
     address = urlsplit(os.environ.get("HF_ENDPOINT") or _HUB)
-    if getproxies():
+    if any(os.environ.get(name) for name in _PROXIES):
         return
     try:
         port = address.port or (80 if address.scheme == "http" else 443)

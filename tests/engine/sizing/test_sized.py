@@ -77,6 +77,6 @@ def test_a_hub_that_is_not_reached_is_not_waited_for(monkeypatch):
         raise OSError
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setattr(sized, "getproxies", dict)
+    monkeypatch.setattr(sized, "_PROXIES", ())
     monkeypatch.setattr(sized.socket, "create_connection", refused)
     assert "nor is the hub reached" in str(Sizes(ask_hub=True).of("org/model-7B"))
