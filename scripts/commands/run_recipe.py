@@ -56,14 +56,9 @@ def run_recipe(
     """
     from rich.console import Console
 
-    from engine.report.wording import duration
-    from scripts.commands.evaluate_table import print_results
-    from scripts.commands.terminal import output_console
-    from training.evaluation.results import read_results
     from training.recipe.outbound import outbound, refuse_unpermitted
     from training.recipe.plan import stages_of
     from training.recipe.schema import load_recipe
-    from training.recipe.stage import run_stages
 
     refuse_without_plan(plan, gpu, price)
     loaded, file = load_recipe(recipe)
@@ -78,6 +73,17 @@ def run_recipe(
     stages = stages_of(loaded, file, out)
     console.print(f"{loaded.name} -> {out}", markup=False)
     _ask_servers(loaded, file, stages, out)
+    raise typer.Exit(_run(loaded, stages, out, console))
+
+
+def _run(loaded: "Recipe", stages: "list[Stage]", out: Path, console: "Console") -> int:
+    """Run what has to run and show the table; the exit code."""
+    from engine.report.wording import duration
+    from scripts.commands.evaluate_table import print_results
+    from scripts.commands.terminal import output_console
+    from training.evaluation.results import read_results
+    from training.recipe.stage import run_stages
+
     ran = []
 
     def ended(stage: "Stage", seconds: float) -> None:
@@ -94,7 +100,7 @@ def run_recipe(
         raise typer.Exit(130) from None
     if "evaluate" not in ran:  # it shows its table itself
         print_results(read_results(out / "evaluate"), output_console())
-    raise typer.Exit(code)
+    return code
 
 
 def _ask_servers(loaded: "Recipe", file: Path, stages: "list[Stage]", out: Path) -> None:
