@@ -27,7 +27,7 @@ _FOUR_NORMS = frozenset({"gemma2", "gemma3_text"})
 _HEAD_NORMS = frozenset({"gemma3_text", "qwen3", "qwen3_moe"})
 """With a norm of queries and one of keys, as wide as a head."""
 _QKV_BIAS = frozenset({"qwen2", "qwen2_moe"})
-_HEAD_OF_128 = frozenset({"qwen3", "qwen3_moe"})
+_HEAD_OF_128 = frozenset({"qwen3"})
 _BYTES_IN_CACHE = 2
 """Of a value in the KV cache: bfloat16 or float16."""
 
