@@ -8,8 +8,11 @@ import typer
 from constitution.problems import all_problems
 from scripts.commands import options as o
 from scripts.commands.permission_options import AllowPythonChecks
+from scripts.commands.resources import OnGpu, Price, refuse_without_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from engine.runs.config import ReviseConfig
@@ -24,6 +27,8 @@ __all__ = ["revise"]
 def revise(
     config: "ReviseConfig",
     plan: o.PlanOnly = False,
+    gpu: OnGpu = None,
+    price: Price = None,
     update: o.Update = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
@@ -31,7 +36,7 @@ def revise(
 ) -> None:
     """Answer prompts, critique and revise the answers, and record every step.
 
-    Exits 1 if conversations failed.
+    Exits 1 if conversations failed; with --plan 2 where the models do not fit the GPUs.
     """
     from constitution.loader import load_for_judging
     from engine.report import summarize
@@ -42,6 +47,7 @@ def revise(
     from scripts.commands.run_command import execute_run, print_summary, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console, output_console
 
+    refuse_without_plan(plan, gpu, price)
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
     settings, out = config.revise, Path(config.out)
     rules, prompts, models = all_problems(
@@ -53,6 +59,7 @@ def revise(
         with known_from(out) as known:
             planned = plan_run(prompts, prompts.count, rules, models, settings, known=known)
         _print_plan(planned, models, settings)
+        _print_resources(planned, config.roles.specs, gpu, price)
         return
     console = error_console()
     run = RevisionRun(out, prompts, rules, models, settings, mode=mode, window=config.window)
@@ -111,3 +118,18 @@ def _print_plan(plan: "Plan", roles: "Roles", settings: "LoopSettings") -> None:
         )
     if plan.sampled < plan.conversations:
         console.print(f"(estimated from {plan.sampled:,} of the conversations)")
+
+
+def _print_resources(
+    plan: "Plan", specs: "Mapping[str, str]", gpu: str | None, price: float | None
+) -> None:
+    """What the engines take of GPUs. Raises InputError if they do not fit."""
+    from engine.sizing.sized import Sizes
+    from engine.sizing.stages import revision_resources
+    from scripts.commands.resources import machine_to_plan_for, print_resources
+    from scripts.commands.terminal import output_console
+
+    machine, sizes = machine_to_plan_for(gpu), Sizes(ask_hub=gpu is not None)
+    found = revision_resources(plan, specs, sizes, machine)
+    console = output_console()
+    print_resources(found, sizes, machine, price, lambda line: console.print(line, soft_wrap=True))

@@ -18,6 +18,7 @@ from scripts.commands.permission_options import (
     AllowPythonChecks,
     AllowRemoteCode,
 )
+from scripts.commands.resources import OnGpu, Price, refuse_without_plan
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,37 +38,52 @@ def run_recipe(
     plan: Annotated[
         bool,
         typer.Option(
-            "--plan", help="Say which stages would run and why, and whom they talk to; and stop."
+            "--plan",
+            help="Say which stages would run and why, whom they talk to, and what they take of GPUs; "
+            "and stop.",
         ),
     ] = False,
+    gpu: OnGpu = None,
+    price: Price = None,
     allow_python_checks: AllowPythonChecks = False,
     allow_remote_code: AllowRemoteCode = False,
     allow_keys: AllowKeys = None,
     allow_push: AllowPush = False,
 ) -> None:
-    """Revise, train, label, train on the labels, evaluate; what has not changed is skipped."""
+    """Revise, train, label, train on the labels, evaluate; what has not changed is skipped.
+
+    --plan exits 2 where a stage does not fit the GPUs here, or those of --gpu.
+    """
     from rich.console import Console
 
-    from engine.report.wording import duration
-    from scripts.commands.evaluate_table import print_results
-    from scripts.commands.terminal import output_console
-    from training.evaluation.results import read_results
     from training.recipe.outbound import outbound, refuse_unpermitted
     from training.recipe.plan import stages_of
     from training.recipe.schema import load_recipe
-    from training.recipe.stage import run_stages
 
+    refuse_without_plan(plan, gpu, price)
     loaded, file = load_recipe(recipe)
     out = out or Path("runs") / loaded.name
     sent, console = outbound(loaded, file), Console(stderr=True, highlight=False)
     if plan:
         print_outbound(sent, console)
-        _print_plan(stages_of(loaded, file, out), out, console)
+        to_run = _print_plan(stages_of(loaded, file, out), out, console)
+        _print_resources(loaded, file, out, to_run, gpu, price, console)
         return
     refuse_unpermitted(loaded, file, sent)
     stages = stages_of(loaded, file, out)
     console.print(f"{loaded.name} -> {out}", markup=False)
     _ask_servers(loaded, file, stages, out)
+    raise typer.Exit(_run(loaded, stages, out, console))
+
+
+def _run(loaded: "Recipe", stages: "list[Stage]", out: Path, console: "Console") -> int:
+    """Run what has to run and show the table; the exit code."""
+    from engine.report.wording import duration
+    from scripts.commands.evaluate_table import print_results
+    from scripts.commands.terminal import output_console
+    from training.evaluation.results import read_results
+    from training.recipe.stage import run_stages
+
     ran = []
 
     def ended(stage: "Stage", seconds: float) -> None:
@@ -84,7 +100,7 @@ def run_recipe(
         raise typer.Exit(130) from None
     if "evaluate" not in ran:  # it shows its table itself
         print_results(read_results(out / "evaluate"), output_console())
-    raise typer.Exit(code)
+    return code
 
 
 def _ask_servers(loaded: "Recipe", file: Path, stages: "list[Stage]", out: Path) -> None:
@@ -103,17 +119,41 @@ def _ask_servers(loaded: "Recipe", file: Path, stages: "list[Stage]", out: Path)
         asyncio.run(preflight.passed())
 
 
-def _print_plan(stages: "list[Stage]", out: Path, console: "Console") -> None:
+def _print_plan(stages: "list[Stage]", out: Path, console: "Console") -> set[str]:
+    """A line for each stage; the names of those that may have to run."""
     from training.recipe.stage import decide
 
-    certain = True
+    certain, to_run = True, set()
     for stage in stages:
         decision = decide(stage, out)
         certain = certain and decision.action == "skip"
         why = decision.why
         if decision.action == "skip" and not certain:
             why = "unchanged so far; the stages above may change what it reads"
+        if not certain:
+            to_run.add(stage.name)
         _plain(console, f"{stage.name}: {decision.action} ({why})")
+    return to_run
+
+
+def _print_resources(
+    loaded: "Recipe",
+    file: Path,
+    out: Path,
+    to_run: set[str],
+    gpu: str | None,
+    price: float | None,
+    console: "Console",
+) -> None:
+    """What the stages take of GPUs. Raises InputError for those that do not fit."""
+    from engine.sizing.sized import Sizes
+    from scripts.commands.resources import machine_to_plan_for, print_resources
+    from training.recipe.resources import Resources
+
+    machine, sizes = machine_to_plan_for(gpu), Sizes(ask_hub=gpu is not None)
+    resources = Resources(loaded, file, out, sizes, machine)
+    found = resources.of(to_run)
+    print_resources(found, sizes, machine, price, lambda line: _plain(console, line))
 
 
 def print_outbound(sent: "Outbound", console: "Console") -> None:

@@ -15,6 +15,7 @@ from scripts.commands.permission_options import (
     AllowPythonChecks,
     AllowRemoteCode,
 )
+from scripts.commands.resources import OnGpu, refuse_without_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +50,11 @@ Replace = Annotated[
     bool, typer.Option("--overwrite", help="Replace what another training left in --out.")
 ]
 
+Plan = Annotated[
+    bool,
+    typer.Option("--plan", help="Say what it takes of one GPU, and stop; exits 2 if too much."),
+]
+
 
 def _add(name: str, kind: str, told: str) -> None:
     """Add a trainer's command: `kind` is the class of its configuration."""
@@ -59,6 +65,8 @@ def _add(name: str, kind: str, told: str) -> None:
         out: OutDir = None,
         resume: Resume = False,
         overwrite: Replace = False,
+        plan: Plan = False,
+        gpu: OnGpu = None,
         allow_python_checks: AllowPythonChecks = False,
         allow_remote_code: AllowRemoteCode = False,
         allow_keys: AllowKeys = None,
@@ -68,12 +76,16 @@ def _add(name: str, kind: str, told: str) -> None:
         from constitution.typed_yaml import Override as Overriding
         from constitution.typed_yaml import load_config
 
+        refuse_without_plan(plan, gpu, None)
         if resume and overwrite:
             remedy = "an interrupted training is resumed anyway; --overwrite starts over"
             raise InputError(Problem("--resume", "contradicts --overwrite", remedy))
         place = [Overriding(("out",), str(out), "--out")] if out else []
         known = getattr(import_module("training.trainers.config"), kind)
         settings: TrainingConfig = load_config(known, config, place, assignments=set or ())
+        if plan:
+            _print_plan(name, settings, gpu)
+            return
         module = import_module(f"training.trainers.{name.replace('-', '_')}")
         _train(module.run, settings, overwrite)
 
@@ -96,6 +108,18 @@ _add(
     "GRPOTrainingConfig",
     "Sample, reward by the constitution's judge or a reward model, and learn, online.",
 )
+
+
+def _print_plan(name: str, config: "TrainingConfig", gpu: str | None) -> None:
+    """Raises InputError where it does not fit the GPU here, or that of --gpu."""
+    from engine.sizing.sized import Sizes
+    from engine.sizing.stages import StageResources
+    from scripts.commands.resources import machine_to_plan_for, print_resources
+    from training.trainers.memory import training_need
+
+    machine, sizes = machine_to_plan_for(gpu), Sizes(ask_hub=gpu is not None)
+    found = [StageResources(name, training_need(config, sizes, machine))]
+    print_resources(found, sizes, machine, None, _report)
 
 
 def _is_first() -> bool:

@@ -106,6 +106,7 @@ def test_no_commands_help_loads_a_model_library(folder):
         ("revise", *REVISE, "-m", "scripted", "-o", "run"),
         ("try", "harmlessness", "Hello?", "-m", "scripted"),
         ("run", "quickstart-cpu", "--plan"),
+        ("run", "eight-gpu-fsdp", "--plan", "--gpu", "H100-80GB x8"),
     ],
     ids=" ".join,
 )

@@ -209,3 +209,17 @@ def test_a_full_disk_is_one_line_and_the_run_resumes_when_there_is_room(place):
     assert solon(place).returncode == 0
     lines = (place / "run" / "records.jsonl").read_text(encoding="utf-8").splitlines()
     assert len({json.loads(line)["id"] for line in lines}) == len(lines) == 500
+
+
+def test_a_plan_says_whether_the_engines_fit(place):
+    model = "vllm:org/model-7B?max_model_len=4096"
+    small = solon(place, "--plan", "--gpu", "T4", model=model)
+    assert small.returncode == 2 and small.stderr.startswith(
+        "revise: org/model-7B takes at least 1"
+    )
+    large = solon(place, "--plan", "--gpu", "L40S", "--price", "1", model=model)
+    assert large.returncode == 0, large.stderr
+    assert "revise: 40.8 GiB (engine of org/model-7B); at most about" in large.stdout
+    assert "by its name alone: its config.json is not on this machine" in large.stdout
+    assert "GPU-hours: about 0.0 at most, " in large.stdout
+    refused(solon(place, "--gpu", "L4"), "--gpu: is read with --plan alone")

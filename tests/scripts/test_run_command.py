@@ -151,3 +151,48 @@ def test_a_stage_is_a_command_of_solon(tmp_path):
     command = begin(split, tmp_path, decide(split, tmp_path))
     assert run_stage(split, command) == 0
     assert (tmp_path / "prompts" / "train.jsonl").is_file()
+
+
+# What a plan says of GPUs -------------------------------------------------------------------------
+
+
+def test_a_plan_for_a_machine_that_is_not_here_says_memory_hours_and_money(tmp_path):
+    plan = ("run", "grpo-judge", "--out", tmp_path / "out", "--plan", "--gpu", "H100-80GB x2")
+    result = solon(*plan, "--price", "2.5")
+    assert result.returncode == 0, result.stderr
+    said = result.stderr
+    assert "memory on each GPU, estimated, of H100-80GB x2 (79.1 GiB each)" in said
+    assert "grpo: " in said and "vLLM 23.7); at most about" in said
+    assert "the server at localhost:8000 with Qwen/Qwen2.5-7B-Instruct" in said
+    assert "GPU-hours: about " in said and " at 2.5 each" in said
+
+
+def test_what_cannot_fit_is_refused(tmp_path):
+    result = solon("run", "grpo-judge", "--out", tmp_path / "out", "--plan", "--gpu", "T4")
+    assert result.returncode == 2
+    lines = result.stderr.splitlines()
+    assert lines[-1].startswith("grpo: ") and "; fits with " in lines[-1], lines[-1]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--gpu", "H100"), "--gpu: is read with --plan alone"),
+        (("--price", "2"), "--price: is read with --plan alone"),
+        (("--plan", "--gpu", "large"), "--gpu large: is not a GPU whose memory is known"),
+    ],
+)
+def test_options_of_a_plan_are_checked(options, said, tmp_path):
+    result = solon("run", "quickstart-cpu", "--out", tmp_path / "out", *options)
+    assert result.returncode == 2 and said in result.stderr
+
+
+def test_a_training_is_planned_by_its_file(tmp_path):
+    config = tmp_path / "sft.yaml"
+    text = f"{{model: org/model-70B, dataset: rows, out: {tmp_path / 'out'}}}"
+    config.write_text(text, encoding="utf-8")
+    plan = ("train", "sft", "--config", config, "--plan")
+    assert solon(*plan, "--gpu", "H100", "--set", "lora.r=8").returncode == 2
+    result = solon(*plan, "--gpu", "B200", "--set", "lora.r=8")
+    assert result.returncode == 0 and "frozen weights 130.4" in result.stderr, result.stderr

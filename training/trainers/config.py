@@ -71,8 +71,9 @@ class TrainingConfig(Settings):
         default=1024, ge=8, description="Tokens of prompt and answer; longer rows are left out."
     )
     lora: LoraSettings | None = None
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="To compute in; auto is bfloat16 on a GPU that has it."
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="To compute in; auto is bfloat16 on a GPU that has it, float16 on one that has not.",
     )
     gradient_checkpointing: bool | None = Field(
         default=None, description="Recompute activations to save memory; null: on a GPU."

@@ -14,7 +14,7 @@ from constitution.reading import read_bytes
 from engine.generators.fingerprint import uses_gpu
 from engine.report.wording import duration
 from training.trainers.config import TrainingConfig
-from training.trainers.models import computes_in_bf16, fingerprint, save_final_model
+from training.trainers.models import computing_dtype, fingerprint, save_final_model
 from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report
 from training.trainers.tokenized import Tokenized
@@ -31,7 +31,7 @@ def arguments(config: TrainingConfig) -> dict[str, Any]:
     The loop neither logs to the terminal nor saves: `training.trainers.progress` does both.
     """
     gpu = uses_gpu()
-    checkpointing = config.gradient_checkpointing
+    checkpointing, computing = config.gradient_checkpointing, computing_dtype(config)
     return {
         "output_dir": str(Path(config.out) / "checkpoints"),
         "seed": config.seed,
@@ -45,7 +45,8 @@ def arguments(config: TrainingConfig) -> dict[str, Any]:
         "per_device_eval_batch_size": config.batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation,
         "gradient_checkpointing": gpu if checkpointing is None else checkpointing,
-        "bf16": computes_in_bf16(config),
+        "bf16": computing == "bfloat16",
+        "fp16": computing == "float16",
         "use_liger_kernel": _liger(config, gpu),
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu,

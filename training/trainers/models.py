@@ -18,7 +18,7 @@ from engine.storage.atomic import write_json_atomic
 from training.trainers.config import TrainingConfig
 
 __all__ = [
-    "computes_in_bf16",
+    "computing_dtype",
     "fingerprint",
     "has_flash_attention",
     "load_model",
@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 Kind = Literal["causal", "reward"]
+Computing = Literal["bfloat16", "float16", "float32"]
 
 
 def quiet_libraries() -> None:
@@ -47,8 +48,17 @@ def quiet_libraries() -> None:
 
 
 def has_flash_attention() -> bool:
-    """Whether rows can share a sequence without seeing each other, at no cost."""
-    return uses_gpu() and importlib.util.find_spec("flash_attn") is not None
+    """Whether rows can share a sequence without seeing each other, at no cost. The kernels need a card
+    that has bfloat16."""
+    installed = importlib.util.find_spec("flash_attn") is not None
+    return installed and uses_gpu() and _has_bfloat16()
+
+
+def _has_bfloat16() -> bool:
+    """Whether the GPU computes in bfloat16; torch alone would also say so where it is emulated."""
+    import torch
+
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def fingerprint(model: str) -> str:
@@ -81,8 +91,8 @@ def load_tokenizer(config: TrainingConfig) -> Any:
 def load_model(config: TrainingConfig, tokenizer: Any, kind: Kind, name: str | None = None) -> Any:
     """The model in `config`, or `name`, on the CPU: `causal`, or with a head that gives a `reward`.
 
-    Weights are float32 where all of them are trained (bf16 is then computed in by autocast, as an
-    update is often too small for a bf16 weight), and of the computing precision under LoRA.
+    Weights are float32 where all of them are trained (16 bits are then computed in by autocast, as an
+    update is often too small for such a weight), and of the computing precision under LoRA.
     """
     import transformers
 
@@ -93,8 +103,7 @@ def load_model(config: TrainingConfig, tokenizer: Any, kind: Kind, name: str | N
     named = name or config.model
     path = local_name(named)
     base = _base_of(path)
-    low = config.lora is not None and computes_in_bf16(config)
-    options: dict[str, Any] = {"dtype": "bfloat16" if low else "float32"}
+    options: dict[str, Any] = {"dtype": _weights_dtype(config, kind)}
     if kind == "reward":
         options["num_labels"] = 1
     if has_flash_attention():
@@ -109,6 +118,13 @@ def load_model(config: TrainingConfig, tokenizer: Any, kind: Kind, name: str | N
             model = PeftModel.from_pretrained(model, path).merge_and_unload()
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     return model
+
+
+def _weights_dtype(config: TrainingConfig, kind: Kind) -> Computing:
+    """A reward model's head is trained beside the adapter, and gradients in float16 cannot be scaled."""
+    if config.lora is None or (kind == "reward" and computing_dtype(config) == "float16"):
+        return "float32"
+    return computing_dtype(config)
 
 
 def lora_config(config: TrainingConfig, kind: Kind) -> Any:
@@ -189,13 +205,14 @@ def _replace(part: Path, target: Path) -> None:
     part.replace(target)
 
 
-def computes_in_bf16(config: TrainingConfig) -> bool:
-    """Whether matrices are multiplied in bfloat16."""
-    if config.dtype == "auto":
-        import torch
-
-        return uses_gpu() and torch.cuda.is_bf16_supported()
-    return config.dtype == "bfloat16"
+def computing_dtype(config: TrainingConfig) -> Computing:
+    """What matrices are multiplied in. By itself bfloat16 on a GPU that has it; float16, with a scaled
+    loss, on one that only emulates it (T4, V100), which takes several times as long; else float32."""
+    if config.dtype != "auto":
+        return config.dtype
+    if not uses_gpu():
+        return "float32"
+    return "bfloat16" if _has_bfloat16() else "float16"
 
 
 def _stored_dtype(config: TrainingConfig) -> Any:
