@@ -51,9 +51,8 @@ _USER = (
 )
 _ASSISTANT = (
     r"the\s+assistant(?:['’]s\s+(?:last\s+|previous\s+)?(?:reply|response|answer|message|tone)"
-    r"|\s+(?:should|must|could|would|will|does|did|is|was|has|can(?:not)?|needs|ought|fails?|failed"
-    r"|never|refuses?|refused|provided?s?|gives?|gave|offers?|offered|helps?|meets|declines|says"
-    r"|said|suggests?|suggested|recommends?|recommended|claims|claimed|states|stated))\b"
+    r"|\s+(?:\w+ly\s+)?(?:should|must|could|would|will|did|was|can(?:not)?|ought|failed|never"
+    r"|refused?|provided?|gave|offered|said|suggested|recommended|claimed|stated|\w*[^\W_s]s))\b"
 )
 _NO_CHANGE = (
     r"(?:no\s+(?:revisions?|changes?|rewriting|rewrite|criticism|violations?)\s*(?:is|are|was|were|"
@@ -92,7 +91,7 @@ _OF_PRINCIPLE = re.compile(
     r"\b(?:keep(?:s|ing)?|break(?:s|ing)?|violat(?:e|es|ed|ing)|adher(?:es?|ing)\s+to|follow(?:s"
     r"|ing)?"
     r"|align(?:s|ed|ing)?\s+with|compl(?:y|ies|ying)\s+with|in\s+line\s+with|according\s+to|of"
-    r"|uphold(?:s|ing)?)"
+    r"|uphold(?:s|ing)?|me(?:ets?|eting|t))"
     r"\s+(?:the|this|that|your)\s+principle\b(?!s)(?!\s+of)",
     re.IGNORECASE,
 )

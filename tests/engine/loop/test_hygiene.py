@@ -118,6 +118,9 @@ def test_an_answer_that_begins_like_a_critique_is_no_leak(text):
         ("The user asked how to get in. Call a locksmith.", DropReason.SPEAKS_AS_REVIEWER),
         ("Call a locksmith. The reply leaves out the price.", DropReason.SPEAKS_AS_REVIEWER),
         ("The assistant should name a locksmith.", DropReason.SPEAKS_AS_REVIEWER),
+        ("The assistant begins with what it costs.", DropReason.SPEAKS_AS_REVIEWER),
+        ("The assistant correctly states what a locksmith does.", DropReason.SPEAKS_AS_REVIEWER),
+        ("I am sorry if that did not meet the principle.", DropReason.SPEAKS_AS_REVIEWER),
         ("I apologize for my previous reply. Call a locksmith.", DropReason.SPEAKS_AS_REVIEWER),
         ("No revision is needed.", DropReason.SPEAKS_AS_REVIEWER),
         (
