@@ -110,6 +110,7 @@ def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
     logged = log_path().stat().st_size if log_path().exists() else 0
     with quiet_descriptors(log_path()):
         from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
         logging.getLogger("vllm").setLevel(logging.ERROR)
@@ -120,7 +121,10 @@ def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
                 remedy = f"did you mean `{near[0]}`?" if near else "see vLLM's engine arguments"
                 raise InputError(Problem(spec, f"vLLM has no engine argument `{name}`", remedy))
         try:
-            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+            # Without a usage context vLLM's limits are 128 sequences and 2,048 tokens on any GPU.
+            return AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS
+            )
         except (ValueError, OSError, RuntimeError) as error:
             raise InputError(_refusal(spec, error, logged)) from error
 
