@@ -26,6 +26,8 @@ _UNGUARDED = (
     'put what the script does under `if __name__ == "__main__":`',
 )
 _FEW_CORES = 4
+_MEMORY = 0.88
+"""Share of a GPU for several engines: vLLM's for one (0.92), less what a process takes besides."""
 _IN_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 """By its full name: what vLLM calls `uni` it refuses on a CPU, since it would not set the threads."""
 _CPU_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
@@ -52,8 +54,9 @@ def require_vllm() -> None:
         raise InputError(Problem("vllm", "is not installed", remedy))
 
 
-def engine_defaults(*, parallel: bool = False) -> dict[str, Any]:
-    """Engine arguments that suit this machine; on a GPU vLLM's own defaults do.
+def engine_defaults(*, parallel: bool = False, engines: int = 1) -> dict[str, Any]:
+    """Engine arguments that suit this machine; on a GPU vLLM's own defaults do, but that `engines`
+    at the same time share its memory.
 
     `parallel` engines have several workers.
 
@@ -71,7 +74,7 @@ def engine_defaults(*, parallel: bool = False) -> dict[str, Any]:
     import torch
 
     if torch.version.cuda or torch.version.hip:
-        return {}
+        return {} if engines == 1 else {"gpu_memory_utilization": round(_MEMORY / engines, 2)}
     cores = sorted(os.sched_getaffinity(0))
     few: dict[str, str] = {}
     if len(cores) <= _FEW_CORES:

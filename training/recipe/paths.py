@@ -4,6 +4,7 @@ import importlib.util
 import os
 from collections import ChainMap
 from pathlib import Path
+from typing import Final
 
 from constitution.loader import load_constitution, shipped_constitutions
 from engine.generators.fingerprint import fingerprint_model
@@ -17,7 +18,7 @@ from training.recipe.stage import digest_of
 
 __all__ = ["RecipePaths", "content", "fingerprint_of"]
 
-_OTHER = "transformers"
+_OTHER: Final = "transformers"
 _FALLS_TO = {"critic": "policy", "reviser": "critic", "judge": "critic"}
 """What plays a role that a recipe does not name."""
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd")
