@@ -395,6 +395,13 @@ def test_a_directory_of_another_recipe_is_left_alone(kitchen):
 # What ships -------------------------------------------------------------------------------------
 
 
+def test_a_shipped_recipe_leaves_no_gpu_and_no_memory_unused():
+    """Replicas of what fits one GPU; the share of memory follows from what runs at once."""
+    options = {name: load_recipe(name)[0].engine_options for name in shipped_recipes()}
+    assert not any("gpu_memory_utilization" in one for one in options.values())
+    assert options["eight-gpu-fsdp"] == {"data_parallel_size": 8, "max_model_len": 8192}
+
+
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_shipped_recipes_become_stages(name, tmp_path):
     recipe, file = load_recipe(name)
