@@ -12,6 +12,7 @@ from constitution.loader import load_for_judging
 from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling, started
 from engine.generators.spec import open_generator
+from engine.generators.vllm import share_engines
 from engine.judging.calibrate import calibrated
 from engine.prompts.sources import Prompt, PromptSource, open_prompts, prompts_from
 from engine.records import Failure, Record
@@ -47,6 +48,7 @@ async def revise_async(
     if isinstance(model, str):
         model = open_generator(model)
     cast = model if isinstance(model, Roles) else roles(model, sampling=sampling)
+    share_engines(cast.generators)
     settings = settings or LoopSettings()
     source = open_prompts(prompts) if isinstance(prompts, str | Path) else prompts
     if out is not None:

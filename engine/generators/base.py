@@ -180,7 +180,8 @@ class Generator(Protocol):
         """Identity of the weights, tokenizer, chat template and anything else that moves answers."""
 
     @property
-    def capacity(self) -> Capacity: ...
+    def capacity(self) -> Capacity:
+        """One object for all generators that share an engine."""
 
     async def start(self) -> None: ...
 

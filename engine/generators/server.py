@@ -25,6 +25,7 @@ from engine.generators.base import (
 from engine.generators.chat_template import common_prefix
 from engine.generators.control_tokens import GENERAL, Neutraliser
 from engine.generators.facts import JUDGES_QUESTION, ModelFacts
+from engine.generators.in_flight import conversation_in_flight
 from engine.generators.reasoning import split_reasoning
 from engine.generators.servers.asked import Asked
 from engine.generators.servers.dialect import Dialect
@@ -286,5 +287,8 @@ def _thought(answer: Answer) -> bool:
 
 
 def _affinity(messages: Conversation) -> str:
-    """What the turns of one conversation share and conversations do not: its first user turn."""
+    """What requests of one conversation share and others do not: the first user turn of its messages,
+    where nobody says which conversation it is."""
+    if conversation := conversation_in_flight():
+        return conversation.key
     return next((message.content for message in messages if message.role == "user"), "")

@@ -2,10 +2,12 @@
 `scripted[:FILE]`; options follow as `?key=value&key=value`."""
 
 import difflib
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,7 +16,7 @@ from constitution.reading import NotJson, parse_json, without_surrogates
 from engine.generators.base import Generator
 from engine.generators.servers.endpoint import without_password
 
-__all__ = ["SpecParts", "open_generator", "read_spec"]
+__all__ = ["SpecParts", "open_generator", "read_spec", "with_options"]
 
 _KINDS = ("embedded", "vllm", "server", "transformers", "scripted")
 _Count = Annotated[int, Field(ge=1)]
@@ -97,6 +99,26 @@ def read_spec(spec: str) -> SpecParts:
         with suppress(NotJson):
             options[key] = parse_json(value)
     return SpecParts(kind, name, options)
+
+
+def with_options(spec: str, options: Mapping[str, Any]) -> str:
+    """The spec with these options, in place of its own of the same names: `read_spec` reads what is
+    given here, whatever characters and JSON types it is made of."""
+    head, _, query = spec.partition("?")
+    kept = [part for part in query.split("&") if part and parse_qsl(part)[0][0] not in options]
+    parts = [*kept, *(f"{quote(name)}={_written(value)}" for name, value in options.items())]
+    return f"{head}?{'&'.join(parts)}" if parts else head
+
+
+def _written(value: object) -> str:
+    """As JSON, but for a text that cannot be taken for JSON."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(value, str):
+        try:
+            parse_json(value)
+        except NotJson:
+            text = value
+    return quote(text, safe="/:,{}[]\"'@~=()*!<>|")
 
 
 def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Generator:

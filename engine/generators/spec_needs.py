@@ -10,7 +10,15 @@ from constitution.permissions import KEYS, REMOTE_CODE, Asks, Need, keys_permiss
 from constitution.problems import InputError
 from engine.generators.spec import read_spec
 
-__all__ = ["ENGINE_OPTIONS", "MODEL_SPEC", "host_of", "keys_of", "servers_of", "specs_in"]
+__all__ = [
+    "ENGINE_OPTIONS",
+    "ENGINE_OPTIONS_BY_NAME",
+    "MODEL_SPEC",
+    "host_of",
+    "keys_of",
+    "servers_of",
+    "specs_in",
+]
 
 _RUN_NO_CODE = frozenset(
     "allow_deprecated_quantization async_scheduling backend block_size cpu_offload_gb "
@@ -50,6 +58,16 @@ def _engine_needs(options: Mapping[str, Any], *, by_key: bool) -> Iterator[Need]
 
 ENGINE_OPTIONS = Asks((REMOTE_CODE,), lambda options: _engine_needs(options, by_key=True))
 """Marks a mapping of vLLM's engine arguments."""
+
+
+def _named_needs(named: Mapping[str, Mapping[str, Any]]) -> Iterator[Need]:
+    for name, options in named.items():
+        for need in _engine_needs(options, by_key=True):
+            yield Need(need.permission, need.what, (name, *need.at))
+
+
+ENGINE_OPTIONS_BY_NAME = Asks((REMOTE_CODE,), _named_needs)
+"""Marks several such mappings, by name."""
 
 
 def specs_in(value: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -6,23 +6,18 @@ Options after `?` in the spec go to vLLM's engine arguments by their own names
 """
 
 import asyncio
-import itertools
 import logging
 import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.generators import vllm_platform
 from engine.generators.background import in_daemon_thread
 from engine.generators.base import (
     Capacity,
     Choice,
     Completion,
-    FailureReason,
-    GenerationError,
-    GeneratorUnavailable,
+    Generator,
     Request,
     Score,
 )
@@ -30,10 +25,11 @@ from engine.generators.chat_template import ChatEncoder
 from engine.generators.fingerprint import MadeModel, fingerprint_model, fingerprint_tokenizer
 from engine.generators.thinking import Masses, Sampled, Thinking, complete
 from engine.generators.thinking_judge import ThinkingJudge
-from engine.generators.warm_swap import SWAP_WORKER, swap_weights, swappable
+from engine.generators.vllm_engine import VllmEngine
+from engine.generators.warm_swap import swap_weights, swappable
 from engine.messages import Conversation
 
-__all__ = ["VllmGenerator"]
+__all__ = ["VllmGenerator", "share_engines"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +42,10 @@ _RESOURCE_OPTIONS = frozenset(
 
 
 class VllmGenerator:
-    """A model served by vLLM inside this process (the engine core is a child process)."""
+    """A model served by vLLM inside this process (the engine core is a child process).
+
+    It has an engine of its own, unless `share_engines` was called with it and others.
+    """
 
     def __init__(
         self,
@@ -63,7 +62,6 @@ class VllmGenerator:
         self.lora = self.options.pop("lora", None)
         said = {name: self.options.pop(name, None) for name in ("thinking", "reasoning_effort")}
         self.thinking = Thinking.of_options(self.spec, **said)
-        self.capacity = Capacity()
         self.fingerprint = fingerprint_model(
             model,
             backend="vllm",
@@ -72,107 +70,81 @@ class VllmGenerator:
             **self.thinking.identity,
             **{k: v for k, v in self.options.items() if k not in _RESOURCE_OPTIONS},
         )
-        self._engine: Any = None
+        self._serving = VllmEngine(self.spec, model, self.options)
+        self._serving.serve(self._adapter, {})
         self._encoder: ChatEncoder | None = None
         self._judge = ThinkingJudge(self.thinking.budget)
         self._lora_request: Any = None
-        self._request_ids = itertools.count()
         self._starting = asyncio.Lock()
 
     async def start(self) -> None:
         """Load the model, once. Raises InputError when vLLM or the model cannot be used."""
         async with self._starting:
-            if self._engine is None:
-                self._engine = await in_daemon_thread(self._load)
-                self._adopt(self._engine.get_tokenizer())
+            if self._encoder is None:
+                await self._serving.join(self)
+                self._adopt(self.engine.get_tokenizer())
 
     async def take_over(self, old: "VllmGenerator") -> bool:
-        """Serve this model with the engine of `old` and the weights exchanged, in seconds.
+        """Serve this model with the engine of `old`: at once where they share it, or with the weights
+        exchanged, in seconds.
 
         False, with the engine left to `old` or stopped, where that could alter an answer or failed:
-        then this one has to `start`. Afterwards `old` is as if closed.
+        then this one has to `start`. Afterwards `old` is as if closed, or may be closed.
         """
+        if self._serving is old._serving:
+            await self.start()
+            return True
         async with self._starting:
-            if self._engine is not None or not await in_daemon_thread(lambda: self._fits(old)):
+            if self._encoder is not None or not await in_daemon_thread(lambda: self._fits(old)):
                 return False
-            engine, old._engine, old._encoder = old._engine, None, None
+            engine, old._encoder = old._serving.give_up(), None
             swapped = False
             try:
-                swapped = await swap_weights(engine, self._located())
+                swapped = await swap_weights(engine, self._serving.located())
             except Exception as error:  # noqa: BLE001  vLLM raises this very class
                 _log.info("%s: weights not exchanged: %s", self.spec, error)
             finally:
-                self._engine = engine
+                self._serving.adopt(engine, self)
                 if not swapped:
                     await self.close()
             if swapped:
                 self._adopt(await in_daemon_thread(self._read_tokenizer))
             return swapped
 
-    def _located(self) -> str:
-        """The directory or hub's name, after making a model that must be made first."""
-        if isinstance(self.model, MadeModel):
-            self.model = self.model.make()
-        return str(self.model)
-
     def _fits(self, old: "VllmGenerator") -> bool:
         """Whether only weights differ; a checkpoint may bring another chat template."""
-        engine = old._engine
-        if engine is None or self.lora or old.lora or engine.get_num_unfinished_requests():
+        before, after = old._serving, self._serving
+        engine = before.running
+        if engine is None or before.users != {old} or after.users:
+            return False
+        if before.adapters or after.adapters or engine.get_num_unfinished_requests():
             return False
         try:
-            if not swappable(old._located(), self._located(), old.options, self.options):
+            if not swappable(before.located(), after.located(), old.options, self.options):
                 return False
-            before, after = engine.get_tokenizer(), self._read_tokenizer()
+            known, new = engine.get_tokenizer(), self._read_tokenizer()
         except Exception:  # noqa: BLE001  tokenizers raises this very class; `start` explains
             return False
-        return before.eos_token_id == after.eos_token_id and (
-            fingerprint_tokenizer(before, "of the engine") == fingerprint_tokenizer(after, "other")
+        return known.eos_token_id == new.eos_token_id and (
+            fingerprint_tokenizer(known, "of the engine") == fingerprint_tokenizer(new, "other")
         )
 
     def _read_tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(self._located())
-
-    def _load(self) -> Any:
-        vllm_platform.require_vllm()
-        sizes = ("tensor_parallel_size", "pipeline_parallel_size")
-        parallel = any(self.options.get(size, 1) != 1 for size in sizes)
-        arguments = {
-            **vllm_platform.engine_defaults(parallel=parallel),
-            "worker_extension_cls": SWAP_WORKER,
-            "model": self._located(),
-            "enable_prefix_caching": True,
-            "scheduling_policy": "priority",
-            "disable_log_stats": True,
-            "enable_lora": self.lora is not None,
-            **self.options,
-        }
-        return vllm_platform.start_engine(self.spec, arguments)
+        return AutoTokenizer.from_pretrained(self._serving.located())
 
     def _adopt(self, tokenizer: Any) -> None:
-        """Take limits from the engine, and the tokenizer that encodes for it."""
-        config = self._engine.vllm_config
-        tokenizer_id = fingerprint_tokenizer(tokenizer, self.fingerprint)
-        context = config.model_config.max_model_len
+        """Take the context from the engine, and the tokenizer that encodes for it."""
         self._encoder = ChatEncoder(
             tokenizer,
-            tokenizer_id,
+            fingerprint_tokenizer(tokenizer, self.fingerprint),
             self.chat_template,
             self.spec,
-            context=context,
+            context=self.engine.vllm_config.model_config.max_model_len,
             template_arguments=self.thinking.template_arguments,
         )
-        blocks, size = config.cache_config.num_gpu_blocks, config.cache_config.block_size
-        self.capacity = Capacity(
-            kv_tokens=blocks * size if blocks else None,
-            sequences=config.scheduler_config.max_num_seqs,
-        )
-        if self.lora:
-            from vllm.lora.request import LoRARequest
-
-            self._lora_request = LoRARequest("adapter", 1, str(self.lora))
+        self._lora_request = self._serving.lora_request(self._adapter)
 
     async def generate(self, request: Request) -> Completion:
         """One completion; its `tokens` repeat exactly in the next turn's prompt."""
@@ -239,7 +211,16 @@ class VllmGenerator:
     @property
     def engine(self) -> Any:
         """The `AsyncLLM`, for whoever wants vLLM itself; None before `start`."""
-        return self._engine
+        return self._serving.running
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the engine can hold; the same object for all that share it."""
+        return self._serving.capacity
+
+    @property
+    def _adapter(self) -> str | None:
+        return str(self.lora) if self.lora else None
 
     @property
     def _started(self) -> ChatEncoder:
@@ -254,33 +235,37 @@ class VllmGenerator:
         priority: int,
         on_text: Callable[[str], None] | None = None,
     ) -> Any:
-        from vllm.sampling_params import RequestOutputKind
-        from vllm.v1.engine.exceptions import EngineDeadError
-
-        kinds = RequestOutputKind
-        params.output_kind = kinds.CUMULATIVE if on_text else kinds.FINAL_ONLY
-        output: Any = None
-        try:
-            async for output in self._engine.generate(
-                {"prompt_token_ids": ids},
-                params,
-                f"solon-{os.getpid()}-{next(self._request_ids)}",
-                priority=priority,
-                lora_request=self._lora_request,
-            ):
-                if on_text:
-                    on_text(self._started.restore(output.outputs[0].text))
-        except EngineDeadError as error:
-            message = f"{self.spec}: the vLLM engine died; its log is {vllm_platform.log_path()}"
-            raise GeneratorUnavailable(message) from error
-        except ValueError as error:
-            raise GenerationError(FailureReason.REJECTED, " ".join(str(error).split())) from error
-        return output
+        encoder = self._started
+        restored = on_text and (lambda text: on_text(encoder.restore(text)))
+        return await self._serving.run(ids, params, priority, self._lora_request, restored)
 
     async def close(self) -> None:
-        """Stop the engine and free its memory."""
-        engine, self._engine, self._encoder = self._engine, None, None
-        if engine is not None:
-            engine.shutdown()  # in the loop's thread: it cancels tasks of the loop
-            # vLLM's destructor calls it once more, and fails loudly when the interpreter ends.
-            engine.shutdown = lambda *_, **__: None
+        """Stop the engine and free its memory, unless another generator uses it."""
+        self._encoder = None
+        self._serving.leave(self)
+
+    def use(self, engine: VllmEngine) -> None:
+        """Take an engine of another generator, before the start."""
+        if engine is not self._serving:
+            engine.serve(self._adapter, self.options)
+            self._serving = engine
+
+    @property
+    def serving(self) -> VllmEngine:
+        """The engine, running or not."""
+        return self._serving
+
+
+def share_engines(generators: Iterable[Generator], *, at_once: bool = True) -> None:
+    """Have models of one base and equal engine options use one engine; those that run are left alone.
+
+    Engines that are to run `at_once` split the GPUs' memory evenly, where their options do not say
+    how much of it they take.
+    """
+    engines: dict[str, VllmEngine] = {}
+    for generator in generators:
+        if isinstance(generator, VllmGenerator) and not generator.serving.users:
+            own = generator.serving
+            generator.use(engines.setdefault(own.identity, own))
+    for engine in engines.values():
+        engine.beside = len(engines) if at_once else 1

@@ -16,7 +16,14 @@ from typing import Any
 from constitution.problems import InputError, Problem
 from engine.generators.background import quiet_descriptors
 
-__all__ = ["cache_directory", "engine_defaults", "log_path", "require_vllm", "start_engine"]
+__all__ = [
+    "cache_directory",
+    "engine_defaults",
+    "log_path",
+    "memory_share",
+    "require_vllm",
+    "start_engine",
+]
 
 _LOGS_KEPT = 10
 _SCRIPT_RAN_AGAIN = b", in _fixup_main_from_"
@@ -26,6 +33,8 @@ _UNGUARDED = (
     'put what the script does under `if __name__ == "__main__":`',
 )
 _FEW_CORES = 4
+_MEMORY = 0.88
+"""Share of a GPU for several engines: vLLM's for one (0.92), less what a process takes besides."""
 _IN_PROCESS = "vllm.v1.executor.uniproc_executor.UniProcExecutor"
 """By its full name: what vLLM calls `uni` it refuses on a CPU, since it would not set the threads."""
 _CPU_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
@@ -52,8 +61,14 @@ def require_vllm() -> None:
         raise InputError(Problem("vllm", "is not installed", remedy))
 
 
-def engine_defaults(*, parallel: bool = False) -> dict[str, Any]:
-    """Engine arguments that suit this machine; on a GPU vLLM's own defaults do.
+def memory_share(engines: int) -> float:
+    """Of a GPU's memory, for each of several engines at once."""
+    return round(_MEMORY / engines, 2)
+
+
+def engine_defaults(*, parallel: bool = False, engines: int = 1) -> dict[str, Any]:
+    """Engine arguments that suit this machine; on a GPU vLLM's own defaults do, but that `engines`
+    at the same time share its memory.
 
     `parallel` engines have several workers.
 
@@ -71,7 +86,7 @@ def engine_defaults(*, parallel: bool = False) -> dict[str, Any]:
     import torch
 
     if torch.version.cuda or torch.version.hip:
-        return {}
+        return {} if engines == 1 else {"gpu_memory_utilization": memory_share(engines)}
     cores = sorted(os.sched_getaffinity(0))
     few: dict[str, str] = {}
     if len(cores) <= _FEW_CORES:
@@ -110,6 +125,7 @@ def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
     logged = log_path().stat().st_size if log_path().exists() else 0
     with quiet_descriptors(log_path()):
         from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
         logging.getLogger("vllm").setLevel(logging.ERROR)
@@ -120,7 +136,10 @@ def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
                 remedy = f"did you mean `{near[0]}`?" if near else "see vLLM's engine arguments"
                 raise InputError(Problem(spec, f"vLLM has no engine argument `{name}`", remedy))
         try:
-            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+            # Without a usage context vLLM's limits are 128 sequences and 2,048 tokens on any GPU.
+            return AsyncLLM.from_engine_args(
+                AsyncEngineArgs(**arguments), usage_context=UsageContext.LLM_CLASS
+            )
         except (ValueError, OSError, RuntimeError) as error:
             raise InputError(_refusal(spec, error, logged)) from error
 

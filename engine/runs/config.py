@@ -13,6 +13,7 @@ from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
 from engine.generators.spec import open_generator
 from engine.generators.spec_needs import MODEL_SPEC
+from engine.generators.vllm import share_engines
 from engine.input_files import InputFile
 from engine.prompts.rows import PromptFormat
 from engine.prompts.sources import PromptSource, open_prompts
@@ -114,7 +115,7 @@ class PolicySpec(Settings):
         return {"policy": self.policy}
 
     def open(self, sampling: Sampling) -> dict[str, RoleModel]:
-        """Role to its model; equal specs share one generator.
+        """Role to its model; equal specs share one generator, and models of one base an engine.
 
         Raises InputError for a spec that names no generator.
         """
@@ -122,6 +123,7 @@ class PolicySpec(Settings):
             spec: open_generator(spec, chat_template=self.chat_template)
             for spec in dict.fromkeys(self.specs.values())
         }
+        share_engines(generators.values())
         return {role: RoleModel(generators[spec], sampling) for role, spec in self.specs.items()}
 
 

@@ -10,7 +10,8 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from constitution.schema import Constitution
-from engine.generators.base import Generator
+from engine.generators.base import Capacity, Generator
+from engine.generators.in_flight import one_conversation
 from engine.loop.asking import ConversationFailed, counting
 from engine.loop.critique_revise import critique_and_revise
 from engine.prompts.sources import Prompt
@@ -102,11 +103,12 @@ class Window:
         return min(capacity, max(self._first, capacity // self._SHARE) + self._grown)
 
     def _capacity(self) -> int:
-        held = sum(self._holds(g) for g in self._generators) // self._requests
+        capacities = [generator.capacity for generator in self._generators]
+        engines = {id(capacity): capacity for capacity in capacities}
+        held = sum(map(self._holds, engines.values())) // self._requests
         return max(self._SMALLEST, held)
 
-    def _holds(self, generator: Generator) -> int:
-        capacity = generator.capacity
+    def _holds(self, capacity: Capacity) -> int:
         if capacity.kv_tokens is None:
             return capacity.sequences or self._UNKNOWN
         conversations = capacity.kv_tokens * self._conversations / self._tokens
@@ -120,7 +122,7 @@ async def stream(
 ) -> AsyncGenerator[Result, None]:
     """Results of `work` in the order they finish, at most `window.size` in flight.
 
-    Items are drawn lazily. An exception of `work` ends the stream; closing it cancels what is
+    The requests for one item belong together, as `one_conversation` says. Items are drawn lazily. An exception of `work` ends the stream; closing it cancels what is
     in flight.
     """
     finished: asyncio.Queue[asyncio.Task[Result] | None] = asyncio.Queue()
@@ -135,7 +137,7 @@ async def stream(
                 if item is None:
                     exhausted = True
                     break
-                task = asyncio.ensure_future(work(item))
+                task = asyncio.ensure_future(_together(work, item))
                 task.add_done_callback(finished.put_nowait)
                 in_flight.add(task)
             if not in_flight:
@@ -148,6 +150,11 @@ async def stream(
         for task in in_flight:
             task.cancel()
         await asyncio.gather(*in_flight, return_exceptions=True)
+
+
+async def _together(work: Callable[[Item], Awaitable[Result]], item: Item) -> Result:
+    with one_conversation():
+        return await work(item)
 
 
 async def ask_each(

@@ -1,9 +1,11 @@
 """Model specs as engines on the GPUs here, and servers that need GPUs of their own."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from engine.generators.spec import read_spec
 from engine.generators.spec_needs import servers_of
+from engine.generators.vllm_platform import memory_share
 from engine.sizing.gpus import GIB, Machine
 from engine.sizing.serving import Engine, engine_of
 from engine.sizing.sized import Sizes
@@ -25,9 +27,16 @@ def model_of(spec: str) -> str:
 
 
 def engines_of(specs: Iterable[str], sizes: Sizes, name: Name) -> list[Engine]:
-    """The engines that these specs start on this machine; equal ones share one."""
-    opened = (engine_of(spec, name(model_of(spec)), sizes) for spec in dict.fromkeys(specs))
-    return [engine for engine in opened if engine is not None]
+    """The engines that these specs start on this machine; equal ones share one. Those of vLLM split a
+    GPU's memory, but for one whose spec says its share."""
+    opened = {spec: engine_of(spec, name(model_of(spec)), sizes) for spec in dict.fromkeys(specs)}
+    engines = {spec: engine for spec, engine in opened.items() if engine is not None}
+    several = sum(engine.share is not None for engine in engines.values())
+    for spec, engine in engines.items():
+        said = "gpu_memory_utilization" in read_spec(spec).options
+        if several > 1 and engine.share is not None and not said:
+            engines[spec] = replace(engine, share=memory_share(several))
+    return list(engines.values())
 
 
 def unsized(engines: Iterable[Engine]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from constitution.problems import InputError, Problem, all_problems
 from constitution.reading import read_json
 from engine.generators.base import Generator
 from engine.generators.spec import open_generator
+from engine.generators.vllm import share_engines
 from engine.messages import Conversation, Message
 from engine.prompts.sources import open_prompts
 from engine.settings import for_stakeholder
@@ -80,6 +81,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
         lambda: _imported([Path(file) for file in config.imported]),
     )
     judge, second, *classifiers = judges
+    share_engines([*models, judge, *([second] if second else [])], at_once=False)
     return EvaluationInputs(
         questionnaire,
         dict(zip(config.models, models, strict=True)),

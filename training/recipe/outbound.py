@@ -145,8 +145,11 @@ class _Reading:
             names = [name] if kind in ("vllm", "transformers") else []
             if not all(map(_is_here, [*names, options.get("tokenizer", ".")])):
                 yield key
-        if not _is_here(recipe.engine_options.get("tokenizer", ".")):
-            yield "engine_options.tokenizer"
+        by_place = recipe.engine_options_for.items()
+        by_key = {f"engine_options_for.{place}": options for place, options in by_place}
+        for key, options in {"engine_options": recipe.engine_options, **by_key}.items():
+            if not _is_here(options.get("tokenizer", ".")):
+                yield f"{key}.tokenizer"
         for at, settings in self._parts:
             for file in named_files(settings):
                 named = file.mark.or_name and not Path(self._paths.path(file.name)).exists()

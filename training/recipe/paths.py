@@ -2,20 +2,25 @@
 
 import importlib.util
 import os
+from collections import ChainMap
 from pathlib import Path
+from typing import Final
 
 from constitution.loader import load_constitution, shipped_constitutions
 from engine.generators.fingerprint import fingerprint_model
-from engine.generators.spec import open_generator
+from engine.generators.spec import open_generator, read_spec, with_options
 from engine.input_files import NamedFile
 from engine.prompts.files import named_sources, source_parts
 from engine.runs.config import RoleSpecs
-from engine.settings import for_stakeholder
+from engine.settings import fill_roles, for_stakeholder
 from training.recipe.schema import Recipe
 from training.recipe.stage import digest_of
 
 __all__ = ["RecipePaths", "content", "fingerprint_of"]
 
+_OTHER: Final = "transformers"
+_FALLS_TO = {"critic": "policy", "reviser": "critic", "judge": "critic"}
+"""What plays a role that a recipe does not name."""
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd")
 
 
@@ -55,44 +60,52 @@ class RecipePaths:
         path = self.path(file.name)
         return path if not file.mark.or_name or Path(path).exists() else file.name
 
-    def spec(self, model: str, *, revising: bool = False) -> str:
-        """The generator of a model: vLLM or transformers, as the recipe's `engine` says.
+    def spec(self, model: str, stage: str, *, revising: bool = False) -> str:
+        """The generator of a model that is trained, in a stage: vLLM or transformers, as the
+        recipe's `engine` says.
 
         On a CPU vLLM is worth its start for the revisions and for an evaluation (`revising`), in
         which one engine serves all models.
         """
+        return self.placed(self._own(model, revising=revising), stage, "policy")
+
+    def roles(self, stage: str, *, revising: bool = False) -> RoleSpecs:
+        """The base model and the others of the recipe in their roles, each with its options."""
+        recipe = self._recipe
+        base = self._own(self.base, revising=revising)
+        played = fill_roles(base, recipe.critic, recipe.reviser, recipe.judge)
+        placed = {role: self.placed(spec, stage, role) for role, spec in played.items()}
+        others = {
+            role: placed[role]
+            for role, falls_to in _FALLS_TO.items()
+            if getattr(recipe, role) is not None or placed[role] != placed[falls_to]
+        }
+        template = recipe.chat_template and self.path(recipe.chat_template)
+        return RoleSpecs(policy=placed["policy"], chat_template=template, **others)
+
+    def placed(self, spec: str, stage: str, role: str) -> str:
+        """A spec with the engine options for where it stands, if it is one of vLLM."""
+        kind, _, options = read_spec(spec)
+        in_vllm = kind == "vllm" or (kind == "embedded" and options.get("backend") != _OTHER)
+        places = (stage, role, f"{stage}.{role}") if in_vllm else ()
+        named = self._recipe.engine_options_for
+        return with_options(spec, ChainMap(*(named.get(place, {}) for place in places[::-1])))
+
+    def _own(self, model: str, *, revising: bool) -> str:
+        """The spec of a model that is trained, wherever it stands."""
         engine = self._recipe.engine
         if engine == "auto":
             on_cpu = revising and importlib.util.find_spec("vllm") is not None
-            engine = "vllm" if self._has_gpu or on_cpu else "transformers"
-        if model == "embedded" and engine == "transformers":
-            return "embedded?backend=transformers"
-        options = self._recipe.engine_options if engine == "vllm" else {}
-        query = "&".join(f"{key}={str(value).lower()}" for key, value in options.items())
+            engine = "vllm" if self._has_gpu or on_cpu else _OTHER
         spec = "embedded" if model == "embedded" else f"{engine}:{model}"
-        return f"{spec}?{query}" if query else spec
-
-    def roles(self, *, revising: bool = False) -> RoleSpecs:
-        """The base model and the others of the recipe in their roles."""
-        recipe = self._recipe
-        template = recipe.chat_template and self.path(recipe.chat_template)
-        return RoleSpecs(
-            policy=self.spec(self.base, revising=revising),
-            chat_template=template,
-            critic=recipe.critic,
-            reviser=recipe.reviser,
-            judge=recipe.judge,
-        )
-
-    @property
-    def judge(self) -> str:
-        """The judge's spec."""
-        return self.roles().specs["judge"]
+        if engine == "vllm":
+            return with_options(spec, self._recipe.engine_options)
+        return f"{spec}?backend={engine}" if model == "embedded" else spec
 
     @property
     def base_identity(self) -> dict[str, str]:
         """What a stage that reads the base model depends on."""
-        return {"model": fingerprint_of(self.spec(self.base))}
+        return {"model": fingerprint_of(self._own(self.base, revising=False))}
 
 
 def content(file: NamedFile) -> Path | str:

@@ -83,7 +83,7 @@ class _Plan:
             constitution=self.paths.constitution,
             prompts=self.train_prompts,
             out=str(self.out / "revise"),
-            roles=self.paths.roles(revising=True),
+            roles=self.paths.roles("revise", revising=True),
             revise=self._settings(LoopSettings, self.recipe.revise),
             sampling=self.recipe.sampling,
         )
@@ -109,7 +109,7 @@ class _Plan:
     def _answer(self) -> Stage:
         helpful = self.recipe.helpful
         assert helpful is not None
-        roles = self.paths.roles()
+        roles = self.paths.roles("answer")
         prompts = PromptsFile(
             file=self.paths.path(helpful.file),
             limit=helpful.limit,
@@ -153,17 +153,19 @@ class _Plan:
         trained[folder] = self.out / folder
 
     def _label(self, name: str, policy: Path, seed: int) -> Stage:
-        label, template = self.recipe.label, self.paths.roles().chat_template
-        spec = self.paths.spec(str(policy / "model"))
+        label, base = self.recipe.label, self.paths.roles("label")
+        spec, judge = self.paths.spec(str(policy / "model"), "label"), base.specs["judge"]
         config = LabelConfig(
             constitution=self.paths.constitution,
             prompts=self.train_prompts,
             out=str(self.out / name),
-            roles=LabelRoles(policy=spec, judge=self.paths.judge, chat_template=template),
+            roles=LabelRoles(policy=spec, judge=judge, chat_template=base.chat_template),
             label=self._settings(LabelSettings, label).model_copy(update={"seed": seed}),
             sampling=self.recipe.sampling.model_copy(update={"temperature": label.temperature}),
         )
-        reads = self._rules() | self._judge() | {"policy": policy / "manifest.json"}
+        reads = (
+            self._rules() | {"judge": fingerprint_of(judge)} | {"policy": policy / "manifest.json"}
+        )
         return self._stage(
             name, "sample answers and judge them", config, name, ["records.jsonl"],
             reads=reads, resumes=True, updates=True,
@@ -179,9 +181,10 @@ class _Plan:
         else:
             reads["policy"] = Path(model).parent / "manifest.json"
         if trainer == "grpo":
-            shared |= {"judge": self.paths.judge, "constitution": self.paths.constitution}
+            judge = self.paths.roles("grpo").specs["judge"]
+            shared |= {"judge": judge, "constitution": self.paths.constitution}
             shared |= {"stakeholder": recipe.stakeholder}
-            reads |= self._rules() | self._judge()
+            reads |= self._rules() | {"judge": fingerprint_of(judge)}
         filled_in = {"model": model, "dataset": str(dataset), "out": str(self.out / name)}
         config = TRAINERS[trainer].model_validate({**section, **shared, **filled_in})
         return self._stage(
@@ -191,11 +194,12 @@ class _Plan:
         )  # fmt: skip
 
     def _evaluate(self, trained: Mapping[str, Path]) -> Stage:
-        base = self.paths.roles(revising=True)
+        base = self.paths.roles("evaluate", revising=True)
         specs = {"base": base.policy}
         for name, directory in trained.items():
-            specs[name] = self.paths.spec(str(directory / "model"), revising=True)
-        judge = self.recipe.evaluate.judge or base.specs["judge"]
+            specs[name] = self.paths.spec(str(directory / "model"), "evaluate", revising=True)
+        other = self.recipe.evaluate.judge
+        judge = self.paths.placed(other, "evaluate", "judge") if other else base.specs["judge"]
         config = EvaluateConfig(
             constitution=self.paths.constitution,
             prompts=self.held_out,
@@ -228,9 +232,6 @@ class _Plan:
 
     def _rules(self) -> dict[str, Path | str]:
         return {"constitution": self.paths.rules}
-
-    def _judge(self) -> dict[str, Path | str]:
-        return {"judge": fingerprint_of(self.paths.judge)}
 
     def _rows(
         self, name: str, does: str, run: str, format: str, more: Sequence[str] = (),

@@ -16,7 +16,7 @@ def preflight_of_recipe(recipe: Recipe, file: Path) -> Preflight:
 
     Raises InputError as `open_generator` does.
     """
-    named = RecipePaths(recipe, file).roles().specs
+    named = RecipePaths(recipe, file).roles("revise").specs
     tasks = {spec: Task(writes=True) for role, spec in named.items() if role != "judge"}
     for spec in filter(None, (named["judge"], recipe.evaluate.judge)):
         tasks[spec] = tasks.get(spec, Task()) | Task(judges=True)

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
 from constitution.problems import InputError, Problem, nearest
 from constitution.typed_yaml import Settings, checked, read_yaml_file, section_of
 from constitution.yaml_source import Location, YamlSource
 from engine.generators.base import Sampling
-from engine.generators.spec_needs import ENGINE_OPTIONS, MODEL_SPEC
+from engine.generators.spec_needs import ENGINE_OPTIONS, ENGINE_OPTIONS_BY_NAME, MODEL_SPEC
 from engine.input_files import InputFile, NamedFile, named_files
 from engine.prompts.files import matching, source_parts
 from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, PromptsFile
@@ -52,6 +52,11 @@ _SHARED = {
     *("model", "constitution", "chat_template", "stakeholder", "seed", "keep_truncated"),
 }
 """What is said once, at the top of a recipe, and holds in every stage that knows it."""
+EngineOptions = dict[str, JsonValue]
+"""Arguments of vLLM's engine by its names for them; mappings and lists too."""
+_STAGES, _ROLES = "revise|answer|label|grpo|evaluate", "policy|critic|reviser|judge"
+EnginePlace = Annotated[str, Field(pattern=rf"^({_STAGES}|{_ROLES}|({_STAGES})\.({_ROLES}))$")]
+"""Where an engine stands in a recipe."""
 _REWARDED_BY = {"judge": "scripted", "constitution": "base"}
 
 
@@ -124,8 +129,13 @@ class Recipe(OtherRoles):
         description="What answers: auto is vLLM on a GPU; on a CPU vLLM for the revisions and "
         "transformers, which starts in seconds, for the shorter rest.",
     )
-    engine_options: Annotated[dict[str, bool | int | float | str], ENGINE_OPTIONS] = Field(
-        default_factory=dict, description="Engine arguments of vLLM."
+    engine_options: Annotated[EngineOptions, ENGINE_OPTIONS] = Field(
+        default_factory=dict, description="Engine arguments of vLLM, for what is trained."
+    )
+    engine_options_for: Annotated[dict[EnginePlace, EngineOptions], ENGINE_OPTIONS_BY_NAME] = Field(
+        default_factory=dict,
+        description="Further ones, also for the other models, by stage (revise, answer, label, grpo, "
+        "evaluate), by role (policy, critic, reviser, judge) or by both: label.judge.",
     )
     accelerate: Annotated[str | None, InputFile()] = Field(
         default=None, description="A configuration file of accelerate: train on several GPUs."
@@ -153,6 +163,13 @@ class Recipe(OtherRoles):
         if options and info.data.get("engine") == "transformers":
             raise ValueError("they are arguments of vLLM: set `engine: vllm`, or take them out")
         return options
+
+    @field_validator("engine_options_for")
+    @classmethod
+    def _are_placed(cls, placed: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        others = [str(info.data.get(role)) for role in ("critic", "reviser", "judge")]
+        in_vllm = any(spec.startswith(("vllm:", "embedded")) for spec in others)
+        return placed if in_vllm else cls._are_read(placed, info)
 
     @field_validator("rounds")
     @classmethod

@@ -23,6 +23,7 @@ from engine.generators.base import (
     Sampling,
     Score,
 )
+from engine.generators.in_flight import one_conversation
 from engine.generators.server import ServerGenerator
 from engine.generators.servers.pool import Options
 from engine.messages import Message
@@ -117,6 +118,26 @@ def test_turns_of_a_conversation_stay_on_one_server():
     servers = [FakeServer(), FakeServer()]
     ask(servers, turns)
     seen = [{body["messages"][0]["content"] for body in server.bodies} for server in servers]
+    assert seen[0]
+    assert seen[1]
+    assert not seen[0] & seen[1]
+
+
+def test_whatever_a_conversation_asks_stays_on_one_server():
+    """Questions to a judge quote it, each in other words: no text tells that they belong together."""
+
+    async def conversations(generator: ServerGenerator) -> None:
+        for number in range(12):
+            with one_conversation():
+                for question in ("one", "two", "three"):
+                    asked = (Message("user", f"{number} {question}"),)
+                    await generator.generate(Request(asked, Sampling(), seed=0))
+
+    servers = [FakeServer(), FakeServer()]
+    ask(servers, conversations)
+    seen = [
+        {body["messages"][0]["content"].split()[0] for body in server.bodies} for server in servers
+    ]
     assert seen[0]
     assert seen[1]
     assert not seen[0] & seen[1]

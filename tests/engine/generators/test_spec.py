@@ -1,9 +1,11 @@
 """Spec strings: what is wrong with one is told before anything is loaded."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from constitution.problems import InputError
-from engine.generators.spec import open_generator
+from engine.generators.spec import open_generator, read_spec, with_options
 
 SERVER = "server:m@http://localhost:1/v1"
 
@@ -65,3 +67,30 @@ def test_an_empty_spec_is_told_the_kinds_there_are():
     with pytest.raises(InputError, match="one of the kinds embedded, vllm") as caught:
         open_generator("")
     assert "model directory" not in str(caught.value)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(TEXTS.filter(bool), VALUES, max_size=4))
+def test_options_of_any_kind_are_read_as_they_were_written(options):
+    assert read_spec(with_options("vllm:org/name", options)).options == options
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "written"),
+    [
+        ("vllm:m", {}, "vllm:m"),
+        ("vllm:m?a=1e-6&b=2", {}, "vllm:m?a=1e-6&b=2"),
+        ("vllm:m?a=1e-6&b=2", {"b": True, "c": "Org/Name"}, "vllm:m?a=1e-6&b=true&c=Org/Name"),
+        ("vllm:m", {"a": {"factor": 2.0}}, 'vllm:m?a={"factor":2.0}'),
+        ("vllm:m", {"a": "true", "b": "x&y+z"}, 'vllm:m?a="true"&b=x%26y%2Bz'),
+    ],
+)
+def test_options_take_the_place_of_those_of_the_same_name(spec, options, written):
+    assert with_options(spec, options) == written

@@ -43,6 +43,8 @@ def _no_vllm(monkeypatch):
     contents = {
         "vllm": {"SamplingParams": Params},
         "vllm.sampling_params": {"RequestOutputKind": Kinds},
+        "vllm.lora": {},
+        "vllm.lora.request": {"LoRARequest": lambda *parts: parts},
         "vllm.v1": {},
         "vllm.v1.engine": {},
         "vllm.v1.engine.exceptions": {"EngineDeadError": Dead},
@@ -59,17 +61,25 @@ class Engine:
 
     text: str
     asked: list = field(default_factory=list)
+    sent: list = field(default_factory=list)
+    """Of each request, its rank and adapter."""
+    takes: float = 0.0
+    """Seconds for each request."""
+    stopped: bool = False
     vllm_config: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(
             model_config=SimpleNamespace(max_model_len=4096),
-            cache_config=SimpleNamespace(num_gpu_blocks=10, block_size=16),
+            cache_config=SimpleNamespace(num_gpu_blocks=10, block_size=16, kv_cache_size_tokens=90),
             scheduler_config=SimpleNamespace(max_num_seqs=8),
+            parallel_config=SimpleNamespace(data_parallel_size=1),
         )
     )
 
-    async def generate(self, prompt, params, name, *, priority, lora_request):
+    async def generate(self, prompt, params, name, *, priority, lora_request, data_parallel_rank):
         ids = prompt["prompt_token_ids"]
         self.asked.append((ids, params))
+        self.sent.append((data_parallel_rank, lora_request))
+        await asyncio.sleep(self.takes)
         if params.logprob_token_ids:
             thought = tokenizer().decode(ids).endswith(THOUGHT)
             found = -0.5 if thought else -20.0
@@ -80,6 +90,12 @@ class Engine:
             return
         generated = ids_of(self.text)[: params.max_tokens]
         yield output(generated, None)
+
+    def get_tokenizer(self):
+        return tokenizer()
+
+    def shutdown(self):
+        self.stopped = True
 
 
 def output(ids, logprobs):
@@ -93,7 +109,7 @@ def output(ids, logprobs):
 
 def adapter(engine, **options):
     generator = VllmGenerator("org/name", options=options)
-    generator._engine = engine
+    generator.serving.adopt(engine, generator)
     generator._adopt(tokenizer())
     return generator
 

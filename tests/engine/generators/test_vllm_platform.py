@@ -1,5 +1,7 @@
 """Starting vLLM: a script without a main guard is told so, in the child and in the parent."""
 
+import importlib.util
+import os
 import subprocess
 import sys
 
@@ -46,3 +48,39 @@ def test_only_what_was_logged_by_this_start_counts(tmp_path, monkeypatch, new, w
     assert isinstance(problem, Problem)
     assert word in str(problem)
     assert "\n" not in str(problem)
+
+
+H100 = """
+import sys
+from types import SimpleNamespace
+from engine.generators import vllm_platform
+vllm_platform.engine_defaults()
+from vllm.engine import arg_utils
+from vllm.v1.engine import async_llm
+
+def table_of_a_full_gpu(arguments, usage_context=None):
+    arg_utils.current_platform = SimpleNamespace(
+        get_device_total_memory=lambda: 80 * 2**30, get_device_name=lambda: "NVIDIA H100 80GB HBM3",
+        is_tpu=lambda: False, is_cpu=lambda: False)
+    arguments.enable_chunked_prefill = True
+    model = SimpleNamespace(max_model_len=8192, is_multimodal_model=False, is_mm_prefix_lm=False)
+    parallel = SimpleNamespace(use_batched_dp_moe=False)
+    arguments._set_default_max_num_seqs_and_batched_tokens_args(usage_context, model, parallel)
+    return arguments
+
+async_llm.AsyncLLM.from_engine_args = staticmethod(table_of_a_full_gpu)
+started = vllm_platform.start_engine("vllm:mine", {"model": sys.argv[1]})
+print(started.max_num_seqs, started.max_num_batched_tokens)
+"""
+
+
+@pytest.mark.slow
+def test_an_h100_is_filled_as_the_offline_interface_fills_it(tmp_path):
+    """Through vLLM's own table, which a process of its own reads as if an H100 were there."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")
+    environment = {**os.environ, "SOLON_CACHE": str(tmp_path)}
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    command = [sys.executable, "-c", H100, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == ["1024", "16384"], done.stderr

@@ -69,6 +69,7 @@ def test_every_role_and_section_is_looked_through(read):
         helpful={"file": "hf:org/helpful"},
         model="org/model",
         dpo={"reference": "org/reference"},
+        engine_options_for={"label": {"tokenizer": "org/tokenizer"}},
         sft={"report_to": "wandb", "test_dataset": "hf:org/rows"},
     )  # fmt: skip
     assert talks(found) == {
@@ -76,7 +77,7 @@ def test_every_role_and_section_is_looked_through(read):
         "reviser:1": (("reviser",), ()),
         "second": (("evaluate.judge",), ()),
         "huggingface.co": (
-            ("model", "judge", "prompts", "held_out", "helpful", "evaluate.benign",
+            ("model", "judge", "engine_options_for.label.tokenizer", "prompts", "held_out", "helpful", "evaluate.benign",
              "sft.test_dataset", "dpo.reference", "evaluate.lm_eval"),
             (),
         ),
@@ -118,6 +119,10 @@ def test_the_hosts_of_the_environment_are_used(read, monkeypatch):
         ({"dpo": {"push_to_hub": "a/b"}}, "dpo.push_to_hub would publish the model"),
         ({"engine_options": {"trust_remote_code": True}}, "engine_options.trust_remote_code would"),
         ({"engine_options": {"worker_cls": "a.B"}}, "engine_options.worker_cls may make vLLM run"),
+        (
+            {"engine_options_for": {"label.judge": {"worker_cls": "a.B"}}},
+            "engine_options_for.label.judge.worker_cls may make vLLM run",
+        ),
         ({"judge": "vllm:o/m?trust_remote_code=true"}, "judge would run code"),
         ({"judge": "server:m@http://h/v1?key_env=KEY"}, "judge would send $KEY to h"),
         ({"evaluate": {"lm_eval_tasks_dir": "tasks"}}, "evaluate.lm_eval_tasks_dir may name code"),

@@ -9,6 +9,7 @@ import pytest
 
 from constitution.loader import load_constitution
 from constitution.problems import InputError
+from engine.generators.spec import read_spec
 from training.recipe.plan import stages_of
 from training.recipe.schema import load_recipe, shipped_recipes
 from training.recipe.stage import StageFailed, run_stages
@@ -272,6 +273,54 @@ def test_engines_are_as_the_recipe_says(kitchen):
     assert models["sft"] == f"vllm:{kitchen.out}/sft/model?max_model_len=512"
 
 
+def test_options_keep_their_letters_and_their_shape(kitchen):
+    options = "{tokenizer: /Data/Tok, enforce_eager: true, cudagraph_sizes: {Max: [1, 2]}}"
+    kitchen.edit("recipe.yaml", "rounds: 2", f"engine: vllm\nengine_options: {options}")
+    _, stages = kitchen.stages()
+    assert read_spec(stages[-1].config["models"]["sft"]).options == {
+        "tokenizer": "/Data/Tok", "enforce_eager": True, "cudagraph_sizes": {"Max": [1, 2]},
+    }  # fmt: skip
+
+
+PLACED = """engine: vllm
+engine_options: {max_model_len: 512, seed: 1}
+engine_options_for:
+  label: {seed: 2, gpu_memory_utilization: 0.4}
+  judge: {seed: 3}
+  label.judge: {gpu_memory_utilization: 0.5}
+  evaluate.judge: {max_num_seqs: 9}
+"""
+
+
+def test_engines_have_options_by_stage_and_role(kitchen):
+    kitchen.edit("recipe.yaml", "rounds: 2\n", PLACED)
+    _, stages = kitchen.stages()
+    config = {stage.name: stage.config for stage in stages}
+    shared = {"max_model_len": 512}
+    revise = config["revise"]["roles"]
+    assert revise["critic"] is None and revise["reviser"] is None
+    assert read_spec(revise["policy"]).options == shared | {"seed": 1}
+    assert read_spec(revise["judge"]).options == shared | {"seed": 3}
+    label = {
+        role: read_spec(config["label"]["roles"][role]).options for role in ("policy", "judge")
+    }
+    assert label["policy"] == shared | {"seed": 2, "gpu_memory_utilization": 0.4}
+    assert label["judge"] == shared | {"seed": 3, "gpu_memory_utilization": 0.5}
+    assert read_spec(config["evaluate"]["models"]["dpo"]).options == shared | {"seed": 1}
+    assert read_spec(config["evaluate"]["judge"]).options["max_num_seqs"] == 9
+
+
+def test_options_for_a_place_reach_other_engines_of_vllm_and_no_server(kitchen):
+    placed = "engine_options_for: {judge: {seed: 3}, critic: {seed: 4}, label: {seed: 5}}"
+    others = "critic: server:m@http://localhost:1/v1\njudge: embedded?seed=1&dtype=auto"
+    kitchen.edit("recipe.yaml", "rounds: 2\n", f"engine: vllm\n{placed}\n{others}\n")
+    _, stages = kitchen.stages()
+    config = {stage.name: stage.config for stage in stages}
+    assert config["revise"]["roles"]["critic"] == "server:m@http://localhost:1/v1"
+    assert config["revise"]["roles"]["judge"] == "embedded?dtype=auto&seed=3"
+    assert config["label"]["roles"]["judge"] == "embedded?dtype=auto&seed=3"
+
+
 def kept(section) -> bool:
     return isinstance(section, dict) and section.get("keep_truncated", False)
 
@@ -344,6 +393,13 @@ def test_a_directory_of_another_recipe_is_left_alone(kitchen):
 
 
 # What ships -------------------------------------------------------------------------------------
+
+
+def test_a_shipped_recipe_leaves_no_gpu_and_no_memory_unused():
+    """Replicas of what fits one GPU; the share of memory follows from what runs at once."""
+    options = {name: load_recipe(name)[0].engine_options for name in shipped_recipes()}
+    assert not any("gpu_memory_utilization" in one for one in options.values())
+    assert options["eight-gpu-fsdp"] == {"data_parallel_size": 8, "max_model_len": 8192}
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

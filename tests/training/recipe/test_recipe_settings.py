@@ -161,6 +161,8 @@ def test_prompts_that_are_missing_are_told_one_by_one(kitchen, named, missing):
         ("rlaif: grpo\ngrpo: {max_answer: 999, max_length: 99}", "leaves no token to a prompt"),
         ("rlaif: grpo\ngrpo: {generations: 3}", "9:21: 8 answers a step cannot be shared out"),
         ("engine: transformers\nengine_options: {max_model_len: 9}", "arguments of vLLM"),
+        ("engine_options_for: {labl: {seed: 1}}", "engine_options_for"),
+        ("engine: transformers\nengine_options_for: {label: {seed: 1}}", "arguments of vLLM"),
         ("judge: vlm:x", "vllm"),
     ],
 )

@@ -87,7 +87,7 @@ def _backend(model: Mapping[str, Any]) -> tuple[str, dict[str, Any], int | str]:
     lora = options.pop("lora", None)
     name = local_name(model["name"])
     if gpu and importlib.util.find_spec("vllm"):
-        os.environ["VLLM_WORKER_MULTIPROCESSING_METHOD"] = "spawn"  # CUDA may be in use here
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # CUDA may be in use here
         adapter = {"lora_local_path": lora} if lora else {}
         return "vllm", {"pretrained": name, **options, **adapter}, "auto"
     kept = {

@@ -49,11 +49,14 @@ PACKAGE = {
     """,
     "lm_eval/api/__init__.py": "",
     "lm_eval/api/registry.py": """
+        import os
         from lm_eval import note
         class Model:
             @classmethod
             def create_from_arg_obj(cls, arguments, more):
-                note("model", {"backend": cls.backend, "arguments": arguments} | more)
+                starts = os.environ.get("VLLM_WORKER_MULTIPROC_METHOD")
+                found = {"backend": cls.backend, "arguments": arguments, "starts": starts}
+                note("model", found | more)
                 model = cls()
                 model.name = arguments["pretrained"]
                 return model
@@ -227,12 +230,14 @@ def test_an_interrupted_evaluation_leaves_no_process(tmp_path, notes, monkeypatc
 
 
 def test_a_gpu_takes_vllm_and_a_cpu_transformers(tmp_path, notes, monkeypatch):
+    monkeypatch.delenv("VLLM_WORKER_MULTIPROC_METHOD", raising=False)
     spec = "vllm:org/model?max_model_len=512&lora=adapter"
     run(["gsm8k"], {"base": spec}, tmp_path / "cpu")
     monkeypatch.setenv("FAKE_GPU", "1")
     run(["gsm8k"], {"base": spec}, tmp_path / "gpu")
     cpu, gpu = notes("model")
     assert cpu["backend"] == "hf" and gpu["backend"] == "vllm"
+    assert (cpu["starts"], gpu["starts"]) == (None, "spawn"), "as vLLM's worker processes do"
     assert cpu["arguments"] == {
         "pretrained": "org/model", "dtype": "float32", "peft": "adapter", "device": "cpu",
     }  # fmt: skip
