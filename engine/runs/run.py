@@ -100,6 +100,9 @@ class Run(Generic[Result]):
         identity = identity_of(prompts, spec.constitution, spec.models, settings)
         self.prompts = prompts
         self.directory = RunDirectory(out, spec.kind, identity, spec.constitution, mode, prompts)
+        if prompts.shard is not None:
+            told = {**identity["prompts"], "count": prompts.count}
+            self.directory.found["prompts"] = told
         if any(prompts.replaced):
             self.directory.found["replaced_values"] = prompts.replaced._asdict()
         self.models: RoleModels

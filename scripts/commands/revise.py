@@ -1,6 +1,5 @@
 """`solon revise`: prompts through the loop into a run directory; `--plan` says what it would cost."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from constitution.problems import all_problems
 from scripts.commands import options as o
 from scripts.commands.permission_options import AllowPythonChecks
+from scripts.commands.shard_options import Scratch, ShardOption, open_place
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +27,8 @@ def revise(
     update: o.Update = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
+    shard: ShardOption = None,
+    scratch: Scratch = None,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Answer prompts, critique and revise the answers, and record every step.
@@ -38,34 +40,36 @@ def revise(
     from engine.runs.edit_cost import known_from
     from engine.runs.plan import plan_run
     from engine.runs.run import RevisionRun
+    from engine.runs.shards import RunPlace
     from engine.settings import Roles, for_stakeholder
     from scripts.commands.run_command import execute_run, print_summary, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console, output_console
 
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
-    settings, out = config.revise, Path(config.out)
+    settings, place = config.revise, RunPlace.parse(config.out, shard, scratch)
     rules, prompts, models = all_problems(
         lambda: for_stakeholder(load_for_judging(config.constitution), settings.stakeholder),
-        config.prompts.open,
+        lambda: place.prompts(config.prompts.open()),
         lambda: Roles(**config.roles.open(config.sampling)),
     )
     if plan:
-        with known_from(out) as known:
+        with known_from(place.directory) as known:
             planned = plan_run(prompts, prompts.count, rules, models, settings, known=known)
         _print_plan(planned, models, settings)
         return
     console = error_console()
-    run = RevisionRun(out, prompts, rules, models, settings, mode=mode, window=config.window)
-    if run.directory.keeps_records:
-        say_what_is_kept(run, console)
-    elif run.updated:
-        _say_what_is_redone(run, console)
+    with open_place(place) as out:
+        run = RevisionRun(out, prompts, rules, models, settings, mode=mode, window=config.window)
+        if run.directory.keeps_records:
+            say_what_is_kept(run, console)
+        elif run.updated:
+            _say_what_is_redone(run, console)
 
-    def sum_up() -> int:
-        print_summary(summarize(out), output_console())
-        return 1 if run.progress().totals.get("failed") else 0
+        def sum_up() -> int:
+            print_summary(summarize(out), output_console())
+            return 1 if run.progress().totals.get("failed") else 0
 
-    raise typer.Exit(execute_run(run, console, sum_up))
+        raise typer.Exit(execute_run(run, console, sum_up))
 
 
 def _say_what_is_redone(run: "RevisionRun", console: "Console") -> None:
