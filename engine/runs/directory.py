@@ -29,7 +29,7 @@ from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.storage.atomic import replacing
 from engine.storage.completion_cache import CompletionCache
-from engine.storage.jsonl import JsonlStore, json_line
+from engine.storage.jsonl import JsonlStore, lines_of
 
 __all__ = [
     "ANSWER",
@@ -170,12 +170,12 @@ class RunDirectory:
         fields = self.kind.fields | ({"constitution": str} if self.constitution else {})
         path = self.path / "escalations.jsonl"
         with replacing(path) if self.kind.escalates else nullcontext() as escalations:
-            for row in _rows(self.records, fields):
+            for line, row in _rows(self.records, fields):
                 self._refuse_foreign(row)
                 done.append(Done.digest(row["id"]))
                 self.totals[row["outcome"]] += 1
                 if escalations and row["escalate"]:
-                    escalations.write(json_line(row))
+                    escalations.write(line)
                     self.totals["escalated"] += 1
         return done
 
@@ -185,11 +185,11 @@ class RunDirectory:
         path = self.path / "failures.jsonl"
         with JsonlStore(path) as store:
             rows = _rows(store, {"id": str, "retryable": bool})
-            lasting = [row for row in rows if not (every or row["retryable"])]
+            lasting = {line: row for line, row in rows if not (every or row["retryable"])}
         with replacing(path) as file:
-            file.writelines(map(json_line, lasting))
+            file.writelines(lasting)
         self.totals["failed"] = len(lasting)
-        return lasting
+        return [*lasting.values()]
 
     def _refuse_foreign(self, row: Mapping[str, Any]) -> None:
         if self.constitution and row["constitution"] != self.constitution.content_hash:
@@ -269,7 +269,8 @@ def check_row(where: str, row: Mapping[str, Any], fields: Mapping[str, type]) ->
         raise InputError(Problem(where, what, remedy))
 
 
-def _rows(store: JsonlStore, fields: Mapping[str, type]) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(store.read(), 1):
+def _rows(store: JsonlStore, fields: Mapping[str, type]) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Each row with its line as it stands."""
+    for number, (_, line, row) in enumerate(lines_of(store.path), 1):
         check_row(f"{store.path}, row {number}", row, fields)
-        yield row
+        yield line, row

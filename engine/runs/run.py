@@ -232,10 +232,10 @@ class Run(Generic[Result]):
         self.directory.usage = {key: before.get(key, 0) + value for key, value in fresh.items()}
         self.directory.write_manifest(status)
 
-    async def close(self) -> None:
-        """Stop the generators and let go of the directory."""
+    async def close(self, *, engines: bool = True) -> None:
+        """Let go of the directory, and stop the engines unless another run is to have them."""
         try:
-            for generator in self._generators:
+            for generator in self._generators if engines else ():
                 await generator.close()
         finally:
             self.directory.close()

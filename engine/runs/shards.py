@@ -68,9 +68,7 @@ class RunPlace:
         if self.shard is not None:
             self._check_out()
         if self.scratch is not None:
-            with ScratchCopy(
-                self.home, self.directory, on_problem=on_problem, cache=cache
-            ):
+            with ScratchCopy(self.home, self.directory, on_problem=on_problem, cache=cache):
                 yield self.directory
             return
         if self.shard is not None:

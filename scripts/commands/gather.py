@@ -1,13 +1,16 @@
 """`solon gather`: the shards of a run as one run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scripts.commands import options as o
 
-__all__ = ["gather"]
+if TYPE_CHECKING:
+    from engine.runs.gather import Gathered
+
+__all__ = ["gather", "print_gathered"]
 
 
 def gather(
@@ -19,7 +22,8 @@ def gather(
         ),
     ] = False,
     update: Annotated[
-        bool, typer.Option("--update", help="Keep the records of an earlier gathering in previous/.")
+        bool,
+        typer.Option("--update", help="Keep the records of an earlier gathering in previous/."),
     ] = False,
     overwrite: o.Overwrite = False,
 ) -> None:
@@ -40,15 +44,20 @@ def gather(
         typer.echo(f"{out}: {len(shards)} shards gathered: {new:,} answers and verdicts")
         typer.echo("  the command without --shard makes the figures and the page of them")
         return
-    gathered = gather_run(out, shards, mode)
-    total, failed = gathered.totals.get("records", 0), gathered.totals.get("failed", 0)
-    done = f"{len(shards)} shards gathered"
-    if gathered.before:
-        done = "complete already (--overwrite gathers again)"
-    typer.echo(f"{out}: {done}: {total:,} records, {failed:,} failed")
+    code = print_gathered(gather_run(out, shards, mode), len(shards))
     if merge_caches:
         _merge_caches(out, [shard.path / "completions.sqlite" for shard in shards])
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(code)
+
+
+def print_gathered(gathered: "Gathered", shards: int) -> int:
+    """Print what a gathered run holds; the exit code."""
+    done = f"{shards} shards gathered"
+    if gathered.before:
+        done = "complete already (--overwrite gathers again)"
+    total, failed = gathered.totals.get("records", 0), gathered.totals.get("failed", 0)
+    typer.echo(f"{gathered.path}: {done}: {total:,} records, {failed:,} failed")
+    return 1 if failed else 0
 
 
 def _merge_caches(out: Path, caches: list[Path]) -> None:

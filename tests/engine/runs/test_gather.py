@@ -299,5 +299,5 @@ def test_caches_are_merged_and_again_at_no_harm(tmp_path):
     assert store.get(b"35") is None
     store.close()
     (tmp_path / "bad.sqlite").write_bytes(b"no database at all, but long enough to be read" * 40)
-    with pytest.raises(InputError, match="bad.sqlite"):
+    with pytest.raises(InputError, match=r"bad\.sqlite"):
         merge_stores(tmp_path / "all.sqlite", [tmp_path / "bad.sqlite"])

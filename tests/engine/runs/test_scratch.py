@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from engine.runs.scratch import ScratchCopy
 from engine.runs.shards import RunPlace
 from engine.storage.jsonl import JsonlStore, read_jsonl
 from tests.engine import run_worker
-from tests.engine.runs.test_gather import finish, opened
+from tests.engine.runs.test_gather import finish, lines, opened
 
 
 @pytest.fixture
@@ -48,7 +49,10 @@ def test_what_was_added_is_copied_and_a_torn_line_is_not(places):
             work(here, str(number), manifest={"complete": False})
             copy.copy()
             assert (home / "records.jsonl").read_bytes() == (here / "records.jsonl").read_bytes()
-        before, inode = (home / "records.jsonl").read_bytes(), (home / "records.jsonl").stat().st_ino
+        before, inode = (
+            (home / "records.jsonl").read_bytes(),
+            (home / "records.jsonl").stat().st_ino,
+        )
         with (here / "records.jsonl").open("ab") as file:
             file.write(b'{"id": "torn')
         copy.copy()
@@ -83,7 +87,9 @@ def test_a_copy_damaged_by_a_crash_is_written_again(places):
     assert rows(home) == ["1", "2"]
 
 
-def test_another_machine_goes_on_from_the_copy_and_the_first_one_does_not_bring_back_its_own(places):
+def test_another_machine_goes_on_from_the_copy_and_the_first_one_does_not_bring_back_its_own(
+    places,
+):
     home, here, there = places
     with ScratchCopy(home, here):
         work(here, "1", manifest={"by": "here"})
@@ -142,6 +148,11 @@ def prompts(tmp_path):
     return path
 
 
+def answerable(count):
+    """Of the first prompts, those that the script does not let fail."""
+    return sum(not re.search("Question [12][0-4]", f"Question {n}?") for n in range(count))
+
+
 def test_a_shard_on_local_disks_survives_the_loss_of_one(tmp_path, prompts):
     source, kinds = open_prompts(prompts), ("revise", "label", "answer")
     for kind in kinds:
@@ -150,39 +161,37 @@ def test_a_shard_on_local_disks_survives_the_loss_of_one(tmp_path, prompts):
             place = RunPlace.parse(tmp_path / kind, f"{number}/2", tmp_path / disk)
             with place.open() as directory:
                 run = opened(kind, directory, place.prompts(source))
-                assert run.complete == (disk == "c" and not run.directory.totals["failed"])
+                assert disk != "c" or run.progress().resumed > 30
                 finish(run)
             shutil.rmtree(tmp_path / disk)
         gather_run(tmp_path / kind, finished_shards(tmp_path / kind))
-        for name in ("records.jsonl", "failures.jsonl", "answers.jsonl"):
-            whole, made = tmp_path / f"{kind}-whole" / name, tmp_path / kind / name
-            assert made.exists() == whole.exists()
-            if made.exists():
-                assert sorted(made.open("rb")) == sorted(whole.open("rb"))
+        assert lines(tmp_path / kind) == lines(tmp_path / f"{kind}-whole")
 
 
 def test_an_update_on_a_local_disk_keeps_the_earlier_records_in_the_copy(tmp_path, prompts):
-    source = open_prompts(prompts)
     for disk, limit in (("a", 120), ("b", 100), ("b", 90), ("c", 80)):
         place = RunPlace.parse(tmp_path / "out", "1/1", tmp_path / disk)
         part = place.prompts(open_prompts(prompts, limit=limit))
         with place.open() as directory:
             finish(opened("answer", directory, part, mode="update"))
     home = tmp_path / "out" / "shards" / "1"
-    kept = [len(rows(home / "previous" / str(n))) + 10 for n in (1, 2, 3)]
-    assert kept == [120, 100, 90] and len(rows(home)) + 10 == 80
-    assert source.count == 120
+    kept = [len(rows(home / "previous" / str(n))) for n in (1, 2, 3)]
+    assert [*kept, len(rows(home))] == [answerable(limit) for limit in (120, 100, 90, 80)]
 
 
 def test_a_shard_may_leave_its_local_disk_and_come_back(tmp_path, prompts):
     source = open_prompts(prompts)
-    for scratch, mode in ((tmp_path / "a", "resume"), (None, "retry-failed"), (tmp_path / "a", "resume")):
+    for scratch, mode in (
+        (tmp_path / "a", "resume"),
+        (None, "retry-failed"),
+        (tmp_path / "a", "resume"),
+    ):
         place = RunPlace.parse(tmp_path / "out", "1/1", scratch)
         with place.open() as directory:
             finish(opened("answer", directory, place.prompts(source), mode=mode))
             (directory / "marker").write_text(mode, encoding="utf-8")
     home = tmp_path / "out" / "shards" / "1"
-    assert rows(home) == rows(place.directory) and len(rows(home)) == 110
+    assert rows(home) == rows(place.directory) and len(rows(home)) == answerable(120)
 
 
 @pytest.mark.slow
@@ -199,9 +208,13 @@ def test_workers_killed_at_random_moments_lose_and_repeat_nothing(tmp_path, prom
             mine = tmp_path / f"log-{shard}-{attempt}"
             words = [out, prompts, mine, 0.05 if kill else 0, kind, f"{shard}/2"]
             disk = tmp_path / draw.choice(("here", "there"))
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.engine.run_worker", *map(str, words), str(disk)]
-            )
+            process = subprocess.Popen([
+                sys.executable,
+                "-m",
+                "tests.engine.run_worker",
+                *map(str, words),
+                str(disk),
+            ])
             while kill and process.poll() is None:
                 if mine.exists() and mine.read_bytes().count(b"\n") >= kill:
                     time.sleep(draw.random() / 5)
