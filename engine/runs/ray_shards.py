@@ -24,7 +24,8 @@ _TICK = 0.5
 """Seconds between two looks at the workers."""
 _CPUS = 0.5
 """Of a worker: its engine's processes are not counted by Ray."""
-_PASSED_ON = ("PYTHONPATH", "SOLON_ALLOWED", "HF_HOME", "HF_HUB_OFFLINE", "XDG_CACHE_HOME")
+_PASSED_ON = ("SOLON_ALLOWED", "HF_HOME", "HF_HUB_OFFLINE", "XDG_CACHE_HOME")
+"""Variables that the workers are to have as they are here."""
 
 
 class WorkersFailed(Stopped):
@@ -64,9 +65,8 @@ class RayShards:
         self._ray = _ray()
         self._job = job
         self._gpus = gpus
-        variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         self._ray.init(
-            address=address, runtime_env={"env_vars": variables}, log_to_driver=False,
+            address=address, runtime_env={"env_vars": _variables()}, log_to_driver=False,
             logging_level="error", include_dashboard=False if address is None else None,
         )  # fmt: skip
         self._size = min(job.shards, workers or self._room())
@@ -163,6 +163,14 @@ class RayShards:
             await asyncio.sleep(_TICK)
         for worker in self._busy:
             self._ray.kill(worker.actor)
+
+
+def _variables() -> dict[str, str]:
+    """Of the environment of the workers, which start in another folder."""
+    found = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    if folders := os.environ.get("PYTHONPATH"):
+        found["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, folders.split(os.pathsep)))
+    return found
 
 
 def _ray() -> Any:
