@@ -3,7 +3,8 @@
     python -m scripts.bench.shards answer --prompts 200000 --shards 8
 
 One shard after the other, each a command of its own as on a machine of its own, then `solon gather`.
-The model answers at once, so the seconds are Solon's; memory is the peak of the process (VmHWM).
+The model answers at once, so the seconds are Solon's: of the processor, since machines are shared.
+Memory is the peak of the process (VmHWM).
 """
 
 import argparse
@@ -12,30 +13,29 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 __all__ = ["main"]
 
 _PEAK = """
-import sys
+import sys, time
 from scripts.solon import app
 try:
     app(sys.argv[1:], standalone_mode=False)
 finally:
     with open("/proc/self/status", encoding="utf-8") as status:
-        print(*(line for line in status if line.startswith("VmHWM")))
+        peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
+    print("MEASURED", time.process_time(), peak)
 """
 
 
 def measured(*words: str) -> tuple[float, int]:
-    """Seconds and peak megabytes of one command."""
-    began = time.monotonic()
+    """Seconds of the processor and peak megabytes of one command."""
     done = subprocess.run(
         [sys.executable, "-c", _PEAK, *words], stdout=subprocess.PIPE, text=True, check=True
     )
-    seconds = time.monotonic() - began
-    return seconds, int(done.stdout.split("VmHWM:")[1].split()[0]) // 1024
+    seconds, kilobytes = done.stdout.split("MEASURED")[1].split()
+    return float(seconds), int(kilobytes) // 1024
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
         for number in range(1, given.shards + 1):
             seconds, peak = measured(*words, "--shard", f"{number}/{given.shards}")
             total += seconds
-            print(f"shard {number}: {seconds:.0f} s, {peak} MB", flush=True)
+            print(f"shard {number}: {seconds:.1f} s, {peak} MB", flush=True)
         print(f"all shards: {given.prompts / total:,.0f} conversations/s")
         seconds, peak = measured("gather", str(out))
         size = (out / "records.jsonl").stat().st_size / 2**20

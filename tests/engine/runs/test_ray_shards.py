@@ -34,8 +34,8 @@ def config(tmp_path):
     })
 
 
-def on_ray(config, tmp_path, on_progress=lambda now: None, shards=4):
-    job = ShardJob(config, shards, str(tmp_path / "scratch"))
+def on_ray(config, on_progress=lambda now: None, shards=4, scratch=None):
+    job = ShardJob(config, shards, scratch)
     running = RayShards(job, address=None, gpus=0, workers=2)
     try:
         asyncio.run(running.execute(on_progress))
@@ -80,7 +80,7 @@ def test_a_worker_that_dies_is_replaced_and_nothing_is_lost_or_twice(config, tmp
             killed.append(worker_processes()[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    ended = on_ray(config, tmp_path, kill_one)
+    ended = on_ray(config, kill_one, scratch=str(tmp_path / "scratch"))
     assert killed and (ended.finished, ended.moved) == (4, 1)
     assert gathered(config) == whole(config, tmp_path)
 
@@ -91,17 +91,17 @@ def test_interrupted_it_is_resumed(config, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        on_ray(config, tmp_path, stop)
+        on_ray(config, stop)
     kept = sum(
         len(path.read_bytes().splitlines())
         for path in Path(config.out).glob("shards/*/records.jsonl")
     )
     assert kept > 20
-    assert on_ray(config, tmp_path).finished == 4
+    assert on_ray(config).finished == 4
     assert gathered(config) == whole(config, tmp_path)
 
 
-def test_wrong_input_ends_it_in_one_line(config, tmp_path):
-    on_ray(config, tmp_path, shards=2)
+def test_wrong_input_ends_it_in_one_line(config):
+    on_ray(config, shards=2)
     with pytest.raises(InputError, match="shard was"):
-        on_ray(config, tmp_path, shards=3)
+        on_ray(config, shards=3)
