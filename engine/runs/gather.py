@@ -1,7 +1,7 @@
 """One run of its shards: their rows in one directory, as if one process had written them.
 
-Every row is read once and written as it stands, so memory does not grow with them but for 8 bytes
-each. Files take their places whole, and the manifest calls the run complete last: a gathering that
+Every row is read once and written as it stands, so memory does not grow with them but for a few
+bytes for each of one shard. Files take their places whole, and the manifest calls the run complete last: a gathering that
 was killed is begun again.
 """
 
@@ -50,6 +50,8 @@ class _Rows:
     escalations: IO[bytes] | None
     totals: Counter[str] = field(default_factory=Counter)
     ids: "array[int]" = field(default_factory=lambda: array("Q"))
+    """Of the rows of one shard."""
+    count: int = 0
 
 
 def gather_run(out: Path, shards: Sequence[FinishedShard], mode: Mode = "resume") -> Gathered:
@@ -110,7 +112,10 @@ def _gather_rows(out: Path, kind: RunKind, shards: Sequence[FinishedShard]) -> C
         for shard in shards:
             _gather_records(shard, kind, rows)
             _gather_failures(shard, rows)
-        _check_ids(out, rows.ids, shards[0].identity["prompts"]["count"])
+            _check_ids(shard, rows)
+        if rows.count != (prompts := shards[0].identity["prompts"]["count"]):
+            what = f"the shards hold {rows.count:,} rows of {prompts:,} prompts"
+            raise InputError(Problem(str(out), what, "run each shard's command again"))
     return rows.totals
 
 
@@ -162,10 +167,10 @@ def _refuse_other_count(shard: FinishedShard, what: str, found: int) -> None:
         raise InputError(Problem(str(shard.path), problem, shard.remedy))
 
 
-def _check_ids(out: Path, ids: "array[int]", prompts: int) -> None:
-    """Every prompt has exactly one row."""
-    ordered = array("Q", sorted(ids))
-    twice = sum(a == b for a, b in zip(ordered, islice(ordered, 1, None), strict=False))
-    if twice or len(ids) != prompts:
-        what = f"the shards hold {len(ids):,} rows, {twice:,} of them twice, of {prompts:,} prompts"
-        raise InputError(Problem(str(out), what, "run each shard's command again"))
+def _check_ids(shard: FinishedShard, rows: _Rows) -> None:
+    """No prompt of a shard has two rows; in another shard it cannot have one."""
+    ordered = array("Q", sorted(rows.ids))
+    if twice := sum(a == b for a, b in zip(ordered, islice(ordered, 1, None), strict=False)):
+        raise InputError(Problem(str(shard.path), f"holds {twice:,} rows twice", shard.remedy))
+    rows.count += len(ordered)
+    del rows.ids[:]
