@@ -13,6 +13,7 @@ from scripts.commands.answer import answer
 from scripts.commands.constitution import app as constitution_app
 from scripts.commands.evaluate import evaluate
 from scripts.commands.export import export
+from scripts.commands.gather import gather
 from scripts.commands.import_garak import import_garak
 from scripts.commands.import_reviews import import_reviews
 from scripts.commands.judge import app as judge_app
@@ -63,6 +64,7 @@ app.command("try", rich_help_panel=_RULES)(try_one)
 app.command(rich_help_panel=_DATA)(revise)
 app.command(rich_help_panel=_DATA)(label)
 app.command(rich_help_panel=_DATA)(answer)
+app.command(rich_help_panel=_DATA)(gather)
 app.command(rich_help_panel=_DATA)(split)
 app.command(rich_help_panel=_DATA)(report)
 app.command(rich_help_panel=_DATA)(export)

@@ -3,7 +3,9 @@
 import hashlib
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from engine.prompts.rows import (
     missing_column,
     parse_prompt,
 )
+from engine.prompts.shard import Shard, shard_number
 
 __all__ = ["Prompt", "PromptSource", "open_prompts", "prompts_from"]
 
@@ -63,6 +66,7 @@ class PromptSource:
 
     `hash` covers every column of every prompt, and neither the file's format nor column names.
     Rows without an id get `Draft.content_id`, and "-2", "-3" where the same prompt came before.
+    Of a `part`, `count` and what is streamed are those of its `shard`; `whole` counts all of them.
     """
 
     def __init__(
@@ -75,8 +79,22 @@ class PromptSource:
         self._repeated: frozenset[int] = frozenset()
         self.replaced = Replaced()
         """How many values JSON cannot hold, and what they became."""
+        self.shard: Shard | None = None
+        self._sizes: dict[int, Counter[int]] = {}
         self._check_header()
         self.count, self.hash = self._check_rows()
+        self.whole = self.count
+
+    def part(self, shard: Shard) -> "PromptSource":
+        """The prompts of one shard, each with the id and the row that it has among all of them.
+
+        Reads the file once for each number of shards. Raises InputError as iterating does.
+        """
+        if shard.of not in self._sizes:
+            self._sizes[shard.of] = Counter(shard_number(p.id, shard.of) for p in self._every())
+        part = copy(self)
+        part.shard, part.count = shard, self._sizes[shard.of][shard.number]
+        return part
 
     def __len__(self) -> int:
         return self.count
@@ -84,6 +102,10 @@ class PromptSource:
     def __iter__(self) -> Iterator[Prompt]:
         """Raises InputError, at the latest after the last row, if the file is no longer the one
         that was checked."""
+        shard, every = self.shard, self._every()
+        return every if shard is None else (p for p in every if shard.holds(p.id))
+
+    def _every(self) -> Iterator[Prompt]:
         numbering, digest = _Numbering(self._repeated), hashlib.sha256()
         for index, row in enumerate(self._rows()):
             try:

@@ -13,8 +13,9 @@ from engine.runs.output import Mode
 from engine.runs.run import Run, RunSpec
 from engine.settings import AnswerSettings, RoleModel
 from engine.storage.atomic import replacing
+from engine.storage.jsonl import read_jsonl
 
-__all__ = ["AnswerRun"]
+__all__ = ["AnswerRun", "write_answers"]
 
 
 class AnswerRun(Run[AnswerRecord]):
@@ -57,10 +58,15 @@ class AnswerRun(Run[AnswerRecord]):
 
     def finish(self) -> None:
         """Write the rows to train on."""
-        with replacing(self.answers) as file:
-            for record in self.directory.records.read():
-                if record["outcome"] == AnswerOutcome.ANSWERED:
-                    file.write(_row(record))
+        write_answers(self.directory.path)
+
+
+def write_answers(run: Path) -> None:
+    """Write the rows to train on of the answers in a directory, whole or not at all."""
+    with replacing(run / ANSWERS) as file:
+        for record in read_jsonl(run / "records.jsonl"):
+            if record["outcome"] == AnswerOutcome.ANSWERED:
+                file.write(_row(record))
 
 
 def _row(record: dict[str, Any]) -> bytes:

@@ -29,9 +29,19 @@ from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.storage.atomic import replacing
 from engine.storage.completion_cache import CompletionCache
-from engine.storage.jsonl import JsonlStore, json_line
+from engine.storage.jsonl import JsonlStore, lines_of
 
-__all__ = ["ANSWER", "ANSWERS", "LABEL", "REVISE", "Done", "RunDirectory", "RunKind"]
+__all__ = [
+    "ANSWER",
+    "ANSWERS",
+    "LABEL",
+    "REVISE",
+    "Done",
+    "RunDirectory",
+    "RunKind",
+    "check_row",
+    "run_facts",
+]
 
 ANSWERS = "answers.jsonl"
 _FILES = (
@@ -50,6 +60,12 @@ class RunKind:
     output: OutputKind
     outcomes: tuple[str, ...]
     escalates: bool = False
+
+    @property
+    def fields(self) -> dict[str, type]:
+        """What every record has, by which it is counted and found again."""
+        fields: dict[str, type] = {"id": str, "outcome": str}
+        return fields | ({"escalate": bool} if self.escalates else {})
 
 
 REVISE = RunKind(OutputKind("revise", "run", _FILES, _RUNS, updates=_EDITED), tuple(Outcome), True)
@@ -151,17 +167,15 @@ class RunDirectory:
         """Ids of the records there are. Escalations are written again from them, since a kill may
         have come between the two."""
         done = array("Q")
-        fields: dict[str, type] = {"id": str, "outcome": str}
-        fields |= {"constitution": str} if self.constitution else {}
-        fields |= {"escalate": bool} if self.kind.escalates else {}
+        fields = self.kind.fields | ({"constitution": str} if self.constitution else {})
         path = self.path / "escalations.jsonl"
         with replacing(path) if self.kind.escalates else nullcontext() as escalations:
-            for row in _rows(self.records, fields):
+            for line, row in _rows(self.records, fields):
                 self._refuse_foreign(row)
                 done.append(Done.digest(row["id"]))
                 self.totals[row["outcome"]] += 1
                 if escalations and row["escalate"]:
-                    escalations.write(json_line(row))
+                    escalations.write(line)
                     self.totals["escalated"] += 1
         return done
 
@@ -171,11 +185,11 @@ class RunDirectory:
         path = self.path / "failures.jsonl"
         with JsonlStore(path) as store:
             rows = _rows(store, {"id": str, "retryable": bool})
-            lasting = [row for row in rows if not (every or row["retryable"])]
+            lasting = {line: row for line, row in rows if not (every or row["retryable"])}
         with replacing(path) as file:
-            file.writelines(map(json_line, lasting))
+            file.writelines(lasting)
         self.totals["failed"] = len(lasting)
-        return lasting
+        return [*lasting.values()]
 
     def _refuse_foreign(self, row: Mapping[str, Any]) -> None:
         if self.constitution and row["constitution"] != self.constitution.content_hash:
@@ -209,14 +223,8 @@ class RunDirectory:
         """Write what the run is and where it stands; `complete` when every prompt has its row."""
         for store in self._stores():
             store.sync(now=True)
-        outcomes = {str(outcome): self.totals[outcome] for outcome in self.kind.outcomes}
-        totals = {"records": sum(outcomes.values()), **outcomes, "failed": self.totals["failed"]}
-        if self.kind.escalates:
-            totals["escalated"] = self.totals["escalated"]
-        identity = self.output.identity
-        models = {role: model["spec"] for role, model in identity["models"].items()}
-        facts = {**identity, "models": models, "totals": totals, "usage": self.usage, **self.found}
-        self.output.write(status, {**facts, "versions": versions()})
+        facts = run_facts(self.kind, self.output.identity, self.totals, self.usage)
+        self.output.write(status, {**facts, **self.found, "versions": versions()})
 
     def write_constitution(self) -> None:
         """Keep the constitution as it was used, `extends` merged in."""
@@ -236,12 +244,33 @@ class RunDirectory:
         self._opened.close()
 
 
-def _rows(store: JsonlStore, fields: Mapping[str, type]) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(store.read(), 1):
-        wrong = [name for name, kind in fields.items() if not isinstance(row.get(name), kind)]
-        if wrong:
-            remedy = "restore the line or delete it: the run then makes it again"
-            has = "another kind of" if wrong[0] in row else "no"
-            what = f"is not a row of this run: it has {has} `{wrong[0]}`"
-            raise InputError(Problem(f"{store.path}, row {number}", what, remedy))
-        yield row
+def run_facts(
+    kind: RunKind,
+    identity: Mapping[str, Any],
+    totals: Mapping[str, int],
+    usage: Mapping[str, float],
+) -> dict[str, Any]:
+    """What a manifest says of a run of this identity, with so many records of each outcome."""
+    outcomes = {str(outcome): totals.get(outcome, 0) for outcome in kind.outcomes}
+    counts = {"records": sum(outcomes.values()), **outcomes, "failed": totals.get("failed", 0)}
+    if kind.escalates:
+        counts["escalated"] = totals.get("escalated", 0)
+    models = {role: model["spec"] for role, model in identity["models"].items()}
+    return {**identity, "models": models, "totals": counts, "usage": usage}
+
+
+def check_row(where: str, row: Mapping[str, Any], fields: Mapping[str, type]) -> None:
+    """Raise InputError unless a row has these fields, of these types."""
+    wrong = [name for name, kind in fields.items() if not isinstance(row.get(name), kind)]
+    if wrong:
+        remedy = "restore the line or delete it: the run then makes it again"
+        has = "another kind of" if wrong[0] in row else "no"
+        what = f"is not a row of this run: it has {has} `{wrong[0]}`"
+        raise InputError(Problem(where, what, remedy))
+
+
+def _rows(store: JsonlStore, fields: Mapping[str, type]) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Each row with its line as it stands."""
+    for number, (_, line, row) in enumerate(lines_of(store.path), 1):
+        check_row(f"{store.path}, row {number}", row, fields)
+        yield line, row

@@ -18,6 +18,7 @@ from constitution.reading import read_json
 from constitution.schema import Constitution
 from engine.generators.base import Generator, Sampling
 from engine.prompts.rows import Columns
+from engine.prompts.shard import Shard
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.prompts.standard_input import STDIN_NAME
 from engine.record_files import read_records
@@ -113,6 +114,7 @@ class _MadeFrom:
     prompts: _Prompts
     roles: Roles
     settings: LoopSettings
+    shard: Shard | None
 
 
 def _made_from(run: Path) -> _MadeFrom:
@@ -125,6 +127,7 @@ def _made_from(run: Path) -> _MadeFrom:
             prompts=prompts,
             roles=Roles(**{name: _named(model) for name, model in identity["models"].items()}),
             settings=LoopSettings(**identity["settings"]),
+            shard=Shard.parse(identity["shard"]) if "shard" in identity else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         told = str(error).splitlines()[0]
@@ -162,7 +165,7 @@ def _the_runs(
     if prompts.hash != made.prompts.hash:
         what = "these are not the prompts that the run was made from: their content differs"
         raise InputError(Problem(path, what, remedy))
-    return prompts
+    return prompts if made.shard is None else prompts.part(made.shard)
 
 
 def _lengths(run: Path) -> dict[str, int]:

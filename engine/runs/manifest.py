@@ -165,9 +165,11 @@ def identity_of(
     identity["prompts"] = {
         "path": str(prompts.path),
         "columns": asdict(prompts.columns),
-        "count": prompts.count,
+        "count": prompts.whole,
         "hash": prompts.hash,
     }
+    if prompts.shard is not None:
+        identity["shard"] = str(prompts.shard)
     identity["models"] = {
         name: {
             "spec": role.generator.spec,

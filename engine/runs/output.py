@@ -28,7 +28,10 @@ from engine.runs.manifest import (
 )
 from engine.storage.atomic import DirectoryLock, check_place, remove, write_json_atomic
 
-__all__ = ["Mode", "OutputDirectory", "OutputKind"]
+__all__ = ["SHARDS", "Mode", "OutputDirectory", "OutputKind"]
+
+SHARDS = "shards"
+"""A folder in an output directory, of directories that `solon gather` makes one of."""
 
 Mode = Literal["resume", "update", "overwrite", "retry-failed"]
 """How to treat what a directory holds: `retry-failed` resumes, and tries again what failed for good."""
@@ -40,6 +43,8 @@ _BEFORE_A_MANIFEST = {
     "completions.sqlite",
     "completions.sqlite-wal",
     "completions.sqlite-shm",
+    "worker.json",
+    SHARDS,
 }
 """What a directory may hold before it has a manifest; completions are looked up by content, so they
 are never replaced."""
@@ -74,16 +79,24 @@ class OutputDirectory:
 
     `found` is the manifest of what is resumed, None where it starts over; `aside` is where an
     update put what was there, `replaced` the manifest of that, and `changed` the parts of the
-    identity in which it was another.
+    identity in which it was another. With `gathering` what it will hold is taken from its shards,
+    and only with it is that gone on with.
     """
 
     def __init__(
-        self, path: Path, kind: OutputKind, identity: Mapping[str, Any], mode: Mode = "resume"
+        self,
+        path: Path,
+        kind: OutputKind,
+        identity: Mapping[str, Any],
+        mode: Mode = "resume",
+        *,
+        gathering: bool = False,
     ) -> None:
         self.path = path
         self.kind = kind
         self.identity: dict[str, Any] = json.loads(json.dumps(identity))
         self.mode: Mode = mode
+        self.gathering = gathering
         self.found: dict[str, Any] | None = None
         self.aside: Path | None = None
         self.replaced: dict[str, Any] | None = None
@@ -103,6 +116,7 @@ class OutputDirectory:
         found = self._own_manifest()
         if found is None or self.mode == "overwrite" or "clear" in (found.get("pending") or {}):
             return None
+        self._refuse_half_gathered(found)
         changed = self._changed(found)
         if changed and not self._is_worthless(found):
             self._refuse_unless_update(changed)
@@ -125,8 +139,17 @@ class OutputDirectory:
     def _own_manifest(self) -> dict[str, Any] | None:
         return own_manifest(self.path, self.kind.a_noun, (self.kind.name, *self.kind.replaces))
 
+    def _refuse_half_gathered(self, found: Mapping[str, Any]) -> None:
+        if found.get("gathering") and not self.gathering and self.mode != "overwrite":
+            what = "was being gathered from its shards when that was interrupted"
+            raise InputError(Problem(str(self.path), what, f"repeat `solon gather {self.path}`"))
+
     def _check_place(self) -> None:
         if not (self.path / MANIFEST).is_file():
+            if (self.path / SHARDS).exists() and not self.gathering:
+                what = f"holds shards, which `solon gather {self.path}` makes one {self.kind.noun}"
+                remedy = "finish and gather them, or name another directory with --out"
+                raise InputError(Problem(str(self.path), what, remedy))
             missing = f" and no {MANIFEST}"
             check_place(self.path, self.kind.a_noun, self._may_be_there, missing)
 
@@ -134,7 +157,9 @@ class OutputDirectory:
         for name in (MANIFEST, *self.kind.files):
             for draft in self.path.glob(f".{name}.*"):  # a kill left it
                 remove(draft)
-        found = self._finish_pending(self._own_manifest())
+        found = self._own_manifest()
+        self._refuse_half_gathered(found or {})
+        found = self._finish_pending(found)
         changed = self._changed(found) if found else []
         if found is None:
             self.write("interrupted")
@@ -214,6 +239,7 @@ class OutputDirectory:
             "created": self._created,
             "updated": now,
             **(facts or {}),
+            **({"gathering": True} if self.gathering and status != "complete" else {}),
             "identity": self.identity,
         }
         write_json_atomic(self.path / MANIFEST, manifest)

@@ -100,6 +100,9 @@ class Run(Generic[Result]):
         identity = identity_of(prompts, spec.constitution, spec.models, settings)
         self.prompts = prompts
         self.directory = RunDirectory(out, spec.kind, identity, spec.constitution, mode, prompts)
+        if prompts.shard is not None:
+            told = {**identity["prompts"], "count": prompts.count}
+            self.directory.found["prompts"] = told
         if any(prompts.replaced):
             self.directory.found["replaced_values"] = prompts.replaced._asdict()
         self.models: RoleModels
@@ -229,10 +232,10 @@ class Run(Generic[Result]):
         self.directory.usage = {key: before.get(key, 0) + value for key, value in fresh.items()}
         self.directory.write_manifest(status)
 
-    async def close(self) -> None:
-        """Stop the generators and let go of the directory."""
+    async def close(self, *, engines: bool = True) -> None:
+        """Let go of the directory, and stop the engines unless another run is to have them."""
         try:
-            for generator in self._generators:
+            for generator in self._generators if engines else ():
                 await generator.close()
         finally:
             self.directory.close()

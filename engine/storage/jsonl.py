@@ -6,13 +6,20 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from constitution.problems import InputError, Problem
 from constitution.reading import NotJson, open_regular, parse_json
 from engine.storage.atomic import full_disk_explained
 
-__all__ = ["JsonlStore", "json_line", "numbered_jsonl", "read_jsonl"]
+__all__ = [
+    "JsonlStore",
+    "json_line",
+    "lines_of",
+    "numbered_jsonl",
+    "read_jsonl",
+    "whole_lines",
+]
 
 SYNC_SECONDS = 1.0
 _BLOCK = 1 << 16
@@ -99,6 +106,11 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 def numbered_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """`read_jsonl` with each object's line, counted from 1; empty lines are passed over."""
+    return ((number, row) for number, _, row in lines_of(path))
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+    """`numbered_jsonl` with the line as it stands in the file, its line break included."""
     with open_regular(path) as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n") or not line.strip():
@@ -111,7 +123,13 @@ def numbered_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 what = f"is not one JSON object ({why})"
                 remedy = "restore the line or delete it: the run then makes it again"
                 raise InputError(Problem(f"{path}:{number}", what, remedy))
-            yield number, row
+            yield number, line, row
+
+
+def whole_lines(file: BinaryIO) -> int:
+    """Bytes of a file up to its last line break, that one included."""
+    end = file.seek(0, os.SEEK_END)
+    return end - len(_after_last_line_break(file, end))
 
 
 def _repair_tail(path: Path) -> None:

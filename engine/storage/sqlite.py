@@ -8,13 +8,14 @@ what was put since, and the file always opens (write-ahead log).
 import shutil
 import sqlite3
 import threading
-from contextlib import suppress
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 
 from constitution.problems import InputError, Problem
 from engine.storage.atomic import StorageFull
 
-__all__ = ["COMMIT_ENTRIES", "COMMIT_SECONDS", "MAX_WAITING", "SqliteStore"]
+__all__ = ["COMMIT_ENTRIES", "COMMIT_SECONDS", "MAX_WAITING", "SqliteStore", "merge_stores"]
 
 LOCK_SECONDS = 60
 """How long to wait for a process that has locked the file."""
@@ -33,6 +34,8 @@ PRAGMAS = (
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {FORMAT}",
 )
+_MERGED_AT_ONCE = 5_000
+"""Entries of a transaction, which bounds the log."""
 _PAGES = 1 << 16
 """Bytes without which SQLite cannot go on: a few pages of the log and its index."""
 REMEDY = "move the file aside and run again: what it held is generated again"
@@ -142,6 +145,36 @@ class SqliteStore:
             self._failure = _explained(error, self.path)
             self._failure.__cause__ = error
             self._changed.notify_all()
+
+
+def merge_stores(path: Path, others: Iterable[Path]) -> int:
+    """Add the entries of other files to the one at `path`, made if it is missing; how many were new.
+
+    Raises InputError for a file that is damaged, not ours or held by another process, StorageFull
+    when the disk is. What was added before stays, and merging again goes on.
+    """
+    with closing(_open(path)) as connection:
+        for other in others:
+            _open(other).close()  # is it one of ours?
+            try:
+                connection.execute("ATTACH ? AS other", (str(other),))
+                _add_attached(connection)
+                connection.execute("DETACH other")
+            except sqlite3.Error as error:
+                raise _explained(error, other) from error
+        return connection.total_changes
+
+
+def _add_attached(connection: sqlite3.Connection) -> None:
+    last, end = 0, connection.execute("SELECT max(rowid) FROM other.entries").fetchone()[0] or 0
+    while last < end:
+        with connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO main.entries SELECT key, value FROM other.entries "
+                "WHERE rowid > ? AND rowid <= ?",
+                (last, last + _MERGED_AT_ONCE),
+            )
+        last += _MERGED_AT_ONCE
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from scripts.commands import options as o
+from scripts.commands.shard_options import ALONE, Sharding, opened_run, sharded
 
 if TYPE_CHECKING:
     from engine.runs.config import AnswerConfig
@@ -16,32 +17,31 @@ __all__ = ["answer", "print_answers"]
 
 
 @o.configured("engine.runs.config:AnswerConfig", {"roles.policy": ("--model", "-m")})
+@sharded
 def answer(
     config: "AnswerConfig",
     update: o.Update = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
+    sharding: Sharding = ALONE,
 ) -> None:
     """Answer prompts; empty and truncated answers are recorded, and left out of the rows."""
-    from constitution.problems import all_problems
-    from engine.runs.answer_run import AnswerRun
     from engine.runs.manifest import run_manifest
     from scripts.commands.run_command import execute_run, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console
 
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
-    source, models = all_problems(config.prompts.open, lambda: config.roles.open(config.sampling))
-    out = Path(config.out)
-    run = AnswerRun(out, source, models["policy"], config.answer, mode=mode, window=config.window)
     console = error_console()
-    if run.updated:
-        say_what_is_kept(run, console)
+    with opened_run(config, sharding, mode) as run:
+        if run.updated:
+            say_what_is_kept(run, console)
 
-    def sum_up() -> int:
-        print_answers(out, run_manifest(out, "answer"))
-        return 1 if run.progress().totals.get("failed") else 0
+        def sum_up() -> int:
+            out = run.directory.path
+            print_answers(out, run_manifest(out, "answer"))
+            return 1 if run.progress().totals.get("failed") else 0
 
-    raise typer.Exit(execute_run(run, console, sum_up))
+        raise typer.Exit(execute_run(run, console, sum_up))
 
 
 def print_answers(run: Path, manifest: Mapping[str, Any]) -> None:

@@ -1,14 +1,13 @@
 """`solon revise`: prompts through the loop into a run directory; `--plan` says what it would cost."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from constitution.problems import all_problems
 from scripts.commands import options as o
 from scripts.commands.permission_options import AllowPythonChecks
 from scripts.commands.resources import OnGpu, Price, refuse_without_plan
+from scripts.commands.shard_options import ALONE, Sharding, opened_run, sharded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,13 +16,14 @@ if TYPE_CHECKING:
 
     from engine.runs.config import ReviseConfig
     from engine.runs.plan import Plan
-    from engine.runs.run import RevisionRun
+    from engine.runs.run import Run
     from engine.settings import LoopSettings, Roles
 
 __all__ = ["revise"]
 
 
 @o.configured("engine.runs.config:ReviseConfig", {"roles.policy": ("--model", "-m")})
+@sharded
 def revise(
     config: "ReviseConfig",
     plan: o.PlanOnly = False,
@@ -32,52 +32,58 @@ def revise(
     update: o.Update = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
+    sharding: Sharding = ALONE,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Answer prompts, critique and revise the answers, and record every step.
 
     Exits 1 if conversations failed; with --plan 2 where the models do not fit the GPUs.
     """
-    from constitution.loader import load_for_judging
     from engine.report import summarize
-    from engine.runs.edit_cost import known_from
-    from engine.runs.plan import plan_run
-    from engine.runs.run import RevisionRun
-    from engine.settings import Roles, for_stakeholder
     from scripts.commands.run_command import execute_run, print_summary, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console, output_console
 
     refuse_without_plan(plan, gpu, price)
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
-    settings, out = config.revise, Path(config.out)
-    rules, prompts, models = all_problems(
-        lambda: for_stakeholder(load_for_judging(config.constitution), settings.stakeholder),
-        config.prompts.open,
-        lambda: Roles(**config.roles.open(config.sampling)),
-    )
     if plan:
-        with known_from(out) as known:
-            planned = plan_run(prompts, prompts.count, rules, models, settings, known=known)
-        _print_plan(planned, models, settings)
-        _print_resources(planned, config.roles.specs, gpu, price)
+        _plan(config, sharding, gpu, price)
         return
     console = error_console()
-    run = RevisionRun(out, prompts, rules, models, settings, mode=mode, window=config.window)
-    if run.directory.keeps_records:
-        say_what_is_kept(run, console)
-    elif run.updated:
-        _say_what_is_redone(run, console)
+    with opened_run(config, sharding, mode) as run:
+        if run.directory.keeps_records:
+            say_what_is_kept(run, console)
+        elif run.updated:
+            _say_what_is_redone(run, console)
 
-    def sum_up() -> int:
-        print_summary(summarize(out), output_console())
-        return 1 if run.progress().totals.get("failed") else 0
+        def sum_up() -> int:
+            print_summary(summarize(run.directory.path), output_console())
+            return 1 if run.progress().totals.get("failed") else 0
 
-    raise typer.Exit(execute_run(run, console, sum_up))
+        raise typer.Exit(execute_run(run, console, sum_up))
 
 
-def _say_what_is_redone(run: "RevisionRun", console: "Console") -> None:
+def _plan(config: "ReviseConfig", sharding: Sharding, gpu: str | None, price: float | None) -> None:
+    """What the run, or its shard, would generate, and what that takes of a GPU."""
+    from engine.runs.edit_cost import known_from
+    from engine.runs.opening import open_inputs
+    from engine.runs.plan import plan_run
+    from engine.settings import Roles
+
+    place = sharding.place(config.out)
+    inputs = open_inputs(config).at(place)
+    prompts, models, settings = inputs.prompts, Roles(**inputs.models), config.revise
+    with known_from(place.directory) as known:
+        planned = plan_run(prompts, prompts.count, inputs.rules, models, settings, known=known)
+    _print_plan(planned, models, settings)
+    _print_resources(planned, config.roles.specs, gpu, price)
+
+
+def _say_what_is_redone(run: "Run[Any]", console: "Console") -> None:
+    from engine.runs.run import RevisionRun
     from scripts.commands.run_command import edited
 
+    if not isinstance(run, RevisionRun):
+        return
     expected = run.plan()
     calls = sum(expected.calls.values())
     bound = "at most " if run.settings.judges_first else ""

@@ -17,7 +17,16 @@ from tests.engine.tiny_model import build_tiny_model
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-IN_ORDER = ["README", "training", "evaluation", "review", "judges", "generators", "python"]
+IN_ORDER = [
+    "README",
+    "training",
+    "evaluation",
+    "review",
+    "judges",
+    "generators",
+    "python",
+    "scale-out",
+]
 """Later pages use the runs that earlier ones leave; the others stand alone."""
 SHELL = ("", "bash", "sh")
 MAY_SAY_NO = ("constitution diff", "constitution test", "--strict")

@@ -36,10 +36,10 @@ from training.evaluation.signs.checkpoint_signs import signs_of
 from training.evaluation.signs.sanity_before import check_after, check_before
 from training.stats.intervals import mean_estimate
 
-__all__ = ["PAGE", "EvaluationRun"]
+__all__ = ["EVALUATION", "PAGE", "EvaluationRun"]
 
 PAGE = "evaluation.html"
-_EVALUATION = OutputKind("evaluate", "evaluation", (RESULTS, PAGE))
+EVALUATION = OutputKind("evaluate", "evaluation", (RESULTS, PAGE))
 _MOST_HELD_OUT, _MOST_OTHERS = 300, 60
 """Prompts of the held-out set, and of each other one, that are shown."""
 
@@ -56,7 +56,7 @@ class EvaluationRun:
         self.out = out
         self.identity = inputs.questionnaire.identity()
         mode: Mode = "overwrite" if overwrite else "resume"
-        self.directory = OutputDirectory(out, _EVALUATION, self.identity, mode)
+        self.directory = OutputDirectory(out, EVALUATION, self.identity, mode)
         self.directory.look()
         if harness := inputs.questionnaire.harness:
             others = [task.name for task in inputs.questionnaire.tasks]

@@ -9,6 +9,7 @@ import pytest
 from constitution.problems import InputError
 from engine.generators.scripted import Script, ScriptedGenerator, ScriptRule
 from engine.prompts.rows import Columns
+from engine.prompts.shard import Shard
 from engine.prompts.sources import PromptSource, open_prompts
 from engine.runs.edit_cost import edit_cost
 from engine.runs.run import RevisionRun
@@ -194,3 +195,14 @@ def test_a_damaged_manifest_is_one_line(tmp_path, prompts, part):
         with pytest.raises(InputError, match=r"manifest\.json: is damaged") as refused:
             edit_cost(run, rules)
         assert "\n" not in str(refused.value)
+
+
+def test_a_shard_costs_what_its_own_update_generates(tmp_path, prompts):
+    rules, settings = constitution(*IDS), paper(rounds=1)
+    part = open_prompts(prompts).part(Shard(2, 3))
+    execute(tmp_path / "run", part, rules, settings)
+    new = edits(rules)["reworded"]
+    cost = edit_cost(tmp_path / "run", new)
+    done = execute(tmp_path / "run", part, new, settings, mode="update")
+    assert cost.plan.conversations == part.count < COUNT
+    assert 0 < sum(cost.plan.calls.values()) == done.counts.generated_requests

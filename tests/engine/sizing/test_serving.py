@@ -37,8 +37,10 @@ def test_an_engine_takes_its_share_and_says_what_the_cache_holds(sizes):
 
 def test_two_engines_at_once_share_a_gpu(sizes):
     specs = [f"vllm:{LLAMA}?max_model_len=4096", "vllm:Qwen/Qwen2.5-7B-Instruct?max_model_len=4096"]
+    need = serving_stage(specs, sizes, H100)
+    assert need.total == pytest.approx(0.88 * H100.gpu.memory)
     assert "fits with gpu_memory_utilization 0.47 for each of the 2 engines" in refused(
-        H100, sizes, *specs
+        H100, sizes, *(f"{spec}&gpu_memory_utilization=0.9" for spec in specs)
     )
     assert refused(H100, sizes, *(f"{spec}&gpu_memory_utilization=0.46" for spec in specs)) is None
     assert refused(H100, sizes, specs[0], specs[0]) is None, "equal specs share one"

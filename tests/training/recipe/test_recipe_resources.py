@@ -78,5 +78,11 @@ def test_each_stage_that_does_not_fit_has_a_line(tmp_path, monkeypatch):
     machine = read_machine("L4 x8")
     with pytest.raises(InputError) as error:
         refuse_unfit(resources("eight-gpu-fsdp", machine, tmp_path / "out"), machine)
-    assert [problem.where for problem in error.value.problems] == ["sft", "dpo-1", "dpo-2"]
+    assert [problem.where for problem in error.value.problems] == [
+        "sft",
+        "label-1",
+        "dpo-1",
+        "label-2",
+        "dpo-2",
+    ]
     assert all("fits with " in str(problem) for problem in error.value.problems)

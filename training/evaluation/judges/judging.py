@@ -116,7 +116,7 @@ class _Judging:
                 verdicts.append(verdict)
             kept[prompt.id] = tuple(verdicts)
 
-        answers = self.outputs[name].answers[HELD_OUT].values()
+        answers = self.outputs[name].answers.get(HELD_OUT, {}).values()
         return [partial(one, answer) for answer in answers if answer.text]
 
     def refusals(self, name: str) -> list[Job]:
@@ -149,7 +149,7 @@ class _Judging:
     def duels(self, names: tuple[str, str]) -> Iterator[Job]:
         """One on each prompt that both models answered, under the first principle it meets."""
         asking = Judge(RoleModel(self.judge, Sampling()), self.questionnaire.constitution)
-        left, right = (self.outputs[name].answers[HELD_OUT] for name in names)
+        left, right = (self.outputs[name].answers.get(HELD_OUT, {}) for name in names)
         found, orders = self.found, self.found.orders.setdefault(names, [])
 
         async def one(principle: Principle, answer: Answer, other: Answer) -> None:

@@ -1,0 +1,104 @@
+"""A run in shards on a Ray cluster, as a person sees it: one display of all workers, then one run."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from engine.report.wording import duration
+from engine.runs.finished_shards import finished_shards
+from engine.runs.gather import gather_run
+from engine.runs.manifest import read_manifest
+from engine.runs.opening import RunConfig, open_inputs
+from engine.runs.output import Mode
+from engine.runs.ray_shards import RayProgress, RayShards
+from engine.runs.ray_worker import ShardJob, WorkerProgress
+from scripts.commands.gather import print_gathered
+from scripts.commands.terminal import EXIT_INTERRUPTED, error_console, run_interruptibly
+
+if TYPE_CHECKING:
+    from scripts.commands.shard_options import Sharding
+
+__all__ = ["run_on_ray"]
+
+_EVERY = 10.0
+"""Seconds between lines in a log."""
+_GATHERING: dict[Mode, Mode] = {"retry-failed": "overwrite"}
+"""How OUT is gathered where the shards were not treated likewise."""
+
+
+def run_on_ray(config: RunConfig, sharding: "Sharding", mode: Mode) -> int:
+    """Do every shard and gather them; the exit code."""
+    out, console = Path(config.out), error_console()
+    open_inputs(config)
+    if mode == "resume" and (read_manifest(out) or {}).get("complete"):
+        console.print(f"{out}: every conversation is finished; nothing to do")
+        return 0
+    scratch = str(sharding.scratch) if sharding.scratch is not None else None
+    job = ShardJob(config, sharding.shards or 1, scratch, mode)
+    address = None if sharding.ray == "local" else sharding.ray
+    workers = RayShards(
+        job, address=address, gpus=sharding.gpus_per_worker, workers=sharding.workers
+    )
+    try:
+        with _shown(console) as show:
+            run_interruptibly(workers.execute(show), lambda: console.print("stopping the workers"))
+    except KeyboardInterrupt:
+        now = workers.progress()
+        left = f"{now.finished} of {now.shards} shards are finished"
+        console.print(f"interrupted: {left}; the same command resumes")
+        return EXIT_INTERRUPTED
+    finally:
+        workers.close()
+    shards = finished_shards(out)
+    return print_gathered(gather_run(out, shards, _GATHERING.get(mode, mode)), len(shards))
+
+
+@contextmanager
+def _shown(console: Console) -> Iterator[Callable[[RayProgress], None]]:
+    """What shows the progress: a table that is drawn again, or lines in a log."""
+    if console.is_terminal:
+        with Live(console=console, transient=True) as live:
+            yield lambda now: live.update(_table(now))
+        return
+    began = time.monotonic()
+    last = began
+
+    def line(now: RayProgress) -> None:
+        nonlocal last
+        clock = time.monotonic()
+        if clock - last >= _EVERY:
+            last = clock
+            console.print(f"{duration(clock - began)}: {_line(now)}", soft_wrap=True)
+
+    yield line
+
+
+def _line(now: RayProgress) -> str:
+    paces = ", ".join(f"{worker.pace:,.0f}" for worker in now.workers)
+    total = sum(worker.pace for worker in now.workers)
+    return f"{_shards(now)} | {total:,.0f} tok/s ({paces}) | {', '.join(map(_at, now.workers))}"
+
+
+def _shards(now: RayProgress) -> str:
+    moved = f", {now.moved} went to another worker" if now.moved else ""
+    return f"{now.finished}/{now.shards} shards{moved}"
+
+
+def _at(worker: WorkerProgress) -> str:
+    done = f"{worker.done:,}/{worker.total:,}" if worker.total else "starting"
+    return f"shard {worker.shard}: {done}"
+
+
+def _table(now: RayProgress) -> Table:
+    table = Table("worker on", "shard", "conversations", "tok/s", title=_shards(now), box=None)
+    for worker in now.workers:
+        done = f"{worker.done:,}/{worker.total:,}"
+        pace = f"{worker.pace:,.0f}" if worker.started else "starting"
+        table.add_row(worker.host, str(worker.shard), done, pace)
+    return table
