@@ -10,7 +10,7 @@ from engine.prompts.shard import Shard
 from engine.runs.manifest import differences, own_manifest
 from engine.runs.output import SHARDS
 
-__all__ = ["FinishedShard", "finished_shards"]
+__all__ = ["FinishedShard", "begun_shards", "finished_shards"]
 
 _KINDS = ("revise", "label", "answer", "evaluate")
 _SHOWN = 5
@@ -52,7 +52,7 @@ def finished_shards(out: Path) -> list[FinishedShard]:
     Raises InputError, in one line, where there are none, or some are missing or unfinished, or not
     of the same run: another constitution, model, setting, set of prompts or number of shards.
     """
-    shards = sorted(_read(out / SHARDS), key=lambda one: one.shard.number)
+    shards = sorted(begun_shards(out), key=lambda one: one.shard.number)
     if not shards:
         remedy = "run a command with --shard I/N and this --out first"
         raise InputError(Problem(str(out), "holds no shards", remedy))
@@ -73,8 +73,9 @@ def finished_shards(out: Path) -> list[FinishedShard]:
     return shards
 
 
-def _read(folder: Path) -> Iterator[FinishedShard]:
-    """Those that are there, as far as they say that they are shards."""
+def begun_shards(out: Path) -> Iterator[FinishedShard]:
+    """Those that are there, finished or not. Raises InputError for what says to be another's."""
+    folder = out / SHARDS
     for path in folder.iterdir() if folder.is_dir() else ():
         manifest = own_manifest(path, "a shard", _KINDS) if path.is_dir() else None
         if manifest is None:

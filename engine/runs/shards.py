@@ -13,6 +13,7 @@ from pathlib import Path
 from constitution.problems import InputError, Problem
 from engine.prompts.shard import Shard
 from engine.prompts.sources import PromptSource
+from engine.runs.finished_shards import begun_shards
 from engine.runs.manifest import MANIFEST
 from engine.runs.output import SHARDS
 from engine.runs.scratch import ScratchCopy, forget_worker
@@ -62,11 +63,12 @@ class RunPlace:
     ) -> Iterator[Path]:
         """The directory to work in, copied to where it is kept until the block ends.
 
-        `on_problem` is called when a copy fails that is tried again; `cache` as of ScratchCopy. Raises InputError where `out`
-        holds something else than shards, or another process works on this one.
+        `on_problem` is called when a copy fails that is tried again; `cache` as of ScratchCopy. Raises
+        InputError where `out` holds something else than shards, or those of another number, or where
+        another process works on this one.
         """
         if self.shard is not None:
-            self._check_out()
+            self._check_out(self.shard.of)
         if self.scratch is not None:
             with ScratchCopy(self.home, self.directory, on_problem=on_problem, cache=cache):
                 yield self.directory
@@ -75,8 +77,13 @@ class RunPlace:
             forget_worker(self.home)
         yield self.directory
 
-    def _check_out(self) -> None:
+    def _check_out(self, of: int) -> None:
         if (self.out / SHARDS).is_dir():
+            other = next((one for one in begun_shards(self.out) if one.shard.of != of), None)
+            if other is not None:
+                what = f"is one of {other.shard.of} shards, and this would be one of {of}"
+                remedy = f"write --shard I/{other.shard.of}, or name another directory with --out"
+                raise InputError(Problem(str(other.path), what, remedy))
             return
         remedy = "name another directory with --out, or leave --shard out"
         if (self.out / MANIFEST).is_file():

@@ -89,6 +89,14 @@ def test_wrong_shards_are_one_line(more, what):
     assert len(refused.value.problems) == 1
 
 
+def test_shards_of_two_numbers_do_not_meet(place):
+    words = ["answer", "-p", "p.jsonl", *COMMANDS["answer"], "-o", "out"]
+    solon(*words, "--shard", "1/2")
+    with pytest.raises(InputError, match=r"is one of 2 shards.*write --shard I/2"):
+        solon(*words, "--shard", "2/3")
+    solon(*words, "--shard", "2/2")
+
+
 def test_an_evaluation_in_shards_asks_nothing_again(place, monkeypatch, capfd):
     words = ["evaluate", "-c", "rules.yaml", "-p", "p.jsonl", "--judge", "scripted"]
     words += ["--model", "base=scripted", "--model", "dpo=scripted:script.yaml", "--per-set", "4"]
