@@ -163,7 +163,9 @@ def test_shards_of_different_runs_are_refused(tmp_path, prompts, changed, word):
     if "prompts" in changed:
         (tmp_path / "few.jsonl").write_text('{"id": "p1", "prompt": "Q?"}\n', encoding="utf-8")
         changed = {"prompts": open_prompts(tmp_path / "few.jsonl")}
-    shards(out=out, numbers=(3,), **{"kind": "label", "prompts": prompts, "of": 3, **changed})
+    other = tmp_path / "other"  # as if made where the others could not be seen
+    shards(out=other, numbers=(3,), **{"kind": "label", "prompts": prompts, "of": 3, **changed})
+    (other / "shards" / "3").rename(out / "shards" / "3")
     with pytest.raises(InputError, match="is not of the same run as 1") as refused:
         gather(out)
     assert word in str(refused.value) and len(refused.value.problems) == 1
@@ -204,7 +206,7 @@ def test_a_directory_of_shards_is_no_run_and_a_run_no_directory_of_shards(tmp_pa
 
 def test_a_shard_goes_on_only_as_itself(tmp_path, prompts):
     shards("answer", tmp_path / "out", prompts, numbers=(1,))
-    with pytest.raises(InputError, match=r"shard was 1/3, now 1/4"):
+    with pytest.raises(InputError, match=r"is one of 3 shards, and this would be one of 4"):
         shards("answer", tmp_path / "out", prompts, of=4, numbers=(1,))
 
 
