@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, strategies
 
 from constitution.problems import visible
-from constitution.schema import slug
+from constitution.schema import Principle, slug
 from engine.generators.control_tokens import GENERAL, Neutraliser
 from engine.generators.reasoning import closing_of
 from engine.judging import refusal
@@ -161,6 +161,9 @@ def test_every_pattern_is_compiled_where_the_test_above_finds_it():
 WORDS = "the reply falls short of what the principle asks and so it should be written again "
 
 
+FORBIDS = Principle(id="none", statement="The assistant gives no information about a weapon.")
+
+
 def leak(text: str) -> object:
     critique = WORDS * (len(text) // len(WORDS))
     return clean_revision(
@@ -198,7 +201,7 @@ FUNCTIONS = {
     "end of a channel": lambda text: closing_of("<|channel|>" + text),
     "leak": leak,
     "revision": revision,
-    "critique": lambda text: critique_drop(reply_of(text)),
+    "critique": lambda text: critique_drop(reply_of(text), FORBIDS),
     "refusal": detect_refusal,
     "written conversation": written_conversation,
     "last number": Item("id", (), "7").score_text,

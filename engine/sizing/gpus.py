@@ -19,10 +19,12 @@ GIB = 2**30
 _TERA = 10**12
 _LEFT = 0.965
 """Share of the gigabytes in a card's name that is found on one that is not in the table."""
-_WRITTEN = re.compile(
-    r"(?P<name>.*?)(?:(?:\s+|(?<=[\dBS]))[x×*]\s*(?P<count>\d{1,5}))?\s*", re.IGNORECASE
+_SEVERAL = re.compile(r"(?:\s|(?<=[\dBS]))[x×*]\s{0,3}(\d{1,5})\Z", re.IGNORECASE)
+_NAMED = re.compile(
+    r"\A(?P<name>.+?)[\s-](?P<size>\d{1,4}(?:\.\d{1,3})?)\s{0,3}GI?B\Z", re.IGNORECASE
 )
-_NAMED = re.compile(r"(?P<name>.+?)[\s-]+(?P<size>\d{1,4}(?:\.\d+)?)\s*GI?B", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s_-]")
+_MAKERS = re.compile(r"[\s_-]|nvidia|geforce")
 _SECONDS = 5.0
 
 
@@ -78,10 +80,10 @@ def read_machine(text: str) -> Machine:
 
     Raises InputError for anything else.
     """
-    read = _WRITTEN.fullmatch(text.strip())
-    name = read["name"] if read else ""
-    count = int(read["count"] or 1) if read else 0
-    gpu = _card_named(name)
+    written = text.strip()
+    several = _SEVERAL.search(written)
+    count = int(several[1]) if several else 1
+    gpu = _card_named(written[: several.start()].strip() if several else written)
     if gpu is None or count < 1:
         known = ", ".join(_CARDS)
         remedy = f"name one of {known}, or NAME-xxGB for another, and x8 for eight of them"
@@ -103,7 +105,7 @@ def _card_named(name: str) -> Gpu | None:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]|nvidia|geforce", "", name.lower())
+    return _MAKERS.sub("", name.lower())
 
 
 def _holds(card: Gpu, sized: re.Match[str]) -> bool:
@@ -147,6 +149,6 @@ def _listed(output: str, visible: str | None) -> Machine | None:
 
 def _is_of_kind(name: str, memory: float, card: Gpu) -> bool:
     kind = card.name.partition("-")[0]
-    return kind.lower() in re.split(r"[\s_-]", name.lower().replace("rtx ", "rtx")) and (
+    return kind.lower() in _BETWEEN.split(name.lower().replace("rtx ", "rtx")) and (
         abs(memory / card.memory - 1) < 0.1
     )
