@@ -1,5 +1,6 @@
 """Small constitutions, prompts and generators that the engine's tests share."""
 
+import asyncio
 from collections.abc import Callable
 
 from constitution.schema import Constitution, Principle
@@ -76,3 +77,15 @@ def paper(**settings):
     """The settings of Bai et al. 2022, section 3.1, and one round unless it says otherwise."""
     as_published = {"select": "random", "accept": "always", "framing": "conversation", "rounds": 1}
     return LoopSettings(**{**as_published, **settings})
+
+
+def finish(run):
+    """What a run comes to, once it is closed."""
+
+    async def work():
+        try:
+            return await run.execute()
+        finally:
+            await run.close()
+
+    return asyncio.run(work())

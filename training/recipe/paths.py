@@ -19,8 +19,6 @@ from training.recipe.stage import digest_of
 __all__ = ["RecipePaths", "content", "fingerprint_of"]
 
 _OTHER: Final = "transformers"
-_FALLS_TO = {"critic": "policy", "reviser": "critic", "judge": "critic"}
-"""What plays a role that a recipe does not name."""
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd")
 
 
@@ -75,11 +73,11 @@ class RecipePaths:
         base = self._own(self.base, revising=revising)
         played = fill_roles(base, recipe.critic, recipe.reviser, recipe.judge)
         placed = {role: self.placed(spec, stage, role) for role, spec in played.items()}
-        others = {
-            role: placed[role]
-            for role, falls_to in _FALLS_TO.items()
-            if getattr(recipe, role) is not None or placed[role] != placed[falls_to]
-        }
+        others: dict[str, str] = {}
+        for role in ("critic", "reviser", "judge"):
+            falls_to = fill_roles(placed["policy"], others.get("critic"), None, None)[role]
+            if getattr(recipe, role) is not None or placed[role] != falls_to:
+                others[role] = placed[role]
         template = recipe.chat_template and self.path(recipe.chat_template)
         return RoleSpecs(policy=placed["policy"], chat_template=template, **others)
 

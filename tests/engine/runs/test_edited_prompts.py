@@ -12,7 +12,7 @@ from engine.runs.label_run import LabelRun
 from engine.runs.run import RevisionRun
 from engine.settings import LabelSettings, RoleModel, roles
 from engine.storage.jsonl import read_jsonl
-from tests.engine.builders import constitution, paper
+from tests.engine.builders import constitution, finish, paper
 
 RULES = constitution("one", "two")
 
@@ -43,14 +43,8 @@ def revise(out, source, mode="resume", rules=RULES):
 
 
 def finished(run):
-    async def work():
-        try:
-            await run.execute()
-        finally:
-            await run.close()
-        return run
-
-    return asyncio.run(work())
+    finish(run)
+    return run
 
 
 def records(out):

@@ -23,7 +23,7 @@ from engine.runs.run import RevisionRun
 from engine.runs.shards import RunPlace
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModel, roles
 from engine.storage.sqlite import SqliteStore, merge_stores
-from tests.engine.builders import constitution, principle
+from tests.engine.builders import constitution, finish, principle
 
 RULES = constitution("one", "two").model_copy(
     update={"principles": (principle("one", severity="critical"), principle("two"))}
@@ -54,16 +54,6 @@ def opened(kind, directory, prompts, mode="resume", rules=RULES, sampling=None):
     if kind == "label":
         return LabelRun(directory, prompts, rules, model, model, LabelSettings(), mode=mode)
     return AnswerRun(directory, prompts, model, AnswerSettings(), mode=mode)
-
-
-def finish(run):
-    async def work():
-        try:
-            return await run.execute()
-        finally:
-            await run.close()
-
-    return asyncio.run(work())
 
 
 def shards(kind, out, prompts, of=3, numbers=None, **changed):

@@ -16,7 +16,7 @@ from engine.runs.plan import plan_run
 from engine.runs.run import RevisionRun
 from engine.settings import roles
 from engine.storage.jsonl import read_jsonl
-from tests.engine.builders import Replies, constitution, paper, principle
+from tests.engine.builders import Replies, constitution, finish, paper, principle
 
 COUNT = 400
 
@@ -33,14 +33,7 @@ def execute(out, source, rules, generator=None, settings=None, mode="resume"):
     run = RevisionRun(
         out, source, rules, roles(generator or Counted()), settings or paper(), mode=mode
     )
-
-    async def work():
-        try:
-            return await run.execute()
-        finally:
-            await run.close()
-
-    return asyncio.run(work())
+    return finish(run)
 
 
 def rows(path):

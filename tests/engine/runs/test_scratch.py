@@ -21,7 +21,8 @@ from engine.runs.scratch import ScratchCopy
 from engine.runs.shards import RunPlace
 from engine.storage.jsonl import JsonlStore, read_jsonl
 from tests.engine import run_worker
-from tests.engine.runs.test_gather import finish, lines, opened
+from tests.engine.builders import finish
+from tests.engine.runs.test_gather import lines, opened
 
 
 @pytest.fixture
