@@ -21,6 +21,8 @@ IMPORTS = "import asyncio, jinja2, jsonlines, pydantic, rich.console, sqlite3, t
 TIMES = 6
 """As long as `IMPORTS`: what a command may take on a machine so slow or busy that these, too, take
 long. It is measured where a command has taken more than `SECONDS`."""
+TRIES = 4
+"""A command that took too long is timed again, up to so often: other work can only make it slower."""
 PROBE = """
 import json, sys, time
 from scripts.solon import app
@@ -65,6 +67,16 @@ def solon(folder, *arguments, before=""):
     seen = json.loads(finished.stdout.splitlines()[-1])
     assert finished.returncode == 0, finished.stderr
     return seen
+
+
+def is_light(folder, arguments, seconds):
+    """Whether a command that took `seconds` stays within the limits, in the best of `TRIES`."""
+    for left in reversed(range(TRIES)):
+        if seconds < SECONDS or seconds < TIMES * seconds_to_import():
+            return True
+        if left:
+            seconds = solon(folder, *arguments)["seconds"]
+    return False
 
 
 def seconds_to_import():
@@ -113,7 +125,7 @@ def test_no_commands_help_loads_a_model_library(folder):
 def test_commands_are_light(folder, arguments):
     seen = solon(folder, *arguments)
     assert not set(MODEL_LIBRARIES) & set(seen["modules"])
-    assert seen["seconds"] < SECONDS or seen["seconds"] < TIMES * seconds_to_import()
+    assert is_light(folder, arguments, seen["seconds"])
     needs_engine = arguments[0] != "constitution" or {"--judge", "--rendered", "--run"} & {
         *arguments
     }
