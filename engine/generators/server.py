@@ -177,18 +177,19 @@ class ServerGenerator:
         choice: Choice | None = None
         lists = await self._pool.models()
         by_vllm = self._listed(lists, "owned_by", kind=str) == "vllm"
+
+        async def check() -> None:
+            nonlocal wrote, choice
+            wrote = await self._preflight_answer(by_vllm=by_vllm) if writes else None
+            choice = await self._preflight_choice() if judges else None
+
         try:
-            for server in range(len(self._pool)):
-                self._pool.only = server
-                wrote = await self._preflight_answer(by_vllm=by_vllm) if writes else None
-                choice = await self._preflight_choice() if judges else None
-            self._pool.only = None
+            for away in await self._pool.each(check):
+                self._dialect.note(f"{away}: the others have its requests until then")
             await self._find_tokens(wrote)
         except GenerationError as error:
             message = f"{self.spec}: {error}"
             raise GeneratorUnavailable(message) from error
-        finally:
-            self._pool.only = None
         if judges and not self._verdicts.settled:
             raise GeneratorUnavailable(f"{self.spec} {self._verdicts.why_not(choice)}")
         return ModelFacts(

@@ -17,6 +17,7 @@ from engine.generators.vllm import share_engines
 from engine.input_files import InputFile
 from engine.prompts.rows import PromptFormat
 from engine.prompts.sources import PromptSource, open_prompts
+from engine.runs.workers import Workers
 from engine.settings import (
     AnswerSettings,
     LabelSettings,
@@ -38,7 +39,9 @@ __all__ = [
     "PromptsFile",
     "ReviseConfig",
     "RoleSpecs",
+    "RunConfig",
     "RunDirectory",
+    "ShardsOn",
 ]
 
 _FILES, _MODELS, _LOOP, _SAMPLING = "Input and output", "Models", "The loop", "Sampling"
@@ -47,6 +50,8 @@ _REASONING = Sampling(max_tokens=256, temperature=0.0)
 """How a judge writes its chain of thought: a label should not depend on luck."""
 
 _SPEC = Field(json_schema_extra={"metavar": "SPEC"})
+ShardsOn = Annotated[Workers, Field(title="Several machines")]
+"""A command that can be run in shards has these settings."""
 
 ConstitutionName = Annotated[str, Field(description="A YAML file, or a shipped name.")]
 RunDirectory = Annotated[str, Field(description="The run directory; the same command resumes it.")]
@@ -228,6 +233,7 @@ class ReviseConfig(LoopConfig):
     roles: RoleSpecs = Field(title=_MODELS)
     revise: LoopSettings = Field(default=LoopSettings(), title=_LOOP)
     window: Window = Field(default=None, title=_LOOP)
+    workers: ShardsOn = Workers()
 
 
 class LabelConfig(Settings):
@@ -240,6 +246,7 @@ class LabelConfig(Settings):
     label: LabelSettings = Field(default=LabelSettings(), title="Labels")
     window: Window = Field(default=None, title="Labels")
     sampling: Sampling = Field(default=Sampling(temperature=1.0), title=_SAMPLING)
+    workers: ShardsOn = Workers()
 
 
 class AnswerConfig(Settings):
@@ -251,3 +258,8 @@ class AnswerConfig(Settings):
     sampling: Sampling = Field(default=Sampling(), title=_SAMPLING)
     answer: AnswerSettings = Field(default=AnswerSettings(), title=_SAMPLING)
     window: Window = Field(default=None, title=_SAMPLING)
+    workers: ShardsOn = Workers()
+
+
+RunConfig = ReviseConfig | LabelConfig | AnswerConfig
+"""Of a command that makes a run."""

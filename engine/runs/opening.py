@@ -10,16 +10,14 @@ from constitution.problems import all_problems
 from constitution.schema import Constitution
 from engine.prompts.sources import PromptSource
 from engine.runs.answer_run import AnswerRun
-from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
+from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig, RunConfig
 from engine.runs.label_run import LabelRun
 from engine.runs.output import Mode
 from engine.runs.run import RevisionRun, Run
 from engine.runs.shards import RunPlace
 from engine.settings import RoleModels, Roles, for_stakeholder
 
-__all__ = ["RunConfig", "RunInputs", "open_inputs", "open_run"]
-
-RunConfig = ReviseConfig | LabelConfig | AnswerConfig
+__all__ = ["RunInputs", "open_inputs", "open_run"]
 
 
 @dataclass(frozen=True, slots=True)

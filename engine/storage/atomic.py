@@ -16,6 +16,7 @@ from constitution.problems import InputError, Problem, Stopped
 
 __all__ = [
     "DirectoryLock",
+    "InUse",
     "StorageFull",
     "check_free",
     "check_place",
@@ -28,6 +29,10 @@ __all__ = [
 ]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class InUse(InputError):
+    """Another process works on the same directory, for now."""
 
 
 class StorageFull(Stopped, OSError):
@@ -165,8 +170,7 @@ class DirectoryLock:
     """Held while one process writes to a run directory (`with DirectoryLock(run): ...`).
 
     The system drops it when the process ends, however it ends. The file `lock` stays and says who
-    holds it. Entering raises InputError when another process does, StorageFull when
-    the disk is full.
+    holds it. Entering raises InUse when another process does, StorageFull when the disk is full.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -183,7 +187,7 @@ class DirectoryLock:
             file.close()
             what = f"another process ({holder}) is writing to {self.directory}"
             remedy = "wait for it or stop it"
-            raise InputError(Problem(str(self.directory), what, remedy)) from error
+            raise InUse(Problem(str(self.directory), what, remedy)) from error
         self._file = file
         try:
             with full_disk_explained(self.directory):

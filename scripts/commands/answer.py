@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from scripts.commands import options as o
-from scripts.commands.shard_options import ALONE, Sharding, opened_run, sharded
+from scripts.commands.shard_options import ShardOption, opened_run
 
 if TYPE_CHECKING:
     from engine.runs.config import AnswerConfig
@@ -17,13 +17,12 @@ __all__ = ["answer", "print_answers"]
 
 
 @o.configured("engine.runs.config:AnswerConfig", {"roles.policy": ("--model", "-m")})
-@sharded
 def answer(
     config: "AnswerConfig",
     update: o.Update = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
-    sharding: Sharding = ALONE,
+    shard: ShardOption = None,
 ) -> None:
     """Answer prompts; empty and truncated answers are recorded, and left out of the rows."""
     from engine.runs.manifest import run_manifest
@@ -32,7 +31,7 @@ def answer(
 
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
     console = error_console()
-    with opened_run(config, sharding, mode) as run:
+    with opened_run(config, shard, mode) as run:
         if run.updated:
             say_what_is_kept(run, console)
 

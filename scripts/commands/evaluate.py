@@ -6,7 +6,7 @@ import typer
 
 from scripts.commands import options as o
 from scripts.commands.permission_options import AllowPythonChecks
-from scripts.commands.shard_options import Scratch, ShardOption, open_place
+from scripts.commands.shard_options import ShardOption, open_place, place_of
 
 if TYPE_CHECKING:
     from engine.prompts.shard import Shard
@@ -31,7 +31,6 @@ def evaluate(
     config: "EvaluateConfig",
     overwrite: o.Overwrite = False,
     shard: ShardOption = None,
-    scratch: Scratch = None,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Compare checkpoints on held-out prompts: a table, and a page.
@@ -39,12 +38,17 @@ def evaluate(
     Each answers the same prompts, and a judge reads the answers. The same command resumes. Exits 3
     when a gate is broken.
     """
-    from engine.runs.shards import RunPlace
     from scripts.commands.evaluate_table import StageProgress, print_results
     from scripts.commands.terminal import error_console, output_console, run_interruptibly
     from training.evaluation import EvaluationRun
 
-    place = RunPlace.parse(config.out, shard, scratch)
+    place = place_of(config, shard)
+    if config.workers.ray is not None:
+        from scripts.commands.ray_run import evaluate_on_ray
+
+        if code := evaluate_on_ray(config, overwrite=overwrite):
+            raise typer.Exit(code)
+        overwrite = False
     if place.shard is not None:
         _evaluate_shard(config, place, place.shard, overwrite=overwrite)
         return

@@ -7,7 +7,7 @@ import typer
 from constitution.problems import InputError
 from scripts.commands import options as o
 from scripts.commands.permission_options import AllowPythonChecks
-from scripts.commands.shard_options import ALONE, Sharding, opened_run, sharded
+from scripts.commands.shard_options import ShardOption, opened_run
 
 if TYPE_CHECKING:
     from engine.runs.config import LabelConfig
@@ -16,13 +16,12 @@ __all__ = ["label"]
 
 
 @o.configured("engine.runs.config:LabelConfig")
-@sharded
 def label(
     config: "LabelConfig",
     update: o.Update = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
-    sharding: Sharding = ALONE,
+    shard: ShardOption = None,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Sample answers, pair them, and record which of each pair fits the constitution better.
@@ -35,7 +34,7 @@ def label(
 
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
     console = error_console()
-    with opened_run(config, sharding, mode) as run:
+    with opened_run(config, shard, mode) as run:
         if run.updated:
             say_what_is_kept(run, console)
 

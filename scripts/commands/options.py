@@ -39,6 +39,8 @@ _NAMES = {
     "constitution": ("--constitution", "-c"),
     "prompts.file": ("--prompts", "-p"),
     "out": ("--out", "-o"),
+    "workers.gpus": ("--gpus-per-worker",),
+    "workers.most": ("--workers",),
 }
 """Options that are not named after their key, in every command."""
 _OVERRIDES, _FILE = "solon.overrides", "solon.config"
@@ -56,9 +58,7 @@ Update = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, _option("Discard the records of another run in --out.", "--overwrite")]
-RetryFailed = Annotated[
-    bool, _option("Try again what failed for good, once its cause is mended.", "--retry-failed")
-]
+RetryFailed = Annotated[bool, _option("Try again what failed for good.", "--retry-failed")]
 PlanOnly = Annotated[bool, _option("Print calls, tokens and time to expect, and stop.", "--plan")]
 ChatTemplate = Annotated[
     Path | None, _option("A Jinja file, for models without a chat template.", panel="Models")

@@ -11,20 +11,22 @@ from rich.live import Live
 from rich.table import Table
 
 from engine.report.wording import duration
+from engine.runs.config import RunConfig
 from engine.runs.finished_shards import finished_shards
 from engine.runs.gather import gather_run
 from engine.runs.manifest import read_manifest
-from engine.runs.opening import RunConfig, open_inputs
+from engine.runs.opening import open_inputs
 from engine.runs.output import Mode
 from engine.runs.ray_shards import RayProgress, RayShards
-from engine.runs.ray_worker import ShardJob, WorkerProgress
+from engine.runs.ray_worker import RunWork, ShardJob, ShardProgress, ShardWork
+from engine.runs.workers import Workers
 from scripts.commands.gather import print_gathered
-from scripts.commands.terminal import EXIT_INTERRUPTED, error_console, run_interruptibly
+from scripts.commands.terminal import EXIT_INTERRUPTED, counted, error_console, run_interruptibly
 
 if TYPE_CHECKING:
-    from scripts.commands.shard_options import Sharding
+    from training.evaluation.config import EvaluateConfig
 
-__all__ = ["run_on_ray"]
+__all__ = ["evaluate_on_ray", "run_on_ray"]
 
 _EVERY = 10.0
 """Seconds between lines in a log."""
@@ -32,19 +34,39 @@ _GATHERING: dict[Mode, Mode] = {"retry-failed": "overwrite"}
 """How OUT is gathered where the shards were not treated likewise."""
 
 
-def run_on_ray(config: RunConfig, sharding: "Sharding", mode: Mode) -> int:
+def run_on_ray(config: RunConfig, mode: Mode) -> int:
     """Do every shard and gather them; the exit code."""
     out, console = Path(config.out), error_console()
     open_inputs(config)
     if mode == "resume" and (read_manifest(out) or {}).get("complete"):
         console.print(f"{out}: every conversation is finished; nothing to do")
         return 0
-    scratch = str(sharding.scratch) if sharding.scratch is not None else None
-    job = ShardJob(config, sharding.shards or 1, scratch, mode)
-    address = None if sharding.ray == "local" else sharding.ray
-    workers = RayShards(
-        job, address=address, gpus=sharding.gpus_per_worker, workers=sharding.workers
-    )
+    if code := _do_shards(RunWork(config, mode), config.workers, console):
+        return code
+    shards = finished_shards(out)
+    return print_gathered(gather_run(out, shards, _GATHERING.get(mode, mode)), len(shards))
+
+
+def evaluate_on_ray(config: "EvaluateConfig", *, overwrite: bool) -> int:
+    """Ask and judge every shard's questions, and gather the answers: the exit code."""
+    from training.evaluation.inputs import open_inputs
+    from training.evaluation.shards import EvaluationWork, gather_evaluation
+
+    out, console = Path(config.out), error_console()
+    open_inputs(config)
+    if (read_manifest(out) or {}).get("complete") and not overwrite:
+        return 0
+    work = EvaluationWork(config, overwrite=overwrite)
+    if code := _do_shards(work, config.workers, console):
+        return code
+    gather_evaluation(out, finished_shards(out), "overwrite" if overwrite else "resume")
+    return 0
+
+
+def _do_shards(work: ShardWork, settings: Workers, console: Console) -> int:
+    """Finish them; the exit code where that was interrupted, else 0."""
+    job = ShardJob(work, settings.count, settings.scratch)
+    workers = RayShards(job, address=settings.address, gpus=settings.gpus, workers=settings.most)
     try:
         with _shown(console) as show:
             run_interruptibly(workers.execute(show), lambda: console.print("stopping the workers"))
@@ -55,8 +77,7 @@ def run_on_ray(config: RunConfig, sharding: "Sharding", mode: Mode) -> int:
         return EXIT_INTERRUPTED
     finally:
         workers.close()
-    shards = finished_shards(out)
-    return print_gathered(gather_run(out, shards, _GATHERING.get(mode, mode)), len(shards))
+    return 0
 
 
 @contextmanager
@@ -87,10 +108,11 @@ def _line(now: RayProgress) -> str:
 
 def _shards(now: RayProgress) -> str:
     moved = f", {now.moved} went to another worker" if now.moved else ""
-    return f"{now.finished}/{now.shards} shards{moved}"
+    awaited = f", {counted(now.awaited, 'worker')} awaited" if now.awaited else ""
+    return f"{now.finished}/{now.shards} shards{moved}{awaited}"
 
 
-def _at(worker: WorkerProgress) -> str:
+def _at(worker: ShardProgress) -> str:
     done = f"{worker.done:,}/{worker.total:,}" if worker.total else "starting"
     return f"shard {worker.shard}: {done}"
 

@@ -7,7 +7,7 @@ import typer
 from scripts.commands import options as o
 from scripts.commands.permission_options import AllowPythonChecks
 from scripts.commands.resources import OnGpu, Price, refuse_without_plan
-from scripts.commands.shard_options import ALONE, Sharding, opened_run, sharded
+from scripts.commands.shard_options import ShardOption, opened_run, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,6 @@ __all__ = ["revise"]
 
 
 @o.configured("engine.runs.config:ReviseConfig", {"roles.policy": ("--model", "-m")})
-@sharded
 def revise(
     config: "ReviseConfig",
     plan: o.PlanOnly = False,
@@ -32,7 +31,7 @@ def revise(
     update: o.Update = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
-    sharding: Sharding = ALONE,
+    shard: ShardOption = None,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Answer prompts, critique and revise the answers, and record every step.
@@ -46,10 +45,10 @@ def revise(
     refuse_without_plan(plan, gpu, price)
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
     if plan:
-        _plan(config, sharding, gpu, price)
+        _plan(config, shard, gpu, price)
         return
     console = error_console()
-    with opened_run(config, sharding, mode) as run:
+    with opened_run(config, shard, mode) as run:
         if run.directory.keeps_records:
             say_what_is_kept(run, console)
         elif run.updated:
@@ -62,14 +61,14 @@ def revise(
         raise typer.Exit(execute_run(run, console, sum_up))
 
 
-def _plan(config: "ReviseConfig", sharding: Sharding, gpu: str | None, price: float | None) -> None:
+def _plan(config: "ReviseConfig", shard: str | None, gpu: str | None, price: float | None) -> None:
     """What the run, or its shard, would generate, and what that takes of a GPU."""
     from engine.runs.edit_cost import known_from
     from engine.runs.opening import open_inputs
     from engine.runs.plan import plan_run
     from engine.settings import Roles
 
-    place = sharding.place(config.out)
+    place = place_of(config, shard)
     inputs = open_inputs(config).at(place)
     prompts, models, settings = inputs.prompts, Roles(**inputs.models), config.revise
     with known_from(place.directory) as known:

@@ -11,7 +11,14 @@ from engine.generators.base import Sampling
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.judging.records import Method
-from engine.runs.config import ChatTemplate, ConstitutionName, PromptsFile, RunDirectory
+from engine.runs.config import (
+    ChatTemplate,
+    ConstitutionName,
+    PromptsFile,
+    RunDirectory,
+    ShardsOn,
+)
+from engine.runs.workers import Workers
 from engine.settings import Seed, StakeholderChoice
 from training.evaluation.questions.attacks import ATTACKS
 
@@ -151,3 +158,4 @@ class EvaluateConfig(Settings):
         default=None, title=_CHECKS, description="A YAML file of bounds; exit 3 if one is broken."
     )
     sampling: Sampling = Field(default=Sampling(), title="Sampling")
+    workers: ShardsOn = Workers()

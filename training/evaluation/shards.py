@@ -13,14 +13,17 @@ from engine.prompts.shard import Shard
 from engine.runs.finished_shards import FinishedShard
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory
+from engine.runs.ray_worker import ShardProgress
+from engine.runs.shards import RunPlace
 from engine.storage.atomic import DirectoryLock
 from engine.storage.sqlite import merge_stores
+from training.evaluation.config import EvaluateConfig
 from training.evaluation.evidence import OnProgress, gather_evidence
-from training.evaluation.inputs import EvaluationInputs
+from training.evaluation.inputs import EvaluationInputs, open_inputs
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.run import EVALUATION
 
-__all__ = ["EvaluationShard", "gather_evaluation", "part_of"]
+__all__ = ["EvaluationShard", "EvaluationWork", "gather_evaluation", "part_of"]
 
 _CACHE = "completions.sqlite"
 
@@ -47,6 +50,40 @@ class EvaluationShard:
             out = self.directory.path
             await gather_evidence(asked, given.models, given.judges, out, on_progress)
             self.directory.write("complete", {"versions": versions()})
+
+
+class EvaluationWork:
+    """The shards of an evaluation, as a worker is given them (`engine.runs.ray_worker.ShardWork`)."""
+
+    cached = True
+
+    def __init__(self, config: EvaluateConfig, *, overwrite: bool = False) -> None:
+        self._config = config
+        self._overwrite = overwrite
+        self._inputs: EvaluationInputs | None = None
+        self._done = self._total = 0
+
+    def place(self, shard: str, scratch: str | None) -> RunPlace:
+        """In the evaluation's directory."""
+        return RunPlace.parse(self._config.out, shard, scratch)
+
+    async def finish(self, place: RunPlace, directory: Path) -> None:
+        """Raises as EvaluationShard does."""
+        if self._inputs is None:
+            self._inputs = open_inputs(self._config)
+        assert place.shard is not None
+        run = EvaluationShard(self._inputs, place.shard, directory, overwrite=self._overwrite)
+        await run.execute(self._note)
+
+    def progress(self, shard: int) -> ShardProgress:
+        """Of what is being asked now."""
+        return ShardProgress(shard, done=self._done, total=self._total, started=self._total > 0)
+
+    async def close(self) -> None:
+        """An evaluation loads one model at a time, and stops it itself."""
+
+    def _note(self, what: str, done: int, total: int) -> None:
+        self._done, self._total = done, total
 
 
 def part_of(whole: Questionnaire, shard: Shard) -> Questionnaire:

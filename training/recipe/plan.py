@@ -86,6 +86,7 @@ class _Plan:
             roles=self.paths.roles("revise", revising=True),
             revise=self._settings(LoopSettings, self.recipe.revise),
             sampling=self.recipe.sampling,
+            workers=self.recipe.workers,
         )
         others = config.roles.model_dump(exclude={"policy", "chat_template"}, exclude_none=True)
         reads = self._rules() | self.paths.base_identity
@@ -121,6 +122,7 @@ class _Plan:
             roles=PolicySpec(policy=roles.policy, chat_template=roles.chat_template),
             answer=self._settings(AnswerSettings),
             sampling=self.recipe.sampling,
+            workers=self.recipe.workers,
         )
         return self._stage(
             "answer", "answer helpful prompts", config, "helpful", ["answers.jsonl"],
@@ -162,6 +164,7 @@ class _Plan:
             roles=LabelRoles(policy=spec, judge=judge, chat_template=base.chat_template),
             label=self._settings(LabelSettings, label).model_copy(update={"seed": seed}),
             sampling=self.recipe.sampling.model_copy(update={"temperature": label.temperature}),
+            workers=self.recipe.workers,
         )
         reads = (
             self._rules() | {"judge": fingerprint_of(judge)} | {"policy": policy / "manifest.json"}
@@ -209,6 +212,7 @@ class _Plan:
             chat_template=base.chat_template,
             evaluate=self._located(self._settings(EvaluationSettings, self.recipe.evaluate)),
             sampling=self.recipe.sampling,
+            workers=self.recipe.workers,
         )
         reads = self._rules() | {"model": fingerprint_of(base.policy)}
         reads |= {"judge": fingerprint_of(judge)}

@@ -21,6 +21,7 @@ from engine.generators.spec_needs import ENGINE_OPTIONS, ENGINE_OPTIONS_BY_NAME,
 from engine.input_files import InputFile, NamedFile, named_files
 from engine.prompts.files import matching, source_parts
 from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, PromptsFile
+from engine.runs.workers import Workers
 from engine.settings import (
     KeepTruncated,
     LabelSettings,
@@ -139,6 +140,11 @@ class Recipe(OtherRoles):
     )
     accelerate: Annotated[str | None, InputFile()] = Field(
         default=None, description="A configuration file of accelerate: train on several GPUs."
+    )
+    workers: Workers = Field(
+        default=Workers(),
+        description="Where revise, answer, label and evaluate run in shards; one process does them "
+        "without.",
     )
     test_share: float = Field(
         default=0.1,

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from constitution.problems import InputError, Stopped
 from constitution.reading import read_json
 from engine.runs.manifest import read_manifest
-from engine.runs.output import OutputDirectory, OutputKind
+from engine.runs.output import SHARDS, OutputDirectory, OutputKind
 from engine.storage.atomic import remove, write_json_atomic
 from training.recipe.schema import Recipe
 
@@ -37,6 +37,8 @@ __all__ = [
 
 _CACHE = "completions.sqlite"
 """What was generated stays when a stage starts over: it is looked up by content."""
+_WORKERS = "workers."
+"""Settings of where a stage is worked on, which nothing that it leaves depends on."""
 _EDITS = {"constitution changed", "prompts changed"}
 """What a stage that updates may go on after."""
 
@@ -169,7 +171,7 @@ def _inputs(stage: Stage, out: Path) -> dict[str, str]:
 
     found = {"command": plain(" ".join(stage.command))}
     for name, value in _flat(stage.config or {}):
-        if name not in stage.reads:  # what a file holds counts, not where it lies
+        if name not in stage.reads and not name.startswith(_WORKERS):  # nor where a file lies
             found[name] = plain(value)
     for name, value in stage.reads.items():
         found[name] = digest_of(value) if isinstance(value, Path) else f"={value}"
@@ -215,7 +217,10 @@ def _clear(output: Path) -> None:
     if not output.is_dir():
         return
     for entry in output.iterdir():
-        if not entry.name.startswith(_CACHE):
+        if entry.name == SHARDS and entry.is_dir():
+            for shard in entry.iterdir():
+                _clear(shard)
+        elif not entry.name.startswith(_CACHE):
             remove(entry)
     if not any(output.iterdir()):
         output.rmdir()

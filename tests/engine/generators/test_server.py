@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gzip
 import json
 import math
@@ -387,3 +388,57 @@ def test_a_flood_is_not_read(coding, status):
     with pytest.raises((GenerationError, GeneratorUnavailable), match=r"bad response|no server"):
         asyncio.run(from_packed(content, coding, status))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 250_000  # KiB
+
+
+async def _asked(generator: ServerGenerator, numbers: range) -> list[str]:
+    done = await asyncio.gather(*(generator.generate(request(f"{n}")) for n in numbers))
+    return [completion.text for completion in done]
+
+
+@pytest.mark.parametrize("fault", ["closed", 500, 404, 401])
+def test_a_server_of_several_that_comes_back_is_used_again(fault, monkeypatch):
+    """It dies in the middle, or another takes its address and refuses us, as while it is replaced."""
+    monkeypatch.setattr("engine.generators.servers.pool._REST_OF_REFUSED", 0.05)
+    first, second = FakeServer(), FakeServer()
+
+    async def use(generator: ServerGenerator) -> list[str]:
+        said = await _asked(generator, range(40))
+        first.faults, first.alive = repeat(fault), fault
+        said += await _asked(generator, range(40, 80))
+        first.faults, first.alive = repeat(None), None
+        first.bodies.clear()
+        await asyncio.sleep(0.2)
+        return said + await _asked(generator, range(80, 120))
+
+    assert ask([first, second], use) == [f"re: {n}" for n in range(120)]
+    assert len(first.bodies) > 5
+
+
+def test_a_server_of_several_that_is_away_at_the_start_is_used_once_it_is_there():
+    first, second = FakeServer(repeat(503), alive=503), FakeServer()
+
+    async def use(generator: ServerGenerator) -> list[str]:
+        facts = await generator.preflight(writes=True, judges=False)
+        assert any("the others have its requests" in note for note in facts.notes)
+        first.faults, first.alive = repeat(None), None
+        first.bodies.clear()
+        await asyncio.sleep(0.1)
+        return await _asked(generator, range(40))
+
+    assert ask([first, second], use) == [f"re: {n}" for n in range(40)]
+    assert len(first.bodies) > 5
+
+
+def test_servers_that_all_refuse_us_stop_the_run_and_one_that_is_gone_does_not_help_them():
+    refusing = [FakeServer(repeat(404), error="who?"), FakeServer(repeat(401), error="who?")]
+    with pytest.raises(GeneratorUnavailable, match="who"):
+        ask(refusing, lambda generator: generator.generate(request()))
+    gone = FakeServer(repeat(503), alive=503)
+
+    async def use(generator: ServerGenerator) -> None:
+        for number in range(40):
+            with contextlib.suppress(GenerationError):
+                await generator.generate(request(f"{number}"))
+
+    with pytest.raises(GeneratorUnavailable, match="no server answers"):
+        ask([refusing[0], gone], use, retries=2)

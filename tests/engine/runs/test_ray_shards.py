@@ -1,7 +1,6 @@
 """Shards on Ray's workers: the same records, also when a worker dies or everything is interrupted."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -14,17 +13,29 @@ from engine.runs.config import AnswerConfig
 from engine.runs.finished_shards import finished_shards
 from engine.runs.gather import gather_run
 from engine.runs.opening import open_inputs, open_run
-from engine.runs.ray_shards import RayShards
-from engine.runs.ray_worker import ShardJob
+from engine.runs.ray_shards import RayShards, WorkersFailed
+from engine.runs.ray_worker import RunWork, ShardJob
+from engine.runs.shards import RunPlace
+from scripts.bench.ray_kills import workers_in
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One machine of a cluster; another one may join."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    yield made
+    made.shutdown()
 
 
 @pytest.fixture
 def config(tmp_path):
-    (tmp_path / "script.yaml").write_text("delay: 0.2\n", encoding="utf-8")
-    rows = [json.dumps({"id": f"p{n}", "prompt": f"Question {n}?"}) for n in range(600)]
+    (tmp_path / "script.yaml").write_text("delay: 0.1\n", encoding="utf-8")
+    rows = [json.dumps({"id": f"p{n}", "prompt": f"Question {n}?"}) for n in range(400)]
     (tmp_path / "p.jsonl").write_text("\n".join(rows), encoding="utf-8")
     return AnswerConfig.model_validate({
         "prompts": {"file": str(tmp_path / "p.jsonl")},
@@ -34,9 +45,8 @@ def config(tmp_path):
     })
 
 
-def on_ray(config, on_progress=lambda now: None, shards=4, scratch=None):
-    job = ShardJob(config, shards, scratch)
-    running = RayShards(job, address=None, gpus=0, workers=2)
+def on_ray(cluster, job, on_progress=lambda now: None, workers=2):
+    running = RayShards(job, address=cluster.address, gpus=0, workers=workers)
     try:
         asyncio.run(running.execute(on_progress))
     finally:
@@ -61,47 +71,48 @@ def gathered(config):
     return sorted((out / "records.jsonl").read_bytes().splitlines())
 
 
-def worker_processes():
-    """Of the actors that run now."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            if (entry / "cmdline").read_bytes().startswith(b"ray::ShardWorker"):
-                found.append(int(entry.name))
-    return found
-
-
-def test_a_worker_that_dies_is_replaced_and_nothing_is_lost_or_twice(config, tmp_path):
+def test_what_a_dead_worker_or_an_interruption_leaves_is_gone_on_with(cluster, config, tmp_path):
+    """One worker is killed, then all of it is interrupted, then a machine joins and it is finished."""
+    job = ShardJob(RunWork(config), 4, str(tmp_path / "scratch"), folder=str(tmp_path))
     killed = []
 
-    def kill_one(now):
+    def kill_one_then_stop(now):
         assert len(now.workers) <= 2
         if not killed and any(worker.done > 20 for worker in now.workers):
-            killed.append(worker_processes()[0])
+            killed.append(workers_in(tmp_path)[0])
             os.kill(killed[0], signal.SIGKILL)
-
-    ended = on_ray(config, kill_one, scratch=str(tmp_path / "scratch"))
-    assert killed and (ended.finished, ended.moved) == (4, 1)
-    assert gathered(config) == whole(config, tmp_path)
-
-
-def test_interrupted_it_is_resumed(config, tmp_path):
-    def stop(now):
-        if any(worker.done > 20 for worker in now.workers):
+        if now.moved and any(worker.done > 20 for worker in now.workers):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        on_ray(config, stop)
+        on_ray(cluster, job, kill_one_then_stop)
+    assert killed
     kept = sum(
         len(path.read_bytes().splitlines())
         for path in Path(config.out).glob("shards/*/records.jsonl")
     )
     assert kept > 20
-    assert on_ray(config).finished == 4
+
+    most = []
+
+    def add_a_machine(now):
+        most.append(len(now.workers))
+        if len(most) == 1:
+            cluster.add_node(num_cpus=1, wait=False)
+
+    assert on_ray(cluster, job, add_a_machine, workers=None).finished == 4
+    assert max(most) == 2
     assert gathered(config) == whole(config, tmp_path)
 
 
-def test_wrong_input_ends_it_in_one_line(config):
-    on_ray(config, shards=2)
-    with pytest.raises(InputError, match="shard was"):
-        on_ray(config, shards=3)
+def test_what_cannot_go_on_ends_in_one_line(cluster, config, monkeypatch):
+    monkeypatch.setattr("engine.runs.ray_shards._TRIES", 1)
+    place = RunPlace.parse(config.out, "1/2", None)
+    with place.open() as directory:
+        asyncio.run(open_run(open_inputs(config).at(place), directory).close())
+    with pytest.raises(InputError, match=r"shard 1/3: .*is one of 2 shards"):
+        on_ray(cluster, ShardJob(RunWork(config), 3), workers=1)
+    with pytest.raises(WorkersFailed, match=r"no worker starts: .*No such file"):
+        on_ray(cluster, ShardJob(RunWork(config), 2, folder="/nowhere"), workers=1)
+    with pytest.raises(InputError, match="0 GPUs, and a worker takes 1"):
+        RayShards(ShardJob(RunWork(config), 2), address=cluster.address)
