@@ -39,6 +39,7 @@ def open_prompts(
     tags_column: str | None = None,
     prompt_format: PromptFormat | None = None,
     limit: int | None = None,
+    shards: int | None = None,
 ) -> "PromptSource":
     """The prompts of one or several files, a saved data set, `hf:NAME[:split]` or standard input,
     read once and found in order.
@@ -51,13 +52,14 @@ def open_prompts(
         tags_column: where the tags are, if not in `tags`.
         prompt_format: how to read a text that is a conversation; without one it is refused.
         limit: read only that many rows.
+        shards: count those of so many shards on the way, for `part`.
 
     Raises InputError with everything that is wrong, each by line or row.
     """
     if limit is not None and limit < 1:
         raise InputError(Problem("limit", f"is {limit}", "give 1 or more"))
     columns = Columns(prompt_column, id_column, tags_column, prompt_format)
-    return PromptSource(open_prompt_file(source), columns, limit)
+    return PromptSource(open_prompt_file(source), columns, limit, shards)
 
 
 class PromptSource:
@@ -70,7 +72,11 @@ class PromptSource:
     """
 
     def __init__(
-        self, file: PromptFile, columns: Columns | None = None, limit: int | None = None
+        self,
+        file: PromptFile,
+        columns: Columns | None = None,
+        limit: int | None = None,
+        shards: int | None = None,
     ) -> None:
         self.path = file.name
         self.columns = columns or Columns()
@@ -82,13 +88,14 @@ class PromptSource:
         self.shard: Shard | None = None
         self._sizes: dict[int, Counter[int]] = {}
         self._check_header()
-        self.count, self.hash = self._check_rows()
+        self.count, self.hash = self._check_rows(shards)
         self.whole = self.count
 
     def part(self, shard: Shard) -> "PromptSource":
         """The prompts of one shard, each with the id and the row that it has among all of them.
 
-        Reads the file once for each number of shards. Raises InputError as iterating does.
+        Reads the file once more for a number of shards that was not counted when it was opened, or
+        where prompts are repeated. Raises InputError as iterating does.
         """
         if shard.of not in self._sizes:
             self._sizes[shard.of] = Counter(shard_number(p.id, shard.of) for p in self._every())
@@ -129,9 +136,9 @@ class PromptSource:
         if problem is not None:
             raise InputError(Problem(self.path, problem.what, problem.remedy))
 
-    def _check_rows(self) -> tuple[int, str]:
+    def _check_rows(self, shards: int | None) -> tuple[int, str]:
         """Count and hash, from one pass; a second one only if two rows may share an id."""
-        problems = _Problems(self.path)
+        problems, sizes = _Problems(self.path), Counter[int]()
         digest, ids, given = hashlib.sha256(), array("Q"), False
         nulls = texts = 0
         for row in self._rows():
@@ -143,8 +150,13 @@ class PromptSource:
                 problems.add(self._file.where(row), bad)
                 continue
             given = given or draft.id is not None
-            ids.append(_id_digest(draft.id or draft.content_id))
+            id = draft.id or draft.content_id
+            ids.append(_id_digest(id))
+            if shards:
+                sizes[shard_number(id, shards)] += 1
         self.replaced, self._repeated = Replaced(nulls, texts), _repeated(ids)
+        if shards and not self._repeated:  # repeated ones are numbered, and have other ids
+            self._sizes[shards] = sizes
         if given and self._repeated:
             self._check_ids(problems)
         if not ids and not problems.count:

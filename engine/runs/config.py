@@ -93,8 +93,9 @@ class PromptsFile(Settings):
         json_schema_extra={"metavar": "N"},
     )
 
-    def open(self) -> PromptSource:
-        """The prompts. Raises InputError with everything that is wrong in the file."""
+    def open(self, shards: int | None = None) -> PromptSource:
+        """The prompts, of which so many shards are to be made. Raises InputError with everything that
+        is wrong in the file."""
         return open_prompts(
             self.file,
             prompt_column=self.prompt_column,
@@ -102,6 +103,7 @@ class PromptsFile(Settings):
             tags_column=self.tags_column,
             prompt_format=self.prompt_format,
             limit=self.limit,
+            shards=shards,
         )
 
 

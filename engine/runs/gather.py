@@ -28,8 +28,9 @@ from engine.storage.jsonl import lines_of
 __all__ = ["Gathered", "gather_run"]
 
 _KINDS = {kind.output.name: kind for kind in (REVISE, LABEL, ANSWER)}
-_FOUND = ("calibration", "checked", "replaced_values")
-"""What each shard found out for itself before its first prompt; the first one's is kept."""
+_CALIBRATION = "calibration"
+_FOUND = (_CALIBRATION, "checked", "replaced_values")
+"""What each shard found out for itself before its first prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,21 @@ def gather_run(out: Path, shards: Sequence[FinishedShard], mode: Mode = "resume"
             with replacing(out / "constitution.yaml") as file:
                 file.write(read_bytes(first.path / "constitution.yaml"))
         facts = run_facts(kind, output.identity, totals, _usage(shards))
-        facts |= {name: first.manifest[name] for name in _FOUND if name in first.manifest}
+        facts |= _found(shards)
         facts |= {"shards": len(shards), "versions": versions()}
         output.write("complete", facts)
     return Gathered(out, facts["totals"])
+
+
+def _found(shards: Sequence[FinishedShard]) -> dict[str, Any]:
+    """What the first found out; of the calibrations the one whose judge tells answers apart least,
+    since a shard's rows are no better than its judge."""
+    first = shards[0].manifest
+    found = {name: first[name] for name in _FOUND if name in first}
+    made = [one.manifest[_CALIBRATION] for one in shards if one.manifest.get(_CALIBRATION)]
+    if made:
+        found[_CALIBRATION] = min(made, key=lambda calibration: calibration.get("auc", 0.0))
+    return found
 
 
 def _usage(shards: Sequence[FinishedShard]) -> dict[str, float]:

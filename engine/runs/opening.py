@@ -41,8 +41,8 @@ class RunInputs:
         return replace(self, prompts=place.prompts(self.prompts))
 
 
-def open_inputs(config: RunConfig) -> RunInputs:
-    """Raises InputError with everything that is wrong."""
+def open_inputs(config: RunConfig, shards: int | None = None) -> RunInputs:
+    """The inputs of a run, or of so many shards. Raises InputError with everything that is wrong."""
     stakeholder = None
     match config:
         case ReviseConfig():
@@ -55,7 +55,11 @@ def open_inputs(config: RunConfig) -> RunInputs:
             return None
         return for_stakeholder(load_for_judging(config.constitution), stakeholder)
 
-    opened = all_problems(rules, config.prompts.open, partial(config.roles.open, config.sampling))
+    prompts, roles = (
+        partial(config.prompts.open, shards),
+        partial(config.roles.open, config.sampling),
+    )
+    opened = all_problems(rules, prompts, roles)
     return RunInputs(config, opened[1], opened[2], opened[0])
 
 

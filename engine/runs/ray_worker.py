@@ -79,7 +79,7 @@ class RunWork:
     async def finish(self, place: RunPlace, directory: Path) -> None:
         """Raises as Run.execute does."""
         if self._inputs is None:
-            self._inputs = open_inputs(self._config)
+            self._inputs = open_inputs(self._config, place.of)
         self._run = run = open_run(self._inputs.at(place), directory, self._mode)
         try:
             if not run.complete:

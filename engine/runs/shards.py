@@ -53,6 +53,11 @@ class RunPlace:
         digest = blake2b(str(self.home.absolute()).encode(), digest_size=4).hexdigest()
         return self.scratch / f"{self.out.name}-{self.home.name}-{digest}"
 
+    @property
+    def of(self) -> int | None:
+        """How many shards there are."""
+        return None if self.shard is None else self.shard.of
+
     def prompts(self, source: PromptSource) -> PromptSource:
         """Those of `source` that belong here."""
         return source if self.shard is None else source.part(self.shard)

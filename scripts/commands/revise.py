@@ -69,7 +69,7 @@ def _plan(config: "ReviseConfig", shard: str | None, gpu: str | None, price: flo
     from engine.settings import Roles
 
     place = place_of(config, shard)
-    inputs = open_inputs(config).at(place)
+    inputs = open_inputs(config, place.of).at(place)
     prompts, models, settings = inputs.prompts, Roles(**inputs.models), config.revise
     with known_from(place.directory) as known:
         planned = plan_run(prompts, prompts.count, inputs.rules, models, settings, known=known)

@@ -63,6 +63,6 @@ def opened_run(config: "RunConfig", shard: str | None, mode: "Mode") -> "Iterato
         from scripts.commands.ray_run import run_on_ray
 
         raise typer.Exit(run_on_ray(config, mode))
-    inputs = open_inputs(config).at(place)
+    inputs = open_inputs(config, place.of).at(place)
     with open_place(place) as directory:
         yield open_run(inputs, directory, mode)

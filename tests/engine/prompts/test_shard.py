@@ -57,16 +57,27 @@ def written(path, rows):
 
 @pytest.mark.parametrize("of", [1, 2, 7, 60])
 @pytest.mark.parametrize("with_ids", [True, False])
-def test_parts_are_the_whole_and_know_their_size(tmp_path, of, with_ids):
+@pytest.mark.parametrize("counted", [True, False])
+def test_parts_are_the_whole_and_know_their_size(tmp_path, of, with_ids, counted):
     ids = [{"id": f"p{n}"} if with_ids else {} for n in range(50)]
     rows = [{**id, "prompt": f"Question {n % 40}?"} for n, id in enumerate(ids)]  # some come twice
-    source = written(tmp_path / "p.jsonl", rows)
+    written(tmp_path / "p.jsonl", rows)
+    source = open_prompts(tmp_path / "p.jsonl", shards=of if counted else None)
     parts = [source.part(Shard(n, of)) for n in range(1, of + 1)]
     found = [prompt for part in parts for prompt in part]
     assert sorted(found, key=lambda prompt: prompt.row) == list(source)
     assert [part.count for part in parts] == [len(list(part)) for part in parts]
     assert {(part.whole, part.hash) for part in parts} == {(50, source.hash)}
     assert source.shard is None and source.count == 50
+
+
+def test_shards_that_are_known_are_counted_while_the_file_is_checked(tmp_path):
+    written(tmp_path / "p.jsonl", [{"prompt": f"Question {n}?"} for n in range(50)])
+    source = open_prompts(tmp_path / "p.jsonl", shards=4)
+    (tmp_path / "p.jsonl").unlink()
+    assert sum(source.part(Shard(number, 4)).count for number in range(1, 5)) == 50
+    with pytest.raises(FileNotFoundError):  # another number has to be counted
+        source.part(Shard(1, 5))
 
 
 def test_the_order_of_the_file_moves_no_prompt(tmp_path):

@@ -211,6 +211,22 @@ def test_what_was_made_with_other_settings_is_cleared_but_for_the_cache(kitchen)
     assert left == {"completions.sqlite", "records.jsonl", "report.html"}
 
 
+def test_workers_do_the_engines_stages_and_change_nothing_of_what_they_leave(kitchen):
+    kitchen.cook()
+    kitchen.edit("recipe.yaml", "rounds: 2", "rounds: 2\nworkers: {ray: auto, gpus: 1}")
+    assert kitchen.cook().names == []
+    for stage in kitchen.stages()[1]:
+        if stage.name in ("revise", "label", "evaluate"):
+            assert (stage.config["workers"]["ray"], stage.config["workers"]["gpus"]) == ("auto", 1)
+    shard = kitchen.out / "revise" / "shards" / "1"
+    shard.mkdir(parents=True)
+    for name in ("records.jsonl", "completions.sqlite"):
+        (shard / name).write_text("x", encoding="utf-8")
+    kitchen.edit("recipe.yaml", "rounds: 2", "rounds: 2\nseed: 7")
+    kitchen.cook()
+    assert [path.name for path in shard.iterdir()] == ["completions.sqlite"]
+
+
 def test_an_interrupted_stage_interrupts_the_pipeline(kitchen):
     run = FakeRunner()
     run.codes["sft"] = 130
