@@ -1,12 +1,14 @@
 """A share of the prompts, by a hash of their ids: for several machines on one set of prompts."""
 
 import re
+from array import array
+from collections import Counter
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 
 from constitution.problems import InputError, Problem
 
-__all__ = ["Shard", "shard_number"]
+__all__ = ["Shard", "Shares", "shard_number"]
 
 _WRITTEN = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 _PERSON = b"solon shard"
@@ -46,3 +48,29 @@ class Shard:
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
+
+
+class Shares:
+    """In which of `of` shards each row of a file is, and a hash of each shard's rows, so that a shard is
+    read without parsing the others. 2 bytes a row, 4 with more than 65,535 shards."""
+
+    def __init__(self, of: int) -> None:
+        self.sizes: Counter[int] = Counter()
+        self._of = of
+        self._rows = array("H" if of < 1 << 16 else "I")
+        self._hashes = {number: sha256() for number in range(1, of + 1)}
+
+    def add(self, prompt_id: str, canonical: bytes) -> None:
+        """The next row, whose content is `canonical`."""
+        number = shard_number(prompt_id, self._of)
+        self.sizes[number] += 1
+        self._rows.append(number)
+        self._hashes[number].update(canonical)
+
+    def holds(self, number: int, row: int) -> bool:
+        """Whether the row, counted from 0, is in this shard."""
+        return row < len(self._rows) and self._rows[row] == number
+
+    def hash(self, number: int) -> str:
+        """Of the rows of this shard."""
+        return self._hashes[number].hexdigest()

@@ -4,8 +4,9 @@ import hashlib
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from engine.prompts.rows import (
     missing_column,
     parse_prompt,
 )
-from engine.prompts.shard import Shard, shard_number
+from engine.prompts.shard import Shard, Shares, shard_number
 
 __all__ = ["Prompt", "PromptSource", "open_prompts", "prompts_from"]
 
@@ -52,7 +53,7 @@ def open_prompts(
         tags_column: where the tags are, if not in `tags`.
         prompt_format: how to read a text that is a conversation; without one it is refused.
         limit: read only that many rows.
-        shards: count those of so many shards on the way, for `part`.
+        shards: note on the way in which of so many each row is, for `part`.
 
     Raises InputError with everything that is wrong, each by line or row.
     """
@@ -64,7 +65,7 @@ def open_prompts(
 
 class PromptSource:
     """Checked prompts of one file, streamed again by each iteration; memory does not grow with rows
-    but for 8 bytes each during the check, which building one does.
+    but for 8 bytes each during the check, which building one does, and 2 to know their shards.
 
     `hash` covers every column of every prompt, and neither the file's format nor column names.
     Rows without an id get `Draft.content_id`, and "-2", "-3" where the same prompt came before.
@@ -86,6 +87,7 @@ class PromptSource:
         self.replaced = Replaced()
         """How many values JSON cannot hold, and what they became."""
         self.shard: Shard | None = None
+        self._shares: dict[int, Shares] = {}
         self._sizes: dict[int, Counter[int]] = {}
         self._check_header()
         self.count, self.hash = self._check_rows(shards)
@@ -109,12 +111,22 @@ class PromptSource:
     def __iter__(self) -> Iterator[Prompt]:
         """Raises InputError, at the latest after the last row, if the file is no longer the one
         that was checked."""
-        shard, every = self.shard, self._every()
-        return every if shard is None else (p for p in every if shard.holds(p.id))
+        shard = self.shard
+        if shard is None:
+            return self._every()
+        if shares := self._shares.get(shard.of):
+            return self._read(shares.hash(shard.number), partial(shares.holds, shard.number))
+        return (prompt for prompt in self._every() if shard.holds(prompt.id))
 
     def _every(self) -> Iterator[Prompt]:
+        return self._read(self.hash, lambda row: True)
+
+    def _read(self, hash: str, holds: Callable[[int], bool]) -> Iterator[Prompt]:
+        """The rows that are held, which together had this hash when they were checked."""
         numbering, digest = _Numbering(self._repeated), hashlib.sha256()
         for index, row in enumerate(self._rows()):
+            if not holds(index):
+                continue
             try:
                 draft = _parse(row, self.columns)
                 digest.update(draft.canonical)
@@ -122,7 +134,7 @@ class PromptSource:
                 what = f"{bad.what}: the file changed while it was being read"
                 raise InputError(Problem(self._file.where(row), what)) from bad
             yield numbering.prompt(draft, index)
-        if digest.hexdigest() != self.hash:
+        if digest.hexdigest() != hash:
             remedy = "put the file back as it was to resume, or start over with another --out"
             raise InputError(Problem(self.path, "changed while it was being read", remedy))
 
@@ -138,7 +150,7 @@ class PromptSource:
 
     def _check_rows(self, shards: int | None) -> tuple[int, str]:
         """Count and hash, from one pass; a second one only if two rows may share an id."""
-        problems, sizes = _Problems(self.path), Counter[int]()
+        problems, shares = _Problems(self.path), Shares(shards) if shards else None
         digest, ids, given = hashlib.sha256(), array("Q"), False
         nulls = texts = 0
         for row in self._rows():
@@ -152,11 +164,11 @@ class PromptSource:
             given = given or draft.id is not None
             id = draft.id or draft.content_id
             ids.append(_id_digest(id))
-            if shards:
-                sizes[shard_number(id, shards)] += 1
+            if shares:
+                shares.add(id, draft.canonical)
         self.replaced, self._repeated = Replaced(nulls, texts), _repeated(ids)
-        if shards and not self._repeated:  # repeated ones are numbered, and have other ids
-            self._sizes[shards] = sizes
+        if shards and shares and not self._repeated:  # those are numbered, and have other ids
+            self._shares[shards], self._sizes[shards] = shares, shares.sizes
         if given and self._repeated:
             self._check_ids(problems)
         if not ids and not problems.count:

@@ -80,6 +80,18 @@ def test_shards_that_are_known_are_counted_while_the_file_is_checked(tmp_path):
         source.part(Shard(1, 5))
 
 
+def test_a_shard_notices_that_one_of_its_rows_has_changed(tmp_path):
+    rows = [{"id": f"p{n}", "prompt": f"Question {n}?"} for n in range(50)]
+    written(tmp_path / "p.jsonl", rows)
+    source = open_prompts(tmp_path / "p.jsonl", shards=3)
+    first = next(iter(source.part(Shard(2, 3))))
+    rows[first.row]["prompt"] = "Another question?"
+    written(tmp_path / "p.jsonl", rows)
+    assert len(list(source.part(Shard(1, 3)))) == source.part(Shard(1, 3)).count
+    with pytest.raises(InputError, match="changed while it was being read"):
+        list(source.part(Shard(2, 3)))
+
+
 def test_the_order_of_the_file_moves_no_prompt(tmp_path):
     rows = [{"id": f"p{n}", "prompt": f"Question {n}?"} for n in range(60)]
     before = {p.id for p in written(tmp_path / "a.jsonl", rows).part(Shard(2, 5))}
