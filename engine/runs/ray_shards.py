@@ -85,7 +85,11 @@ class RayShards:
         """In a row."""
         self._finished = self._moved = 0
         self._ticks = 0
-        self._size = self._wanted()
+        try:
+            self._size = self._wanted()
+        except InputError:
+            self.close()
+            raise
 
     def _connect(self, address: str | None) -> None:
         try:
