@@ -6,6 +6,8 @@ import pytest
 
 from constitution.problems import InputError
 from engine.generators.scripted import ScriptedGenerator
+from engine.runs.ray_shards import RayProgress
+from engine.runs.ray_worker import ShardWorker
 from scripts.solon import app
 
 RULES = """
@@ -120,3 +122,47 @@ def test_an_evaluation_in_shards_asks_nothing_again(place, monkeypatch, capfd):
     assert asked == []
     whole, made = (place / name / "results.json" for name in ("whole", "out"))
     assert made.read_bytes() == whole.read_bytes()
+
+
+class InThisProcess:
+    """In place of Ray: one worker that does all shards."""
+
+    def __init__(self, job, *, address, gpus, workers):
+        assert (address, gpus, workers) == (None, 0, 2)
+        self.job = job
+
+    async def execute(self, on_progress):
+        worker = ShardWorker(self.job)
+        for shard in range(1, self.job.shards + 1):
+            assert not (await worker.work(shard)).problem
+            on_progress(RayProgress(self.job.shards, shard, 0, 0, (await worker.progress(),)))
+        await worker.stop()
+
+    def close(self):
+        pass
+
+
+ON_RAY = ["--ray", "local", "--shards", "3", "--gpus-per-worker", "0", "--workers", "2"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_shards_on_ray_are_gathered_when_they_are_done(place, command, monkeypatch, capfd):
+    monkeypatch.setattr("scripts.commands.ray_run.RayShards", InThisProcess)
+    words = [command, "-p", "p.jsonl", *COMMANDS[command]]
+    assert solon(*words, "-o", "whole") == 1
+    assert solon(*words, "-o", "out", *ON_RAY, "--scratch", "disk") == 1
+    assert "3 shards gathered: 29 records, 1 failed" in capfd.readouterr().out
+    assert records(place / "out") == records(place / "whole")
+    assert solon(*words, "-o", "out", *ON_RAY) == 0
+    assert "nothing to do" in capfd.readouterr().err
+
+
+def test_an_evaluation_on_ray_makes_its_page(place, monkeypatch):
+    monkeypatch.setattr("scripts.commands.ray_run.RayShards", InThisProcess)
+    words = ["evaluate", "-c", "rules.yaml", "-p", "p.jsonl", "--judge", "scripted"]
+    words += ["--model", "base=scripted", "--model", "dpo=scripted:script.yaml", "--per-set", "4"]
+    assert solon(*words, "-o", "whole") == 0
+    assert solon(*words, "-o", "out", *ON_RAY, "--scratch", "disk") == 0
+    whole, made = (place / name / "results.json" for name in ("whole", "out"))
+    assert made.read_bytes() == whole.read_bytes()
+    assert solon(*words, "-o", "out", *ON_RAY) == 0
