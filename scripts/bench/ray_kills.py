@@ -31,8 +31,6 @@ principles:
   - {id: honest, statement: The assistant is honest.}
   - {id: brief, statement: The assistant is brief.}
 """
-_PLACED_WITHIN = 120.0
-"""Seconds for which a worker to kill is waited for."""
 
 
 def workers_in(folder: Path) -> list[int]:
@@ -80,12 +78,10 @@ class Kills:
 
     def _targets(self, command: "subprocess.Popen[bytes]") -> Iterator[int]:
         """Whom to kill next, while the command runs."""
-        deadline = time.monotonic() + _PLACED_WITHIN
-        while self.left and command.poll() is None and time.monotonic() < deadline:
+        while self.left and command.poll() is None:
             time.sleep(self._random.uniform(0.5, 5))
             workers = workers_in(self._folder)
             if workers and command.poll() is None:
-                deadline = time.monotonic() + _PLACED_WITHIN
                 yield self._random.choice([*workers, command.pid])
 
 
