@@ -37,6 +37,9 @@ class LoraSettings(Settings):
     merge: bool = Field(
         default=True, description="Write the model with the adapter merged in, too."
     )
+    quantize: Literal["4bit"] | None = Field(
+        default=None, description="Keep the base in 4 bits (QLoRA), a quarter of its memory."
+    )
 
 
 class TrainingConfig(Settings):
@@ -75,6 +78,11 @@ class TrainingConfig(Settings):
         default="auto",
         description="To compute in; auto is bfloat16 on a GPU that has it, float16 on one that has not.",
     )
+    attention: Literal["auto", "flash", "kernel", "varlen", "sdpa"] = Field(
+        default="auto",
+        description="flash is flash-attn's, kernel the hub's, varlen torch's own for rows that share a "
+        "sequence; auto: the first of flash and varlen that the GPU and the model have, else sdpa.",
+    )
     gradient_checkpointing: bool | None = Field(
         default=None, description="Recompute activations to save memory; null: on a GPU."
     )
@@ -88,6 +96,11 @@ class TrainingConfig(Settings):
         default=None,
         ge=1,
         description="Steps between checkpoints; null: one every ten minutes, deleted at the end.",
+    )
+    keep_checkpoints: int = Field(
+        default=1,
+        ge=0,
+        description="The newest N; to resume takes one. 0: none, and an interrupted training starts over.",
     )
     chat_template: Annotated[str | None, InputFile()] = Field(
         default=None, description="A Jinja file, for a model that has none."
@@ -105,8 +118,8 @@ class SFTTrainingConfig(TrainingConfig):
 
     packing: bool | None = Field(
         default=None,
-        description="Several rows in one sequence, kept apart by FlashAttention 2; null: on a GPU, if "
-        "flash-attn is installed.",
+        description="Several rows in one sequence, which do not see each other; null: where `attention` "
+        "is not sdpa.",
     )
     padding_free: bool | None = Field(
         default=None, description="No padding within a batch; null: as for packing."

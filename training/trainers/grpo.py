@@ -21,11 +21,12 @@ from engine.settings import for_stakeholder
 from training.data.rows import Rows, read_rows
 from training.trainers.config import GRPOTrainingConfig
 from training.trainers.fit import arguments, fit, identity_of
+from training.trainers.lora import check_lora, lora_config
 from training.trainers.models import (
     fingerprint,
+    is_adapter,
     load_model,
     load_tokenizer,
-    lora_config,
     quiet_libraries,
 )
 from training.trainers.output import Output, TrainingResult
@@ -57,6 +58,7 @@ def run(
     rows = _prompts(config, principles)
     quiet_libraries()
     tokenizer = load_tokenizer(config)
+    check_lora(config, "causal")
     prepare = turns_for(tokenizer)  # TRL itself renders the prompts
     for row in (*rows.train, *rows.test):
         row["prompt"] = prepare(row["prompt"])
@@ -85,7 +87,7 @@ def _check(config: GRPOTrainingConfig) -> None:
     problems = []
     if undivided := config.undivided(int(os.environ.get("WORLD_SIZE", "1"))):
         problems.append(Problem("generations", *undivided))
-    if config.lora is None and (Path(local_name(config.model)) / "adapter_config.json").exists():
+    if config.lora is None and is_adapter(config.model):
         what = "is an adapter, beside which its whole model cannot be kept as the reference"
         problems.append(Problem(config.model, what, "set lora, or train it with lora.merge: true"))
     if problems:
