@@ -26,9 +26,9 @@ from training.trainers.precision import Kind, computing_dtype, has_bfloat16
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["attention_of", "keeps_rows_apart"]
+__all__ = ["NAMES", "attention_of", "keeps_rows_apart", "register_varlen", "varlen_attention"]
 
-_NAMES = {
+NAMES = {
     "flash": "flash_attention_2",
     "kernel": "kernels-community/flash-attn2",
     "varlen": "solon_varlen",
@@ -54,8 +54,8 @@ def attention_of(config: TrainingConfig, base: str, kind: Kind) -> str | None:
     elif problem := _why_not(config):
         raise InputError(Problem(f"attention: {chosen}", *problem))
     if chosen == "varlen":
-        _register()
-    return _NAMES[chosen] if chosen else None
+        register_varlen()
+    return NAMES[chosen] if chosen else None
 
 
 def keeps_rows_apart(config: TrainingConfig) -> bool:
@@ -109,7 +109,7 @@ def _class_and_values(config: TrainingConfig, base: str, kind: Kind) -> tuple[An
 
     with told(config.model):
         known = AutoConfig.from_pretrained(base, trust_remote_code=config.trust_remote_code)
-    found = auto_class(kind)._model_mapping.get(type(known))
+    found = auto_class(kind)._model_mapping.get(type(known), None)
     return (found, known.get_text_config()) if isinstance(found, type) else None
 
 
@@ -124,11 +124,12 @@ def _computes_plainly(model_class: Any, values: Any) -> bool:
 # FlashAttention 2 of torch ------------------------------------------------------------------------
 
 
-def _register() -> None:
+def register_varlen() -> None:
+    """Make it known to transformers by its name."""
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    AttentionInterface.register(_NAMES["varlen"], varlen_attention)
-    AttentionMaskInterface.register(_NAMES["varlen"], _mask)
+    AttentionInterface.register(NAMES["varlen"], varlen_attention)
+    AttentionMaskInterface.register(NAMES["varlen"], _mask)
 
 
 def _mask(
@@ -170,13 +171,14 @@ def _of_rows(module: Any, heads: Any, starts: "Tensor", named: Any) -> "Tensor":
     dtype = get_target_dtype(heads[0], module) or heads[0].dtype
     query, key, value = (each[0].transpose(0, 1).to(dtype) for each in heads)
     longest, window = int(named["max_length_q"]), named.get("sliding_window")
-    found: Tensor = varlen_attn(
+    found: Any = varlen_attn(
         query, key, value, starts, starts, longest, longest,
         scale=named.get("scaling"),
         window_size=(-1, 0) if window is None or window >= longest else (window - 1, 0),
         enable_gqa=query.shape[1] != key.shape[1],
     )  # fmt: skip
-    return found[None]
+    attended: Tensor = found[None]
+    return attended
 
 
 @functools.cache
@@ -209,17 +211,19 @@ def _agrees(device: str) -> bool:
 
     ours, theirs = inputs(), inputs()
     starts = torch.tensor([0, rows[0], sum(rows)], dtype=torch.int32, device=device)
-    named = {"cu_seq_lens_q": starts, "max_length_q": max(rows)}
-    module = torch.nn.Linear(1, 1)
-    packed = [each.transpose(0, 1)[None] for each in ours]
-    found = varlen_attention(module, *packed, None, **named)[0][0]
-    expected = torch.cat([
-        scaled_dot_product_attention(
-            *(each.transpose(0, 1)[None] for each in row), is_causal=True, enable_gqa=True
-        )[0].transpose(0, 1)
-        for row in zip(*(each.split(rows) for each in theirs), strict=True)
-    ])  # fmt: skip
-    for output in (found, expected):
+    named: dict[str, Any] = {"cu_seq_lens_q": starts, "max_length_q": max(rows)}
+    query, key, value = (each.transpose(0, 1)[None] for each in ours)
+    found = varlen_attention(None, query, key, value, None, **named)[0][0]
+
+    def alone(row: tuple[Any, ...]) -> Any:
+        q, k, v = (each.transpose(0, 1)[None] for each in row)
+        done = scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        return done[0].transpose(0, 1)
+
+    each_row = zip(*(each.split(rows) for each in theirs), strict=True)
+    expected: Any = torch.cat([alone(row) for row in each_row])
+    outputs: list[Any] = [found, expected]
+    for output in outputs:
         output.float().pow(2).sum().backward()
     pairs = [(found, expected), *((a.grad, b.grad) for a, b in zip(ours, theirs, strict=True))]
     return all(

@@ -14,7 +14,7 @@ from constitution.reading import read_bytes
 from engine.generators.fingerprint import uses_gpu
 from engine.report.wording import duration
 from training.trainers.config import TrainingConfig
-from training.trainers.lora import train_in_float32
+from training.trainers.lora import restore_adapter
 from training.trainers.models import fingerprint
 from training.trainers.output import Output, TrainingResult
 from training.trainers.precision import computing_dtype
@@ -120,7 +120,7 @@ def fit(
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
-    train_in_float32(trainer.model)
+    restore_adapter(trainer.model, output.config.lora)
     report_rows(data, report)
     checkpoint = output.last_checkpoint
     if checkpoint is not None:

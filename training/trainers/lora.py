@@ -12,11 +12,11 @@ from typing import Any
 
 from constitution.problems import InputError, Problem
 from engine.generators.fingerprint import local_name
-from training.trainers.config import LoraSettings, TrainingConfig
+from training.trainers.base_config import LoraSettings, TrainingConfig
 from training.trainers.models import auto_class, base_of, is_adapter, told
 from training.trainers.precision import Kind
 
-__all__ = ["check_lora", "dequantised_into", "lora_config", "train_in_float32"]
+__all__ = ["check_lora", "dequantised_into", "lora_config", "restore_adapter"]
 
 _SHOWN = 12
 """Names of modules that a message lists."""
@@ -114,16 +114,23 @@ def _module_problems(lora: LoraSettings, names: list[str]) -> list[Problem]:
 # A base in 4 bits ---------------------------------------------------------------------------------
 
 
-def train_in_float32(model: Any) -> None:
-    """Give the adapter of a base in 4 bits weights of 32 bits, as every other weight has that is trained.
+def restore_adapter(model: Any, lora: LoraSettings | None) -> None:
+    """Undo what TRL does to an adapter, before the first step.
 
-    TRL makes them bfloat16, in which most updates are too small to be kept, and which the scaled loss
-    of float16 cannot be taken back from.
+    Where it disables dropout (DPO, reward models) it also sets the adapter's own to 0. On a base in 4 bits it
+    makes the adapter bfloat16, in which most updates are too small to be kept, and which the scaled loss
+    of float16 cannot be taken back from: what is trained has 32 bits.
     """
-    if getattr(model, "is_loaded_in_4bit", False):
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
+    import torch
+
+    if lora is None:
+        return
+    for name, module in model.named_modules():
+        if "lora_dropout" in name and isinstance(module, torch.nn.Dropout):
+            module.p = lora.dropout
+    for parameter in model.parameters() if lora.quantize else ():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
 
 
 def dequantised_into(base: Any, trained: Any) -> None:

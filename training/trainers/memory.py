@@ -34,8 +34,13 @@ _CONTEXT = 1 * GIB
 """CUDA's context, and the libraries' workspaces."""
 _FRAGMENTED = 0.05
 """Share of the rest that the allocator holds and does not use."""
+_FOUR_BITS = 4.127 / 8
+"""Bytes of a weight in NF4 whose constants are quantised too (Dettmers et al. 2023, arXiv 2305.14314,
+section 3: half a bit of constants a weight becomes 0.127)."""
 _PREFETCHED = 2
 """Layers that FSDP and ZeRO-3 have whole at a time: the one computed and the next one."""
+_AWAKE = ("gradients", "output layer", "gathered layers", "activations")
+"""Parts that are there only while vLLM sleeps, if it does."""
 _MOST = 3
 """Remedies that are named."""
 
@@ -60,6 +65,8 @@ class Training:
         problems = []
         for name, engine in self._engines(machine):
             parts[name] = engine.taken(machine)
+            if name == "vLLM" and getattr(self.config, "vllm_sleep", False):
+                parts[name] = max(0.0, parts[name] - sum(parts.get(each, 0) for each in _AWAKE))
             if machine and engine.share is not None and engine.least > engine.taken(machine):
                 least = f"{engine.least / GIB:.1f} GiB"
                 problems.append((f"{name} takes at least {least}, more than its share", ""))
@@ -86,8 +93,7 @@ class Training:
     def _parts(self, gpu: Gpu | None) -> Iterator[tuple[str, float]]:
         sharding, trained = self.sharding, self.trained
         if self.config.lora:
-            base = self.computing * self.shape.parameters
-            yield "frozen weights", base * sharding.share(3)
+            yield "frozen weights", self._frozen(self.config.lora) * sharding.share(3)
         yield "weights", 4 * trained * sharding.share(3)
         buckets = 2 if sharding.processes > 1 and sharding.stage == 0 else 1  # DDP's own copy
         yield "gradients", 4 * trained * sharding.share(2) * buckets
@@ -100,6 +106,15 @@ class Training:
         yield "gathered layers", self._gathered()
         yield "activations", self._activations()
 
+    def _frozen(self, lora: LoraSettings) -> float:
+        """A base in 4 bits keeps embeddings, norms and the head whole, and for a moment has one of its
+        matrices whole."""
+        if not lora.quantize:
+            return self.computing * self.shape.parameters
+        whole = self.shape.parameters - self.shape.linear
+        matrix = self.shape.hidden * max(self.shape.inner, self.shape.queries)
+        return _FOUR_BITS * self.shape.linear + self.computing * (whole + matrix)
+
     def _reference(self) -> float:
         """The model that the KL term or DPO compares with, where it is kept beside the other.
 
@@ -111,8 +126,8 @@ class Training:
         if isinstance(config, DPOTrainingConfig):
             asked_before = config.precompute_reference and not self.sharding.fsdp
             kept = config.reference is not None or not (config.lora or asked_before)
-        width = self.computing if config.lora else 4.0
-        found = width * self.shape.parameters * share if kept else 0.0
+        whole = self._frozen(config.lora) if config.lora else 4.0 * self.shape.parameters
+        found = whole * share if kept else 0.0
         if isinstance(config, GRPOTrainingConfig) and config.reward_model is not None:
             rewarding = self.sizes.of(config.reward_model).shape or self.shape
             found += 2.0 * rewarding.parameters
@@ -158,12 +173,22 @@ class Training:
         config = self.config
         if not isinstance(config, GRPOTrainingConfig):
             return
-        if config.vllm is not False:
-            yield "vLLM", Engine(self.model, config.vllm_memory, context=config.max_length)
+        if self._has_vllm(config):
+            yield "vLLM", self._vllm(config)
         if config.judge is not None:
             judge = engine_of(config.judge, self.judge_model or "", self.sizes)
             if judge is not None:
                 yield "judge", judge
+
+    @staticmethod
+    def _has_vllm(config: GRPOTrainingConfig) -> bool:
+        """Whether vLLM samples on the training GPUs."""
+        quantized = config.lora is not None and config.lora.quantize is not None
+        return config.vllm is not False and not config.vllm_server and not quantized
+
+    def _vllm(self, config: GRPOTrainingConfig) -> Engine:
+        tensor = config.vllm_tensor_parallel
+        return Engine(self.model, config.vllm_memory, tensor=tensor, context=config.max_length)
 
     # What would fit -------------------------------------------------------------------------------
 
@@ -193,6 +218,8 @@ class Training:
         yield from self._smaller(machine)
         if config.lora is None:
             yield "lora", self._with(lora=LoraSettings())
+        if self._quantizable:
+            yield "lora.quantize 4bit", self._in_four_bits
         for count in (2, 4, 8, 16, 32, 64):
             over = self._over(count)
             if count > self.sharding.processes and over._fits(machine):
@@ -221,11 +248,23 @@ class Training:
     def _least_share(self, machine: Machine) -> float | None:
         """Of a GPU that the policy's own engine starts in; None where there is none, or on no share."""
         config = self.config
-        if not isinstance(config, GRPOTrainingConfig) or config.vllm is False:
+        if not isinstance(config, GRPOTrainingConfig) or not self._has_vllm(config):
             return None
-        least = Engine(self.model, config.vllm_memory, context=config.max_length).least
+        least = self._vllm(config).least
         share = (1 + 100 * least // machine.gpu.memory) / 100
         return share if share < 1 else None
+
+    @property
+    def _quantizable(self) -> bool:
+        """Not where it is, nor sharded, nor where vLLM would have to take it."""
+        lora = self.config.lora
+        given = isinstance(self.config, GRPOTrainingConfig)
+        return not (self._sharded or given or (lora is not None and lora.quantize))
+
+    @property
+    def _in_four_bits(self) -> "Training":
+        lora = self.config.lora or LoraSettings()
+        return self._with(lora=lora.model_copy(update={"quantize": "4bit"}))
 
     def _over(self, count: int) -> "Training":
         return replace(self, sharding=Sharding(count, count, 3, fsdp=True))
@@ -239,6 +278,8 @@ class Training:
             yield words, small
         if self.config.lora is None:
             yield f"lora, {words}", small._with(lora=LoraSettings())
+        if self._quantizable:
+            yield f"lora.quantize 4bit, {words}", small._in_four_bits
         for count in (2, 4, 8, 16, 32, 64):
             yield f"{words} over {count} GPUs by FSDP", small._over(count)
 
@@ -264,4 +305,6 @@ def training_need(
     looked_up = name(model_of(judge)) if judge else None
     training = Training(config, model, model.shape, sizes, sharding or Sharding(), looked_up)
     notes = server_notes([judge] if judge else [], sizes, machine)
+    if server := getattr(config, "vllm_server", None):
+        notes += (f"the server at {server} that samples is not counted: it has GPUs of its own",)
     return replace(training.need(machine), notes=notes)

@@ -13,7 +13,7 @@ from constitution.reading import read_json
 from engine.generators.chat_template import read_chat_template
 from engine.generators.fingerprint import fingerprint_model, local_name
 from training.trainers.attention import attention_of
-from training.trainers.config import TrainingConfig
+from training.trainers.base_config import TrainingConfig
 from training.trainers.precision import Kind, computing_dtype, in_four_bits, weights_dtype
 
 __all__ = [

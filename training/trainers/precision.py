@@ -7,7 +7,7 @@ small for a weight of 16. Frozen ones, under LoRA, are of the computing precisio
 from typing import Any, Literal
 
 from engine.generators.fingerprint import uses_gpu
-from training.trainers.config import TrainingConfig
+from training.trainers.base_config import TrainingConfig
 
 __all__ = ["Computing", "Kind", "computing_dtype", "has_bfloat16", "in_four_bits", "weights_dtype"]
 
@@ -49,7 +49,7 @@ def in_four_bits(computing: Computing, kind: Kind) -> Any:
     import torch
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

@@ -7,7 +7,7 @@ from typing import Any
 from constitution.reading import read_json
 from engine.generators.fingerprint import local_name
 from engine.storage.atomic import write_json_atomic
-from training.trainers.config import TrainingConfig
+from training.trainers.base_config import TrainingConfig
 from training.trainers.lora import dequantised_into
 from training.trainers.models import base_of, is_adapter, load_model
 from training.trainers.precision import Kind
