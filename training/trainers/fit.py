@@ -14,12 +14,13 @@ from constitution.reading import read_bytes
 from engine.generators.fingerprint import uses_gpu
 from engine.report.wording import duration
 from training.trainers.config import TrainingConfig
+from training.trainers.disk import refuse_full_disk
 from training.trainers.lora import restore_adapter
 from training.trainers.models import fingerprint
 from training.trainers.output import Output, TrainingResult
 from training.trainers.precision import computing_dtype
 from training.trainers.progress import Report
-from training.trainers.saving import save_final_model
+from training.trainers.saving import save_final_model, what_is_written
 from training.trainers.tokenized import Tokenized
 
 __all__ = ["arguments", "fit", "identity_of", "report_rows"]
@@ -121,6 +122,8 @@ def fit(
 
     trainer.remove_callback(PrinterCallback)
     restore_adapter(trainer.model, output.config.lora)
+    there = len(list(output.checkpoints.glob("checkpoint-*")))
+    refuse_full_disk(what_is_written(trainer.model, output.config), output.config, there)
     report_rows(data, report)
     checkpoint = output.last_checkpoint
     if checkpoint is not None:

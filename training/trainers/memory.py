@@ -146,8 +146,7 @@ class Training:
         return _PREFETCHED * self.shape.layer * width if self._sharded else 0.0
 
     @property
-    def _sharded(self) -> bool:
-        """Whether a GPU holds a part of the parameters."""
+    def _sharded(self) -> bool:  # of the parameters
         return self.sharding.stage == 3 and self.sharding.processes > 1
 
     @property
@@ -173,22 +172,12 @@ class Training:
         config = self.config
         if not isinstance(config, GRPOTrainingConfig):
             return
-        if self._has_vllm(config):
-            yield "vLLM", self._vllm(config)
+        if engine := sampling_engine(config, self.model):
+            yield "vLLM", engine
         if config.judge is not None:
             judge = engine_of(config.judge, self.judge_model or "", self.sizes)
             if judge is not None:
                 yield "judge", judge
-
-    @staticmethod
-    def _has_vllm(config: GRPOTrainingConfig) -> bool:
-        """Whether vLLM samples on the training GPUs."""
-        quantized = config.lora is not None and config.lora.quantize is not None
-        return config.vllm is not False and not config.vllm_server and not quantized
-
-    def _vllm(self, config: GRPOTrainingConfig) -> Engine:
-        tensor = config.vllm_tensor_parallel
-        return Engine(self.model, config.vllm_memory, tensor=tensor, context=config.max_length)
 
     # What would fit -------------------------------------------------------------------------------
 
@@ -218,8 +207,7 @@ class Training:
         yield from self._smaller(machine)
         if config.lora is None:
             yield "lora", self._with(lora=LoraSettings())
-        if self._quantizable:
-            yield "lora.quantize 4bit", self._in_four_bits
+        yield from self._in_four_bits()
         for count in (2, 4, 8, 16, 32, 64):
             over = self._over(count)
             if count > self.sharding.processes and over._fits(machine):
@@ -248,23 +236,18 @@ class Training:
     def _least_share(self, machine: Machine) -> float | None:
         """Of a GPU that the policy's own engine starts in; None where there is none, or on no share."""
         config = self.config
-        if not isinstance(config, GRPOTrainingConfig) or not self._has_vllm(config):
+        engine = isinstance(config, GRPOTrainingConfig) and sampling_engine(config, self.model)
+        if not engine:
             return None
-        least = self._vllm(config).least
-        share = (1 + 100 * least // machine.gpu.memory) / 100
+        share = (1 + 100 * engine.least // machine.gpu.memory) / 100
         return share if share < 1 else None
 
-    @property
-    def _quantizable(self) -> bool:
-        """Not where it is, nor sharded, nor where vLLM would have to take it."""
-        lora = self.config.lora
-        given = isinstance(self.config, GRPOTrainingConfig)
-        return not (self._sharded or given or (lora is not None and lora.quantize))
-
-    @property
-    def _in_four_bits(self) -> "Training":
+    def _in_four_bits(self, words: str = "") -> Iterator[tuple[str, "Training"]]:
+        """Unless it is, or is sharded, or vLLM would have to take it."""
         lora = self.config.lora or LoraSettings()
-        return self._with(lora=lora.model_copy(update={"quantize": "4bit"}))
+        if not (self._sharded or lora.quantize or isinstance(self.config, GRPOTrainingConfig)):
+            quantized = self._with(lora=lora.model_copy(update={"quantize": "4bit"}))
+            yield f"lora.quantize 4bit{words}", quantized
 
     def _over(self, count: int) -> "Training":
         return replace(self, sharding=Sharding(count, count, 3, fsdp=True))
@@ -278,10 +261,17 @@ class Training:
             yield words, small
         if self.config.lora is None:
             yield f"lora, {words}", small._with(lora=LoraSettings())
-        if self._quantizable:
-            yield f"lora.quantize 4bit, {words}", small._in_four_bits
+        yield from small._in_four_bits(f", {words}")
         for count in (2, 4, 8, 16, 32, 64):
             yield f"{words} over {count} GPUs by FSDP", small._over(count)
+
+
+def sampling_engine(config: GRPOTrainingConfig, model: SizedModel) -> Engine | None:
+    """The engine with which GRPO samples on the training GPUs, if it does."""
+    tensor, context = config.vllm_tensor_parallel, config.max_length
+    if config.vllm is False or config.vllm_server or (config.lora and config.lora.quantize):
+        return None
+    return Engine(model, config.vllm_memory, tensor=tensor, context=context)
 
 
 def _halves(size: int, least: int) -> Iterator[int]:

@@ -8,11 +8,12 @@ from constitution.reading import read_json
 from engine.generators.fingerprint import local_name
 from engine.storage.atomic import write_json_atomic
 from training.trainers.base_config import TrainingConfig
+from training.trainers.disk import Written
 from training.trainers.lora import dequantised_into
 from training.trainers.models import base_of, is_adapter, load_model
 from training.trainers.precision import Kind
 
-__all__ = ["save_final_model"]
+__all__ = ["save_final_model", "what_is_written"]
 
 
 def save_final_model(trainer: Any, config: TrainingConfig, tokenizer: Any, out: Path) -> None:
@@ -40,6 +41,16 @@ def save_final_model(trainer: Any, config: TrainingConfig, tokenizer: Any, out: 
             _replace(part, out / "adapter")
             _write_whole(trainer.model, config, tokenizer, out, part)
     accelerator.wait_for_everyone()
+
+
+def what_is_written(model: Any, config: TrainingConfig) -> Written:
+    """By a training of this model, before it is sharded."""
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    models = 1
+    if config.lora is not None:
+        models = int(config.lora.merge) + int(is_adapter(config.model))
+    return Written(whole.num_parameters(), trained, _stored_dtype(config).itemsize, models)
 
 
 def _write_whole(
