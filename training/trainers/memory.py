@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.sizing.gpus import GIB, Gpu, Machine
+from engine.sizing.gpus import GIB, Machine
 from engine.sizing.need import Need
 from engine.sizing.serving import Engine, engine_of
 from engine.sizing.shape import ModelShape
@@ -59,8 +59,7 @@ class Training:
 
     def need(self, machine: Machine | None) -> Need:
         """Bytes by part, problems and remedies, on that machine or on any."""
-        gpu = machine.gpu if machine else None
-        parts = dict(self._parts(gpu))
+        parts = dict(self._parts())
         parts["reserve"] = _FRAGMENTED * sum(parts.values()) + _CONTEXT
         problems = []
         for name, engine in self._engines(machine):
@@ -81,7 +80,7 @@ class Training:
 
     @property
     def computing(self) -> float:
-        """Bytes of a number that is computed with, where bfloat16 is not emulated."""
+        """Bytes of a number that is computed with."""
         return 4.0 if self.config.dtype == "float32" else 2.0
 
     @property
@@ -90,7 +89,7 @@ class Training:
         lora = self.config.lora
         return self.shape.adapter(lora.r) if lora else self.shape.parameters
 
-    def _parts(self, gpu: Gpu | None) -> Iterator[tuple[str, float]]:
+    def _parts(self) -> Iterator[tuple[str, float]]:
         sharding, trained = self.sharding, self.trained
         if self.config.lora:
             yield "frozen weights", self._frozen(self.config.lora) * sharding.share(3)
@@ -205,9 +204,11 @@ class Training:
         if config.gradient_checkpointing is False:
             yield "gradient_checkpointing", self._with(gradient_checkpointing=True)
         yield from self._smaller(machine)
+        adapter = self._with(lora=config.lora or LoraSettings())
         if config.lora is None:
-            yield "lora", self._with(lora=LoraSettings())
-        yield from self._in_four_bits()
+            yield "lora", adapter
+        if not adapter._fits(machine):
+            yield from self._in_four_bits()
         for count in (2, 4, 8, 16, 32, 64):
             over = self._over(count)
             if count > self.sharding.processes and over._fits(machine):
@@ -224,8 +225,7 @@ class Training:
             if other._fits(machine):
                 yield f"batch_size {size} and gradient_accumulation {batches}", other
                 break
-        shortest = getattr(config, "max_answer", 0) + 128
-        for length in _halves(config.max_length, max(shortest, 256)):
+        for length in _halves(config.max_length, max(getattr(config, "max_answer", 0) + 128, 256)):
             if self._with(max_length=length)._fits(machine):
                 yield f"max_length {length}", self._with(max_length=length)
                 break
