@@ -112,7 +112,7 @@ def _find_server(url: str, model: str) -> None:
         with urlopen(f"{url.rstrip('/')}/health", timeout=_SERVER_SECONDS):
             return
     except (OSError, ValueError) as error:
-        start = f"VLLM_SERVER_DEV_MODE=1 vllm serve {model} --logprobs-mode processed_logprobs"
+        start = f"VLLM_SERVER_DEV_MODE=1 vllm serve {model} --logprobs-mode processed_logprobs --max-logprobs -1"
         remedy = f"""start `{start} --weight-transfer-config '{{"backend": "nccl"}}'`"""
         raise InputError(
             Problem(f"vllm_server {url}", f"does not answer: {error}", remedy)
