@@ -1,5 +1,6 @@
 """How GRPO samples: which of vLLM's ways, with what arguments of TRL, and what is refused before."""
 
+import functools
 import importlib.util
 import re
 import sys
@@ -24,9 +25,16 @@ def config(**changes):
     return GRPOTrainingConfig.model_validate(GIVEN | changes)
 
 
+@functools.cache
+def known_to_trl():
+    """Its names, read and not imported: that takes seconds."""
+    source = Path(importlib.util.find_spec("trl").origin).with_name("trainer") / "grpo_config.py"
+    return set(re.findall(r"^    (\w+):", source.read_text(encoding="utf-8"), re.MULTILINE))
+
+
 def arguments(monkeypatch, chosen, *, gpu=True, vllm=True):
     """Of TRL, each of which it really has."""
-    find = importlib.util.find_spec
+    known, find = known_to_trl(), importlib.util.find_spec
     monkeypatch.setattr(grpo, "uses_gpu", lambda: gpu)
     monkeypatch.setattr(grpo, "arguments", lambda config: {})
     monkeypatch.setattr(
@@ -34,8 +42,6 @@ def arguments(monkeypatch, chosen, *, gpu=True, vllm=True):
         "find_spec",
         lambda name: vllm or None if name == "vllm" else find(name),
     )
-    source = Path(find("trl").origin).with_name("trainer") / "grpo_config.py"
-    known = set(re.findall(r"^    (\w+):", source.read_text(encoding="utf-8"), re.MULTILINE))
     monkeypatch.setitem(sys.modules, "trl", SimpleNamespace(GRPOConfig=dict))
     found = grpo._trl_config(chosen)
     assert found.keys() <= known
