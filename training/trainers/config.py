@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from constitution.permissions import PUSH, REMOTE_CODE, switched
-from constitution.typed_yaml import Settings
+from constitution.permissions import REMOTE_CODE, switched
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
-from engine.settings import Seed, StakeholderChoice
+from engine.settings import StakeholderChoice
+from training.trainers.base_config import LoraSettings, TrainingConfig
 
 __all__ = [
     "DPOTrainingConfig",
@@ -25,79 +25,11 @@ __all__ = [
 ]
 
 
-class LoraSettings(Settings):
-    """Low-rank adapters (Hu et al. 2021) instead of training every weight."""
-
-    r: int = Field(default=16, ge=1, description="Rank.")
-    alpha: int = Field(default=32, ge=1, description="Scale; the update counts alpha / r.")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="On the adapter's input.")
-    target_modules: str | list[str] = Field(
-        default="all-linear", description="Names of modules, or all linear ones but the head."
-    )
-    merge: bool = Field(
-        default=True, description="Write the model with the adapter merged in, too."
-    )
-
-
-class TrainingConfig(Settings):
-    """What every trainer has. Batch sizes are rows (or pairs) on one device at a time."""
-
-    model: str = Field(min_length=1, description="A directory, a hub's name, or `embedded`.")
-    dataset: str = Field(
-        min_length=1, description="A directory that `solon export` wrote, a file, or hf:NAME."
-    )
-    out: str = Field(min_length=1, description="Directory to write.")
-    test_dataset: Annotated[str | None, InputFile()] = Field(
-        default=None, description="Held-out rows; test.jsonl beside the rows if there is one."
-    )
-    eval_share: float = Field(
-        default=0.05, ge=0, lt=1, description="Prompts held out where there are no test rows."
-    )
-    seed: Seed = 0
-    epochs: float = Field(default=1.0, gt=0, description="Passes over the rows.")
-    max_steps: int | None = Field(default=None, ge=1, description="Overrides `epochs`.")
-    learning_rate: float = Field(
-        default=2e-5, gt=0, lt=1, description="Its peak; LoRA wants about ten times as much."
-    )
-    schedule: Literal["linear", "cosine", "constant"] = Field(
-        default="cosine", description="Of the learning rate, after the warm-up."
-    )
-    warmup: float = Field(
-        default=0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
-    )
-    batch_size: int = Field(default=8, ge=1, description="Rows, or pairs, on one device at a time.")
-    gradient_accumulation: int = Field(default=1, ge=1, description="Batches in a step.")
-    max_length: int = Field(
-        default=1024, ge=8, description="Tokens of prompt and answer; longer rows are left out."
-    )
-    lora: LoraSettings | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto",
-        description="To compute in; auto is bfloat16 on a GPU that has it, float16 on one that has not.",
-    )
-    gradient_checkpointing: bool | None = Field(
-        default=None, description="Recompute activations to save memory; null: on a GPU."
-    )
-    liger: bool | None = Field(
-        default=None, description="Liger's kernels; null: on a GPU, if liger-kernel is installed."
-    )
-    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = Field(
-        default="none", description="Where metrics go besides log.jsonl."
-    )
-    save_every: int | None = Field(
-        default=None,
-        ge=1,
-        description="Steps between checkpoints; null: one every ten minutes, deleted at the end.",
-    )
-    chat_template: Annotated[str | None, InputFile()] = Field(
-        default=None, description="A Jinja file, for a model that has none."
-    )
-    trust_remote_code: Annotated[
-        bool, switched(REMOTE_CODE, "would run code that comes with the model")
-    ] = Field(default=False, description="Run code that comes with the model.")
-    push_to_hub: Annotated[str | None, switched(PUSH, "would publish the model")] = Field(
-        default=None, description="OWNER/NAME to publish the model as, privately."
-    )
+DPOLoss = Literal[
+    "sigmoid", "hinge", "ipo", "robust", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "aot",
+    "aot_unpaired", "apo_zero", "apo_down", "discopop",
+]  # fmt: skip
+_SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")
 
 
 class SFTTrainingConfig(TrainingConfig):
@@ -105,8 +37,8 @@ class SFTTrainingConfig(TrainingConfig):
 
     packing: bool | None = Field(
         default=None,
-        description="Several rows in one sequence, kept apart by FlashAttention 2; null: on a GPU, if "
-        "flash-attn is installed.",
+        description="Several rows in one sequence, which do not see each other; null: where `attention` "
+        "is not sdpa.",
     )
     padding_free: bool | None = Field(
         default=None, description="No padding within a batch; null: as for packing."
@@ -120,6 +52,24 @@ class DPOTrainingConfig(TrainingConfig):
     beta: float = Field(
         default=0.1, gt=0, description="How much straying from the reference costs."
     )
+    loss_type: DPOLoss = Field(
+        default="sigmoid", description="TRL's name of the loss; sigmoid is Rafailov's."
+    )
+    length_normalised: bool = Field(
+        default=False,
+        description="Margins of log-probabilities a token instead of their sums (sigmoid alone): beta is "
+        "then about as many times larger as answers have tokens.",
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=0.5,
+        validate_default=True,
+        description=f"Share of wrong labels, of {', '.join(_SMOOTHED)}.",
+    )
+    sft_weight: float = Field(
+        default=0.0, ge=0, description="Of the chosen answer's own loss a token, added (RPO)."
+    )
     soft_labels: bool = Field(
         default=False, description="Train on the judge's `probability` instead of its choice."
     )
@@ -130,6 +80,23 @@ class DPOTrainingConfig(TrainingConfig):
         default=True,
         description="Ask the reference once, before training; it then takes no memory.",
     )
+
+    @field_validator("length_normalised", "soft_labels")
+    @classmethod
+    def _is_sigmoid(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("loss_type", "sigmoid") != "sigmoid":
+            raise ValueError(f"loss_type {info.data['loss_type']} has no such form: sigmoid has")
+        return value
+
+    @field_validator("label_smoothing")
+    @classmethod
+    def _is_smoothed(cls, value: float, info: ValidationInfo) -> float:
+        loss = info.data.get("loss_type", "sigmoid")
+        if value and loss not in _SMOOTHED:
+            raise ValueError(f"loss_type {loss} does not read it: {', '.join(_SMOOTHED)} do")
+        if not value and loss in ("robust", "exo_pair"):
+            raise ValueError(f"loss_type {loss} needs it above 0: 0.1, or 0.001 for exo_pair")
+        return value
 
 
 class RewardModelConfig(TrainingConfig):
@@ -170,6 +137,20 @@ class GRPOTrainingConfig(TrainingConfig):
     vllm_memory: float = Field(
         default=0.3, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes."
     )
+    vllm_tensor_parallel: int = Field(
+        default=1, ge=1, description="Training GPUs that share one copy of vLLM's weights."
+    )
+    vllm_sleep: bool = Field(
+        default=False,
+        description="Give vLLM's memory to the training while weights are changed; costs seconds a step.",
+    )
+    vllm_server: Annotated[
+        str | None, switched(REMOTE_CODE, "would exchange weights and Python objects with a server")
+    ] = Field(
+        default=None,
+        validate_default=True,
+        description="URL of `vllm serve` on GPUs of its own, which samples instead.",
+    )
 
     reward_model: Annotated[str | None, InputFile(or_name=True)] = Field(
         default=None, description="What `solon train reward-model` wrote."
@@ -197,6 +178,23 @@ class GRPOTrainingConfig(TrainingConfig):
     non_answer_penalty: float = Field(
         default=1.0, ge=0, description="Off the reward of an empty or truncated answer."
     )
+
+    @field_validator("vllm_server")
+    @classmethod
+    def _has_one_vllm(cls, url: str | None, info: ValidationInfo) -> str | None:
+        beside = info.data.get("vllm_sleep") or info.data.get("vllm_tensor_parallel", 1) > 1
+        if info.data.get("vllm") is False and (url or beside):
+            raise ValueError("`vllm: false` samples without vLLM: take one of them out")
+        if url and beside:
+            raise ValueError(
+                "a server has its own memory and GPUs: take out the other vllm_ options"
+            )
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("not a URL: write http://HOST:PORT")
+        lora = info.data.get("lora")
+        if lora and lora.quantize and (url or beside or info.data.get("vllm")):
+            raise ValueError("a base in 4 bits cannot be handed to vLLM: set `vllm: false`")
+        return url
 
     @field_validator("max_answer")
     @classmethod

@@ -33,8 +33,7 @@ def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
         **arguments(config),
         max_length=None,
         beta=config.beta,
-        loss_type=["sigmoid"],
-        loss_weights=[0.0 if config.soft_labels else 1.0],
+        **_loss(config),
         precompute_ref_log_probs=config.precompute_reference,
     )
     collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
@@ -46,6 +45,19 @@ def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
     measured = config.reference is not None
     trainer = Soft if config.soft_labels else Tokenized
     return Setup(trainer, trl_config, options, measure_before=measured)
+
+
+def _loss(config: DPOTrainingConfig) -> dict[str, Any]:
+    """TRL's arguments; the loss of soft labels is ours, in the place of its own."""
+    name = "sigmoid_norm" if config.length_normalised else config.loss_type
+    losses: dict[str, float] = {name: 0.0 if config.soft_labels else 1.0}
+    if config.sft_weight:
+        losses["sft"] = config.sft_weight
+    return {
+        "loss_type": list(losses),
+        "loss_weights": list(losses.values()),
+        "label_smoothing": config.label_smoothing,
+    }
 
 
 def _reference(config: DPOTrainingConfig, tokenizer: Any) -> Any:

@@ -6,26 +6,30 @@ several times and an answer's advantage is its reward compared with the others'.
 """
 
 import asyncio
+import importlib.util
 import os
 from collections import Counter
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+from urllib.request import urlopen
 
 from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem
 from engine.generators.base import Generator
 from engine.generators.fingerprint import local_name, uses_gpu
 from engine.generators.spec import open_generator
+from engine.generators.vllm_platform import require_vllm
 from engine.settings import for_stakeholder
 from training.data.rows import Rows, read_rows
 from training.trainers.config import GRPOTrainingConfig
 from training.trainers.fit import arguments, fit, identity_of
+from training.trainers.lora import check_lora, lora_config
 from training.trainers.models import (
     fingerprint,
+    is_adapter,
     load_model,
     load_tokenizer,
-    lora_config,
     quiet_libraries,
 )
 from training.trainers.output import Output, TrainingResult
@@ -38,6 +42,7 @@ __all__ = ["run"]
 
 _ENDS = 0.1
 """Share of the steps that count as a training's beginning and as its end."""
+_SERVER_SECONDS = 10
 
 
 def run(
@@ -57,6 +62,7 @@ def run(
     rows = _prompts(config, principles)
     quiet_libraries()
     tokenizer = load_tokenizer(config)
+    check_lora(config, "causal")
     prepare = turns_for(tokenizer)  # TRL itself renders the prompts
     for row in (*rows.train, *rows.test):
         row["prompt"] = prepare(row["prompt"])
@@ -82,14 +88,35 @@ def run(
 
 
 def _check(config: GRPOTrainingConfig) -> None:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
     problems = []
-    if undivided := config.undivided(int(os.environ.get("WORLD_SIZE", "1"))):
+    if undivided := config.undivided(processes):
         problems.append(Problem("generations", *undivided))
-    if config.lora is None and (Path(local_name(config.model)) / "adapter_config.json").exists():
+    if processes % config.vllm_tensor_parallel:
+        what = f"{processes} processes are not shared out among {config.vllm_tensor_parallel} each"
+        problems.append(Problem("vllm_tensor_parallel", what, "set it to a divisor"))
+    if config.lora is None and is_adapter(config.model):
         what = "is an adapter, beside which its whole model cannot be kept as the reference"
         problems.append(Problem(config.model, what, "set lora, or train it with lora.merge: true"))
     if problems:
         raise InputError(problems)
+    if _samples_with_vllm(config):
+        require_vllm()
+    if config.vllm_server:
+        _find_server(config.vllm_server, config.model)
+
+
+def _find_server(url: str, model: str) -> None:
+    """Raise InputError unless it serves; TRL itself waits for four minutes."""
+    try:
+        with urlopen(f"{url.rstrip('/')}/health", timeout=_SERVER_SECONDS):
+            return
+    except (OSError, ValueError) as error:
+        start = f"VLLM_SERVER_DEV_MODE=1 vllm serve {model} --logprobs-mode processed_logprobs --max-logprobs -1"
+        remedy = f"""start `{start} --weight-transfer-config '{{"backend": "nccl"}}'`"""
+        raise InputError(
+            Problem(f"vllm_server {url}", f"does not answer: {error}", remedy)
+        ) from error
 
 
 def _prompts(config: GRPOTrainingConfig, principles: PrincipleDraw | None) -> Rows:
@@ -155,11 +182,8 @@ def _reward(
 
 def _trl_config(config: GRPOTrainingConfig) -> Any:
     """Sampling by vLLM beside the trainer on GPUs, by transformers elsewhere."""
-    import importlib.util
-
     from trl import GRPOConfig
 
-    has_vllm = uses_gpu() and importlib.util.find_spec("vllm") is not None
     return GRPOConfig(
         **arguments(config),
         beta=config.beta,
@@ -167,11 +191,22 @@ def _trl_config(config: GRPOTrainingConfig) -> Any:
         num_generations_eval=1,
         max_completion_length=config.max_answer,
         temperature=config.temperature,
-        use_vllm=has_vllm if config.vllm is None else config.vllm,
-        vllm_mode="colocate",
+        use_vllm=_samples_with_vllm(config),
+        vllm_mode="server" if config.vllm_server else "colocate",
+        vllm_server_base_url=config.vllm_server,
         vllm_gpu_memory_utilization=config.vllm_memory,
         vllm_max_model_length=config.max_length,
+        vllm_tensor_parallel_size=config.vllm_tensor_parallel,
+        vllm_enable_sleep_mode=config.vllm_sleep,
     )
+
+
+def _samples_with_vllm(config: GRPOTrainingConfig) -> bool:
+    """Where it is not said: if a server is, or there are GPUs, vLLM, and no base in 4 bits."""
+    if config.vllm is not None or config.vllm_server:
+        return config.vllm is not False
+    quantized = config.lora is not None and config.lora.quantize is not None
+    return uses_gpu() and importlib.util.find_spec("vllm") is not None and not quantized
 
 
 def _trainer(

@@ -9,14 +9,10 @@ from training.data.readers import Shape
 from training.data.rows import read_rows
 from training.trainers.config import TrainingConfig
 from training.trainers.fit import fit, identity_of
-from training.trainers.models import (
-    Kind,
-    load_model,
-    load_tokenizer,
-    lora_config,
-    quiet_libraries,
-)
+from training.trainers.lora import check_lora, lora_config
+from training.trainers.models import load_model, load_tokenizer, quiet_libraries
 from training.trainers.output import Output, TrainingResult
+from training.trainers.precision import Kind
 from training.trainers.progress import Report, progress_callback
 from training.trainers.tokenized import Encode, Tokenized, tokenize
 
@@ -125,6 +121,7 @@ def train_on_rows(
         return finished
     quiet_libraries()
     tokenizer = load_tokenizer(config)
+    check_lora(config, method.kind)
     ready = method.setup(config, tokenizer)
     with output:
         with ready.trl_config.main_process_first(local=False):

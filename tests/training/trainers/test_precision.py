@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.trainers import fit, models
+from training.trainers import fit, precision
 from training.trainers.config import RewardModelConfig, SFTTrainingConfig
 
 
@@ -16,7 +16,7 @@ def gpu(monkeypatch):
         def supported(including_emulation=True):
             return bfloat16 or including_emulation
 
-        monkeypatch.setattr(models, "uses_gpu", lambda: True)
+        monkeypatch.setattr(precision, "uses_gpu", lambda: True)
         monkeypatch.setattr(fit, "uses_gpu", lambda: True)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
 
@@ -39,13 +39,13 @@ def config(kind=SFTTrainingConfig, **settings):
 )
 def test_a_gpu_without_bfloat16_computes_in_float16(gpu, bfloat16, dtype, computing):
     gpu(bfloat16=bfloat16)
-    assert models.computing_dtype(config(dtype=dtype)) == computing
+    assert precision.computing_dtype(config(dtype=dtype)) == computing
     arguments = fit.arguments(config(dtype=dtype, liger=False))
     assert (arguments["bf16"], arguments["fp16"]) == (
         computing == "bfloat16",
         computing == "float16",
     )
-    assert arguments["save_total_limit"] == 2
+    assert arguments["save_total_limit"] == 1
 
 
 def test_a_cpu_computes_in_float32():
@@ -55,14 +55,6 @@ def test_a_cpu_computes_in_float32():
 
 def test_weights_that_are_trained_are_never_of_16_bits(gpu):
     gpu(bfloat16=False)
-    assert models._weights_dtype(config(), "causal") == "float32"
-    assert models._weights_dtype(config(lora={}), "causal") == "float16"
-    assert models._weights_dtype(config(RewardModelConfig, lora={}), "reward") == "float32"
-
-
-def test_flash_attention_is_not_taken_where_its_kernels_do_not_run(gpu, monkeypatch):
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: object())
-    gpu(bfloat16=False)
-    assert not models.has_flash_attention()
-    gpu(bfloat16=True)
-    assert models.has_flash_attention()
+    assert precision.weights_dtype(config(), "causal") == "float32"
+    assert precision.weights_dtype(config(lora={}), "causal") == "float16"
+    assert precision.weights_dtype(config(RewardModelConfig, lora={}), "reward") == "float32"
