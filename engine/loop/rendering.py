@@ -22,6 +22,7 @@ __all__ = [
     "preference_messages",
     "question_messages",
     "quoted",
+    "request_messages",
     "review_messages",
     "revision_request",
     "rewrite_messages",
@@ -114,6 +115,14 @@ def question_messages(
 ) -> Conversation:
     """A question of one's own about the last turn of `conversation`, to be answered Yes or No."""
     return _about_reply("question.jinja", conversation, preamble=preamble, question=question)
+
+
+def request_messages(
+    question: str, conversation: Conversation, preamble: str | None = None
+) -> Conversation:
+    """A question about the user's last message, which is not answered yet, for Yes or No."""
+    text = _render("request.jinja", prompt=conversation, preamble=preamble, question=question)
+    return (Message("user", text),)
 
 
 def preference_messages(
