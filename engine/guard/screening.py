@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,10 +79,13 @@ class Screening:
         if exact.action in ("refuse", "hold"):
             return Screened(tuple(known.values()), exact)
         answered = (*conversation, Message("assistant", text))
-        first = [await self._verdict(p, answered) for p in judged[:1]]
-        rest = await gathered(self._verdict(p, answered) for p in judged[1:])
-        known |= {verdict.principle: verdict for verdict in (*first, *rest)}
-        verdicts = tuple(known[p.id] for p in principles)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.judge_seconds):
+                for principle in judged[:1]:
+                    await self._judge(principle, answered, known)
+                await gathered(self._judge(p, answered, known) for p in judged[1:])
+        late = f"no verdict in {self.settings.judge_seconds:g} seconds"
+        verdicts = tuple(known.get(p.id) or _undecided(p, late) for p in principles)
         return Screened(verdicts, self.decided(verdicts))
 
     def decided(self, verdicts: Iterable[Verdict]) -> Decision:
@@ -93,23 +97,23 @@ class Screening:
     def _severities(self) -> Mapping[str, Severity]:
         return severities_of(self.constitution)
 
-    async def _verdict(self, principle: Principle, answered: Conversation) -> Verdict:
+    async def _judge(
+        self, principle: Principle, answered: Conversation, known: dict[str, Verdict]
+    ) -> None:
+        """Put the judge's verdict among those that are known; one that it cannot give is undecided."""
         try:
-            async with asyncio.timeout(self.settings.judge_seconds):
-                verdict, _ = await judge_answer(
-                    self.judge.generator,
-                    self.constitution,
-                    principle,
-                    answered,
-                    calibration=self.judge.calibration,
-                    threshold=self.loop.threshold,
-                    smallest_mass=self.loop.smallest_mass,
-                )
-        except TimeoutError:
-            return _undecided(principle, f"no verdict in {self.settings.judge_seconds:g} seconds")
+            verdict, _ = await judge_answer(
+                self.judge.generator,
+                self.constitution,
+                principle,
+                answered,
+                calibration=self.judge.calibration,
+                threshold=self.loop.threshold,
+                smallest_mass=self.loop.smallest_mass,
+            )
         except (GenerationError, GeneratorUnavailable) as error:
-            return _undecided(principle, str(error))
-        return verdict
+            verdict = _undecided(principle, str(error))
+        known[principle.id] = verdict
 
 
 def partial_principles(principles: Sequence[Principle]) -> tuple[Principle, ...]:

@@ -42,7 +42,7 @@ class GuardSettings(Settings):
     judge_seconds: float = Field(
         default=30.0,
         gt=0,
-        description="Seconds for a verdict; one that takes longer is none.",
+        description="Seconds for all verdicts on a text; those that take longer are none.",
         json_schema_extra=_SECONDS,
     )
     window: int | None = Field(
