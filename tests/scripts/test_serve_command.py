@@ -180,7 +180,7 @@ def test_the_breaker_outlives_a_kill_and_only_a_person_closes_it(folder):
         (("--redact", "(?=x)"), "is not a regular expression"),
         (("--window", "10"), "window"),
         (("--accept", "always"), "without asking the judge first"),
-        (("--tenants", "none.yaml"), "none.yaml: no such file"),
+        (("--tenants", "none.yaml"), "none.yaml: cannot be read"),
     ],
 )
 def test_what_would_not_be_safe_is_refused_at_the_start(folder, options, told):
