@@ -29,7 +29,7 @@ from constitution.text_measures import (
     tokens,
 )
 
-__all__ = ["CHECK_KEYS", "Check", "check_facts", "failures"]
+__all__ = ["CHECK_KEYS", "Check", "check_facts", "compiled", "failures"]
 
 _LONGEST_ITEM = 200
 _SHOWN = 60
@@ -44,7 +44,7 @@ def _regex_source(item: str) -> str | None:
 
 
 @cache
-def _compiled(pattern: str) -> Any:
+def compiled(pattern: str) -> Any:
     """By RE2, which takes time linear in the text. Raises ValueError for what it does not know."""
     import re2
 
@@ -65,7 +65,7 @@ def _item(item: str) -> str:
     if pattern is None:
         if tokens(item) == "\n":
             raise ValueError("has no words; write words, or /a regular expression/")
-    elif _compiled(pattern).search("") is not None:
+    elif compiled(pattern).search("") is not None:
         raise ValueError("matches every text; write an expression that has to find something")
     return item
 
@@ -236,7 +236,7 @@ def _finders(reply: str) -> Callable[[str], str | None]:
     def find(item: str) -> str | None:
         pattern = _regex_source(item)
         if pattern is not None:
-            hit = _compiled(pattern).search(reply)
+            hit = compiled(pattern).search(reply)
             return " ".join(hit.group(0)[:_SHOWN].split()) or item if hit else None
         if not words:
             words.append(tokens(reply))

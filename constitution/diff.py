@@ -56,7 +56,7 @@ class Change:
     @property
     def alters_runs(self) -> bool:
         """Whether the constitution's hash changes, so that a run needs `--update` to go on."""
-        told_only = self.part == "constitution" and self.field == "description"
+        told_only = self.part == "constitution" and self.field in ("description", "refusal")
         return self.kind is not ChangeKind.RETESTED and not told_only
 
 
@@ -64,7 +64,7 @@ def _all(kind: ChangeKind, *fields: str) -> dict[str, ChangeKind]:
     return dict.fromkeys(fields, kind)
 
 
-_HEAD = _all(ChangeKind.REWORDED, "name", "version", "description", "preamble")
+_HEAD = _all(ChangeKind.REWORDED, "name", "version", "description", "preamble", "refusal")
 _PRINCIPLE = (
     _all(ChangeKind.REWORDED, "statement", "critique", "revision", "preference")
     | _all(ChangeKind.RECHECKED, *(f"check.{key}" for key in CHECK_KEYS), "judged")

@@ -164,19 +164,21 @@ def _merged_in_order(constitutions: Sequence[Constitution]) -> Constitution:
     """Parents first, child last: the child's name, version and description.
 
     A principle replaces an earlier one of its id, whole and in its place; so does a stakeholder
-    profile. The last preamble given stands. Examples follow one another, none twice. The result
+    profile. The last preamble and refusal given stand. Examples follow one another, none twice. The result
     extends nothing: it is complete, and its hash does not depend on how it was split into files.
     """
     principles: dict[str, Principle] = {}
     for constitution in constitutions:
         principles |= {principle.id: principle for principle in constitution.principles}
     preambles = [constitution.preamble for constitution in constitutions if constitution.preamble]
+    refusals = [constitution.refusal for constitution in constitutions if constitution.refusal]
     stakeholders = [constitution.stakeholders for constitution in constitutions]
     examples = [example for constitution in constitutions for example in constitution.few_shot]
     return constitutions[-1].model_copy(
         update={
             "extends": (),
             "preamble": preambles[-1] if preambles else None,
+            "refusal": refusals[-1] if refusals else None,
             "principles": tuple(principles.values()),
             "stakeholders": {name: one for each in stakeholders for name, one in each.items()},
             "few_shot": tuple(dict.fromkeys(examples)),

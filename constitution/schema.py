@@ -231,6 +231,10 @@ class Constitution(_Model):
     preamble: Text | None = Field(
         default=None, description="Context shown to critic, reviser and judge before each question."
     )
+    refusal: Text | None = Field(
+        default=None,
+        description="What `solon serve` answers in place of a reply that it refuses; no model reads it.",
+    )
     principles: tuple[Principle, ...] = Field(
         default=(), description="At least one, counting those of `extends`."
     )
@@ -249,10 +253,11 @@ class Constitution(_Model):
         raise KeyError(principle_id)
 
     def _hashed(self) -> object:
-        """Everything but tests and description."""
+        """Everything but tests and what no model reads."""
         exclude: Any = {
             "principles": {"__all__": {"tests", "check", "judged"}},
             "description": True,
+            "refusal": True,
         }
         whole = self.model_dump(mode="json", exclude=exclude)
         checks = {p.id: p.content_hash for p in self.principles if p.check is not None}

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from constitution.typed_yaml import Settings, section_of
+from engine.guard.settings import ServeConfig
 from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
 from engine.settings import AnswerSettings
 from training.evaluation.config import EvaluateConfig
@@ -31,6 +32,7 @@ _FILES: dict[str, type[Settings]] = {
     "solon label --config FILE": LabelConfig,
     "solon answer --config FILE": AnswerConfig,
     "solon evaluate --config FILE": EvaluateConfig,
+    "solon serve --config FILE": ServeConfig,
     "solon train TRAINER --config FILE": TrainingConfig,
     "solon train sft": SFTTrainingConfig,
     "solon train dpo": DPOTrainingConfig,

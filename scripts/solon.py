@@ -14,6 +14,7 @@ from scripts.commands.constitution import app as constitution_app
 from scripts.commands.evaluate import evaluate
 from scripts.commands.export import export
 from scripts.commands.gather import gather
+from scripts.commands.guard import app as guard_app
 from scripts.commands.import_garak import import_garak
 from scripts.commands.import_reviews import import_reviews
 from scripts.commands.judge import app as judge_app
@@ -23,6 +24,7 @@ from scripts.commands.options import CommandLine
 from scripts.commands.report import report
 from scripts.commands.revise import revise
 from scripts.commands.run_recipe import run_recipe
+from scripts.commands.serve import serve
 from scripts.commands.split import split
 from scripts.commands.train import app as train_app
 from scripts.commands.try_one import try_one
@@ -58,6 +60,7 @@ def options(
 
 
 _RULES, _DATA, _MODELS = "The constitution", "Data", "Training and evaluation"
+_USE = "In use"
 app.command("run", rich_help_panel="Everything")(run_recipe)
 app.add_typer(constitution_app, name="constitution", rich_help_panel=_RULES)
 app.command("try", rich_help_panel=_RULES)(try_one)
@@ -74,6 +77,8 @@ app.command(rich_help_panel=_MODELS)(evaluate)
 app.add_typer(judge_app, name="judge", rich_help_panel=_MODELS)
 app.add_typer(models_app, name="models", rich_help_panel=_MODELS)
 app.command("import-garak", rich_help_panel=_MODELS)(import_garak)
+app.command(rich_help_panel=_USE)(serve)
+app.add_typer(guard_app, name="guard", rich_help_panel=_USE)
 
 
 _LONGEST_REASON = 300

@@ -30,9 +30,9 @@ _current: ContextVar[InFlight | None] = ContextVar("conversation in flight", def
 
 
 @contextmanager
-def one_conversation() -> Iterator[None]:
-    """Requests sent in the block belong together."""
-    token = _current.set(InFlight())
+def one_conversation(conversation: InFlight | None = None) -> Iterator[None]:
+    """Requests sent in the block belong together, and with those of other blocks of the same one."""
+    token = _current.set(conversation or InFlight())
     try:
         yield
     finally:

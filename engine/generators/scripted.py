@@ -20,6 +20,7 @@ import json
 import math
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -50,6 +51,7 @@ _WORDS = (
 ).split()
 
 
+_WORD_END = re.compile(r"\S+\s*")
 _QUOTED_END = "</reply>"
 _MENDED = "Mended:"
 """How a reply begins that was written with another one quoted, a revision; the judge takes nearly all
@@ -130,6 +132,7 @@ class ScriptedGenerator:
         text = self._reply(rule, request)
         if request.messages[-1].role == "assistant":
             text = text.removeprefix(request.messages[-1].content)
+        await _write_out(text, request.on_text)
         completion_tokens = len(text.split())
         finish = rule.finish_reason if rule else "stop"
         return Completion(text, finish, words, 0, completion_tokens)
@@ -180,6 +183,14 @@ class ScriptedGenerator:
         drawn = " ".join(_WORDS[byte % len(_WORDS)] for byte in digest)
         revises = _QUOTED_END in request.messages[-1].content
         return f"{_MENDED} {drawn}." if revises else f"{drawn.capitalize()}."
+
+
+async def _write_out(text: str, on_text: Callable[[str], None] | None) -> None:
+    """Word by word, as a model that streams."""
+    if on_text is not None:
+        for word in _WORD_END.finditer(text):
+            on_text(text[: word.end()])
+            await asyncio.sleep(0)
 
 
 def _digest(messages: Conversation, seed: int) -> bytes:

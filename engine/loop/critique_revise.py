@@ -39,11 +39,13 @@ async def critique_and_revise(
     settings: LoopSettings,
     *,
     answer: str | None = None,
+    verdicts: Sequence[Verdict] = (),
     on_step: Callable[[Step], None] | None = None,
     on_text: Callable[[str, str], None] | None = None,
 ) -> Record:
     """Answer `prompt`, hold the answer against the constitution, and return the outcome. Where
-    there is an `answer` already, the policy is not asked for one.
+    there is an `answer` already, the policy is not asked for one, nor the judge about it where there
+    are `verdicts` on every principle that it is held against.
 
     `on_step` is called with each answer, critique, revision and verdict as it comes; `on_text` with
     the role that is writing and its text so far, where the generator streams.
@@ -51,7 +53,7 @@ async def critique_and_revise(
     """
     asking = Asking(prompt, constitution, roles, settings, on_step, on_text)
     loop = _Loop(asking, _principles(prompt, constitution, settings))
-    return await loop.run(answer)
+    return await loop.run(answer, verdicts)
 
 
 def _principles(
@@ -106,15 +108,17 @@ class _Loop:
         """Of the answer that stands; empty where it has not been judged."""
         self.rounds: list[Round] = []
 
-    async def run(self, answer: str | None) -> Record:
-        """From the prompt, and an answer if there is one, to the record."""
+    async def run(self, answer: str | None, verdicts: Sequence[Verdict] = ()) -> Record:
+        """From the prompt, and an answer and verdicts on it if there are any, to the record."""
         if not self.principles:
             return self._concluded(DropReason.NO_PRINCIPLE_APPLIES)
         await self._answer_prompt(answer)
         if not self.answer:
             return self._concluded(DropReason.EMPTY_ANSWER)
         if self.settings.judges_first:
-            self.verdicts = await self._judged(self.answer)
+            known = {verdict.principle: verdict for verdict in verdicts}
+            all_known = known.keys() >= {principle.id for principle in self.principles}
+            self.verdicts = known if all_known else await self._judged(self.answer)
             self.first_verdicts = tuple(self.verdicts.values())
         while principle := self._next():
             self.asking.round, self.asking.principle = len(self.rounds), principle

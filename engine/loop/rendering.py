@@ -5,7 +5,7 @@ tags it is quoted in, so what is asked keeps its structure whatever is being jud
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -22,6 +22,7 @@ __all__ = [
     "preference_messages",
     "question_messages",
     "quoted",
+    "request_messages",
     "review_messages",
     "revision_request",
     "rewrite_messages",
@@ -53,6 +54,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
         autoescape=False,  # the output is a prompt, not HTML
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -104,7 +106,7 @@ def verdict_messages(
     return _about_reply(
         "verdict.jinja",
         conversation,
-        preamble=constitution.preamble,
+        constitution.preamble,
         statement=principle.statement,
     )
 
@@ -113,7 +115,15 @@ def question_messages(
     question: str, conversation: Conversation, preamble: str | None = None
 ) -> Conversation:
     """A question of one's own about the last turn of `conversation`, to be answered Yes or No."""
-    return _about_reply("question.jinja", conversation, preamble=preamble, question=question)
+    return _about_reply("question.jinja", conversation, preamble, question=question)
+
+
+def request_messages(
+    question: str, conversation: Conversation, preamble: str | None = None
+) -> Conversation:
+    """A question about the user's last message, which is not answered yet, for Yes or No."""
+    text = _render("request.jinja", prompt=conversation, preamble=preamble, question=question)
+    return (Message("user", text),)
 
 
 def preference_messages(
@@ -182,7 +192,7 @@ def review_messages(
     return _about_reply(
         "review.jinja",
         conversation,
-        preamble=constitution.preamble,
+        constitution.preamble,
         statement=principle.statement,
         critique=principle.critique,
         example=example,
@@ -202,7 +212,7 @@ def rewrite_messages(
     return _about_reply(
         "rewrite.jinja",
         conversation,
-        preamble=constitution.preamble,
+        constitution.preamble,
         statement=principle.statement,
         critique=critique,
         revision=principle.revision,
@@ -210,11 +220,19 @@ def rewrite_messages(
     )
 
 
-def _about_reply(template: str, conversation: Conversation, **values: object) -> Conversation:
+def _about_reply(
+    template: str, conversation: Conversation, preamble: str | None, **values: object
+) -> Conversation:
     """One user turn, which quotes the conversation and its last reply."""
-    answer = conversation[-1].content
-    text = _render(template, prompt=conversation[:-1], answer=answer, **values)
+    text = _render(template, material=_material(preamble, conversation), **values)
     return (Message("user", text),)
+
+
+@lru_cache(maxsize=64)
+def _material(preamble: str | None, conversation: Conversation) -> str:
+    """What every question about one reply begins with, rendered once for all principles."""
+    prompt, answer = conversation[:-1], conversation[-1].content
+    return _render("material.jinja", preamble=preamble, prompt=prompt, answer=answer)
 
 
 @cache

@@ -22,6 +22,7 @@ __all__ = [
     "EXIT_INTERRUPTED",
     "counted",
     "error_console",
+    "fastest_loop",
     "figures_table",
     "interval",
     "output_console",
@@ -125,11 +126,11 @@ def run_interruptibly(
                 raise KeyboardInterrupt from None
             raise
 
-    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         return runner.run(watched())
 
 
-def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop's where it is installed: a request to a server then costs a fifth less."""
     try:
         import uvloop

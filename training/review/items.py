@@ -78,7 +78,8 @@ class ShownItem:
 
 def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
     """Every item of a run, in the order of its records. Raises InputError if it has no such queue."""
-    if run_manifest(run, "revise", "label")["kind"] == "label":
+    kind = run_manifest(run, "revise", "label", "guard")["kind"]
+    if kind == "label":
         if queue == "escalated":
             remedy = "leave --queue out, or name a run of `solon revise`"
             raise InputError(Problem(str(run), "is a label run: it escalates nothing", remedy))
@@ -86,7 +87,9 @@ def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
             yield from _labelled_items(labelled)
         return
     critical = critical_principles(run)
-    for record in read_records(run):
+    guarded = kind == "guard"
+    rows = read_rows(run / "escalations.jsonl", Record) if guarded else read_records(run)
+    for record in rows:
         if queue == "escalated":
             yield from _escalated_items(record, critical)
         elif record.outcome is Outcome.REVISED and (row := preference_row(record)):

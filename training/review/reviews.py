@@ -42,7 +42,7 @@ def import_reviews(file: Path, run: Path, out: Path, *, overwrite: bool = False)
     for, or none about this run.
     """
     check_free(out, {REVIEWS, FIGURES}, overwrite, "a directory of reviews")
-    label_run = run_manifest(run, "revise", "label")["kind"] == "label"
+    label_run = run_manifest(run, "revise", "label", "guard")["kind"] == "label"
     queues: Iterable[Queue] = ("pairs",) if label_run else ("pairs", "escalated")
     items = {item.id: item for queue in queues for item in review_items(run, queue)}
     unused: Counter[str] = Counter()
