@@ -20,6 +20,7 @@ from scripts.commands.judge import app as judge_app
 from scripts.commands.label import label
 from scripts.commands.models import app as models_app
 from scripts.commands.options import CommandLine
+from scripts.commands.prompts import prompts
 from scripts.commands.report import report
 from scripts.commands.revise import revise
 from scripts.commands.run_recipe import run_recipe
@@ -61,6 +62,7 @@ _RULES, _DATA, _MODELS = "The constitution", "Data", "Training and evaluation"
 app.command("run", rich_help_panel="Everything")(run_recipe)
 app.add_typer(constitution_app, name="constitution", rich_help_panel=_RULES)
 app.command("try", rich_help_panel=_RULES)(try_one)
+app.command(rich_help_panel=_DATA)(prompts)
 app.command(rich_help_panel=_DATA)(revise)
 app.command(rich_help_panel=_DATA)(label)
 app.command(rich_help_panel=_DATA)(answer)

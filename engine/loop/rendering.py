@@ -22,6 +22,7 @@ __all__ = [
     "preference_messages",
     "question_messages",
     "quoted",
+    "render",
     "review_messages",
     "revision_request",
     "rewrite_messages",
@@ -60,7 +61,8 @@ def _environment() -> Environment:
     return environment
 
 
-def _render(template: str, **values: object) -> str:
+def render(template: str, **values: object) -> str:
+    """A template of `templates/`, filled. Raises jinja2.UndefinedError for a value that it lacks."""
     return _environment().get_template(template).render(values).strip()
 
 
@@ -81,17 +83,17 @@ def afresh_request(constitution: Constitution, principle: Principle) -> str:
 
 @cache
 def _afresh(preamble: str | None, revision: str | None, statement: str) -> str:
-    return _render("afresh.jinja", preamble=preamble, revision=revision, statement=statement)
+    return render("afresh.jinja", preamble=preamble, revision=revision, statement=statement)
 
 
 @cache
 def _critique(preamble: str | None, critique: str | None, statement: str) -> str:
-    return _render("critique.jinja", preamble=preamble, critique=critique, statement=statement)
+    return render("critique.jinja", preamble=preamble, critique=critique, statement=statement)
 
 
 @cache
 def _revision(revision: str | None, statement: str) -> str:
-    return _render("revision.jinja", revision=revision, statement=statement)
+    return render("revision.jinja", revision=revision, statement=statement)
 
 
 def verdict_messages(
@@ -129,7 +131,7 @@ def preference_messages(
     It is the principle's own `preference` where there is one. With `reasoning` the judge is asked
     to think first; `preference_choice` is the turn that then asks for the letter.
     """
-    text = _render(
+    text = render(
         "preference.jinja",
         preamble=constitution.preamble,
         prompt=prompt,
@@ -146,7 +148,7 @@ def preference_choice(principle: Principle) -> Message:
     """The turn that asks for the letter, once the judge has written its reasoning."""
     return Message(
         "user",
-        _render(
+        render(
             "preference_choice.jinja",
             preference=principle.preference,
             statement=principle.statement,
@@ -159,7 +161,7 @@ def conflict_messages(
 ) -> Conversation:
     """The judge's question: do two principles pull against each other (A), or not (B)? `swapped`
     gives the letters to the other answer."""
-    text = _render(
+    text = render(
         "conflict.jinja",
         preamble=constitution.preamble,
         first=first.statement,
@@ -213,7 +215,7 @@ def rewrite_messages(
 def _about_reply(template: str, conversation: Conversation, **values: object) -> Conversation:
     """One user turn, which quotes the conversation and its last reply."""
     answer = conversation[-1].content
-    text = _render(template, prompt=conversation[:-1], answer=answer, **values)
+    text = render(template, prompt=conversation[:-1], answer=answer, **values)
     return (Message("user", text),)
 
 
@@ -221,4 +223,4 @@ def _about_reply(template: str, conversation: Conversation, **values: object) ->
 def example_text(example: FewShotExample, *, revision: bool) -> str:
     """An example of the constitution, quoted, for the critic or with its `revision` for the reviser
     (Bai et al. 2022, section 3.1, on few-shot prompting)."""
-    return _render("example.jinja", **vars(example) | {"revision": revision and example.revision})
+    return render("example.jinja", **vars(example) | {"revision": revision and example.revision})

@@ -4,6 +4,7 @@ A file for `--config` holds one of these, and every option of the command stands
 A field's `title` is the heading under which `--help` lists it.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
@@ -39,6 +40,8 @@ __all__ = [
     "ReviseConfig",
     "RoleSpecs",
     "RunDirectory",
+    "Window",
+    "open_roles",
 ]
 
 _FILES, _MODELS, _LOOP, _SAMPLING = "Input and output", "Models", "The loop", "Sampling"
@@ -119,12 +122,22 @@ class PolicySpec(Settings):
 
         Raises InputError for a spec that names no generator.
         """
-        generators = {
-            spec: open_generator(spec, chat_template=self.chat_template)
-            for spec in dict.fromkeys(self.specs.values())
-        }
-        share_engines(generators.values())
-        return {role: RoleModel(generators[spec], sampling) for role, spec in self.specs.items()}
+        return open_roles(self.specs, sampling, self.chat_template)
+
+
+def open_roles(
+    specs: Mapping[str, str], sampling: Sampling, chat_template: str | None
+) -> dict[str, RoleModel]:
+    """Role to its model; equal specs share one generator, and models of one base an engine.
+
+    Raises InputError for a spec that names no generator.
+    """
+    generators = {
+        spec: open_generator(spec, chat_template=chat_template)
+        for spec in dict.fromkeys(specs.values())
+    }
+    share_engines(generators.values())
+    return {role: RoleModel(generators[spec], sampling) for role, spec in specs.items()}
 
 
 class LabelRoles(PolicySpec):

@@ -3,7 +3,7 @@
     manifest.json  constitution.yaml  records.jsonl  failures.jsonl  escalations.jsonl
     completions.sqlite  previous/1/...  report.html
 
-A run revises, labels or answers; only a revision is ever escalated, and only answers are written
+A run revises, labels, answers or writes prompts; only a revision is ever escalated, and only answers are written
 once more as rows to train on (`answers.jsonl`).
 """
 
@@ -30,11 +30,13 @@ from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.storage.atomic import replacing
 from engine.storage.completion_cache import CompletionCache
 from engine.storage.jsonl import JsonlStore, lines_of
+from engine.writing.records import WriteOutcome, WrittenPrompt
 
 __all__ = [
     "ANSWER",
     "ANSWERS",
     "LABEL",
+    "PROMPTS",
     "REVISE",
     "Done",
     "RunDirectory",
@@ -48,7 +50,7 @@ _FILES = (
     "records.jsonl", "failures.jsonl", "escalations.jsonl", ANSWERS, "constitution.yaml",
     "report.html", "exports",
 )  # fmt: skip
-_RUNS = ("revise", "label", "answer")
+_RUNS = ("revise", "label", "answer", "prompts")
 _PROMPTS = "prompts"
 _EDITED = ("constitution", _PROMPTS)
 
@@ -73,6 +75,7 @@ LABEL = RunKind(OutputKind("label", "run", _FILES, _RUNS, updates=_EDITED), tupl
 ANSWER = RunKind(
     OutputKind("answer", "run", _FILES, _RUNS, updates=(_PROMPTS,)), tuple(AnswerOutcome)
 )
+PROMPTS = RunKind(OutputKind("prompts", "run", _FILES, _RUNS, updates=_EDITED), tuple(WriteOutcome))
 
 
 class Done:
@@ -199,7 +202,7 @@ class RunDirectory:
 
     # Writing ------------------------------------------------------------------------------------
 
-    def add(self, result: Record | LabelRecord | AnswerRecord | Failure) -> None:
+    def add(self, result: Record | LabelRecord | AnswerRecord | WrittenPrompt | Failure) -> None:
         """Put one finished conversation on disk. Raises StorageFull when the disk is."""
         line = result.model_dump_json()
         if isinstance(result, Failure):

@@ -21,10 +21,12 @@ from engine.runs.plan import Known, Plan, plan_run
 from engine.runs.scheduler import Window, Work, each_prompt, revising
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModels, Roles
 from engine.storage.cached_generator import CallCounts, behind_cache, preflight_of
+from engine.writing.records import WrittenPrompt
+from engine.writing.settings import PromptSettings
 
 __all__ = ["Progress", "RevisionRun", "Run", "RunResult", "RunSpec"]
 
-Result = TypeVar("Result", Record, LabelRecord, AnswerRecord)
+Result = TypeVar("Result", Record, LabelRecord, AnswerRecord, WrittenPrompt)
 
 _MANIFEST_SECONDS = 30.0
 _FEWEST_FOR_AN_ESTIMATE = 5
@@ -80,7 +82,7 @@ class RunSpec(Generic[Result]):
     prompts: PromptSource
     constitution: Constitution | None
     models: RoleModels
-    settings: LoopSettings | LabelSettings | AnswerSettings
+    settings: LoopSettings | LabelSettings | AnswerSettings | PromptSettings
     work: Callable[[RoleModels], Work[Result]]
     expected_tokens: int
     requests: int = 1
