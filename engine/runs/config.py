@@ -27,6 +27,7 @@ from engine.settings import (
 )
 
 __all__ = [
+    "REASONING",
     "AnswerConfig",
     "ChatTemplate",
     "ConstitutionName",
@@ -46,7 +47,7 @@ __all__ = [
 
 _FILES, _MODELS, _LOOP, _SAMPLING = "Input and output", "Models", "The loop", "Sampling"
 
-_REASONING = Sampling(max_tokens=256, temperature=0.0)
+REASONING = Sampling(max_tokens=256, temperature=0.0)
 """How a judge writes its chain of thought: a label should not depend on luck."""
 
 _SPEC = Field(json_schema_extra={"metavar": "SPEC"})
@@ -153,7 +154,7 @@ class LabelRoles(PolicySpec):
     def open(self, sampling: Sampling) -> dict[str, RoleModel]:
         """As for every command, but that the judge does not sample as the policy does."""
         opened = super().open(sampling)
-        return {**opened, "judge": replace(opened["judge"], sampling=_REASONING)}
+        return {**opened, "judge": replace(opened["judge"], sampling=REASONING)}
 
 
 class OtherRoles(Settings):

@@ -43,7 +43,6 @@ def write_request(
         statement=principle.statement,
         examples=examples,
         situation=situation,
-        tempting=brief.kind is PromptKind.TEMPTING,
         brief=brief,
         language=None if brief.language == "en" else language_name(brief.language),
         stakeholder=profile.description if profile else None,

@@ -151,12 +151,7 @@ class _Writing:
         return reply_of(completion)
 
     def _count(self, answered: Completion | Choice, completion_tokens: int) -> None:
-        before = self.usage
-        self.usage = Usage(
-            requests=before.requests + 1,
-            prompt_tokens=before.prompt_tokens + answered.prompt_tokens,
-            completion_tokens=before.completion_tokens + completion_tokens,
-        )
+        self.usage = self.usage.plus(answered.prompt_tokens, completion_tokens)
         self.on_tokens(answered.prompt_tokens + completion_tokens)
 
     def _concluded(

@@ -11,9 +11,9 @@ from engine.generators.base import Sampling
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.judging.records import Method
+from engine.redteam.transforms import ATTACKS
 from engine.runs.config import ChatTemplate, ConstitutionName, PromptsFile, RunDirectory
 from engine.settings import Seed, StakeholderChoice
-from training.evaluation.questions.attacks import ATTACKS
 
 __all__ = ["NONE", "SHIPPED", "EvaluateConfig", "EvaluationSettings"]
 

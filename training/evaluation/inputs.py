@@ -16,6 +16,7 @@ from engine.generators.spec import open_generator
 from engine.generators.vllm import share_engines
 from engine.messages import Conversation, Message
 from engine.prompts.sources import open_prompts
+from engine.redteam.transforms import ATTACKS
 from engine.settings import for_stakeholder
 from training.data.readers import read_training_rows
 from training.evaluation.config import NONE, SHIPPED, EvaluateConfig
@@ -23,7 +24,6 @@ from training.evaluation.gates import Bound, read_gates
 from training.evaluation.harness.lm_eval_tasks import Harness
 from training.evaluation.judges.classifiers import open_classifier
 from training.evaluation.judges.judging import Judges
-from training.evaluation.questions.attacks import ATTACKS
 from training.evaluation.questions.prompt_sets import (
     BENIGN_LOOKALIKES,
     HARMFUL,
