@@ -29,7 +29,10 @@ __all__ = [
     "verdict_messages",
 ]
 
-_NAMES = ("conversation", "example", "reply", "reply_a", "reply_b", "system", "user", "assistant")
+_NAMES = (
+    "conversation", "example", "argument", "reply", "reply_a", "reply_b", "system", "user",
+    "assistant",
+)  # fmt: skip
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 """Letters, for Unicode, that nobody sees."""
 _UNSEEN = rf"(?:[^\w!-~\uff1c]|[{_FILLERS}])*+"
