@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
 from constitution.loader import load_for_judging
 from constitution.problems import all_problems
+from constitution.schema import Constitution
 from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
 from engine.generators.spec_needs import MODEL_SPEC
@@ -25,7 +26,7 @@ from engine.runs.config import (
 from engine.runs.output import Mode
 from engine.settings import RoleModel
 
-__all__ = ["RedTeamConfig", "open_redteam_run"]
+__all__ = ["RedTeamConfig", "open_redteam_inputs", "open_redteam_run"]
 
 _SPEC = Field(json_schema_extra={"metavar": "SPEC"})
 
@@ -77,21 +78,34 @@ class RedTeamConfig(Settings):
     )
 
 
-def open_redteam_run(config: RedTeamConfig, mode: Mode = "resume") -> RedTeamRun:
-    """The run of a configuration. Raises InputError with everything that is wrong."""
+class RedTeamInputs(NamedTuple):
+    """What a configuration names, opened and checked; no model is loaded yet."""
+
+    constitution: Constitution
+    models: dict[str, RoleModel]
+    prompts: PromptSource
+
+
+def open_redteam_inputs(config: RedTeamConfig) -> RedTeamInputs:
+    """Raises InputError with everything that is wrong."""
     writing = Sampling(max_tokens=config.attacker_tokens, temperature=1.0, top_p=0.95)
-    constitution, models = all_problems(
+    file = config.prompts
+    constitution, models, given = all_problems(
         lambda: load_for_judging(config.constitution),
         lambda: config.roles.open(config.sampling, writing),
+        lambda: open_prompts(file) if file else None,
     )
-    prompts: PromptSource = (
-        open_prompts(config.prompts) if config.prompts else prompts_of_tests(constitution)
-    )
+    return RedTeamInputs(constitution, models, given or prompts_of_tests(constitution))
+
+
+def open_redteam_run(config: RedTeamConfig, mode: Mode = "resume") -> RedTeamRun:
+    """The run of a configuration. Raises InputError with everything that is wrong."""
+    given = open_redteam_inputs(config)
     return RedTeamRun(
         Path(config.out),
-        prompts,
-        constitution,
-        models,
+        given.prompts,
+        given.constitution,
+        given.models,
         config.attack,
         mode=mode,
         window=config.window,

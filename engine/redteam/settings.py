@@ -6,6 +6,7 @@ from pydantic import Field
 
 from constitution.typed_yaml import Settings
 from engine.redteam.records import Turns
+from engine.redteam.transforms import ATTACKS
 from engine.settings import Seed
 
 __all__ = ["RedTeamSettings"]
@@ -40,6 +41,12 @@ class RedTeamSettings(Settings):
         "from its compliant ones.",
     )
     seed: Seed = 0
+
+    def most_calls(self, prompts: int) -> dict[str, int]:
+        """The most calls of each role for so many prompts."""
+        seeds = {"plain": 1, "transforms": len(ATTACKS), "all": 1 + len(ATTACKS)}[self.seeds]
+        attempts = prompts * (seeds + self.turns)
+        return {"target": attempts, "attacker": prompts * self.turns, "judge": attempts}
 
     def turns_of(self, row: int) -> Turns:
         """How the attacker goes about a prompt."""

@@ -20,7 +20,7 @@ from engine.prompts.sources import PromptSource
 from engine.writing.records import PromptKind
 from engine.writing.settings import PromptSettings
 
-__all__ = ["Brief", "briefs_of", "wanted"]
+__all__ = ["Brief", "briefs_of", "most_calls", "wanted"]
 
 Value = TypeVar("Value")
 
@@ -67,6 +67,18 @@ def briefs_of(constitution: Constitution, settings: PromptSettings) -> PromptSou
     """
     rows = sorted(_rows(constitution, settings), key=lambda row: (row["number"], row["kind"]))
     return PromptSource(in_memory(rows, "briefs"))
+
+
+def most_calls(constitution: Constitution, settings: PromptSettings) -> dict[str, int]:
+    """The most calls of each role: the writer's lists and messages and, where hard prompts are wanted, the
+    policy's answers and their verdicts."""
+    briefs = [Brief.of(brief.extra) for brief in briefs_of(constitution, settings)]
+    lists = len(constitution.principles) * len(PromptKind) if settings.situations else 0
+    calls = {"writer": lists + sum(brief.turns for brief in briefs)}
+    if settings.hard is not None:
+        tempting = sum(brief.kind is PromptKind.TEMPTING for brief in briefs)
+        calls |= dict.fromkeys(("policy", "judge"), tempting * settings.hard)
+    return calls
 
 
 def _rows(constitution: Constitution, settings: PromptSettings) -> Iterator[dict[str, Any]]:

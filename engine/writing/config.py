@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from constitution.loader import load_for_judging
 from constitution.problems import all_problems
+from constitution.schema import Constitution
 from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
 from engine.generators.spec_needs import MODEL_SPEC
@@ -16,7 +17,7 @@ from engine.settings import RoleModel
 from engine.writing.run import PromptsRun
 from engine.writing.settings import PromptSettings
 
-__all__ = ["PromptsConfig", "open_prompts_run"]
+__all__ = ["PromptsConfig", "open_prompts_inputs", "open_prompts_run"]
 
 _SPEC = Field(json_schema_extra={"metavar": "SPEC"})
 
@@ -85,13 +86,19 @@ class PromptsConfig(Settings):
         return Path(self.out).with_suffix("")
 
 
-def open_prompts_run(config: PromptsConfig, mode: Mode = "resume") -> PromptsRun:
-    """The run of a configuration. Raises InputError with everything that is wrong."""
+def open_prompts_inputs(config: PromptsConfig) -> tuple[Constitution, dict[str, RoleModel]]:
+    """The constitution and the models. Raises InputError with everything that is wrong."""
     hard = config.prompts.hard is not None
     constitution, models = all_problems(
         lambda: load_for_judging(config.constitution),
         lambda: config.roles.open(config.sampling, hard=hard),
     )
+    return constitution, models
+
+
+def open_prompts_run(config: PromptsConfig, mode: Mode = "resume") -> PromptsRun:
+    """The run of a configuration. Raises InputError with everything that is wrong."""
+    constitution, models = open_prompts_inputs(config)
     return PromptsRun(
         config.directory,
         config.file,

@@ -17,6 +17,7 @@ __all__ = ["prompts"]
 @o.configured("engine.writing.config:PromptsConfig", {"roles.model": ("--model", "-m")})
 def prompts(
     config: "PromptsConfig",
+    plan: o.PlanOnly = False,
     update: o.Update = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
@@ -26,11 +27,17 @@ def prompts(
 
     Exits 1 if briefs failed.
     """
-    from engine.writing.config import open_prompts_run
+    from engine.writing.briefs import most_calls
+    from engine.writing.config import open_prompts_inputs, open_prompts_run
+    from scripts.commands.call_plan import print_call_plan
     from scripts.commands.run_command import execute_run, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console
 
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
+    if plan:
+        constitution, models = open_prompts_inputs(config)
+        print_call_plan(most_calls(constitution, config.prompts), models)
+        return
     console = error_console()
     run = open_prompts_run(config, mode)
     if run.updated:

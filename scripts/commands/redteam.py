@@ -20,6 +20,7 @@ __all__ = ["print_attacks", "redteam"]
 @o.configured("engine.redteam.config:RedTeamConfig")
 def redteam(
     config: "RedTeamConfig",
+    plan: o.PlanOnly = False,
     update: o.Update = False,
     overwrite: o.Overwrite = False,
     retry_failed: o.RetryFailed = False,
@@ -29,12 +30,17 @@ def redteam(
 
     Exits 1 if attacks failed to run.
     """
-    from engine.redteam.config import open_redteam_run
+    from engine.redteam.config import open_redteam_inputs, open_redteam_run
     from engine.runs.manifest import run_manifest
+    from scripts.commands.call_plan import print_call_plan
     from scripts.commands.run_command import execute_run, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console
 
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
+    if plan:
+        given = open_redteam_inputs(config)
+        print_call_plan(config.attack.most_calls(given.prompts.count), given.models)
+        return
     console = error_console()
     run = open_redteam_run(config, mode)
     if run.updated:

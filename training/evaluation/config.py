@@ -139,7 +139,8 @@ class EvaluateConfig(Settings):
     imported: Annotated[list[str], InputFile()] = Field(
         default=[],
         title=_SETS,
-        description="What `solon import-garak` wrote, to show on the page.",
+        description="What `solon import-garak` wrote, or a directory of `solon redteam`, to show on the "
+        "page.",
     )
     trained_on: Annotated[list[str], InputFile()] = Field(
         default=[],
