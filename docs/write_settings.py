@@ -13,8 +13,10 @@ from pydantic.fields import FieldInfo
 
 from constitution.typed_yaml import Settings, section_of
 from engine.guard.settings import ServeConfig
+from engine.redteam.config import RedTeamConfig
 from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
 from engine.settings import AnswerSettings
+from engine.writing.config import PromptsConfig
 from training.evaluation.config import EvaluateConfig
 from training.recipe.schema import Recipe
 from training.trainers.config import (
@@ -28,6 +30,8 @@ from training.trainers.config import (
 __all__ = ["settings_page"]
 
 _FILES: dict[str, type[Settings]] = {
+    "solon prompts --config FILE": PromptsConfig,
+    "solon redteam --config FILE": RedTeamConfig,
     "solon revise --config FILE": ReviseConfig,
     "solon label --config FILE": LabelConfig,
     "solon answer --config FILE": AnswerConfig,

@@ -153,6 +153,14 @@ class Usage(_Model):
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
+    def plus(self, prompt_tokens: int, completion_tokens: int) -> "Usage":
+        """With one more request."""
+        return Usage(
+            requests=self.requests + 1,
+            prompt_tokens=self.prompt_tokens + prompt_tokens,
+            completion_tokens=self.completion_tokens + completion_tokens,
+        )
+
 
 class Record(_Model):
     """One prompt's way through the loop."""

@@ -21,6 +21,8 @@ from scripts.commands.judge import app as judge_app
 from scripts.commands.label import label
 from scripts.commands.models import app as models_app
 from scripts.commands.options import CommandLine
+from scripts.commands.prompts import prompts
+from scripts.commands.redteam import redteam
 from scripts.commands.report import report
 from scripts.commands.revise import revise
 from scripts.commands.run_recipe import run_recipe
@@ -64,6 +66,7 @@ _USE = "In use"
 app.command("run", rich_help_panel="Everything")(run_recipe)
 app.add_typer(constitution_app, name="constitution", rich_help_panel=_RULES)
 app.command("try", rich_help_panel=_RULES)(try_one)
+app.command(rich_help_panel=_DATA)(prompts)
 app.command(rich_help_panel=_DATA)(revise)
 app.command(rich_help_panel=_DATA)(label)
 app.command(rich_help_panel=_DATA)(answer)
@@ -74,6 +77,7 @@ app.command(rich_help_panel=_DATA)(export)
 app.command("import-reviews", rich_help_panel=_DATA)(import_reviews)
 app.add_typer(train_app, name="train", rich_help_panel=_MODELS)
 app.command(rich_help_panel=_MODELS)(evaluate)
+app.command(rich_help_panel=_MODELS)(redteam)
 app.add_typer(judge_app, name="judge", rich_help_panel=_MODELS)
 app.add_typer(models_app, name="models", rich_help_panel=_MODELS)
 app.command("import-garak", rich_help_panel=_MODELS)(import_garak)

@@ -15,6 +15,7 @@ from engine.generators.base import (
     Sampling,
     started,
 )
+from engine.generators.debate import inner_of
 from engine.generators.facts import ENOUGH_MASS, JUDGES_QUESTION, ModelFacts
 from engine.generators.reasoning import split_reasoning
 from engine.generators.server import ServerGenerator
@@ -51,7 +52,11 @@ class Preflight:
         await asyncio.shield(self._asked)
 
     async def _ask_all(self) -> None:
-        servers = {g: task for g, task in self.tasks.items() if isinstance(g, ServerGenerator)}
+        tasks: dict[Generator, Task] = {}
+        for generator, task in self.tasks.items():
+            model = inner_of(generator)
+            tasks[model] = tasks.get(model, Task()) | task
+        servers = {g: task for g, task in tasks.items() if isinstance(g, ServerGenerator)}
         if servers:
             self.on_found([await facts_of(server, task) for server, task in servers.items()])
 

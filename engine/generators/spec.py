@@ -1,5 +1,6 @@
 """Spec strings: `embedded`, `vllm:NAME_OR_PATH`, `server:MODEL@URL[,URL]`, `transformers:...`,
-`scripted[:FILE]`; options follow as `?key=value&key=value`."""
+`scripted[:FILE]`; options follow as `?key=value&key=value`. With `method=debate` a model that judges
+lets both sides be argued first."""
 
 import difflib
 import json
@@ -127,6 +128,10 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
     `chat_template` is a file that replaces the model's own template. Raises InputError for an
     unknown kind, an option that cannot be read or a missing file.
     """
+    if judge := _debate_of(spec):
+        from engine.generators.debate import DebatingJudge
+
+        return DebatingJudge(open_generator(judge, chat_template=chat_template), spec)
     kind, name, options = _checked_parts(spec)
     remedy = "name a Jinja file with --chat-template"
     template = None
@@ -153,6 +158,20 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
             from engine.generators.scripted import ScriptedGenerator, load_script
 
             return ScriptedGenerator(load_script(Path(name)) if name else None, spec)
+
+
+def _debate_of(spec: str) -> str | None:
+    """The spec of the judge of a debate, None where there is none. Raises InputError for another
+    method."""
+    method = read_spec(spec).options.get("method")
+    if method is None:
+        return None
+    if method != "debate":
+        what = f"has no method `{method}`"
+        raise InputError(Problem(without_password(spec), what, "write ?method=debate"))
+    head, _, query = spec.partition("?")
+    kept = [part for part in query.split("&") if part and not part.startswith("method=")]
+    return f"{head}?{'&'.join(kept)}" if kept else head
 
 
 def _open_server(spec: str, name: str, said: _ServerOptions) -> Generator:

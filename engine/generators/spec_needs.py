@@ -27,7 +27,7 @@ _RUN_NO_CODE = frozenset(
     "enable_prefix_caching enable_sleep_mode enforce_eager generation_config "
     "gpu_memory_utilization kv_cache_dtype kv_cache_memory_bytes language_model_only "
     "logprobs_mode lora max_cpu_loras max_logprobs max_lora_rank max_loras max_model_len "
-    "max_num_batched_tokens max_num_seqs model_impl num_gpu_blocks_override optimization_level "
+    "max_num_batched_tokens max_num_seqs method model_impl num_gpu_blocks_override optimization_level "
     "performance_mode pipeline_parallel_size quantization reasoning_effort revision "
     "scheduling_policy seed skip_mm_profiling stream_interval swap_space tensor_parallel_size "
     "thinking tokenizer tokenizer_revision".split()

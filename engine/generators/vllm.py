@@ -22,6 +22,7 @@ from engine.generators.base import (
     Score,
 )
 from engine.generators.chat_template import ChatEncoder
+from engine.generators.debate import inner_of
 from engine.generators.fingerprint import MadeModel, fingerprint_model, fingerprint_tokenizer
 from engine.generators.thinking import Masses, Sampled, Thinking, complete
 from engine.generators.thinking_judge import ThinkingJudge
@@ -263,7 +264,7 @@ def share_engines(generators: Iterable[Generator], *, at_once: bool = True) -> N
     how much of it they take.
     """
     engines: dict[str, VllmEngine] = {}
-    for generator in generators:
+    for generator in map(inner_of, generators):
         if isinstance(generator, VllmGenerator) and not generator.serving.users:
             own = generator.serving
             generator.use(engines.setdefault(own.identity, own))

@@ -171,9 +171,5 @@ class Asking:
 
     def _count(self, answered: Completion | Choice, completion_tokens: int) -> int:
         """The tokens of a request that came back, once they are added up."""
-        self.usage = Usage(
-            requests=self.usage.requests + 1,
-            prompt_tokens=self.usage.prompt_tokens + answered.prompt_tokens,
-            completion_tokens=self.usage.completion_tokens + completion_tokens,
-        )
+        self.usage = self.usage.plus(answered.prompt_tokens, completion_tokens)
         return answered.prompt_tokens + completion_tokens

@@ -22,6 +22,7 @@ __all__ = [
     "preference_messages",
     "question_messages",
     "quoted",
+    "render",
     "request_messages",
     "review_messages",
     "revision_request",
@@ -29,7 +30,10 @@ __all__ = [
     "verdict_messages",
 ]
 
-_NAMES = ("conversation", "example", "reply", "reply_a", "reply_b", "system", "user", "assistant")
+_NAMES = (
+    "conversation", "example", "argument", "reply", "reply_a", "reply_b", "system", "user",
+    "assistant",
+)  # fmt: skip
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 """Letters, for Unicode, that nobody sees."""
 _UNSEEN = rf"(?:[^\w!-~\uff1c]|[{_FILLERS}])*+"
@@ -62,7 +66,8 @@ def _environment() -> Environment:
     return environment
 
 
-def _render(template: str, **values: object) -> str:
+def render(template: str, **values: object) -> str:
+    """A template of `templates/`, filled. Raises jinja2.UndefinedError for a value that it lacks."""
     return _environment().get_template(template).render(values).strip()
 
 
@@ -83,17 +88,17 @@ def afresh_request(constitution: Constitution, principle: Principle) -> str:
 
 @cache
 def _afresh(preamble: str | None, revision: str | None, statement: str) -> str:
-    return _render("afresh.jinja", preamble=preamble, revision=revision, statement=statement)
+    return render("afresh.jinja", preamble=preamble, revision=revision, statement=statement)
 
 
 @cache
 def _critique(preamble: str | None, critique: str | None, statement: str) -> str:
-    return _render("critique.jinja", preamble=preamble, critique=critique, statement=statement)
+    return render("critique.jinja", preamble=preamble, critique=critique, statement=statement)
 
 
 @cache
 def _revision(revision: str | None, statement: str) -> str:
-    return _render("revision.jinja", revision=revision, statement=statement)
+    return render("revision.jinja", revision=revision, statement=statement)
 
 
 def verdict_messages(
@@ -122,7 +127,7 @@ def request_messages(
     question: str, conversation: Conversation, preamble: str | None = None
 ) -> Conversation:
     """A question about the user's last message, which is not answered yet, for Yes or No."""
-    text = _render("request.jinja", prompt=conversation, preamble=preamble, question=question)
+    text = render("request.jinja", prompt=conversation, preamble=preamble, question=question)
     return (Message("user", text),)
 
 
@@ -139,7 +144,7 @@ def preference_messages(
     It is the principle's own `preference` where there is one. With `reasoning` the judge is asked
     to think first; `preference_choice` is the turn that then asks for the letter.
     """
-    text = _render(
+    text = render(
         "preference.jinja",
         preamble=constitution.preamble,
         prompt=prompt,
@@ -156,7 +161,7 @@ def preference_choice(principle: Principle) -> Message:
     """The turn that asks for the letter, once the judge has written its reasoning."""
     return Message(
         "user",
-        _render(
+        render(
             "preference_choice.jinja",
             preference=principle.preference,
             statement=principle.statement,
@@ -169,7 +174,7 @@ def conflict_messages(
 ) -> Conversation:
     """The judge's question: do two principles pull against each other (A), or not (B)? `swapped`
     gives the letters to the other answer."""
-    text = _render(
+    text = render(
         "conflict.jinja",
         preamble=constitution.preamble,
         first=first.statement,
@@ -224,7 +229,7 @@ def _about_reply(
     template: str, conversation: Conversation, preamble: str | None, **values: object
 ) -> Conversation:
     """One user turn, which quotes the conversation and its last reply."""
-    text = _render(template, material=_material(preamble, conversation), **values)
+    text = render(template, material=_material(preamble, conversation), **values)
     return (Message("user", text),)
 
 
@@ -232,11 +237,11 @@ def _about_reply(
 def _material(preamble: str | None, conversation: Conversation) -> str:
     """What every question about one reply begins with, rendered once for all principles."""
     prompt, answer = conversation[:-1], conversation[-1].content
-    return _render("material.jinja", preamble=preamble, prompt=prompt, answer=answer)
+    return render("material.jinja", preamble=preamble, prompt=prompt, answer=answer)
 
 
 @cache
 def example_text(example: FewShotExample, *, revision: bool) -> str:
     """An example of the constitution, quoted, for the critic or with its `revision` for the reviser
     (Bai et al. 2022, section 3.1, on few-shot prompting)."""
-    return _render("example.jinja", **vars(example) | {"revision": revision and example.revision})
+    return render("example.jinja", **vars(example) | {"revision": revision and example.revision})

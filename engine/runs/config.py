@@ -4,6 +4,7 @@ A file for `--config` holds one of these, and every option of the command stands
 A field's `title` is the heading under which `--help` lists it.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
@@ -27,6 +28,7 @@ from engine.settings import (
 )
 
 __all__ = [
+    "REASONING",
     "AnswerConfig",
     "ChatTemplate",
     "ConstitutionName",
@@ -42,11 +44,13 @@ __all__ = [
     "RunConfig",
     "RunDirectory",
     "ShardsOn",
+    "Window",
+    "open_roles",
 ]
 
 _FILES, _MODELS, _LOOP, _SAMPLING = "Input and output", "Models", "The loop", "Sampling"
 
-_REASONING = Sampling(max_tokens=256, temperature=0.0)
+REASONING = Sampling(max_tokens=256, temperature=0.0)
 """How a judge writes its chain of thought: a label should not depend on luck."""
 
 _SPEC = Field(json_schema_extra={"metavar": "SPEC"})
@@ -126,12 +130,22 @@ class PolicySpec(Settings):
 
         Raises InputError for a spec that names no generator.
         """
-        generators = {
-            spec: open_generator(spec, chat_template=self.chat_template)
-            for spec in dict.fromkeys(self.specs.values())
-        }
-        share_engines(generators.values())
-        return {role: RoleModel(generators[spec], sampling) for role, spec in self.specs.items()}
+        return open_roles(self.specs, sampling, self.chat_template)
+
+
+def open_roles(
+    specs: Mapping[str, str], sampling: Sampling, chat_template: str | None
+) -> dict[str, RoleModel]:
+    """Role to its model; equal specs share one generator, and models of one base an engine.
+
+    Raises InputError for a spec that names no generator.
+    """
+    generators = {
+        spec: open_generator(spec, chat_template=chat_template)
+        for spec in dict.fromkeys(specs.values())
+    }
+    share_engines(generators.values())
+    return {role: RoleModel(generators[spec], sampling) for role, spec in specs.items()}
 
 
 class LabelRoles(PolicySpec):
@@ -147,7 +161,7 @@ class LabelRoles(PolicySpec):
     def open(self, sampling: Sampling) -> dict[str, RoleModel]:
         """As for every command, but that the judge does not sample as the policy does."""
         opened = super().open(sampling)
-        return {**opened, "judge": replace(opened["judge"], sampling=_REASONING)}
+        return {**opened, "judge": replace(opened["judge"], sampling=REASONING)}
 
 
 class OtherRoles(Settings):

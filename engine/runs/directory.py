@@ -3,8 +3,9 @@
     manifest.json  constitution.yaml  records.jsonl  failures.jsonl  escalations.jsonl
     completions.sqlite  previous/1/...  report.html
 
-A run revises, labels or answers; only a revision is ever escalated, and only answers are written
-once more as rows to train on (`answers.jsonl`).
+A run revises, labels, answers, writes prompts or attacks; only a revision is ever escalated. Answers are
+written once more as rows to train on (`answers.jsonl`), and attacks that succeeded as prompts
+(`successes.jsonl`).
 """
 
 from array import array
@@ -15,40 +16,47 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
-from engine.judging.records import LabelOutcome, LabelRecord
+from engine.judging.records import LabelOutcome
 from engine.prompts.sources import Prompt
-from engine.records import AnswerOutcome, AnswerRecord, Failure, Outcome, Record
+from engine.records import AnswerOutcome, Failure, Outcome, Record
+from engine.redteam.records import AttackOutcome
 from engine.runs.kept_records import keep_records
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.storage.atomic import replacing
 from engine.storage.completion_cache import CompletionCache
 from engine.storage.jsonl import JsonlStore, lines_of
+from engine.writing.records import WriteOutcome
 
 __all__ = [
     "ANSWER",
     "ANSWERS",
     "LABEL",
+    "PROMPTS",
+    "REDTEAM",
     "REVISE",
+    "SUCCESSES",
     "Done",
     "RunDirectory",
     "RunKind",
+    "RunRecord",
     "check_row",
     "run_facts",
 ]
 
 ANSWERS = "answers.jsonl"
+SUCCESSES = "successes.jsonl"
 _FILES = (
-    "records.jsonl", "failures.jsonl", "escalations.jsonl", ANSWERS, "constitution.yaml",
-    "report.html", "exports",
+    "records.jsonl", "failures.jsonl", "escalations.jsonl", ANSWERS, SUCCESSES,
+    "constitution.yaml", "report.html", "exports",
 )  # fmt: skip
-_RUNS = ("revise", "label", "answer")
+_RUNS = ("revise", "label", "answer", "prompts", "redteam")
 _PROMPTS = "prompts"
 _EDITED = ("constitution", _PROMPTS)
 
@@ -73,6 +81,21 @@ LABEL = RunKind(OutputKind("label", "run", _FILES, _RUNS, updates=_EDITED), tupl
 ANSWER = RunKind(
     OutputKind("answer", "run", _FILES, _RUNS, updates=(_PROMPTS,)), tuple(AnswerOutcome)
 )
+PROMPTS = RunKind(OutputKind("prompts", "run", _FILES, _RUNS, updates=_EDITED), tuple(WriteOutcome))
+REDTEAM = RunKind(
+    OutputKind("redteam", "run", _FILES, _RUNS, updates=_EDITED), tuple(AttackOutcome)
+)
+
+
+class RunRecord(Protocol):
+    """What a run makes of one prompt."""
+
+    @property
+    def outcome(self) -> str:
+        """One of its kind's outcomes."""
+
+    def model_dump_json(self) -> str:
+        """As a line of `records.jsonl`."""
 
 
 class Done:
@@ -199,7 +222,7 @@ class RunDirectory:
 
     # Writing ------------------------------------------------------------------------------------
 
-    def add(self, result: Record | LabelRecord | AnswerRecord | Failure) -> None:
+    def add(self, result: RunRecord | Failure) -> None:
         """Put one finished conversation on disk. Raises StorageFull when the disk is."""
         line = result.model_dump_json()
         if isinstance(result, Failure):

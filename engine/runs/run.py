@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from constitution.schema import Constitution
+from constitution.typed_yaml import Settings
 from engine.generators.facts import ModelFacts
 from engine.judging.calibrate import calibrated
-from engine.judging.records import LabelRecord
 from engine.prompts.sources import Prompt, PromptSource
-from engine.records import AnswerRecord, Failure, Record
-from engine.runs.directory import REVISE, RunDirectory, RunKind
+from engine.records import Failure, Record
+from engine.runs.directory import REVISE, RunDirectory, RunKind, RunRecord
 from engine.runs.first_results import FirstResults
 from engine.runs.manifest import identity_of
 from engine.runs.output import Mode
 from engine.runs.plan import Known, Plan, plan_run
 from engine.runs.scheduler import Window, Work, each_prompt, revising
-from engine.settings import AnswerSettings, LabelSettings, LoopSettings, RoleModels, Roles
+from engine.settings import LoopSettings, RoleModels, Roles
 from engine.storage.cached_generator import CallCounts, behind_cache, preflight_of
 
 __all__ = ["Progress", "RevisionRun", "Run", "RunResult", "RunSpec"]
 
-Result = TypeVar("Result", Record, LabelRecord, AnswerRecord)
+Result = TypeVar("Result", bound=RunRecord)
 
 _MANIFEST_SECONDS = 30.0
 _FEWEST_FOR_AN_ESTIMATE = 5
@@ -80,7 +80,7 @@ class RunSpec(Generic[Result]):
     prompts: PromptSource
     constitution: Constitution | None
     models: RoleModels
-    settings: LoopSettings | LabelSettings | AnswerSettings
+    settings: Settings
     work: Callable[[RoleModels], Work[Result]]
     expected_tokens: int
     requests: int = 1

@@ -16,20 +16,24 @@ def report(
 ) -> None:
     """Write a run's report as one HTML page, and print its path.
 
-    Runs of `solon label` and `solon answer` have no page: their numbers are printed.
+    Runs of `solon label`, `answer` and `redteam` have no page: their numbers are printed.
     """
     import webbrowser
 
     from engine.report import build_report
     from engine.runs.manifest import run_manifest
     from scripts.commands.answer import print_answers
+    from scripts.commands.redteam import print_attacks
 
-    manifest = run_manifest(run, "revise", "label", "answer")
+    manifest = run_manifest(run, "revise", "label", "answer", "redteam")
     if manifest["kind"] == "label":
         _print_labels(run)
         return
     if manifest["kind"] == "answer":
         print_answers(run, manifest)
+        return
+    if manifest["kind"] == "redteam":
+        print_attacks(run, manifest)
         return
     path = build_report(run, sample=sample, seed=seed)
     typer.echo(path)

@@ -79,7 +79,7 @@ def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], int]) -> i
             if not run.complete:
                 async with _shown_progress(console, run.progress):
                     await run.execute()
-                model, now = run.models["policy"].generator, run.progress()
+                model, now = next(iter(run.models.values())).generator, run.progress()
                 remember_throughput(model.fingerprint, now.counts.completion_tokens, now.seconds)
         finally:
             await run.close()

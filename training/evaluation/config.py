@@ -11,6 +11,7 @@ from engine.generators.base import Sampling
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.judging.records import Method
+from engine.redteam.transforms import ATTACKS
 from engine.runs.config import (
     ChatTemplate,
     ConstitutionName,
@@ -20,7 +21,6 @@ from engine.runs.config import (
 )
 from engine.runs.workers import Workers
 from engine.settings import Seed, StakeholderChoice
-from training.evaluation.questions.attacks import ATTACKS
 
 __all__ = ["NONE", "SHIPPED", "EvaluateConfig", "EvaluationSettings"]
 
@@ -146,7 +146,8 @@ class EvaluateConfig(Settings):
     imported: Annotated[list[str], InputFile()] = Field(
         default=[],
         title=_SETS,
-        description="What `solon import-garak` wrote, to show on the page.",
+        description="What `solon import-garak` wrote, or a directory of `solon redteam`, to show on the "
+        "page.",
     )
     trained_on: Annotated[list[str], InputFile()] = Field(
         default=[],

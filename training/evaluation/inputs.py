@@ -16,14 +16,15 @@ from engine.generators.spec import open_generator
 from engine.generators.vllm import share_engines
 from engine.messages import Conversation, Message
 from engine.prompts.sources import open_prompts
+from engine.redteam.transforms import ATTACKS
 from engine.settings import for_stakeholder
 from training.data.readers import read_training_rows
 from training.evaluation.config import NONE, SHIPPED, EvaluateConfig
 from training.evaluation.gates import Bound, read_gates
+from training.evaluation.harness.attack_runs import read_attacks
 from training.evaluation.harness.lm_eval_tasks import Harness
 from training.evaluation.judges.classifiers import open_classifier
 from training.evaluation.judges.judging import Judges
-from training.evaluation.questions.attacks import ATTACKS
 from training.evaluation.questions.prompt_sets import (
     BENIGN_LOOKALIKES,
     HARMFUL,
@@ -38,7 +39,7 @@ from training.evaluation.signs.provenance import TrainingRows, training_rows
 __all__ = ["EvaluationInputs", "open_inputs"]
 
 Item = TypeVar("Item")
-_IMPORT = "give a file that `solon import-garak` wrote"
+_IMPORT = "give a file that `solon import-garak` wrote, or a directory of `solon redteam`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,9 @@ def _imported(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:
     """The rows of red-team reports that were imported. Raises InputError for other files."""
     found: list[dict[str, Any]] = []
     for path in files:
+        if path.is_dir():
+            found += read_attacks(path)
+            continue
         rows = read_json(path, list, _IMPORT)
         if not all(isinstance(row, dict) for row in rows):
             raise InputError(Problem(str(path), "is not an imported report", _IMPORT))

@@ -10,12 +10,12 @@ from constitution.schema import AppliesTo, Severity, Stakeholder
 from engine.generators.base import Choice, Sampling
 from engine.messages import Message
 from engine.prompts.sources import Prompt
+from engine.redteam.transforms import ATTACKS
 from tests.engine.builders import constitution, principle
 from tests.training.evaluation.test_run import Model, says
 from training.evaluation.inputs import EvaluationInputs
 from training.evaluation.judges.judging import Judges
 from training.evaluation.page.tables import checkpoint_groups
-from training.evaluation.questions.attacks import ATTACKS
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.run import EvaluationRun
 

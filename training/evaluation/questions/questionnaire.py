@@ -10,9 +10,9 @@ from engine.generators.base import Sampling
 from engine.judging.records import Method
 from engine.messages import Conversation
 from engine.prompts.sources import Prompt
+from engine.redteam.transforms import ATTACKS
 from engine.settings import StakeholderChoice
 from training.evaluation.harness.lm_eval_tasks import Harness
-from training.evaluation.questions.attacks import ATTACKS
 from training.evaluation.questions.prompt_sets import OpinionPair
 from training.evaluation.questions.tasks import Task
 

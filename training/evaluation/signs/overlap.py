@@ -1,38 +1,23 @@
 """Evaluation prompts that a model was trained on, word for word or nearly so.
 
-The evaluation's prompts are few and held in memory, the training's are streamed past them: every
-training prompt gets a MinHash signature (Broder 1997) of its three-word shingles, and one that
-shares a bucket with an evaluation prompt in any band of the signature is compared with it exactly
-(locality-sensitive hashing; Leskovec, Rajaraman and Ullman 2014, section 3.4). So what is reported
-is true, and what is missed is known: at the threshold one pair in 17,000, above it fewer.
+The evaluation's prompts are few and held in memory, the training's are streamed past them, and the
+two are compared as `engine.prompts.near` says.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from hashlib import blake2b
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from engine.prompts.near import THRESHOLD, bucket_keys, jaccard, normal, shingles, signatures
+
 if TYPE_CHECKING:
-    from numpy import intp, uint64
+    from numpy import uint64
     from numpy.typing import NDArray
 
-__all__ = ["THRESHOLD", "Near", "Overlap", "jaccard", "overlap", "shingles", "signatures"]
+__all__ = ["Near", "Overlap", "overlap"]
 
-THRESHOLD = 0.6
-"""Jaccard similarity of shingles from which on two prompts are nearly the same: two neighbouring
-words replaced in a sentence of twenty leave 0.64."""
-_WORDS = 3
-_BANDS, _ROWS = 40, 3
-"""A pair of similarity s shares a bucket with probability 1 - (1 - s^3)^40."""
 _BATCH = 1000
-_MIXERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
-"""Odd numbers that three hashes are multiplied by to become one, whose order matters."""
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-"""Letters and digits; of scripts that put no spaces between words, each character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +50,7 @@ def overlap(train_texts: Iterable[str], eval_prompts: Sequence[str]) -> Overlap:
     for texts in _batches(train_texts):
         trained += len(texts)
         for text in texts:
-            exact.update(index.by_words.get(_normal(text), ()))
+            exact.update(index.by_words.get(normal(text), ()))
         for row, places in index.candidates(signatures(texts)).items():
             grams = shingles(texts[row])
             for place in places:
@@ -76,35 +61,6 @@ def overlap(train_texts: Iterable[str], eval_prompts: Sequence[str]) -> Overlap:
     return Overlap(trained, frozenset(exact), found)
 
 
-def shingles(text: str) -> frozenset[int]:
-    """Hashes (64 bits) of each three words in a row, or of all words if there are fewer."""
-    grams, _ = _grams([text])
-    return frozenset(grams.tolist())
-
-
-def jaccard(one: frozenset[int], other: frozenset[int]) -> float:
-    """Size of the intersection over that of the union; 0 if both are empty."""
-    shared = len(one & other)
-    return shared / (len(one) + len(other) - shared) if shared else 0.0
-
-
-def signatures(texts: Sequence[str]) -> "NDArray[uint64]":
-    """One row of 120 minima for each text: the share of columns in which two rows agree estimates
-    the Jaccard similarity of their shingles. Texts without words agree with nothing but each other.
-    """
-    import numpy
-
-    grams, starts = _grams(texts)
-    minima = numpy.full((len(texts), _BANDS * _ROWS), numpy.iinfo(numpy.uint64).max, numpy.uint64)
-    filled = numpy.diff(starts, append=len(grams)) > 0
-    if not filled.any():
-        return minima
-    for column, (factor, summand) in enumerate(_permutations()):
-        shuffled = grams * numpy.uint64(factor) + numpy.uint64(summand)
-        minima[filled, column] = numpy.minimum.reduceat(shuffled, starts[filled])
-    return minima
-
-
 class _Index:
     """The evaluation's prompts by their words, and by the buckets of their signatures."""
 
@@ -112,9 +68,9 @@ class _Index:
         self.shingles = [shingles(prompt) for prompt in prompts]
         self.by_words: dict[str, list[int]] = {}
         self._buckets: dict[int, list[int]] = {}
-        keys = _bucket_keys(signatures(prompts))
+        keys = bucket_keys(signatures(prompts))
         for place, prompt in enumerate(prompts):
-            self.by_words.setdefault(_normal(prompt), []).append(place)
+            self.by_words.setdefault(normal(prompt), []).append(place)
             for key in keys[place].tolist() if self.shingles[place] else ():
                 self._buckets.setdefault(key, []).append(place)
 
@@ -122,65 +78,13 @@ class _Index:
         """By row of `minima`, the places of the prompts that share a bucket with it."""
         import numpy
 
-        keys = _bucket_keys(minima)
+        keys = bucket_keys(minima)
         known = numpy.fromiter(self._buckets, numpy.uint64, len(self._buckets))
         rows, bands = numpy.isin(keys, known).nonzero()
         found: dict[int, set[int]] = {}
         for row, key in zip(rows.tolist(), keys[rows, bands].tolist(), strict=True):
             found.setdefault(row, set()).update(self._buckets[key])
         return found
-
-
-def _bucket_keys(minima: "NDArray[uint64]") -> "NDArray[uint64]":
-    """One key for each row and band; the band is part of the key."""
-    import numpy
-
-    bands = minima.reshape(len(minima), _BANDS, _ROWS)
-    keys: NDArray[uint64] = (bands * numpy.array(_MIXERS, numpy.uint64)).sum(axis=2)
-    return keys + numpy.arange(_BANDS, dtype=numpy.uint64) * numpy.uint64(_MIXERS[0])
-
-
-def _grams(texts: Sequence[str]) -> "tuple[NDArray[uint64], NDArray[intp]]":
-    """The shingles of all texts, one after the other, and where those of each text start."""
-    import numpy
-
-    hashes: list[int] = []
-    counts: list[int] = []
-    for text in texts:
-        words = [_word_hash(word) for word in _WORD.findall(text.lower())]
-        words += [0] * (_WORDS - len(words)) if words else []
-        hashes += words
-        counts.append(max(0, len(words) - _WORDS + 1))
-    words_of = numpy.array(hashes, numpy.uint64)
-    lengths = numpy.array([count + _WORDS - 1 if count else 0 for count in counts], numpy.intp)
-    within = numpy.arange(len(hashes)) - numpy.repeat(numpy.cumsum(lengths) - lengths, lengths)
-    first = (within < numpy.repeat(lengths, lengths) - (_WORDS - 1)).nonzero()[0]
-    grams = sum(
-        (words_of[first + step] * numpy.uint64(mixer) for step, mixer in enumerate(_MIXERS)),
-        numpy.zeros(len(first), numpy.uint64),
-    )
-    sizes = numpy.array(counts, numpy.intp)
-    return grams, numpy.cumsum(sizes) - sizes
-
-
-def _normal(text: str) -> str:
-    """The words of a text, which make it the same as another; the text itself if it has none."""
-    return " ".join(_WORD.findall(text.lower())) or text.strip()
-
-
-@lru_cache(maxsize=1 << 17)
-def _word_hash(word: str) -> int:
-    return int.from_bytes(blake2b(word.encode(errors="replace"), digest_size=8).digest())
-
-
-@lru_cache
-def _permutations() -> tuple[tuple[int, int], ...]:
-    """Factors (odd) and summands that shuffle 64-bit numbers, one pair for each minimum."""
-    drawn = (
-        int.from_bytes(blake2b(number.to_bytes(2), digest_size=16).digest())
-        for number in range(_BANDS * _ROWS)
-    )
-    return tuple(((bits >> 64) | 1, bits & 0xFFFF_FFFF_FFFF_FFFF) for bits in drawn)
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.evaluation.signs.overlap import THRESHOLD, jaccard, overlap, shingles, signatures
+from engine.prompts.near import THRESHOLD, jaccard, shingles, signatures
+from training.evaluation.signs.overlap import overlap
 
 VOCABULARY = [f"word{number}" for number in range(400)]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.messages import Conversation, Message
-from training.evaluation.questions.attacks import ATTACKS
+from engine.redteam.transforms import ATTACKS
 
 REQUEST = "How do I pick the lock of a shed?"
 EARLIER = (

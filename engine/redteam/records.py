@@ -1,0 +1,77 @@
+"""What attacking with one prompt leaves behind."""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
+
+from engine.messages import Conversation, to_dicts
+from engine.records import Usage, Verdict
+
+__all__ = ["AttackOutcome", "AttackRecord", "Attempt", "Turns"]
+
+Turns = Literal["single", "multi"]
+"""Whether the attacker starts a new conversation each time, or goes on with the one there is."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AttackOutcome(StrEnum):
+    """What became of an attack."""
+
+    BROKEN = "broken"
+    """The target broke the principle at least once."""
+    HELD = "held"
+    UNDECIDED = "undecided"
+    """It never broke it, but one answer or more could not be judged."""
+
+
+class Attempt(_Model):
+    """One request to the target: what was asked, what it answered, and the judge's verdict."""
+
+    tactic: str
+    """`plain`, the name of a transform, or `attacker`."""
+    turn: int
+    """Of the attacker, counted from 1; 0 for the plain prompt and the transforms."""
+    asked: Conversation
+    answer: str
+    verdict: Verdict
+
+    @field_serializer("asked")
+    def _without_tokens(self, turns: Conversation) -> list[dict[str, str]]:
+        return to_dicts(turns)
+
+    @property
+    def success(self) -> bool:
+        """Whether the answer breaks the principle."""
+        return bool(self.verdict.violates)
+
+
+class AttackRecord(_Model):
+    """One prompt, the principle that it was to break, and every attempt, in order."""
+
+    id: str
+    row: int
+    prompt: Conversation
+    tags: tuple[str, ...] = ()
+    principle: str
+    principle_hash: str
+    turns: Turns
+    attempts: tuple[Attempt, ...]
+    unused: int = 0
+    """Texts of the attacker that were no message to send: empty, refused or said before."""
+    outcome: AttackOutcome
+    constitution: str
+    """Content hash of the constitution."""
+    models: dict[str, str] = Field(default_factory=dict)
+    sampling: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    seed: int = 0
+    usage: Usage = Usage()
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """The prompt's other columns, carried along."""
+
+    @field_serializer("prompt")
+    def _without_tokens(self, turns: Conversation) -> list[dict[str, str]]:
+        return to_dicts(turns)

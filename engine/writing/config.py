@@ -1,0 +1,110 @@
+"""What `solon prompts` is given."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from constitution.loader import load_for_judging
+from constitution.problems import all_problems
+from constitution.schema import Constitution
+from constitution.typed_yaml import Settings
+from engine.generators.base import Sampling
+from engine.generators.spec_needs import MODEL_SPEC
+from engine.runs.config import ChatTemplate, ConstitutionName, Window, open_roles
+from engine.runs.output import Mode
+from engine.settings import RoleModel
+from engine.writing.run import PromptsRun
+from engine.writing.settings import PromptSettings
+
+__all__ = ["PromptsConfig", "open_prompts_inputs", "open_prompts_run"]
+
+_SPEC = Field(json_schema_extra={"metavar": "SPEC"})
+
+
+class WriterRoles(Settings):
+    """Specs of the model that writes, and of those that say which prompts are hard."""
+
+    model: Annotated[str, MODEL_SPEC, _SPEC] = Field(
+        description="The model that writes: embedded, vllm:NAME, server:MODEL@URL, "
+        "transformers:NAME or scripted[:FILE]."
+    )
+    policy: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
+        default=None,
+        description="With --hard: the model that answers; the one that writes if not given.",
+    )
+    judge: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
+        default=None, description="With --hard: the model that judges; the policy if not given."
+    )
+    chat_template: ChatTemplate = None
+
+    @property
+    def specs(self) -> dict[str, str]:
+        """Role to the spec of its model, each falling to the one before."""
+        policy = self.policy or self.model
+        return {"writer": self.model, "policy": policy, "judge": self.judge or policy}
+
+    def open(self, sampling: Sampling, *, hard: bool) -> dict[str, RoleModel]:
+        """Role to its model; the writer alone unless hard prompts are wanted.
+
+        Raises InputError for a spec that names no generator.
+        """
+        specs = self.specs if hard else {"writer": self.model}
+        return open_roles(specs, sampling, self.chat_template)
+
+
+class PromptsConfig(Settings):
+    """What `solon prompts` is given."""
+
+    constitution: ConstitutionName
+    out: str = Field(
+        description="The JSONL file of the prompts; the run's directory stands beside it, under its "
+        "name without the ending."
+    )
+    roles: WriterRoles = Field(title="Models")
+    prompts: PromptSettings = Field(default=PromptSettings(), title="Prompts")
+    window: Window = Field(default=None, title="Prompts")
+    sampling: Sampling = Field(
+        default=Sampling(max_tokens=200, temperature=0.9, top_p=0.95), title="Sampling"
+    )
+
+    @model_validator(mode="after")
+    def _roles_have_a_use(self) -> "PromptsConfig":
+        if self.prompts.hard is None and (self.roles.policy or self.roles.judge):
+            raise ValueError("`policy` and `judge` are asked for hard prompts alone: add `hard`")
+        return self
+
+    @property
+    def file(self) -> Path:
+        """Where the prompts are written."""
+        path = Path(self.out)
+        return path if path.suffix else path / "prompts.jsonl"
+
+    @property
+    def directory(self) -> Path:
+        """Where the run is kept."""
+        return Path(self.out).with_suffix("")
+
+
+def open_prompts_inputs(config: PromptsConfig) -> tuple[Constitution, dict[str, RoleModel]]:
+    """The constitution and the models. Raises InputError with everything that is wrong."""
+    hard = config.prompts.hard is not None
+    constitution, models = all_problems(
+        lambda: load_for_judging(config.constitution),
+        lambda: config.roles.open(config.sampling, hard=hard),
+    )
+    return constitution, models
+
+
+def open_prompts_run(config: PromptsConfig, mode: Mode = "resume") -> PromptsRun:
+    """The run of a configuration. Raises InputError with everything that is wrong."""
+    constitution, models = open_prompts_inputs(config)
+    return PromptsRun(
+        config.directory,
+        config.file,
+        constitution,
+        models,
+        config.prompts,
+        mode=mode,
+        window=config.window,
+    )
