@@ -93,22 +93,27 @@ def main() -> None:
     asked.add_argument("--workers", type=int, default=2)
     asked.add_argument("--kills", type=int, default=20)
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--address", help="of a cluster that runs already")
     given = asked.parse_args()
-    from ray.cluster_utils import Cluster
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder, given.prompts)
         start_solon(folder, "-o", "whole").wait()
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": given.workers})
-        words = ["-o", "out", "--ray", cluster.address, "--gpus-per-worker", 0]
+        address = given.address or new_cluster(given.workers)
+        words = ["-o", "out", "--ray", address, "--gpus-per-worker", 0]
         words += ["--shards", given.shards, "--workers", given.workers, "--scratch", "scratch"]
         kills = Kills(lambda: start_solon(folder, *words), folder, given.kills, given.seed)
         began = time.monotonic()
         kills.run()
         print(f"on Ray: {time.monotonic() - began:.0f} s, {dict(kills.done)}")
         compare(records(folder / "whole"), records(folder / "out"), given.prompts)
-        cluster.shutdown()
+
+
+def new_cluster(workers: int) -> str:
+    """Start one that ends with this process; its address."""
+    from ray.cluster_utils import Cluster
+
+    return str(Cluster(initialize_head=True, head_node_args={"num_cpus": workers}).address)
 
 
 def write_inputs(folder: Path, prompts: int) -> None:

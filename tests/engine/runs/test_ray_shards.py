@@ -19,6 +19,7 @@ from engine.runs.shards import RunPlace
 from scripts.bench.ray_kills import workers_in
 
 pytest.importorskip("ray")
+_QUIET = {"include_dashboard": False, "include_log_monitor": False}
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
@@ -27,9 +28,11 @@ def cluster():
     """Of this machine alone, with room for two workers."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    yield made
-    made.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # else everything else here goes first
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **_QUIET})
+        yield made
+        made.shutdown()
 
 
 @pytest.fixture
