@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.sizing.gpus import machine_here
-from tests.gpu.steps import ROOT, STEPS
+from tests.gpu.place import ROOT
+from tests.gpu.steps import STEPS
 
 __all__ = ["Outcome", "main", "run_steps", "table"]
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.gpu import check, steps
+from tests.gpu import check, serving
 from tests.gpu.check import Outcome, run_steps, table
 from tests.gpu.steps import STEPS
 
@@ -87,8 +87,8 @@ def test_an_unknown_step_is_refused(capsys):
 def test_an_engine_of_the_check_is_small_and_quick_to_start(monkeypatch, tmp_path):
     from engine.generators.spec import read_spec
 
-    monkeypatch.setattr(steps, "has_gpu", lambda: True)
-    options = read_spec(steps._engine(tmp_path, "float32")).options
+    monkeypatch.setattr(serving, "has_gpu", lambda: True)
+    options = read_spec(serving.engine_spec(tmp_path, "float32")).options
     assert options["enforce_eager"] is True and options["gpu_memory_utilization"] == 0.3
     assert options["dtype"] == "float32" and options["max_model_len"] == 1024
 

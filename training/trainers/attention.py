@@ -19,9 +19,10 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from constitution.problems import InputError, Problem
+from engine.generators.device import has_bfloat16
 from engine.generators.fingerprint import local_name, uses_gpu
 from training.trainers.config import SFTTrainingConfig, TrainingConfig
-from training.trainers.precision import Kind, computing_dtype, has_bfloat16
+from training.trainers.precision import Kind, computing_dtype
 
 if TYPE_CHECKING:
     from torch import Tensor
