@@ -15,11 +15,13 @@ CLOSE = 1e-2
 """Between vLLM and transformers, both in float32: of probabilities, and of log-probabilities a token."""
 
 
-def engine_spec(model: Path, dtype: str, **options: Any) -> str:
-    """A spec whose engine starts in seconds and leaves room to others."""
-    named = {"max_model_len": 1024, "dtype": dtype, **options}
+def engine_spec(model: Path, **options: Any) -> str:
+    """A spec whose engine starts in seconds and beside others: told how large its cache is, it measures no
+    memory, which would fail while another program gives some back."""
+    named = {"max_model_len": 1024, **options}
     if has_gpu():
-        named |= {"enforce_eager": "true", "gpu_memory_utilization": 0.3}
+        named |= {"enforce_eager": "true", "gpu_memory_utilization": 0.2}
+        named |= {"kv_cache_memory_bytes": 2**30}
     return f"vllm:{model}?" + "&".join(f"{name}={value}" for name, value in named.items())
 
 
@@ -56,14 +58,14 @@ def engine(place: Path) -> Figures:
     asked, figures = _asked(), Figures()
 
     async def compared() -> None:
-        serving = open_generator(engine_spec(first, "float32"))
+        serving = open_generator(engine_spec(first, dtype="float32"))
         began = time.perf_counter()
         await serving.start()
         figures["start_seconds"] = round(time.perf_counter() - began, 1)
         figures["sequences"] = serving.capacity.sequences
         try:
             figures |= await differences(serving, first, "")
-            other = open_generator(engine_spec(second, "float32"))
+            other = open_generator(engine_spec(second, dtype="float32"))
             began = time.perf_counter()
             assert await other.take_over(serving), "weights were not exchanged"
             figures["exchange_seconds"] = round(time.perf_counter() - began, 2)
@@ -95,7 +97,7 @@ def lora(place: Path) -> Figures:
 
     base = build_small_model(place / "base")
     adapter = build_adapter(base, place / "lora")
-    spec = engine_spec(base, "bfloat16" if has_gpu() else "float32")
+    spec = engine_spec(base, dtype="bfloat16" if has_gpu() else "float32")
     models = [open_generator(spec), open_generator(f"{spec}&lora={adapter}")]
     share_engines(models)
     asked = _asked()
@@ -121,12 +123,14 @@ def roles(place: Path) -> Figures:
     from tests.training.talkative_model import build_talkative_model
 
     prompts = write_prompts(place, 200 if has_gpu() else 4)
-    options = "?max_model_len=2048" + ("&enforce_eager=true" if has_gpu() else "")
-    models = [build_talkative_model(place / name) for name in ("policy", "critic")]
+    models = [
+        engine_spec(build_talkative_model(place / name), max_model_len=2048)
+        for name in ("policy", "critic")
+    ]
     began = time.perf_counter()
     run_program(
         "-m", "scripts.solon", "revise", "-c", str(place / "rules.yaml"), "-p", str(prompts),
-        "-m", f"vllm:{models[0]}{options}", "--critic", f"vllm:{models[1]}{options}",
+        "-m", models[0], "--critic", models[1],
         "--select", "random", "--accept", "always", "--rounds", "1", "--max-tokens", "60",
         "--out", str(place / "run"), codes=(0, 1),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.gpu import serving, training
 from tests.gpu.place import Figures
 
-__all__ = ["STEPS"]
+__all__ = ["AT_ONCE", "STEPS"]
 
 STEPS: dict[str, Callable[[Path], Figures]] = {
     "engine": serving.engine, "lora": serving.lora, "attention": training.attention,
@@ -23,6 +23,9 @@ STEPS: dict[str, Callable[[Path], Figures]] = {
     "recipe": training.recipe, "grpo-sleeping": training.grpo_sleeping,
 }  # fmt: skip
 """The most telling first, as time may run out."""
+AT_ONCE = (("engine", "lora", "roles"), ("recipe",), ("attention", "sft", "fsdp"))
+"""Steps that take little of a GPU: rows of them run beside each other. The others are timed, or have an engine
+of TRL's, which does not start while another program gives memory back."""
 
 
 @contextmanager

@@ -153,7 +153,10 @@ def recipe(place: Path) -> Figures:
         json.dumps({"prompt": f"{n}+1?", "completion": f"{n}"}) + "\n" for n in range(9)
     )
     (place / "helpful.jsonl").write_text(helpful, encoding="utf-8")
-    options = {"max_model_len": 2048, "enforce_eager": True} if has_gpu() else {}
+    options: Figures = {}
+    if has_gpu():
+        options = {"max_model_len": 2048, "enforce_eager": True}
+        options |= {"gpu_memory_utilization": 0.2, "kv_cache_memory_bytes": 2**30}
     changed = {
         "constitution": "rules.yaml", "prompts": "prompts.jsonl", "held_out": 0.3, "rounds": 1,
         "helpful": {"file": "helpful.jsonl", "ratio": 0.3}, "model": "model", "judge": "scripted",
