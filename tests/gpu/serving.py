@@ -64,13 +64,13 @@ def engine(place: Path) -> Figures:
         figures["start_seconds"] = round(time.perf_counter() - began, 1)
         figures["sequences"] = serving.capacity.sequences
         try:
-            figures |= await differences(serving, first, "")
+            figures.update(await differences(serving, first, ""))
             other = open_generator(engine_spec(second, dtype="float32"))
             began = time.perf_counter()
             assert await other.take_over(serving), "weights were not exchanged"
             figures["exchange_seconds"] = round(time.perf_counter() - began, 2)
             serving = other
-            figures |= await differences(serving, second, "exchanged ")
+            figures.update(await differences(serving, second, "exchanged "))
         finally:
             await serving.close()
 

@@ -27,6 +27,26 @@ def test_rehearsed_on_a_cpu(step, tmp_path):
     assert done.figures
 
 
+@pytest.mark.slow
+def test_the_step_of_the_engine_compares_before_and_after_an_exchange(monkeypatch, tmp_path):
+    """With transformers in vLLM's place, which it is compared with: they agree, unless one is off."""
+    from engine.generators.transformers import TransformersGenerator as Plain
+
+    async def take_over(self, old):
+        await self.start()
+        return True
+
+    monkeypatch.setattr(Plain, "take_over", take_over, raising=False)
+    monkeypatch.setattr(
+        serving, "engine_spec", lambda model, **named: f"transformers:{model}?batch_size=4"
+    )
+    found = serving.engine(tmp_path / "right")
+    assert found["choose"] < 1e-3 and found["exchanged score"] < 1e-3
+    monkeypatch.setattr(serving, "CLOSE", -1.0)
+    with pytest.raises(AssertionError, match="vLLM and transformers differ"):
+        serving.engine(tmp_path / "wrong")
+
+
 @pytest.fixture
 def scripted(monkeypatch, tmp_path):
     """Steps that are small programs."""

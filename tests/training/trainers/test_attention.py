@@ -72,7 +72,7 @@ def test_a_cpu_leaves_it_to_transformers(model):
     [
         ("flash", {}, r"flash-attn is not installed; pip install flash-attn"),
         ("kernel", {}, "kernels is not installed"),
-        ("varlen", {}, "does not give here what sdpa gives"),
+        ("varlen", {}, "does not give what sdpa gives"),
         ("flash", {"flash": True, "bfloat16": False}, "needs a GPU that computes in bfloat16"),
     ],
 )
@@ -94,6 +94,8 @@ def test_models_that_attend_otherwise_keep_their_own(gpu, tmp_path):
     wide = build_tiny_model(tmp_path / "wide", head_dim=512)
     assert attention_of(config(dropping), str(dropping), "causal") is None
     assert attention_of(config(wide), str(wide), "causal") is None
+    with pytest.raises(InputError, match="with this model"):
+        attention_of(config(wide, attention="varlen"), str(wide), "causal")
 
 
 # Rows of one sequence -----------------------------------------------------------------------------
