@@ -201,3 +201,17 @@ def test_a_model_that_does_not_say_where_rows_begin_is_an_error():
         attention.varlen_attention(
             None, nothing, nothing, nothing, None, cu_seq_lens_q=starts, softcap=30.0
         )
+
+
+def test_a_finished_model_is_written_whatever_it_was_trained_with(gpu, model):
+    """The base is read again in float32, for which FlashAttention is not."""
+    from training.trainers import saving
+
+    gpu(flash=True)
+    read = []
+    saving_config = config(model, attention="flash", lora={"r": 2})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(saving, "load_model", lambda chosen, *_: read.append(chosen))
+        patched.setattr(saving, "dequantised_into", lambda base, trained: None)
+        saving._base_as_trained(object(), saving_config, None)
+    assert attention_of(read[0], str(model), "causal") is None
