@@ -14,15 +14,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from engine.sizing.gpus import machine_here
-from tests.gpu.steps import ROOT, STEPS
+from tests.gpu.place import ROOT
+from tests.gpu.steps import AT_ONCE, STEPS
 
-__all__ = ["Outcome", "main", "run_steps", "table"]
+__all__ = ["Outcome", "main", "run_all", "run_steps", "table"]
 
 _SECONDS = 480
 _LEAST = 20
@@ -51,17 +53,32 @@ class Outcome:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run_steps(names: Sequence[str], folder: Path, seconds: float) -> list[Outcome]:
-    """One after another, while there is time. What a step says is in `folder/STEP.log`."""
-    end, done = time.monotonic() + seconds, []
+def run_all(names: Sequence[str], folder: Path, seconds: float, *, beside: bool) -> list[Outcome]:
+    """In so many seconds, those of `AT_ONCE` first and some `beside` others if wished; in the order of
+    `names`."""
+    end = time.monotonic() + seconds
+    rows = [[name for name in row if name in names] for row in AT_ONCE] if beside else []
+    with ThreadPoolExecutor(len(AT_ONCE)) as threads:
+        done = [
+            each
+            for row in threads.map(lambda row: run_steps(row, folder, end), rows)
+            for each in row
+        ]
+    there = {each.step for each in done}
+    done += run_steps([name for name in names if name not in there], folder, end)
+    return sorted(done, key=lambda each: names.index(each.step))
+
+
+def run_steps(names: Sequence[str], folder: Path, end: float) -> list[Outcome]:
+    """One after another, until `end` of the monotonic clock. What a step says is in `folder/STEP.log`."""
+    done = []
     for name in names:
         left = end - time.monotonic()
         if left < _LEAST:
             done.append(Outcome(name, "not run", figures={"why": "no time left"}))
             continue
-        print(f"{name} ...", end=" ", flush=True)
         done.append(_run_step(name, folder, left))
-        print(f"{done[-1].state} in {done[-1].seconds:.0f} s", flush=True)
+        print(f"{name}: {done[-1].state} in {done[-1].seconds:.0f} s", flush=True)
     return done
 
 
@@ -82,8 +99,9 @@ def _run_step(name: str, folder: Path, seconds: float) -> Outcome:
             with contextlib.suppress(ProcessLookupError):  # with whatever it has started
                 os.killpg(process.pid, signal.SIGKILL)
     took = time.monotonic() - began
-    if process.returncode == 0 and output:
-        figures = json.loads(output.splitlines()[-1])
+    told = [line for line in output.splitlines() if line.startswith(b"{")]
+    if process.returncode == 0 and told:
+        figures = json.loads(told[-1])
         return Outcome(name, "skipped" if "skipped" in figures else "passed", took, figures)
     last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
     why = last[0][:_WORDS] if last and process.returncode > 0 else "no time left, or killed"
@@ -130,7 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = machine_here()
     where = str(machine) if machine else "no GPU: a rehearsal on the CPU"
     print(f"gpu-check on {where}; logs in {out}", flush=True)
-    outcomes = run_steps(given.steps or list(STEPS), out, given.seconds)
+    names = given.steps or list(STEPS)
+    outcomes = run_all(names, out, given.seconds, beside=machine is not None)
     text = table(outcomes, where, _versions())
     (out / "table.md").write_text(text, encoding="utf-8")
     print(f"\n{text}")

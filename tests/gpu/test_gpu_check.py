@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.gpu import check, steps
+from tests.gpu import check, serving
 from tests.gpu.check import Outcome, run_steps, table
 from tests.gpu.steps import STEPS
 
@@ -14,7 +14,7 @@ from tests.gpu.steps import STEPS
 @pytest.mark.gpu
 @pytest.mark.parametrize("step", STEPS)
 def test_on_the_gpu(step, tmp_path):
-    (done,) = run_steps([step], tmp_path, 480)
+    (done,) = run_steps([step], tmp_path, time.monotonic() + 480)
     assert done.state in ("passed", "skipped"), (tmp_path / f"{step}.log").read_text()
 
 
@@ -22,9 +22,29 @@ def test_on_the_gpu(step, tmp_path):
 @pytest.mark.parametrize("step", ["attention", "grpo"])
 def test_rehearsed_on_a_cpu(step, tmp_path):
     """Those that need no engine and take seconds."""
-    (done,) = run_steps([step], tmp_path, 480)
+    (done,) = run_steps([step], tmp_path, time.monotonic() + 480)
     assert done.state == "passed", (tmp_path / f"{step}.log").read_text(encoding="utf-8")
     assert done.figures
+
+
+@pytest.mark.slow
+def test_the_step_of_the_engine_compares_before_and_after_an_exchange(monkeypatch, tmp_path):
+    """With transformers in vLLM's place, which it is compared with: they agree, unless one is off."""
+    from engine.generators.transformers import TransformersGenerator as Plain
+
+    async def take_over(self, old):
+        await self.start()
+        return True
+
+    monkeypatch.setattr(Plain, "take_over", take_over, raising=False)
+    monkeypatch.setattr(
+        serving, "engine_spec", lambda model, **named: f"transformers:{model}?batch_size=4"
+    )
+    found = serving.engine(tmp_path / "right")
+    assert found["choose"] < 1e-3 and found["exchanged score"] < 1e-3
+    monkeypatch.setattr(serving, "CLOSE", -1.0)
+    with pytest.raises(AssertionError, match="vLLM and transformers differ"):
+        serving.engine(tmp_path / "wrong")
 
 
 @pytest.fixture
@@ -58,11 +78,22 @@ def test_a_step_that_fails_or_hangs_takes_no_other_with_it(scripted, monkeypatch
     )
     monkeypatch.setattr(check, "_LEAST", 0.5)
     began = time.monotonic()
-    done = run_steps(["good", "bad", "alone", "hanging", "good"], folder, 12)
+    done = run_steps(["good", "bad", "alone", "hanging", "good"], folder, began + 12)
     assert time.monotonic() - began < 30
     assert [each.state for each in done] == ["passed", "failed", "skipped", "failed", "not run"]
     assert done[0].figures == {"x barrier": 1.5}
     assert done[1].figures["why"] == "ValueError: vLLM and transformers differ"
+
+
+def test_rows_of_steps_run_beside_each_other_and_the_others_alone(scripted, monkeypatch):
+    waits = "time.sleep(1.5); print(json.dumps({'ended': time.time()}))"
+    folder = scripted(one=waits, two=waits, three=waits, timed=waits)
+    monkeypatch.setattr(check, "AT_ONCE", (("one", "two"), ("three", "unasked")))
+    done = check.run_all(["timed", "one", "two", "three"], folder, 60, beside=True)
+    ended = {each.step: each.figures["ended"] for each in done}
+    assert list(ended) == ["timed", "one", "two", "three"]
+    assert ended["three"] < ended["two"] < ended["timed"] - 1
+    assert ended["one"] < ended["two"] - 1
 
 
 def test_the_table_has_a_line_for_each_step():
@@ -87,9 +118,9 @@ def test_an_unknown_step_is_refused(capsys):
 def test_an_engine_of_the_check_is_small_and_quick_to_start(monkeypatch, tmp_path):
     from engine.generators.spec import read_spec
 
-    monkeypatch.setattr(steps, "has_gpu", lambda: True)
-    options = read_spec(steps._engine(tmp_path, "float32")).options
-    assert options["enforce_eager"] is True and options["gpu_memory_utilization"] == 0.3
+    monkeypatch.setattr(serving, "has_gpu", lambda: True)
+    options = read_spec(serving.engine_spec(tmp_path, dtype="float32")).options
+    assert options["enforce_eager"] is True and options["gpu_memory_utilization"] == 0.2
     assert options["dtype"] == "float32" and options["max_model_len"] == 1024
 
 

@@ -16,12 +16,14 @@ rows do not share one by themselves there.
 import functools
 import importlib.util
 import inspect
+import os
 from typing import TYPE_CHECKING, Any
 
 from constitution.problems import InputError, Problem
+from engine.generators.device import has_bfloat16
 from engine.generators.fingerprint import local_name, uses_gpu
 from training.trainers.config import SFTTrainingConfig, TrainingConfig
-from training.trainers.precision import Kind, computing_dtype, has_bfloat16
+from training.trainers.precision import Kind, computing_dtype
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +53,7 @@ def attention_of(config: TrainingConfig, base: str, kind: Kind) -> str | None:
     chosen: str | None = config.attention
     if chosen == "auto":
         chosen = _best(config, base, kind)
-    elif problem := _why_not(config):
+    elif problem := _why_not(config, base, kind):
         raise InputError(Problem(f"attention: {chosen}", *problem))
     if chosen == "varlen":
         register_varlen()
@@ -82,7 +84,7 @@ def _best(config: TrainingConfig, base: str, kind: Kind) -> str | None:
     return "varlen" if _computes_plainly(*known) and varlen_is_right() else None
 
 
-def _why_not(config: TrainingConfig) -> tuple[str, str] | None:
+def _why_not(config: TrainingConfig, base: str, kind: Kind) -> tuple[str, str] | None:
     """What keeps the attention that was asked for from being used, and the remedy."""
     if config.attention == "sdpa":
         return None
@@ -92,8 +94,10 @@ def _why_not(config: TrainingConfig) -> tuple[str, str] | None:
     module, name = package.get(config.attention, ("torch", "torch"))
     if importlib.util.find_spec(module) is None:
         return f"{name} is not installed", f"pip install {name}, or take it out"
-    if config.attention == "varlen" and not varlen_is_right():
-        return "does not give here what sdpa gives", "take it out"
+    if config.attention == "varlen":
+        known = _class_and_values(config, base, kind)
+        if known is None or not _computes_plainly(*known) or not varlen_is_right():
+            return "does not give what sdpa gives, with this model and GPU", "take it out"
     return None
 
 
@@ -192,7 +196,7 @@ def varlen_is_right() -> bool:
     if "enable_gqa" not in inspect.signature(varlen_attn).parameters:
         return False
     try:
-        return _agrees("cuda")
+        return _agrees(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
     except (RuntimeError, NotImplementedError):
         return False
 

@@ -44,6 +44,12 @@ class SFTTrainingConfig(TrainingConfig):
         default=None, description="No padding within a batch; null: as for packing."
     )
 
+    @property
+    def masked_tokens(self) -> int:
+        """Of a sequence that rows share under one mask; 0 where they do not."""
+        shared = self.attention == "sdpa" and (self.packing or self.padding_free)
+        return self.batch_size * self.max_length if shared else 0
+
 
 class DPOTrainingConfig(TrainingConfig):
     """Direct preference optimization (Rafailov et al. 2023)."""

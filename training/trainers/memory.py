@@ -164,7 +164,8 @@ class Training:
         around = (computing + 2 * 4) * shape.hidden  # last hidden states and their gradient
         layers = shape.layers
         whole = layers * layer if self.config.gradient_checkpointing is False else 0.0
-        return self.tokens * (whole or layers * kept + layer) + self.tokens * around
+        mask = 3 * getattr(self.config, "masked_tokens", 0) ** 2  # a byte, and a number added
+        return self.tokens * ((whole or layers * kept + layer) + around) + mask
 
     def _engines(self, machine: Machine | None) -> Iterator[tuple[str, Engine]]:
         """What answers and judges on the same GPU while GRPO trains."""
@@ -193,8 +194,7 @@ class Training:
         return []
 
     def _fits(self, machine: Machine) -> bool:
-        need = self.need(machine)
-        return need.total <= machine.gpu.memory and not need.problems
+        return replace(self.need(machine), gpus=1).fits(machine)
 
     def _with(self, **settings: Any) -> "Training":
         return replace(self, config=self.config.model_copy(update=settings))

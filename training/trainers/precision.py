@@ -6,21 +6,15 @@ small for a weight of 16. Frozen ones, under LoRA, are of the computing precisio
 
 from typing import Any, Literal
 
+from engine.generators.device import has_bfloat16
 from engine.generators.fingerprint import uses_gpu
 from training.trainers.base_config import TrainingConfig
 
-__all__ = ["Computing", "Kind", "computing_dtype", "has_bfloat16", "in_four_bits", "weights_dtype"]
+__all__ = ["Computing", "Kind", "computing_dtype", "in_four_bits", "weights_dtype"]
 
 Kind = Literal["causal", "reward"]
 """A model that writes, or one with a head that gives a reward."""
 Computing = Literal["bfloat16", "float16", "float32"]
-
-
-def has_bfloat16() -> bool:
-    """Whether the GPU computes in bfloat16; torch alone would also say so where it is emulated."""
-    import torch
-
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def computing_dtype(config: TrainingConfig) -> Computing:

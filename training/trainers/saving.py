@@ -46,7 +46,8 @@ def save_final_model(trainer: Any, config: TrainingConfig, tokenizer: Any, out: 
 def what_is_written(model: Any, config: TrainingConfig) -> Written:
     """By a training of this model, before it is sharded."""
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-    trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    weights = [each for each in model.parameters() if each.requires_grad]
+    trained = sum(getattr(each, "ds_numel", each.numel()) for each in weights)  # ZeRO-3 cuts them
     models = 1
     if config.lora is not None:
         models = int(config.lora.merge) + int(is_adapter(config.model))
@@ -79,6 +80,7 @@ def _base_as_trained(trained: Any, config: TrainingConfig, tokenizer: Any) -> An
     kind: Kind = "reward" if "ForSequenceClassification" in type(model).__name__ else "causal"
     assert config.lora is not None
     whole = {"dtype": "float32", "lora": config.lora.model_copy(update={"quantize": None})}
+    whole["attention"] = "auto"  # nothing is computed, and not all are for float32
     base = load_model(config.model_copy(update=whole), tokenizer, kind)
     dequantised_into(base, model)
     return base

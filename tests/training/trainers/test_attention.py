@@ -72,7 +72,7 @@ def test_a_cpu_leaves_it_to_transformers(model):
     [
         ("flash", {}, r"flash-attn is not installed; pip install flash-attn"),
         ("kernel", {}, "kernels is not installed"),
-        ("varlen", {}, "does not give here what sdpa gives"),
+        ("varlen", {}, "does not give what sdpa gives"),
         ("flash", {"flash": True, "bfloat16": False}, "needs a GPU that computes in bfloat16"),
     ],
 )
@@ -94,6 +94,8 @@ def test_models_that_attend_otherwise_keep_their_own(gpu, tmp_path):
     wide = build_tiny_model(tmp_path / "wide", head_dim=512)
     assert attention_of(config(dropping), str(dropping), "causal") is None
     assert attention_of(config(wide), str(wide), "causal") is None
+    with pytest.raises(InputError, match="with this model"):
+        attention_of(config(wide, attention="varlen"), str(wide), "causal")
 
 
 # Rows of one sequence -----------------------------------------------------------------------------
@@ -199,3 +201,17 @@ def test_a_model_that_does_not_say_where_rows_begin_is_an_error():
         attention.varlen_attention(
             None, nothing, nothing, nothing, None, cu_seq_lens_q=starts, softcap=30.0
         )
+
+
+def test_a_finished_model_is_written_whatever_it_was_trained_with(gpu, model):
+    """The base is read again in float32, for which FlashAttention is not."""
+    from training.trainers import saving
+
+    gpu(flash=True)
+    read = []
+    saving_config = config(model, attention="flash", lora={"r": 2})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(saving, "load_model", lambda chosen, *_: read.append(chosen))
+        patched.setattr(saving, "dequantised_into", lambda base, trained: None)
+        saving._base_as_trained(object(), saving_config, None)
+    assert attention_of(read[0], str(model), "causal") is None

@@ -220,3 +220,12 @@ def test_grpos_engine_sleeps_is_split_or_is_elsewhere():
     assert training(GRPOTrainingConfig, **tight).need(H100).problems
     split = training(GRPOTrainingConfig, vllm_tensor_parallel=2, **tight)
     assert not split.need(H100).problems
+
+
+def test_a_mask_over_rows_that_share_a_sequence_counts():
+    """8 rows of 4,096 tokens: 32,768 squared, a byte of mask and two of what is added to scores."""
+    rows = {"lora": {}, "batch_size": 8, "max_length": 4096, "attention": "sdpa"}
+    masked, plain = (
+        parts(SFTTrainingConfig, packing=packing, **rows)["activations"] for packing in (True, None)
+    )
+    assert masked - plain == 3 * 32_768**2

@@ -1,7 +1,10 @@
 """What is computed in, on GPUs that are made up."""
 
+import json
+
 import pytest
 
+from engine.generators.device import serving_dtype
 from training.trainers import fit, precision
 from training.trainers.config import RewardModelConfig, SFTTrainingConfig
 
@@ -58,3 +61,15 @@ def test_weights_that_are_trained_are_never_of_16_bits(gpu):
     assert precision.weights_dtype(config(), "causal") == "float32"
     assert precision.weights_dtype(config(lora={}), "causal") == "float16"
     assert precision.weights_dtype(config(RewardModelConfig, lora={}), "reward") == "float32"
+
+
+@pytest.mark.parametrize(
+    ("saved", "bfloat16", "dtype"),
+    [("bfloat16", True, "auto"), ("bfloat16", False, "float16"), ("float32", False, "auto")],
+)
+def test_a_model_is_not_served_in_a_type_that_is_emulated(gpu, tmp_path, saved, bfloat16, dtype):
+    gpu(bfloat16=bfloat16)
+    described = {"model_type": "llama", "dtype": saved}
+    (tmp_path / "config.json").write_text(json.dumps(described), encoding="utf-8")
+    assert serving_dtype(tmp_path, "cuda") == dtype
+    assert serving_dtype(tmp_path, "cpu") == "float32"
