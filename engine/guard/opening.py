@@ -29,7 +29,7 @@ from engine.guard.tracing import Tracer
 from engine.judging.calibrate import calibrated
 from engine.runs.manifest import versions
 from engine.runs.output import OutputDirectory, OutputKind
-from engine.settings import Roles
+from engine.settings import Roles, for_stakeholder
 from engine.storage.cached_generator import preflight_of
 
 __all__ = ["GUARD", "opened_desk"]
@@ -46,7 +46,7 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
     the constitution's own tests apart, and for a directory that another guard holds.
     """
     constitution, models, tenants, key, _ = all_problems(
-        lambda: load_for_judging(config.constitution),
+        lambda: for_stakeholder(load_for_judging(config.constitution), config.revise.stakeholder),
         lambda: Roles(**config.roles.open(config.sampling)),
         lambda: _tenants(config),
         lambda: _admin_key(config),
