@@ -54,9 +54,11 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
     )
     with OutputDirectory(Path(config.out), GUARD, {}) as directory:
         async with started(models.generators):
-            await preflight_of(dict(models)).passed()
+            judged = constitution.needs_judge or config.guard.input_question
+            await preflight_of(dict(models), () if judged else ("judge",)).passed()
             models, _ = await calibrated(models, constitution, config.revise)
-            directory.write("serving", _facts(config, constitution, models))
+            facts = _facts(config, constitution, models)
+            directory.write("serving", facts)
             write_whole(directory.path / "constitution.yaml", constitution_yaml(constitution))
             with _keeping(config, constitution) as keeping:
                 guard = Guard(constitution, models, config.guard, config.revise, keeping)
@@ -72,6 +74,7 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
                 )
                 if keeping.webhook:
                     await keeping.webhook.close()
+            directory.write("ended", facts)
 
 
 @contextmanager
