@@ -18,6 +18,7 @@ from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
 from engine.settings import AnswerSettings
 from engine.writing.config import PromptsConfig
 from training.evaluation.config import EvaluateConfig
+from training.monitor.monitor import MonitorConfig
 from training.recipe.schema import Recipe
 from training.trainers.config import (
     DPOTrainingConfig,
@@ -37,6 +38,7 @@ _FILES: dict[str, type[Settings]] = {
     "solon answer --config FILE": AnswerConfig,
     "solon evaluate --config FILE": EvaluateConfig,
     "solon serve --config FILE": ServeConfig,
+    "solon monitor --config FILE": MonitorConfig,
     "solon train TRAINER --config FILE": TrainingConfig,
     "solon train sft": SFTTrainingConfig,
     "solon train dpo": DPOTrainingConfig,

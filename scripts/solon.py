@@ -20,6 +20,7 @@ from scripts.commands.import_reviews import import_reviews
 from scripts.commands.judge import app as judge_app
 from scripts.commands.label import label
 from scripts.commands.models import app as models_app
+from scripts.commands.monitor import monitor
 from scripts.commands.options import CommandLine
 from scripts.commands.prompts import prompts
 from scripts.commands.redteam import redteam
@@ -82,6 +83,7 @@ app.add_typer(judge_app, name="judge", rich_help_panel=_MODELS)
 app.add_typer(models_app, name="models", rich_help_panel=_MODELS)
 app.command("import-garak", rich_help_panel=_MODELS)(import_garak)
 app.command(rich_help_panel=_USE)(serve)
+app.command(rich_help_panel=_USE)(monitor)
 app.add_typer(guard_app, name="guard", rich_help_panel=_USE)
 
 

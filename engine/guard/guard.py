@@ -6,7 +6,7 @@ from contextlib import aclosing
 from functools import cache, partial
 
 from constitution.schema import Constitution, Principle, Severity
-from constitution.selection import applicable
+from constitution.selection import applicable, draw_profile
 from engine.generators.base import Completion, GenerationError, GeneratorUnavailable, Request
 from engine.generators.reasoning import split_reasoning
 from engine.guard.escalation import escalated
@@ -90,10 +90,12 @@ class Guard:
     def _way(self, asked: Asked) -> Way:
         profile = asked.profile
         tags = self._tags if profile.tags is None else profile.tags
-        whole, begun = self._applying(tags, profile.stakeholder)
+        ours = draw_profile(self._loop.stakeholder, prompt_id=asked.id, seed=self._loop.seed)
+        stakeholder = profile.stakeholder or ours
+        whole, begun = self._applying(tags, stakeholder)
         prompt = Prompt(asked.id, 0, asked.messages, tags, {"tenant": asked.tenant})
         span = self.keeping.tracer.begin("guard", {"id": asked.id, "tenant": asked.tenant})
-        return Way(asked, prompt, whole, begun, span)
+        return Way(asked, prompt, stakeholder, whole, begun, span)
 
     def _principles(
         self, tags: tuple[str, ...], stakeholder: str | None
@@ -181,7 +183,7 @@ class Guard:
 
     async def _revised(self, way: Way) -> Record | None:
         """The answer revised, if in time, and if what stands in the end may pass."""
-        loop = self._loop.model_copy(update={"stakeholder": way.asked.profile.stakeholder})
+        loop = self._loop.model_copy(update={"stakeholder": way.stakeholder})
         reviser = self.roles.reviser.generator
         try:
             with self.keeping.within(way, "revise", reviser, self.keeping.metrics.revise_seconds):

@@ -29,7 +29,7 @@ from engine.guard.tracing import Tracer
 from engine.judging.calibrate import calibrated
 from engine.runs.manifest import versions
 from engine.runs.output import OutputDirectory, OutputKind
-from engine.settings import Roles
+from engine.settings import Roles, for_stakeholder
 from engine.storage.cached_generator import preflight_of
 
 __all__ = ["GUARD", "opened_desk"]
@@ -46,7 +46,7 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
     the constitution's own tests apart, and for a directory that another guard holds.
     """
     constitution, models, tenants, key, _ = all_problems(
-        lambda: load_for_judging(config.constitution),
+        lambda: for_stakeholder(load_for_judging(config.constitution), config.revise.stakeholder),
         lambda: Roles(**config.roles.open(config.sampling)),
         lambda: _tenants(config),
         lambda: _admin_key(config),
@@ -54,9 +54,11 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
     )
     with OutputDirectory(Path(config.out), GUARD, {}) as directory:
         async with started(models.generators):
-            await preflight_of(dict(models)).passed()
+            judged = constitution.needs_judge or config.guard.input_question
+            await preflight_of(dict(models), () if judged else ("judge",)).passed()
             models, _ = await calibrated(models, constitution, config.revise)
-            directory.write("serving", _facts(config, constitution, models))
+            facts = _facts(config, constitution, models)
+            directory.write("serving", facts)
             write_whole(directory.path / "constitution.yaml", constitution_yaml(constitution))
             with _keeping(config, constitution) as keeping:
                 guard = Guard(constitution, models, config.guard, config.revise, keeping)
@@ -72,6 +74,7 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
                 )
                 if keeping.webhook:
                     await keeping.webhook.close()
+            directory.write("ended", facts)
 
 
 @contextmanager

@@ -55,6 +55,7 @@ class Way:
 
     asked: Asked
     prompt: Prompt
+    stakeholder: str | None
     principles: tuple[Principle, ...]
     partial: tuple[Principle, ...]
     """What the beginning of the answer is held against."""

@@ -1,0 +1,73 @@
+"""What users ask about, and whether they ask for something new."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from constitution.problems import InputError, Problem
+
+__all__ = ["Topics"]
+
+_QUANTILE = 0.05
+"""Of held-out prompts of the baseline, that are as unlike the others as what counts as new."""
+_MOST_FEATURES = 20_000
+_WORDS = 4
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Clusters of the baseline's prompts (k-means on TF-IDF), each named by its heaviest words."""
+
+    names: tuple[str, ...]
+    _vectorizer: Any
+    _clusters: Any
+    _known: Any
+    _least: float
+
+    @classmethod
+    def of(cls, prompts: Sequence[str], count: int, seed: int = 0) -> "Topics":
+        """Found in the baseline's prompts. Half of them say what is known, the other half how unlike
+        that a prompt is that is not new. Raises InputError where scikit-learn is missing."""
+        try:
+            from sklearn.cluster import KMeans
+            from sklearn.feature_extraction.text import TfidfVectorizer
+        except ImportError as error:
+            remedy = "install it with: pip install 'solon[eval]', or leave it out with --topics 0"
+            raise InputError(Problem("--topics", "needs scikit-learn", remedy)) from error
+        vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=_MOST_FEATURES)
+        vectors = vectorizer.fit_transform(prompts)
+        clusters = KMeans(n_clusters=min(count, len(prompts)), n_init=4, random_state=seed)
+        clusters.fit(vectors)
+        words = vectorizer.get_feature_names_out()
+        names = [
+            " ".join(words[at] for at in center.argsort()[::-1][:_WORDS])
+            for center in clusters.cluster_centers_
+        ]
+        known, others = vectors[::2], vectors[1::2]
+        found = sorted(_similarity(others, known))
+        least = found[int(_QUANTILE * len(found))] if found else 0.0
+        return cls(tuple(names), vectorizer, clusters, known, least)
+
+    def of_prompts(self, prompts: Sequence[str]) -> list[str]:
+        """The topic of each."""
+        if not prompts:
+            return []
+        return [
+            self.names[at] for at in self._clusters.predict(self._vectorizer.transform(prompts))
+        ]
+
+    def new(self, prompts: Sequence[str]) -> list[bool]:
+        """Whether each is less like what is known than all but one in twenty were."""
+        if not prompts:
+            return []
+        vectors = self._vectorizer.transform(prompts)
+        least = self._least - _ROUNDING
+        return [similarity < least for similarity in _similarity(vectors, self._known)]
+
+
+def _similarity(vectors: Any, known: Any) -> list[float]:
+    """The cosine of each with the one that it is most like."""
+    if not vectors.shape[0]:
+        return []
+    return [float(one) for one in (vectors @ known.T).max(axis=1).toarray().ravel()]
