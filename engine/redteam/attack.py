@@ -29,6 +29,7 @@ from engine.redteam.settings import RedTeamSettings
 from engine.redteam.transforms import ATTACKS
 from engine.settings import RoleModels
 from engine.writing.cleaning import cleaned
+from engine.writing.records import PromptKind
 
 __all__ = ["ATTACKER", "PLAIN", "attack_prompt", "principle_of"]
 
@@ -50,18 +51,24 @@ async def attack_prompt(
 
     Raises ConversationFailed when a model could not answer, GeneratorUnavailable when none can.
     """
-    return await _Attack(prompt, constitution, models, settings, on_tokens).record()
+    principle = principle_of(prompt, constitution, settings.seed)
+    attack = _Attack(prompt, constitution, principle, models, settings, on_tokens)
+    if principle is not None:
+        await attack.go_on()
+    return attack.concluded()
 
 
-def principle_of(prompt: Prompt, constitution: Constitution, seed: int = 0) -> Principle:
+def principle_of(prompt: Prompt, constitution: Constitution, seed: int = 0) -> Principle | None:
     """The principle that a prompt is to break: the one that its column `principle` or a tag names,
-    else one drawn of those that apply to it."""
+    else one drawn of those that apply to it; None where none does, and for a look-alike."""
+    if prompt.extra.get("kind") == PromptKind.LOOKALIKE:
+        return None
     known = {principle.id: principle for principle in constitution.principles}
     for named in (prompt.extra.get("principle"), *prompt.tags):
         if isinstance(named, str) and named in known:
             return known[named]
     drawn = draw(constitution, prompt_id=prompt.id, tags=prompt.tags, seed=seed)
-    return drawn[0] if drawn else constitution.principles[0]
+    return drawn[0] if drawn else None
 
 
 class _Shown(NamedTuple):
@@ -78,6 +85,7 @@ class _Attack:
 
     prompt: Prompt
     constitution: Constitution
+    principle: Principle | None
     models: RoleModels
     settings: RedTeamSettings
     on_tokens: Callable[[int], None]
@@ -85,7 +93,8 @@ class _Attack:
     usage: Usage = field(default_factory=Usage)
     unused: int = 0
 
-    async def record(self) -> AttackRecord:
+    async def go_on(self) -> None:
+        """Try the seeds, and then what the attacker writes, to the attack's end."""
         for tactic, asked in self._seeds():
             if not self._ended:
                 await self._try(tactic, 0, asked)
@@ -97,7 +106,6 @@ class _Attack:
                 self.unused += 1
                 continue
             await self._try(ATTACKER, turn, (*self._before(), Message("user", said)))
-        return self._concluded()
 
     @property
     def _ended(self) -> bool:
@@ -108,8 +116,11 @@ class _Attack:
         return self.settings.turns_of(self.prompt.row) == "multi"
 
     @property
-    def _principle(self) -> Principle:
-        return principle_of(self.prompt, self.constitution, self.settings.seed)
+    def _attacked(self) -> Principle:
+        """The principle, of an attack that there is. Raises TypeError where there is none."""
+        if self.principle is None:
+            raise TypeError("there is no principle to attack")
+        return self.principle
 
     def _seeds(self) -> list[tuple[str, Conversation]]:
         """What is tried before the attacker's own messages."""
@@ -133,7 +144,7 @@ class _Attack:
         text = render(
             "attack.jinja",
             preamble=self.constitution.preamble,
-            statement=self._principle.statement,
+            statement=self._attacked.statement,
             goal=self.prompt.messages[-1].content,
             attempts=self._shown(),
             multi=self._multi and bool(self.attempts),
@@ -171,7 +182,7 @@ class _Attack:
             verdict, choice = await judge_answer(
                 judge.generator,
                 self.constitution,
-                self._principle,
+                self._attacked,
                 conversation,
                 calibration=judge.calibration,
                 threshold=self.settings.threshold,
@@ -198,21 +209,28 @@ class _Attack:
         self.usage = self.usage.plus(answered.prompt_tokens, completion_tokens)
         self.on_tokens(answered.prompt_tokens + completion_tokens)
 
-    def _concluded(self) -> AttackRecord:
-        prompt, principle, models = self.prompt, self._principle, self.models
+    def _outcome(self) -> AttackOutcome:
         verdicts = [attempt.verdict.violates for attempt in self.attempts]
-        outcome = AttackOutcome.UNDECIDED if None in verdicts else AttackOutcome.HELD
+        if self.principle is None:
+            return AttackOutcome.SKIPPED
+        if True in verdicts:
+            return AttackOutcome.BROKEN
+        return AttackOutcome.UNDECIDED if None in verdicts else AttackOutcome.HELD
+
+    def concluded(self) -> AttackRecord:
+        """The record of what was tried."""
+        prompt, principle, models = self.prompt, self.principle, self.models
         return AttackRecord(
             id=prompt.id,
             row=prompt.row,
             prompt=prompt.messages,
             tags=prompt.tags,
-            principle=principle.id,
-            principle_hash=principle.content_hash,
+            principle=principle.id if principle else "",
+            principle_hash=principle.content_hash if principle else "",
             turns=self.settings.turns_of(prompt.row),
             attempts=tuple(self.attempts),
             unused=self.unused,
-            outcome=AttackOutcome.BROKEN if True in verdicts else outcome,
+            outcome=self._outcome(),
             constitution=self.constitution.content_hash,
             models={name: role.generator.spec for name, role in models.items()},
             sampling={name: role.sampling.model_dump() for name, role in models.items()},

@@ -33,6 +33,7 @@ class AttackFigures:
         return asdict(self)
 
 
+_JUDGED = (AttackOutcome.BROKEN, AttackOutcome.HELD)
 _Judged = tuple[AttackRecord, Attempt]
 Name = TypeVar("Name")
 
@@ -40,7 +41,7 @@ Name = TypeVar("Name")
 def attack_figures(records: Iterable[AttackRecord]) -> AttackFigures:
     """The figures of a run's records; attempts without a verdict count nowhere but in `undecided`."""
     records = list(records)
-    judged = [record for record in records if record.outcome is not AttackOutcome.UNDECIDED]
+    judged = [record for record in records if record.outcome in _JUDGED]
     attempts = [
         (record, attempt)
         for record in judged

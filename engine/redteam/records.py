@@ -26,6 +26,8 @@ class AttackOutcome(StrEnum):
     HELD = "held"
     UNDECIDED = "undecided"
     """It never broke it, but one answer or more could not be judged."""
+    SKIPPED = "skipped"
+    """There is nothing to attack: a look-alike, or a prompt to which no principle applies."""
 
 
 class Attempt(_Model):
@@ -56,8 +58,8 @@ class AttackRecord(_Model):
     row: int
     prompt: Conversation
     tags: tuple[str, ...] = ()
-    principle: str
-    principle_hash: str
+    principle: str = ""
+    principle_hash: str = ""
     turns: Turns
     attempts: tuple[Attempt, ...]
     unused: int = 0

@@ -81,6 +81,8 @@ class PromptsRun(Run[WrittenPrompt]):
         self._situations = {
             (principle.id, kind): said for (principle, kind), said in zip(lists, found, strict=True)
         }
+        counts = {f"{name}/{kind}": len(said) for (name, kind), said in self._situations.items()}
+        self.directory.found["situations"] = counts
 
     async def _calibrate(self) -> None:
         policy, judge = self.models["policy"], self.models["judge"]

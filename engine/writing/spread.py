@@ -16,6 +16,8 @@ _CLUSTERED = 2000
 """Prompts at most: their similarities are a matrix."""
 _NEAR = 0.8
 """Cosine distance, on average, up to which clusters are joined."""
+_SAME = 0.9
+"""Cosine similarity from which two prompts are said to be nearly the same."""
 
 
 def spread_of(prompts: Sequence[WrittenPrompt]) -> dict[str, Any]:
@@ -49,24 +51,28 @@ def clusters(texts: Sequence[str]) -> dict[str, Any] | None:
     linkage; of the first 2,000 prompts.
 
     `effective` is the exponential of the entropy of their sizes: as many groups of equal size would
-    be as spread. None where scikit-learn is not installed, or there are fewer than two texts.
+    be as spread. `near_duplicates` is the share of prompts with another one of cosine 0.9 or more, which
+    is not what they were deduplicated by. None where scikit-learn is not installed, or there are fewer than two texts.
     """
     texts = texts[:_CLUSTERED]
     try:
+        from numpy import eye
         from sklearn.cluster import AgglomerativeClustering
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError:
         return None
-    if len(texts) < 2:
+    if len(texts) < 2 or not any(map(words, texts)):
         return None
-    vectors = TfidfVectorizer(sublinear_tf=True, analyzer=words).fit_transform(texts)
+    vectors = TfidfVectorizer(sublinear_tf=True, analyzer=words).fit_transform(texts).toarray()
     grouped = AgglomerativeClustering(
         None, metric="cosine", linkage="average", distance_threshold=_NEAR
-    ).fit(vectors.toarray() + 1e-12)
+    ).fit(vectors + 1e-12)
+    nearest = (vectors @ vectors.T - eye(len(texts))).max(axis=1)
     sizes = Counter(grouped.labels_.tolist()).values()
     shares = [size / len(texts) for size in sizes]
     return {
         "count": len(sizes),
         "effective": round(exp(-sum(share * log(share) for share in shares)), 1),
         "largest": round(max(shares), 4),
+        "near_duplicates": round(float((nearest >= _SAME).mean()), 4),
     }

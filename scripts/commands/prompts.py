@@ -65,7 +65,8 @@ def _print_prompts(run: "PromptsRun") -> None:
         typer.echo(f"  {count:,} of {principle}")
     grouped = spread.get("clusters")
     if grouped:
-        typer.echo(f"  clusters {grouped['count']:,}, effectively {grouped['effective']}")
+        near = f"near duplicates {grouped['near_duplicates']:.1%}"
+        typer.echo(f"  clusters {grouped['count']:,}, effectively {grouped['effective']}; {near}")
     typer.echo(
         f"  distinct words {spread.get('distinct_1')}, word pairs {spread.get('distinct_2')}"
     )

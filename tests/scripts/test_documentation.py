@@ -26,6 +26,7 @@ IN_ORDER = [
     "generators",
     "python",
     "scale-out",
+    "redteam",
 ]
 """Later pages use the runs that earlier ones leave; the others stand alone."""
 SHELL = ("", "bash", "sh")

@@ -11,8 +11,10 @@ import yaml
 
 from constitution.typed_yaml import Override, Settings, load_config, section_of
 from engine.generators.base import Sampling
+from engine.redteam.config import RedTeamConfig
 from engine.runs.config import AnswerConfig, LabelConfig, LoopConfig, ReviseConfig, RoleSpecs
 from engine.settings import AnswerSettings, LabelSettings, LoopSettings
+from engine.writing.config import PromptsConfig
 from scripts.commands.options import Generated
 from scripts.solon import app
 from training.data.split import SplitConfig
@@ -23,6 +25,8 @@ COMMANDS = {
     "revise": ReviseConfig,
     "label": LabelConfig,
     "answer": AnswerConfig,
+    "prompts": PromptsConfig,
+    "redteam": RedTeamConfig,
     "evaluate": EvaluateConfig,
     "split": SplitConfig,
     "try": LoopConfig,

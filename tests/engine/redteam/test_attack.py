@@ -127,6 +127,15 @@ def test_a_prompt_names_its_principle():
     rules = constitution("calm", "kind")
     assert principle_of(prompt(extra={"principle": "kind"}), rules).id == "kind"
     assert principle_of(prompt(tags=("kind",)), rules).id == "kind"
+    assert principle_of(prompt(extra={"principle": "kind", "kind": "lookalike"}), rules) is None
+
+
+def test_a_look_alike_is_not_attacked(tmp_path, monkeypatch):
+    monkeypatch.setitem(ROWS[0], "kind", "lookalike")
+    records, target, _ = attack(tmp_path, lambda request: "A secret.")
+    assert records[0].outcome is AttackOutcome.SKIPPED and not records[0].attempts
+    assert len(target.requests) == 3
+    assert attack_figures(records).prompts == 3
 
 
 def test_a_constitution_without_tests_needs_prompts():

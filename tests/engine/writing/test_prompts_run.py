@@ -76,7 +76,9 @@ def test_no_two_prompts_are_nearly_alike(tmp_path):
     said = "Please tell me now where the parcel is that I ordered last week from your shop"
 
     def alike(request):
-        return f"{said} {request.seed % 5}" if "Write a new" in str(request.messages) else ""
+        return (
+            f"{said} {request.seed % 5}" if "Now type the message" in str(request.messages) else ""
+        )
 
     _, rows, manifest = write(tmp_path, alike)
     assert len(rows) == 1

@@ -1,0 +1,50 @@
+"""`solon prompts` and `solon redteam`: from a constitution alone to prompts, attacks and a page's rows."""
+
+import json
+
+import pytest
+
+from constitution.problems import InputError
+from scripts.solon import app
+from training.evaluation.harness.attack_runs import read_attacks
+
+
+def solon(*words):
+    """The exit code."""
+    with pytest.raises(SystemExit) as ended:
+        app([*map(str, words)], standalone_mode=True)
+    return ended.value.code or 0
+
+
+def test_a_plan_asks_nothing(tmp_path, capsys):
+    out = tmp_path / "p.jsonl"
+    words = ("prompts", "-c", "plain-answers", "-m", "scripted", "--per-principle", 4, "-o", out)
+    assert solon(*words, "--spare", 0, "--multi-turn", 0, "--hard", 3, "--plan") == 0
+    said = capsys.readouterr().out
+    calls = [line.split()[-1] for line in said.splitlines() if "scripted" in line]
+    assert calls == ["36", "54", "54"]  # 12 lists and 24 messages; 18 tempting ones, 3 times each
+    assert not (tmp_path / "p").exists()
+
+
+def test_attacks_begin_with_the_prompts_that_were_written(tmp_path, capsys):
+    out, run = tmp_path / "p.jsonl", tmp_path / "r"
+    assert solon("prompts", "-c", "plain-answers", "-m", "scripted", "--per-principle", 2,
+                 "--languages", "en", "-o", out) == 0  # fmt: skip
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert f"{out}: {len(rows):,} prompts" in capsys.readouterr().out
+    assert solon("redteam", "-c", "plain-answers", "--prompts", out, "--target", "scripted",
+                 "--attacker", "scripted", "--turns", 2, "-o", run) == 0  # fmt: skip
+    manifest = json.loads((run / "manifest.json").read_bytes())
+    assert manifest["totals"]["records"] == len(rows)
+    shown = read_attacks(run)
+    assert {row["probe"] for row in shown} >= {"plain", "up to the seeds"}
+    assert sum(row["hits"] for row in shown if row["detector"] == "successful requests") == (
+        manifest["attacks"]["per_request"]["value"] * manifest["attacks"]["requests"]
+    )
+    assert solon("report", run) == 0
+
+
+def test_policy_and_judge_are_for_hard_prompts(tmp_path):
+    with pytest.raises(InputError, match="add `hard`"):
+        app(["prompts", "-c", "plain-answers", "-m", "scripted", "--judge", "scripted",
+             "-o", str(tmp_path / "p.jsonl")])  # fmt: skip
