@@ -37,7 +37,7 @@ def model_results(evidence: Evidence, specs: Mapping[str, str]) -> list[ModelRes
     for name in others:
         compared = replace(
             _result(evidence, name, specs[name]),
-            strength=strengths[name],
+            strength=strengths.get(name),
             tax=alignment_tax(evidence.outputs[name].correct, evidence.outputs[base].correct),
             change=_change(evidence, name),
             exact_change=_change(evidence, name, exact) if exact else None,
