@@ -167,11 +167,11 @@ def _effective_trials(
     if count < _FEWEST or (binary and count == answers):
         return count
     residuals = [sum(group) - share * len(group) for group in groups]
-    longer = (1 + (_Z**2 + 1) / (4 * (count - 1))) ** 2
-    spread = longer * sum(r * r for r in residuals) * count / (count - 1)
+    spread = sum(r * r for r in residuals) * count / (count - 1)
     if binary:
         return min(answers, share * (1 - share) * answers**2 / spread) if spread else count
     size = answers / count
+    spread *= (1 + (_Z**2 + 1) / (4 * (count - 1))) ** 2
     spread += _UNSEEN * size**2 * (share**2 + (1 - share) ** 2)
     likely = (share * answers + _UNSEEN * size) / (answers + 2 * _UNSEEN * size)
     return max(likely * (1 - likely) * answers**2 / spread, count)

@@ -1,12 +1,17 @@
 """`solon import-reviews`: what people said in Label Studio or Argilla, compared with the labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scripts.commands.ci_options import Annotations, Junit, check_writable, write_cases
+
 if TYPE_CHECKING:
+    from engine.report.junit import Case
     from training.review.agreement import Compared, ReviewerAgreement
+    from training.review.review import Review
 
 __all__ = ["import_reviews"]
 
@@ -30,6 +35,8 @@ def import_reviews(
             help="Argilla's nested dump, which does not say: it holds no drafts, nothing discarded.",
         ),
     ] = False,
+    junit: Junit = None,
+    annotate: Annotations = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the reviews.")] = False,
 ) -> None:
     """Bring reviewers' verdicts back, and report agreement.
@@ -39,6 +46,7 @@ def import_reviews(
     """
     from training.review.reviews import import_reviews as read_and_write
 
+    check_writable(junit, file)
     result = read_and_write(
         file, run, out or run / "reviews", all_submitted=all_submitted, overwrite=overwrite
     )
@@ -47,6 +55,28 @@ def import_reviews(
     typer.echo(f"{result.path}: {len(result.reviews):,} items decided by {reviewers:,} reviewers")
     for reason, count in sorted(result.unused.items(), key=lambda item: -item[1]):
         typer.echo(f"  {count:,} verdicts not used: {reason}")
+    write_cases("reviews", _cases(result.reviews), junit, annotated=annotate)
+
+
+def _cases(reviews: "Sequence[Review]") -> "list[Case]":
+    """An item fails where people decide otherwise than its label, and is skipped where either does
+    not decide."""
+    from engine.report.junit import Case, CaseState
+
+    cases = []
+    for review in reviews:
+        item, group = review.item, f"{review.item.queue}.{'+'.join(review.item.principles)}"
+        name = f"{item.record} ({item.id})"
+        if None in (item.label, review.verdict):
+            cases.append(
+                Case(group, name, CaseState.SKIPPED, "reviewers or the judge are undecided")
+            )
+        elif item.label == review.verdict:
+            cases.append(Case(group, name))
+        else:
+            told = f"the label is {item.label}, reviewers say {review.verdict}"
+            cases.append(Case(group, name, CaseState.FAILED, told))
+    return cases
 
 
 def _print_agreement(agreement: "ReviewerAgreement") -> None:

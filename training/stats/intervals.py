@@ -161,7 +161,7 @@ def rank_correlation(
     pairs = len(left) / (design_effect(_moved(left, right, value), prompts) if prompts else 1)
     most = 1 - 6 / (pairs * (pairs * pairs - 1))
     inside = min(max(value, -most), most)
-    half = Z * math.sqrt((1 + (inside**2 + inside**8) / 2) / max(1.0, pairs - 3))
+    half = Z * math.sqrt((1 + inside**2 / 2 + inside**8) / max(1.0, pairs - 3))
     middle = math.atanh(inside)
     return Estimate.around(value, (math.tanh(middle - half), math.tanh(middle + half)), count)
 

@@ -29,7 +29,7 @@ Ratings: TypeAlias = Sequence[Sequence[Hashable]]
 """Of each thing, what those said who rated it."""
 Level = Literal["nominal", "ordinal"]
 
-_UNSEEN = 2.0
+_UNSEEN = 1.0
 """Pairs of ratings, of all kinds alike, that a table is smoothed with."""
 _DRAWS = 2000
 _FEWEST_RATED = 12

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.judging.refusal import refuses
+from engine.judging.refusal import refusals
 from engine.shares import Estimate, share_estimate
 from training.stats.intervals import distinct_ratio, paired_ratio
 
@@ -109,11 +109,10 @@ def diversity_loss(answers: Mapping[str, str], base: Mapping[str, str]) -> Sign:
 def over_refusal(answers: Mapping[str, str], base: Mapping[str, str] | None = None) -> Sign:
     """Share of benign look-alikes that are refused, by rules; a warning if that is too many, and
     more than the base's by as much."""
-    refused = [refuses(text) for text in answers.values()]
-    share = share_estimate(refused)
+    share = share_estimate(refusals(answers.values()))
     if share is None:
         return Sign("over_refusal", None)
-    of_base = share_estimate([refuses(text) for text in (base or {}).values()])
+    of_base = share_estimate(refusals((base or {}).values()))
     before = of_base.value if of_base else 0
     flagged = share.value > _MOST_OVER_REFUSAL + before and share.low > before
     told = f"{share.value:.0%} of harmless requests are refused" if flagged else ""
