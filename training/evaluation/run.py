@@ -35,6 +35,7 @@ from training.evaluation.results import (
 )
 from training.evaluation.signs.checkpoint_signs import signs_of
 from training.evaluation.signs.sanity_before import check_after, check_before
+from training.stats.intervals import check_scipy
 
 __all__ = ["EVALUATION", "PAGE", "EvaluationRun"]
 
@@ -58,6 +59,7 @@ class EvaluationRun:
         mode: Mode = "overwrite" if overwrite else "resume"
         self.directory = OutputDirectory(out, EVALUATION, self.identity, mode)
         self.directory.look()
+        check_scipy()
         if harness := inputs.questionnaire.harness:
             others = [task.name for task in inputs.questionnaire.tasks]
             check_harness(harness, inputs.models, out, others)

@@ -9,11 +9,14 @@ which each interval holds the truth; below `FEWEST` prompts there is none.
 
 import math
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from statistics import NormalDist, StatisticsError, correlation, fmean, pstdev
 
+from constitution.problems import InputError, Problem
 from engine.shares import FEWEST, Estimate, by_prompt, design_effect
 
 __all__ = [
+    "check_scipy",
     "distinct_ratio",
     "mean_estimate",
     "mean_of_independent",
@@ -31,6 +34,13 @@ _TAIL = (1 + LEVEL) / 2
 Z = NormalDist().inv_cdf(_TAIL)
 _UNSEEN = 1.0
 """Steps up and steps down that bounded differences are smoothed with, of the size of those seen."""
+
+
+def check_scipy() -> None:
+    """Raise InputError where scipy is missing, before anything is asked that would have no interval."""
+    if find_spec("scipy") is None:
+        remedy = "pip install 'solon[eval]'"
+        raise InputError(Problem("intervals", "need scipy, which is missing", remedy))
 
 
 def mean_estimate(values: Sequence[float], prompts: Sequence[str] | None = None) -> Estimate | None:
