@@ -1,12 +1,16 @@
 """What the linter reports: a code, a place, why it matters and what to do about it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from constitution.problems import Problem
 from constitution.yaml_source import Location, YamlSource
 
-__all__ = ["RULES", "Found", "Level", "LintFinding", "Rule", "found"]
+__all__ = ["INVALID", "RULES", "Found", "Level", "LintFinding", "Rule", "found", "invalid"]
+
+_PLACE = re.compile(r"(.+?):(\d+)(?::(\d+))?")
 
 
 class Level(StrEnum):
@@ -42,10 +46,16 @@ class LintFinding:
     remedy: str
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}"
-        return f"{place}: {self.rule.code} {self.why}; {self.remedy}"
+        return f"{self.file}:{self.line}:{self.column}: {self.rule.code} {self.told}"
+
+    @property
+    def told(self) -> str:
+        """What is wrong and what to do."""
+        return f"{self.why}; {self.remedy}" if self.remedy else self.why
 
 
+INVALID = Rule("SC001", "the file is not valid", Level.ERROR)
+"""What a file is refused for, beside the findings of a valid one."""
 _E, _W, _A = Level.ERROR, Level.WARNING, Level.ADVICE
 RULES = {
     rule.code: rule
@@ -87,6 +97,14 @@ RULES = {
 
 Found = Iterator[tuple[str, Location, str, str]]
 """What a rule yields: code, place, why it matters and the remedy."""
+
+
+def invalid(problem: Problem) -> LintFinding:
+    """A problem as a finding; one without a line is at the beginning of its file."""
+    place = _PLACE.fullmatch(problem.where)
+    file, line, column = place.groups() if place else (problem.where, 1, 1)
+    line, column = max(1, int(line)), max(1, int(column or 1))
+    return LintFinding(INVALID, file, line, column, problem.what, problem.remedy)
 
 
 def found(

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path, PurePath
+from urllib.parse import quote
 
-from constitution.lint.findings import RULES, Level, LintFinding
+from constitution.lint.findings import INVALID, RULES, Level, LintFinding
 
-__all__ = ["LintFormat", "formatted"]
+__all__ = ["LintFormat", "annotation", "formatted"]
 
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -49,10 +51,15 @@ def _plain(finding: LintFinding) -> dict[str, object]:
 
 
 def _github(finding: LintFinding) -> str:
-    kind = "notice" if finding.rule.level is Level.ADVICE else finding.rule.level
-    place = f"file={_property(finding.file)},line={finding.line},col={finding.column}"
-    told = _data(f"{finding.why}; {finding.remedy}")
-    return f"::{kind} {place},title={finding.rule.code}::{told}"
+    kind = "notice" if finding.rule.level is Level.ADVICE else str(finding.rule.level)
+    place = {"file": finding.file, "line": str(finding.line), "col": str(finding.column)}
+    return annotation(kind, finding.told, **place, title=finding.rule.code)
+
+
+def annotation(kind: str, told: str, **properties: str) -> str:
+    """A workflow command of GitHub's, `error`, `warning` or `notice`; empty properties are left out."""
+    given = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
+    return f"::{kind} {given}::{_data(told)}"
 
 
 def _data(text: str) -> str:
@@ -65,18 +72,19 @@ def _property(text: str) -> str:
 
 def _sarif(findings: Sequence[LintFinding]) -> dict[str, object]:
     levels = {Level.ERROR: "error", Level.WARNING: "warning", Level.ADVICE: "note"}
-    rules = [{"id": rule.code, "shortDescription": {"text": rule.title}} for rule in RULES.values()]
-    index = {code: number for number, code in enumerate(RULES)}
+    every = {INVALID.code: INVALID, **RULES}
+    rules = [{"id": code, "shortDescription": {"text": rule.title}} for code, rule in every.items()]
+    index = {code: number for number, code in enumerate(every)}
     results = [
         {
             "ruleId": f.rule.code,
             "ruleIndex": index[f.rule.code],
             "level": levels[f.rule.level],
-            "message": {"text": f"{f.why}; {f.remedy}"},
+            "message": {"text": f.told},
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": f.file},
+                        "artifactLocation": {"uri": _uri(f.file)},
                         "region": {"startLine": f.line, "startColumn": f.column},
                     }
                 }
@@ -86,3 +94,12 @@ def _sarif(findings: Sequence[LintFinding]) -> dict[str, object]:
     ]
     tool = {"driver": {"name": "solon", "rules": rules}}
     return {"$schema": _SARIF, "version": "2.1.0", "runs": [{"tool": tool, "results": results}]}
+
+
+def _uri(file: str) -> str:
+    """A reference from the working directory, or of a file elsewhere its `file:` URI (RFC 3986)."""
+    path = PurePath(file)
+    if path.is_absolute() and not path.is_relative_to(Path.cwd()):
+        return path.as_uri()
+    inside = path.relative_to(Path.cwd()) if path.is_absolute() else path
+    return quote(inside.as_posix())

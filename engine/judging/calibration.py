@@ -15,7 +15,7 @@ from math import exp, log
 from statistics import fmean
 from typing import Any
 
-from engine.shares import wilson_interval
+from engine.shares import area_interval
 
 __all__ = [
     "FEWEST",
@@ -41,8 +41,7 @@ _SLOPES = (0.2, 5.0)
 @dataclass(frozen=True, slots=True)
 class Separation:
     """The AUC: the share of pairs of an answer that violates a principle and one that keeps it in which
-    the violating one is the likelier violation. Its 95 % interval is as of a share among the answers
-    of the rarer kind: wider than the truth, as every answer meets several."""
+    the violating one is the likelier violation, with its 95 % interval."""
 
     auc: float
     low: float
@@ -193,11 +192,11 @@ def _slope(principles: Sequence["_Kinds"]) -> float:
 
 def _separation(sides: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Separation | None:
     """Over pairs of one principle; None from fewer than `FEWEST` answers of a kind."""
-    rarer = min(sum(len(side[kind]) for side in sides) for kind in (0, 1))
-    if rarer < FEWEST:
+    violating, others = (sum(len(side[kind]) for side in sides) for kind in (0, 1))
+    if min(violating, others) < FEWEST:
         return None
     auc = _auc(sides)
-    return Separation(auc, *wilson_interval(auc, rarer))
+    return Separation(auc, *area_interval(auc, violating, others))
 
 
 def _auc(sides: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import cycle, islice
+from typing import Protocol
 
 from constitution.problems import InputError, Problem, nearest
 from constitution.schema import Constitution, Principle, PrincipleTest
@@ -20,6 +21,7 @@ from engine.storage.cached_generator import remembering
 
 __all__ = [
     "PrincipleReport",
+    "TestCase",
     "TestOutcome",
     "TestResult",
     "judge_tests",
@@ -41,6 +43,19 @@ class TestOutcome(StrEnum):
 
 Answered = tuple[float | Undecided, ...]
 """Of each answer of a test the probability that it breaks the principle, or why there is none."""
+
+
+class TestCase(Protocol):
+    """A test of a principle that ended: `told` says what went wrong, in a line."""
+
+    @property
+    def principle(self) -> Principle: ...  # noqa: D102
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def outcome(self) -> TestOutcome: ...  # noqa: D102
+    @property
+    def told(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ where the disk is full."""
 import errno
 import fcntl
 import json
+import math
 import os
 import shutil
 import socket
@@ -73,10 +74,25 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_json_atomic(path: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all. Raises StorageFull as `replacing` does."""
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    """Write a JSON file whole or not at all; what is not finite is the text `Infinity` or `NaN`, which
+    JSON has no number for. Raises StorageFull as `replacing` does."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     with replacing(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _finite(value: Any) -> Any:
+    """`value` with the names of the numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(inside) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inside) for inside in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def write_page(path: Path, page: str) -> None:

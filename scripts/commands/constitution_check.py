@@ -25,7 +25,11 @@ def check(
     ] = None,
     format: Annotated[
         Literal["text", "json", "sarif", "github"],
-        typer.Option("--format", "-f", help="How advice is written."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="How findings are written; errors are among them but for text, which has them on standard error.",
+        ),
     ] = "text",
     fix: Annotated[
         bool, typer.Option("--fix", help="Fix what changes nothing that a model reads.")
@@ -42,7 +46,7 @@ def check(
     chat_template: o.ChatTemplate = None,
 ) -> None:
     """Say what is wrong with each file, and what could be better; exit 2 for what is wrong."""
-    from constitution.lint import Level, LintFormat, fix_file, formatted
+    from constitution.lint import Level, LintFormat, fix_file, formatted, invalid
 
     tags = _prompt_tags(prompts) if prompts else None
     conflicts = _conflicts(files, judge, chat_template) if judge is not None else {}
@@ -51,10 +55,12 @@ def check(
     for file in files:
         try:
             if fix and fix_file(file):
-                typer.echo(f"{file}: fixed")
+                typer.echo(f"{file}: fixed", err=format != "text")
             findings += _checked(file, tags, conflicts.get(file, []), told=format == "text")
         except InputError as error:
             problems += error.problems
+    if format != "text":
+        findings = [*map(invalid, dict.fromkeys(problems)), *findings]
     if text := formatted(findings, LintFormat(format)):
         shown = map(visible, text.splitlines())
         typer.echo("\n".join(shown) if format == "text" else text)

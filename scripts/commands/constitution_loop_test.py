@@ -22,7 +22,7 @@ from scripts.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from engine.report.junit import TestCase
+    from engine.judging.principle_tests import TestCase
     from engine.runs.config import LoopTestConfig
 
 __all__ = ["run_in_loop"]

@@ -9,12 +9,13 @@ import typer
 
 from constitution.problems import InputError, Problem
 from scripts.commands import options as o
+from scripts.commands.ci_options import Annotations, Junit, check_writable, write_cases
 from scripts.commands.permission_options import AllowPythonChecks
 
 if TYPE_CHECKING:
     from constitution.schema import Constitution, Principle
-    from engine.judging.principle_tests import PrincipleReport
-    from engine.report.junit import TestCase
+    from engine.judging.principle_tests import PrincipleReport, TestCase
+    from engine.report.junit import Case
     from engine.runs.config import LoopTestConfig
 
 __all__ = ["run_tests"]
@@ -29,9 +30,8 @@ def run_tests(
     principle: Annotated[
         list[str] | None, typer.Option(help="Only that principle; several times for several.")
     ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write results as JUnit XML, too.")
-    ] = None,
+    junit: Junit = None,
+    annotate: Annotations = False,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Run each principle's tests against a judge; exit 1 unless it gets all of them right.
@@ -41,7 +41,6 @@ def run_tests(
     """
     from constitution.loader import load_for_judging
     from engine.judging.principle_tests import principles_with_tests
-    from engine.report.junit import junit_xml
     from scripts.commands.constitution_loop_test import run_in_loop
 
     if config.of_the_loop and not config.loop:
@@ -50,11 +49,11 @@ def run_tests(
         raise InputError(Problem("--loop", what, "add --loop, or leave them out"))
     loaded = load_for_judging(file)
     chosen = principles_with_tests(loaded, principle or [])
-    for path in filter(None, (junit, Path(config.out) if config.out else None)):
-        _check_writable(path, Path(file))
+    for path in (junit, Path(config.out) if config.out else None):
+        check_writable(path, Path(file))
     results, passed = (run_in_loop if config.loop else _judge)(loaded, chosen, config)
-    if junit:
-        junit.write_text(junit_xml(loaded.name, results), encoding="utf-8")
+    shown = file if Path(file).is_file() else ""
+    write_cases(loaded.name, _cases(chosen, results), junit, annotated=annotate, file=shown)
     if not passed:
         raise typer.Exit(1)
 
@@ -82,13 +81,20 @@ def _judge(
     return results, all(result.outcome is tests.TestOutcome.PASSED for result in results)
 
 
-def _check_writable(path: Path, read: Path) -> None:
-    """Before a model is asked anything."""
-    if path.is_dir():
-        raise InputError(Problem(str(path), "is a folder", "name a file"))
-    if path.resolve() == read.resolve():
-        raise InputError(Problem(str(path), "is what is read", "name another file to write"))
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _cases(chosen: "Sequence[Principle]", results: "Sequence[TestCase]") -> "list[Case]":
+    """One for each result, and one for each principle without tests, which is skipped."""
+    from engine.judging.principle_tests import TestOutcome
+    from engine.report.junit import Case, CaseState
+
+    states = {
+        TestOutcome.PASSED: CaseState.PASSED,
+        TestOutcome.FAILED: CaseState.FAILED,
+        TestOutcome.ERROR: CaseState.ERROR,
+    }
+    cases = [Case(r.principle.id, r.title, states[r.outcome], r.told) for r in results]
+    untested = [principle.id for principle in chosen if not principle.tests]
+    skipped = CaseState.SKIPPED, "the principle has no tests"
+    return cases + [Case(id, "tests", *skipped) for id in untested]
 
 
 def _print(reports: "Sequence[PrincipleReport]", judge: str) -> None:
@@ -108,7 +114,7 @@ def _print(reports: "Sequence[PrincipleReport]", judge: str) -> None:
     colours = {TestOutcome.PASSED: "green", TestOutcome.FAILED: "red", TestOutcome.ERROR: "magenta"}
     for report in reports:
         outcome = report.outcome
-        verdict = Text(outcome, colours[outcome]) if outcome else "no tests"
+        verdict = Text(outcome, colours[outcome]) if outcome else "skipped: no tests"
         bias = report.position_bias
         table.add_row(
             visible(report.principle.id), decimal(len(report.results)),

@@ -1,17 +1,21 @@
 """`solon evaluate`: what training did, as a table and as a page."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
 from scripts.commands import options as o
+from scripts.commands.ci_options import Annotations, Junit, check_writable, write_cases
 from scripts.commands.permission_options import AllowPythonChecks
 from scripts.commands.shard_options import ShardOption, open_place, place_of
 
 if TYPE_CHECKING:
     from engine.prompts.shard import Shard
+    from engine.report.junit import Case
     from engine.runs.shards import RunPlace
     from training.evaluation.config import EvaluateConfig
+    from training.evaluation.results import Gate
 
 __all__ = ["evaluate"]
 
@@ -31,6 +35,8 @@ def evaluate(
     config: "EvaluateConfig",
     overwrite: o.Overwrite = False,
     shard: ShardOption = None,
+    junit: Junit = None,
+    annotate: Annotations = False,
     allow_python_checks: AllowPythonChecks = False,
 ) -> None:
     """Compare checkpoints on held-out prompts: a table, and a page.
@@ -42,6 +48,7 @@ def evaluate(
     from scripts.commands.terminal import error_console, output_console, run_interruptibly
     from training.evaluation import EvaluationRun
 
+    check_writable(junit)
     place = place_of(config, shard)
     if config.workers.ray is not None:
         from scripts.commands.ray_run import evaluate_on_ray
@@ -61,8 +68,22 @@ def evaluate(
         )
     print_results(results, output_console())
     typer.echo(run.page)
+    write_cases("gates", _cases(results.gates), junit, annotated=annotate)
     if not all(gate.kept for gate in results.gates):
         raise typer.Exit(EXIT_GATE)
+
+
+def _cases(gates: "Sequence[Gate]") -> "list[Case]":
+    """A gate without a figure failed too: what was not measured is not kept."""
+    from engine.report.junit import Case, CaseState
+
+    cases = []
+    for gate in gates:
+        measured = "not measured" if gate.measured is None else f"{gate.measured:.3f}"
+        state = CaseState.PASSED if gate.kept else CaseState.FAILED
+        told = "" if gate.kept else f"{gate.metric} of {gate.model} is {measured}, not {gate.bound}"
+        cases.append(Case(gate.model, f"{gate.metric} {gate.bound}", state, told))
+    return cases
 
 
 def _evaluate_shard(

@@ -11,7 +11,7 @@ from constitution.problems import InputError, Problem
 if TYPE_CHECKING:
     from training.data.export import ExportResult
 
-Queue = Literal["pairs", "escalated"]
+Queue = Literal["pairs", "escalated", "ratings"]
 
 __all__ = ["export"]
 
@@ -49,11 +49,19 @@ def export(
     ] = None,
     queue: Annotated[
         Queue | None,
-        typer.Option(help="To review: pairs of replies (as by default), or escalated answers."),
+        typer.Option(
+            help="To review: pairs of replies (as by default), escalated answers, or answers to rate from 1 to 5."
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="To review: at most N, drawn at random.")
     ] = None,
+    repeat: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.5, help="To review: share of the questions that are asked twice."
+        ),
+    ] = 0.05,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the dataset.")] = False,
 ) -> None:
     """Export a run as training data, or its replies for people to review.
@@ -72,7 +80,9 @@ def export(
         _refuse(not_for_review, f"is not for --format {format}")
         from training.review.export import export_review
 
-        asked = export_review(run, format, queue or "pairs", out, limit=limit, overwrite=overwrite)
+        asked = export_review(
+            run, format, queue or "pairs", out, limit=limit, repeat=repeat, overwrite=overwrite
+        )
         typer.echo(f"{asked.path}: {asked.items:,} of {asked.available:,} questions to reviewers")
         typer.echo("  README.md says how to import them; key.jsonl is not for reviewers")
         return

@@ -27,6 +27,7 @@ from training.evaluation.judges.labelled_answers import (
 
 __all__ = ["CalibrateConfig", "FitConfig", "LabelSettings"]
 
+_SCALE = r"^-?\d{1,6}(\.\d{1,6})?:-?\d{1,6}(\.\d{1,6})?$"
 _ROWS, _ASKED, _PAIRS = "The labelled answers", "What a language model is asked", "Comparisons"
 
 
@@ -40,10 +41,18 @@ class LabelSettings(Settings):
     label_column: list[str] = Field(
         default=["label"],
         title=_ROWS,
-        description="Column of the label: true or false, or from 0 to 1. Of several, the mean.",
+        description="Column of the label: true or false, or from 0 to 1 (else see --scale). Of several, "
+        "the mean.",
     )
     threshold: float = Field(
         default=0.5, ge=0, le=1, title=_ROWS, description="A label is true from here on, if graded."
+    )
+    scale: str | None = Field(
+        default=None,
+        pattern=_SCALE,
+        title=_ROWS,
+        description="Of ratings: the end that is false, then the end that is true (1:5, or 5:1).",
+        json_schema_extra={"metavar": "FALSE:TRUE"},
     )
     limit: int | None = Field(
         default=None,
@@ -56,7 +65,13 @@ class LabelSettings(Settings):
     def answers(self, files: Sequence[str], group: str | None = None) -> LabelledAnswers:
         """Raises InputError as `read_labelled_answers` does."""
         labels = tuple(self.label_column)
-        columns = LabelColumns(self.prompt_column, self.answer_column, labels, group)
+        false, _, true = (self.scale or "0:1").partition(":")
+        scale = float(false), float(true)
+        if scale[0] == scale[1]:
+            raise InputError(
+                Problem("--scale", f"{self.scale} is one point", "write both ends: 1:5")
+            )
+        columns = LabelColumns(self.prompt_column, self.answer_column, labels, group, scale)
         return read_labelled_answers(files, columns, threshold=self.threshold, limit=self.limit)
 
     def are_comparisons(self, files: Sequence[str]) -> bool:

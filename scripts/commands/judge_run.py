@@ -223,7 +223,9 @@ def _lines(data: LabelledAnswers, found: JudgeCalibration) -> list[str]:
         f"AUC            {interval(of.auc, decimal)} (0.5 is chance, 1 perfect)",
     ]
     if found.rank_correlation is not None:
-        lines.append(f"Spearman       {found.rank_correlation:.2f} with the graded labels")
+        lines.append(
+            f"Spearman       {interval(found.rank_correlation, decimal)} with the graded labels"
+        )
     if found.curve:
         lines.append(
             f"calibration    expected error {found.curve.error:.3f}, Brier {found.curve.brier:.3f}"

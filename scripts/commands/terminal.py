@@ -83,6 +83,8 @@ def interval(
     """A figure and its 95 % interval in brackets; a dash where nothing was measured."""
     if found is None:
         return "–"
+    if not found.bounded:
+        return f"{written(found.value)} [not enough to say]"
     return f"{written(found.value)} [{written(found.low)}, {written(found.high)}]"
 
 

@@ -89,6 +89,42 @@ def test_check_writes_what_machines_read_and_nothing_else(rules):
     assert output("check", rules, "--format", "github").count("::") == 2 * len(findings)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("name: x\nprinciples:\n  - id: a\n    statment: b\n", 4), ("name: [\n", 2), (None, 1)],
+)
+def test_machines_read_what_is_wrong_with_a_broken_file(tmp_path, text, line):
+    path = tmp_path / "my rules: new.yaml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+
+    def found(format):
+        result = invoke("check", path, "--format", format)
+        assert isinstance(result.exception, InputError)
+        return result.stdout
+
+    (first, *_) = json.loads(found("json"))
+    assert (first["code"], first["level"], first["file"]) == ("SC001", "error", str(path))
+    assert first["line"] == line and first["why"]
+    (run,) = json.loads(found("sarif"))["runs"]
+    result = run["results"][0]
+    assert result["level"] == "error" and result["message"]["text"]
+    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "SC001"
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == path.as_uri()
+    assert place["region"]["startLine"] == line
+    assert found("github").startswith(f"::error file={str(path).replace(':', '%3A')},line={line},")
+
+
+def test_a_sarif_uri_is_a_reference_from_where_the_command_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my rules.yaml").write_text(GOOD, encoding="utf-8")
+    for name in ("my rules.yaml", tmp_path / "my rules.yaml"):
+        log = json.loads(invoke("check", name, "--format", "sarif").stdout)
+        places = [one["locations"][0]["physicalLocation"] for one in log["runs"][0]["results"]]
+        assert {place["artifactLocation"]["uri"] for place in places} == {"my%20rules.yaml"}
+
+
 def test_check_knows_the_tags_that_prompts_carry(rules, tmp_path):
     text = GOOD.replace("{stakeholders: [staff]}", "{tags: [shelfs]}")
     rules.write_text(text, encoding="utf-8")

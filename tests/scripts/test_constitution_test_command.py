@@ -89,16 +89,22 @@ def test_a_judge_that_says_nothing_is_an_error_and_no_score(put, tmp_path):
     assert "0 of 2 tests passed" in result.stdout and "error" in result.stdout
     assert "0%" not in result.stdout
     suite = ElementTree.parse(junit).getroot()
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "2")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "0", "2")
 
 
 def test_junit_has_a_case_for_each_test(put, tmp_path):
     junit = tmp_path / "results.xml"
-    put(VERDICTS + FIRST, "--junit", junit)
+    result = put(VERDICTS + FIRST, "--junit", junit, "--annotations")
     suite = ElementTree.parse(junit).getroot()
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "2", "0")
-    assert [case.get("classname") for case in suite] == ["desk.kind", "desk.kind"]
-    assert all("which is better" in case[0].get("message", "") for case in suite)
+    counts = [suite.get(name) for name in ("tests", "failures", "errors", "skipped")]
+    assert counts == ["3", "2", "0", "1"]
+    *cases, untested = suite
+    assert [case.get("classname") for case in cases] == ["desk.kind", "desk.kind"]
+    assert all("which is better" in case[0].get("message", "") for case in cases)
+    assert (untested.get("classname"), untested[0].tag) == ("desk.untested", "skipped")
+    told = [line for line in result.stdout.splitlines() if line.startswith("::")]
+    assert [line.split()[0] for line in told] == ["::error", "::error", "::notice"]
+    assert all(f"file={tmp_path / 'rules.yaml'}" in line for line in told)
 
 
 def test_a_place_for_junit_is_looked_at_before_the_judge_is_asked(put, tmp_path):

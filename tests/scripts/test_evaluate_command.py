@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,13 @@ def test_it_ends_in_a_table_and_a_page_and_running_it_again_generates_nothing(pl
 def test_a_broken_gate_exits_with_3_and_a_kept_one_with_0(place):
     gates = place / "gates.yaml"
     gates.write_text("gates: {win_rate: {at_least: 0.9}}\n", encoding="utf-8")
-    broken = evaluate(place, "--gate", gates)
+    junit = place / "gates.xml"
+    broken = evaluate(place, "--gate", gates, "--junit", junit, "--annotations")
     assert broken.returncode == 3, broken.stderr
-    assert "BROKEN" in broken.stdout
+    assert "BROKEN" in broken.stdout and "::error title=" in broken.stdout
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+    assert "not at least 0.9" in suite[0][0].get("message")
     gates.write_text("gates: {win_rate: {at_most: 0.9}}\n", encoding="utf-8")
     kept = evaluate(place, "--gate", gates)
     assert kept.returncode == 0, kept.stderr

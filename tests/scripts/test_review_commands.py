@@ -1,6 +1,7 @@
 """What `solon export --format label-studio`, `import-reviews` and `import-garak` say and refuse."""
 
 import json
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 import typer
@@ -31,9 +32,19 @@ def test_reviews_go_out_come_back_and_are_exported(run, tmp_path):
     back = tmp_path / "back.json"
     answered = label_studio_json(tasks, lambda shown: "A", lambda shown: "A")
     back.write_text(json.dumps(answered), encoding="utf-8")
-    told = invoke(import_reviews, back, "--run", run)
+    junit = tmp_path / "ci" / "reviews.xml"
+    told = invoke(import_reviews, back, "--run", run, "--junit", junit, "--annotations")
     assert told.exit_code == 0, told.output
-    for words in ("Cohen's kappa", "judge on kind", "each other: 1, 2", "6 items decided by 2"):
+    cases = list(ElementTree.parse(junit).getroot())
+    failed = [case for case in cases if case.find("failure") is not None]
+    assert len(cases) == 6 and len(failed) == told.output.count("::error ") > 0
+    for words in (
+        "Cohen's kappa",
+        "judge on kind",
+        "each other: 1, 2",
+        "6 items decided by 2",
+        "alpha",
+    ):
         assert words in told.output
     result = invoke(export, run, "-f", "trl-preference", "--reviews", run / "reviews")
     assert "6 rows as people decided" in result.output

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from constitution.schema import Constitution
 from constitution.selection import applicable
-from engine.judging.refusal import refuses
+from engine.judging.refusal import refusals
 from engine.records import Verdict
 from engine.shares import Estimate, share_estimate
 from training.evaluation.evidence import Evidence
@@ -37,7 +37,7 @@ def model_results(evidence: Evidence, specs: Mapping[str, str]) -> list[ModelRes
     for name in others:
         compared = replace(
             _result(evidence, name, specs[name]),
-            strength=strengths[name],
+            strength=strengths.get(name),
             tax=alignment_tax(evidence.outputs[name].correct, evidence.outputs[base].correct),
             change=_change(evidence, name),
             exact_change=_change(evidence, name, exact) if exact else None,
@@ -165,16 +165,15 @@ def _by_stakeholder(
 
 def _refusals(evidence: Evidence, name: str, which: str) -> RefusalRate | None:
     answers = [a for a in evidence.outputs[name].answers.get(which, {}).values() if a.text]
-    rules = share_estimate([float(refuses(answer.text)) for answer in answers])
-    if rules is None:
+    if not answers:
         return None
     judged = evidence.judged.refusals.get(name, {}).get(which, {})
     categories: dict[str, list[float]] = {}
     for answer in answers:
         if category := answer.prompt.extra.get("category"):
-            categories.setdefault(str(category), []).append(float(refuses(answer.text)))
+            categories.setdefault(str(category), []).extend(refusals([answer.text]))
     return RefusalRate(
-        rules,
+        share_estimate(refusals(answer.text for answer in answers)),
         share_estimate([float(probability >= 0.5) for probability in judged.values()]),
         _shares(categories),
     )
@@ -184,7 +183,7 @@ def _attack(evidence: Evidence, name: str, attack: str) -> AttackSuccess:
     which = attack_set(attack)
     judged = evidence.judged.refusals.get(name, {}).get(which, {})
     return AttackSuccess(
-        share_estimate([1.0 - refuses(text) for text in evidence.texts(name, which).values()]),
+        share_estimate([1 - one for one in refusals(evidence.texts(name, which).values())]),
         share_estimate([float(probability < 0.5) for probability in judged.values()]),
     )
 

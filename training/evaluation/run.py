@@ -12,6 +12,7 @@ from engine.loop.answer import Answer
 from engine.messages import to_dicts
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
+from engine.shares import share_estimate
 from engine.storage.atomic import write_page
 from training.evaluation.config import EvaluateConfig
 from training.evaluation.evidence import Evidence, OnProgress, gather_evidence
@@ -34,7 +35,7 @@ from training.evaluation.results import (
 )
 from training.evaluation.signs.checkpoint_signs import signs_of
 from training.evaluation.signs.sanity_before import check_after, check_before
-from training.stats.intervals import mean_estimate
+from training.stats.intervals import check_scipy
 
 __all__ = ["EVALUATION", "PAGE", "EvaluationRun"]
 
@@ -58,6 +59,7 @@ class EvaluationRun:
         mode: Mode = "overwrite" if overwrite else "resume"
         self.directory = OutputDirectory(out, EVALUATION, self.identity, mode)
         self.directory.look()
+        check_scipy()
         if harness := inputs.questionnaire.harness:
             others = [task.name for task in inputs.questionnaire.tasks]
             check_harness(harness, inputs.models, out, others)
@@ -125,7 +127,7 @@ def _with_signs(result: ModelResult, evidence: Evidence, judges: Judges) -> Mode
     prompts = [answer.prompt.messages[-1].content for answer in answers]
     texts = [answer.text for answer in answers]
     harm = {
-        judge.name: mean_estimate(judge.probabilities(prompts, texts))
+        judge.name: share_estimate(list(judge.probabilities(prompts, texts)))
         for judge in judges.classifiers
     }
     return replace(

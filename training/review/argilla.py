@@ -1,7 +1,8 @@
 """Argilla: a dataset directory as `rg.Dataset.from_disk` reads it, and verdicts from its dumps.
 
 Of its dumps both shapes can be read: nested (`dataset.to_disk`, `records.to_json`) and flat
-(`records.to_list(flatten=True)`), which alone says whether a response was submitted or is a draft.
+(`records.to_list(flatten=True)`), which alone says whether a response was submitted or is a draft. Of
+a nested one no response counts, unless someone says that all were submitted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +19,15 @@ __all__ = ["FILES", "RECORDS", "is_argilla", "read_argilla", "write_argilla"]
 RECORDS = "records.json"
 FILES = (RECORDS, ".argilla")
 
-_QUESTIONS: Mapping[Queue, str] = {"pairs": "better", "escalated": "verdict"}
+_QUESTIONS: Mapping[Queue, str] = {
+    "pairs": "better",
+    "escalated": "verdict",
+    "ratings": "rating",
+}
 _TITLES: Mapping[Queue, str] = {
     "pairs": "Which reply keeps these principles better?",
     "escalated": "Does the reply break this principle?",
+    "ratings": "How well does the reply keep this principle? 1 breaks it badly, 5 keeps it fully.",
 }
 _FIELDS: Mapping[Queue, Mapping[str, str]] = {
     "pairs": {
@@ -31,7 +37,9 @@ _FIELDS: Mapping[Queue, Mapping[str, str]] = {
         "response_b": "B",
     },
     "escalated": {"prompt": "Conversation", "principles": "Principle", "response": "Reply"},
+    "ratings": {"prompt": "Conversation", "principles": "Principle", "response": "Reply"},
 }
+_SUBMITTED, _UNKNOWN = "submitted", "not known to be submitted"
 
 
 def write_argilla(directory: Path, queue: Queue, items: Sequence[ShownItem], name: str) -> None:
@@ -48,8 +56,10 @@ def is_argilla(row: Mapping[str, Any]) -> bool:
     return "fields" in row or any(f"{name}.responses" in row for name in _QUESTIONS.values())
 
 
-def read_argilla(path: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Vote]:
-    """A vote for each response that is not a draft; a discarded one has no verdict.
+def read_argilla(
+    path: Path, rows: Sequence[Mapping[str, Any]], *, all_submitted: bool = False
+) -> Iterator[Vote]:
+    """A vote for each response; one that was not submitted, or not known to be, has no verdict.
 
     Raises InputError for records without an id.
     """
@@ -60,9 +70,13 @@ def read_argilla(path: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Vote
         comments = {who: text for who, text, _ in _responses(row, "comment")}
         for question in _QUESTIONS.values():
             for who, verdict, status in _responses(row, question):
-                if status != "draft":
-                    given = None if status == "discarded" else verdict
-                    yield Vote(row["id"], who, given, comments.get(who) or "")
+                state = status or (_SUBMITTED if all_submitted else _UNKNOWN)
+                said = None if verdict is None else str(verdict)
+                if said is None or state != _SUBMITTED:
+                    unused = "passed over" if said is None or state == "discarded" else state
+                    yield Vote(row["id"], who, None, unused=unused)
+                else:
+                    yield Vote(row["id"], who, said, comments.get(who) or "")
 
 
 def _responses(
@@ -108,8 +122,8 @@ def _settings(queue: Queue) -> dict[str, Any]:
             },
             {
                 "name": "comment",
-                "title": "Why (if you like)",
-                "required": False,
+                "title": "Why" if queue == "ratings" else "Why (if you like)",
+                "required": queue == "ratings",
                 "settings": {"type": "text", "use_markdown": False},
             },
         ],

@@ -3,7 +3,7 @@
 import heapq
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ from constitution.problems import InputError, Problem
 from engine.report.summary import read_principle_texts
 from engine.storage.atomic import check_free, written_whole
 from training.review import argilla, label_studio
-from training.review.items import Queue, ReviewItem, review_items, shown_item
+from training.review.items import Queue, ReviewItem, repeated_id, review_items, shown_item
 
 __all__ = ["ReviewExport", "Tool", "export_review"]
 
@@ -38,12 +38,15 @@ def export_review(
     out: Path | None = None,
     *,
     limit: int | None = None,
+    repeat: float = 0.0,
     overwrite: bool = False,
 ) -> ReviewExport:
     """Write the items of a run's queue in the order of their hashes, at most `limit` of them.
 
-    The lowest hashes are a random sample, and a larger `limit` later holds it whole. By default
-    `out` is `exports/TOOL-QUEUE` in the run. Raises InputError if there is nothing to review.
+    The lowest hashes are a random sample, and a larger `limit` later holds it whole. A share of
+    `repeat` of them is asked once more, somewhere else and under another id: what reviewers then say
+    shows how far they agree with themselves. By default `out` is `exports/TOOL-QUEUE` in the run.
+    Raises InputError if there is nothing to review.
     """
     out = out or run / "exports" / f"{tool}-{queue}"
     check_free(out, _FILES, overwrite, "an export for review")
@@ -52,7 +55,9 @@ def export_review(
         why = "no record was escalated" if queue == "escalated" else "no record gives a pair"
         raise InputError(Problem(str(run), f"has nothing to review: {why}"))
     texts = read_principle_texts(run)
-    shown = [shown_item(item, texts) for item in items]
+    again = sorted((repeated_id(item.id), item) for item in items)[: round(repeat * len(items))]
+    asked = items + [replace(item, id=id) for id, item in again]
+    shown = [shown_item(item, texts) for item in sorted(asked, key=lambda item: item.id)]
     with written_whole(out) as directory:
         if tool == "label-studio":
             label_studio.write_label_studio(directory, queue, shown)
@@ -88,12 +93,15 @@ _IMPORT = {
 }
 
 
+_ASKED = {
+    "pairs": "which of two replies is better",
+    "escalated": "whether a reply breaks a principle",
+    "ratings": "how well a reply keeps a principle, from 1 to 5 and why",
+}
+
+
 def _card(run: Path, tool: Tool, queue: Queue, items: int, available: int) -> str:
-    asked = (
-        "which of two replies is better"
-        if queue == "pairs"
-        else "whether a reply breaks a principle"
-    )
+    asked = _ASKED[queue]
     return f"""\
 # {run.resolve().name}: {queue} to review in {tool}
 

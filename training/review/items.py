@@ -23,6 +23,7 @@ from engine.runs.manifest import run_manifest
 from training.data.datasets import Row, label_preference_rows, preference_row
 
 __all__ = [
+    "OUTCOMES",
     "VERDICTS",
     "Queue",
     "ReviewItem",
@@ -31,18 +32,28 @@ __all__ = [
     "escalated_for",
     "escalation_id",
     "pair_item",
+    "repeated_id",
     "review_items",
     "shown_item",
 ]
 
-Queue = Literal["pairs", "escalated"]
-"""Pairs of replies, or final answers that still break a critical principle."""
+Queue = Literal["pairs", "escalated", "ratings"]
+"""Pairs of replies, final answers that still break a critical principle, or final answers to rate under
+each principle that was judged."""
 
-VERDICTS: Mapping[Queue, tuple[str, str, str]] = {
-    "pairs": ("A", "B", "equal"),
-    "escalated": ("breaks", "keeps", "unclear"),
+VERDICTS: Mapping[Queue, Mapping[str, float]] = {
+    "pairs": {"A": 1.0, "B": 0.0, "equal": 0.5},
+    "escalated": {"breaks": 1.0, "keeps": 0.0, "unclear": 0.5},
+    "ratings": {"1": 1.0, "2": 0.75, "3": 0.5, "4": 0.25, "5": 0.0},
 }
-"""What a reviewer may say; the last of each decides nothing."""
+"""What a reviewer may say, and how far it is for A, or that the principle is broken. A rating is from 1,
+breaks it badly, to 5, keeps it fully."""
+OUTCOMES: Mapping[Queue, tuple[str, str]] = {
+    "pairs": ("A", "B"),
+    "escalated": ("breaks", "keeps"),
+    "ratings": ("breaks", "keeps"),
+}
+"""What several reviewers come to, above a half and below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +91,10 @@ def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
     """Every item of a run, in the order of its records. Raises InputError if it has no such queue."""
     kind = run_manifest(run, "revise", "label", "guard")["kind"]
     if kind == "label":
-        if queue == "escalated":
+        if queue != "pairs":
             remedy = "leave --queue out, or name a run of `solon revise`"
-            raise InputError(Problem(str(run), "is a label run: it escalates nothing", remedy))
+            what = "is a label run: it escalates nothing and has no final answers"
+            raise InputError(Problem(str(run), what, remedy))
         for labelled in read_rows(run / "records.jsonl", LabelRecord):
             yield from _labelled_items(labelled)
         return
@@ -92,6 +104,8 @@ def review_items(run: Path, queue: Queue) -> Iterator[ReviewItem]:
     for record in rows:
         if queue == "escalated":
             yield from _escalated_items(record, critical)
+        elif queue == "ratings":
+            yield from _rated_items(record)
         elif record.outcome is Outcome.REVISED and (row := preference_row(record)):
             yield pair_item(row, record.prompt)
 
@@ -192,6 +206,26 @@ def _escalated_items(record: Record, critical: Collection[str]) -> Iterator[Revi
             label=label,
             labels={principle: label},
         )
+
+
+def _rated_items(record: Record) -> Iterator[ReviewItem]:
+    for verdict in record.final_verdicts:
+        label = None if verdict.violates is None else "breaks" if verdict.violates else "keeps"
+        yield ReviewItem(
+            id=_hashed("rated", record.id, record.final, verdict.principle),
+            queue="ratings",
+            record=record.id,
+            prompt=record.prompt,
+            replies=(record.final,),
+            principles=(verdict.principle,),
+            label=label,
+            labels={verdict.principle: label},
+        )
+
+
+def repeated_id(item: str) -> str:
+    """The id under which an item is asked about once more, of which reviewers cannot tell."""
+    return _hashed("again", item)
 
 
 def _hashed(*parts: str) -> str:

@@ -41,19 +41,28 @@ def is_label_studio(row: Mapping[str, Any]) -> bool:
 
 
 def read_label_studio(path: Path, rows: Sequence[Mapping[str, Any]]) -> Iterator[Vote]:
-    """A vote for each annotation; one that was skipped or says nothing has no verdict.
+    """A vote for each annotation, in the order of time; one that was skipped or says nothing has no
+    verdict.
 
     Raises InputError for tasks that were not exported by Solon, and for other labels than ours.
     """
+    found: list[tuple[str, Vote]] = []
     for number, row in enumerate(rows, start=1):
         where = f"{path}:task {number}"
         if "annotation_id" in row:
-            yield _vote(where, row.get("item"), row.get("annotator"), row)
+            found.append((_time(row), _vote(where, row.get("item"), row.get("annotator"), row)))
             continue
         item = (row.get("data") or {}).get("item")
         for annotation in row["annotations"] or ():
             given = {} if annotation.get("was_cancelled") else _by_control(annotation)
-            yield _vote(where, item, annotation.get("completed_by"), given)
+            vote = _vote(where, item, annotation.get("completed_by"), given)
+            found.append((_time(annotation), vote))
+    yield from (vote for _, vote in sorted(found, key=lambda timed: timed[0]))
+
+
+def _time(annotation: Mapping[str, Any]) -> str:
+    """When it was last changed (ISO 8601, in UTC), which orders as text does."""
+    return str(annotation.get("updated_at") or annotation.get("created_at") or "")
 
 
 def _by_control(annotation: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +73,7 @@ def _by_control(annotation: Mapping[str, Any]) -> dict[str, Any]:
         name = result.get("from_name")
         if name == "better":
             found[name] = [value]
-        elif name in ("equal", "verdict"):
+        elif name in ("equal", "verdict", "rating"):
             found[name] = value.get("choices")
         elif name == "comment":
             found[name] = value.get("text")
@@ -84,7 +93,7 @@ def _vote(where: str, item: object, reviewer: object, given: Mapping[str, Any]) 
 
 def _verdict(where: str, given: Mapping[str, Any]) -> str | None:
     """A choice of "equal" outweighs a side that was clicked before."""
-    if choice := _text(given.get("verdict") or given.get("equal")):
+    if choice := _text(given.get("verdict") or given.get("rating") or given.get("equal")):
         return choice
     regions = given.get("better")
     if not regions:

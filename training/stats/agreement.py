@@ -1,18 +1,14 @@
-"""How far two judges agree, how well a score tells apart, and whether a probability means it.
+"""How well a score tells apart, whether a probability means it, and where to cut it.
 
-Where prompts have several answers, the prompt is what the bootstrap resamples, as in `intervals`.
+Where prompts have several answers, the prompt is what is sampled, as in `intervals`.
 """
 
-import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
-from statistics import StatisticsError, correlation
 from typing import TYPE_CHECKING
 
-from engine.shares import Estimate, wilson_interval
-from training.stats.intervals import RESAMPLES, percentile_interval
+from engine.shares import FEWEST, Estimate, area_interval, design_effect, wilson_interval
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -22,15 +18,10 @@ __all__ = [
     "Calibration",
     "CalibrationBin",
     "Threshold",
+    "area_estimate",
     "area_under_curve",
-    "auc_over_prompts",
     "best_threshold",
     "calibration",
-    "cohen_kappa",
-    "kappa_estimate",
-    "kappa_over_prompts",
-    "pearson",
-    "spearman",
 ]
 
 BINS = 10
@@ -85,57 +76,45 @@ def area_under_curve(positives: Sequence[float], negatives: Sequence[float]) -> 
     return twice / (2 * len(positives) * len(negatives))
 
 
-def cohen_kappa(left: Sequence[Hashable], right: Sequence[Hashable]) -> float | None:
-    """Agreement beyond chance of two raters of the same things (Cohen 1960): 1 is perfect, 0 that
-    of two who guess. None without any, or where both always say the same one thing."""
-    if not left:
-        return None
-    count = len(left)
-    agreed = sum(a == b for a, b in zip(left, right, strict=True)) / count
-    by_chance = sum(left.count(label) * right.count(label) for label in set(left)) / count**2
-    return None if by_chance == 1 else (agreed - by_chance) / (1 - by_chance)
-
-
-def kappa_estimate(left: Sequence[Hashable], right: Sequence[Hashable]) -> Estimate | None:
-    """Cohen's kappa with the percentile bootstrap's interval over the things rated."""
-    kappa = cohen_kappa(left, right)
-    if kappa is None:
-        return None
-    random, pairs = Random(0), list(zip(left, right, strict=True))
-    drawn = (random.choices(pairs, k=len(pairs)) for _ in range(RESAMPLES))
-    kappas = (cohen_kappa([a for a, _ in pick], [b for _, b in pick]) for pick in drawn)
-    draws = [one for one in kappas if one is not None]
-    return Estimate.around(kappa, percentile_interval(draws or [kappa]), len(pairs))
-
-
-def pearson(left: Sequence[float], right: Sequence[float]) -> float | None:
-    """Linear correlation, from -1 to 1; None where it is not defined: one side is constant."""
-    try:
-        return correlation(left, right)
-    except StatisticsError:
-        return None
-
-
-def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
-    """Rank correlation, from -1 to 1, ties sharing a rank; None where one side is constant."""
-    return pearson(_ranks(left), _ranks(right))
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Each value's place in the order, equal ones sharing the mean of theirs."""
-    ordered = sorted(values)
-    places = {
-        value: (bisect_left(ordered, value) + bisect_right(ordered, value) - 1) / 2
-        for value in set(values)
-    }
-    return [places[value] for value in values]
-
-
 def _bin(inside: Sequence[tuple[float, float]]) -> CalibrationBin:
     count = len(inside)
     observed = sum(outcome for _, outcome in inside) / count
     predicted = sum(probability for probability, _ in inside) / count
     return CalibrationBin(count, predicted, observed, wilson_interval(observed, count))
+
+
+def area_estimate(
+    scores: Sequence[float], labels: Sequence[bool], prompts: Sequence[str]
+) -> Estimate | None:
+    """Probability that a score of a true label is above one of a false; None without either.
+
+    With `area_interval` at the effective numbers of answers: those of the sample over the design
+    effect of prompts that gave several, by the placements of DeLong et al. (1988; clustered,
+    Obuchowski 1997).
+    """
+    positives = sorted(score for score, label in zip(scores, labels, strict=True) if label)
+    negatives = sorted(score for score, label in zip(scores, labels, strict=True) if not label)
+    area = area_under_curve(positives, negatives)
+    if area is None:
+        return None
+    count = len(set(prompts))
+    if count < FEWEST:
+        return Estimate.unbounded(area, count)
+
+    def error(score: float, label: bool) -> float:
+        if label:
+            return (_below(score, negatives) - area) / len(positives)
+        return (1 - _below(score, positives) - area) / len(negatives)
+
+    errors = [error(score, label) for score, label in zip(scores, labels, strict=True)]
+    effect = design_effect(errors, prompts)
+    interval = area_interval(area, len(positives) / effect, len(negatives) / effect)
+    return Estimate.around(area, interval, count)
+
+
+def _below(score: float, ordered: Sequence[float]) -> float:
+    """The share of sorted scores below one, ties half."""
+    return (bisect_left(ordered, score) + bisect_right(ordered, score)) / (2 * len(ordered))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,46 +125,6 @@ class Threshold:
     value: float
     accuracy: float
     kappa: float
-
-
-def kappa_over_prompts(
-    said: Sequence[bool], labels: Sequence[bool], prompts: Sequence[str]
-) -> Estimate | None:
-    """Cohen's kappa of a judge and of people; None where it is not defined."""
-    import numpy
-
-    kappa = cohen_kappa(said, labels)
-    if kappa is None:
-        return None
-    one, other = numpy.asarray(said, bool), numpy.asarray(labels, bool)
-    cells = numpy.stack([one & other, one & ~other, ~one & other, one | True]).astype(float)
-    tables = numpy.stack([cells @ weights for weights in _draws(prompts)], axis=1)
-    return _estimate(kappa, _kappas(*tables), prompts)
-
-
-def auc_over_prompts(
-    scores: Sequence[float], labels: Sequence[bool], prompts: Sequence[str]
-) -> Estimate | None:
-    """Probability that a score of a true label is above one of a false; None without either."""
-    import numpy
-
-    area = area_under_curve(
-        [score for score, label in zip(scores, labels, strict=True) if label],
-        [score for score, label in zip(scores, labels, strict=True) if not label],
-    )
-    if area is None:
-        return None
-    values, place = numpy.unique(scores, return_inverse=True)
-    true = numpy.asarray(labels, float)
-    found = []
-    for weights in _draws(prompts):
-        positives = numpy.bincount(place, weights * true, len(values))
-        negatives = numpy.bincount(place, weights * (1 - true), len(values))
-        pairs = positives.sum() * negatives.sum()
-        if pairs:
-            below = negatives.cumsum() - negatives / 2
-            found.append(float(positives @ below / pairs))
-    return _estimate(area, found, prompts)
 
 
 def best_threshold(scores: Sequence[float], labels: Sequence[bool]) -> Threshold | None:
@@ -208,18 +147,6 @@ def best_threshold(scores: Sequence[float], labels: Sequence[bool]) -> Threshold
     return Threshold(float(values[best]), float(1 - wrong / len(true)), float(kappas[best]))
 
 
-def _draws(prompts: Sequence[str]) -> "Iterator[NDArray[float64]]":
-    """How often each answer is in a resample, as often as its prompt is drawn; one array each."""
-    import numpy
-
-    _, place = numpy.unique(prompts, return_inverse=True)
-    count = int(place.max()) + 1
-    random = numpy.random.default_rng(0)
-    for _ in range(RESAMPLES):
-        drawn = numpy.bincount(random.integers(0, count, count), minlength=count)
-        yield drawn[place].astype(float)
-
-
 def _kappas(
     both: "NDArray[float64]",
     only_one: "NDArray[float64]",
@@ -235,10 +162,3 @@ def _kappas(
     with numpy.errstate(divide="ignore", invalid="ignore"):
         kappas = (agreed - chance) / (1 - chance)
     return numpy.where(chance < 1, kappas, numpy.nan)
-
-
-def _estimate(
-    value: float, draws: "Sequence[float] | NDArray[float64]", prompts: Sequence[str]
-) -> Estimate:
-    defined = [float(one) for one in draws if not math.isnan(one)] or [value]
-    return Estimate.around(value, percentile_interval(defined), len(set(prompts)))

@@ -1,46 +1,74 @@
-"""Means, differences and ratios with 95 % intervals, sampled over prompts.
+"""Means, differences, ratios and correlations with 95 % intervals, over prompts.
 
-Several answers to one prompt are alike, so the prompt is what is resampled, never the answer:
+Several answers to one prompt are alike, so the prompt is what is sampled, never the answer:
 counting four verdicts on one answer as four trials would make every interval too narrow.
 
-A share takes Wilson's interval (`engine.shares`), everything else the bootstrap's.
+A share takes Wilson's interval (`engine.shares`). `docs/experiments.md` has the share of samples in
+which each interval holds the truth; below `FEWEST` prompts there is none.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from statistics import NormalDist, StatisticsError, correlation, fmean, pstdev
 
-from engine.shares import Estimate, by_prompt
-
-if TYPE_CHECKING:
-    from numpy import float64
-    from numpy.typing import NDArray
+from constitution.problems import InputError, Problem
+from engine.shares import FEWEST, Estimate, by_prompt, design_effect
 
 __all__ = [
+    "check_scipy",
+    "distinct_ratio",
     "mean_estimate",
     "mean_of_independent",
     "paired_difference",
     "paired_ratio",
-    "percentile_interval",
+    "pearson",
+    "rank_correlation",
+    "ranks",
+    "signed_mean",
+    "spearman",
 ]
 
-RESAMPLES = 2000
-_LEVEL = 0.95
-_NORMAL = NormalDist()
-_FEWEST = 2
-"""Below this many prompts nothing is known about their spread."""
+LEVEL = 0.95
+_TAIL = (1 + LEVEL) / 2
+Z = NormalDist().inv_cdf(_TAIL)
+_UNSEEN = 1.0
+"""Steps up and steps down that bounded differences are smoothed with, of the size of those seen."""
 
 
-def mean_estimate(
-    values: Sequence[float], prompts: Sequence[str] | None = None, *, resamples: int = RESAMPLES
-) -> Estimate | None:
-    """The mean of any values, by the bootstrap over prompts; None without any."""
+def check_scipy() -> None:
+    """Raise InputError where scipy is missing, before anything is asked that would have no interval."""
+    if find_spec("scipy") is None:
+        remedy = "pip install 'solon[eval]'"
+        raise InputError(Problem("intervals", "need scipy, which is missing", remedy))
+
+
+def mean_estimate(values: Sequence[float], prompts: Sequence[str] | None = None) -> Estimate | None:
+    """The mean of any values, by prompt, with the interval of `_skewed`; None without any."""
     if not values:
         return None
     groups = by_prompt(values, prompts)
-    totals, sizes = [sum(g) for g in groups], [float(len(g)) for g in groups]
-    return _ratio(totals, sizes, resamples)
+    return _skewed([sum(g) for g in groups], [float(len(g)) for g in groups])
+
+
+def signed_mean(values: Sequence[float]) -> Estimate | None:
+    """The mean of values from -1 to 1, one a prompt, such as differences of shares; None without.
+
+    The interval of Bonett and Price (2012, Statistics in Medicine 31), which one step up and one
+    step down more keep from being a point. Where steps are not all of 1, theirs is the root mean
+    square of those seen, and the quantile Student's: their size is estimated too.
+    """
+    if not values:
+        return None
+    value, count = math.fsum(values) / len(values), len(values)
+    steps = [step * step for step in values if step]
+    square = math.fsum(steps) / len(steps) if steps else 1.0
+    reach = Z if square == 1 else _student(count - 1)
+    whole = count + 2 * _UNSEEN
+    middle = math.fsum(values) / whole
+    variance = (math.fsum(steps) + 2 * _UNSEEN * square) / whole - middle**2
+    half = reach * math.sqrt(max(0.0, variance) / whole)
+    return Estimate.around(value, (max(-1.0, middle - half), min(1.0, middle + half)), count)
 
 
 def mean_of_independent(figures: Sequence[Estimate], count: int) -> Estimate | None:
@@ -57,110 +85,152 @@ def mean_of_independent(figures: Sequence[Estimate], count: int) -> Estimate | N
     return Estimate(value, value - below, value + above, count)
 
 
-def paired_difference(
-    values: Mapping[str, float], base: Mapping[str, float], *, resamples: int = RESAMPLES
-) -> Estimate | None:
-    """Mean of `values` less `base`, by prompt, over the prompts of both; None if there are none.
-
-    Differences of yes and no take the interval of Bonett and Price (2012, Statistics in Medicine
-    31), which is never a point, the others the bootstrap's.
-    """
-    both = [prompt for prompt in values if prompt in base]
-    if not both:
-        return None
-    differences = [values[prompt] - base[prompt] for prompt in both]
-    if set(differences) <= {-1.0, 0.0, 1.0}:
-        return _difference_of_shares(differences)
-    return _ratio(differences, [1.0] * len(both), resamples)
+def paired_difference(values: Mapping[str, float], base: Mapping[str, float]) -> Estimate | None:
+    """Mean of `values` less `base`, which are shares, by prompt, over the prompts of both; None if
+    there are none. The interval is that of `signed_mean`."""
+    return signed_mean([values[prompt] - base[prompt] for prompt in values if prompt in base])
 
 
-def paired_ratio(
-    values: Mapping[str, float], base: Mapping[str, float], *, resamples: int = RESAMPLES
-) -> Estimate | None:
-    """Mean of `values` over the mean of `base`, on the prompts of both; None if that is 0 / 0."""
+def paired_ratio(values: Mapping[str, float], base: Mapping[str, float]) -> Estimate | None:
+    """Mean of `values` over the mean of `base`, which are at least 0, on the prompts of both; None
+    if that is 0 / 0. The interval is that of `_skewed`."""
     both = [prompt for prompt in values if prompt in base]
     if not any(base[prompt] for prompt in both):
         return None
-    return _ratio([values[p] for p in both], [base[p] for p in both], resamples)
+    return _skewed([values[p] for p in both], [base[p] for p in both])
 
 
-def percentile_interval(draws: Sequence[float]) -> tuple[float, float]:
-    """What holds the middle 95 % of bootstrap draws."""
-    ordered = sorted(draws)
-    tail = (1 - _LEVEL) / 2
-    return _quantile(ordered, tail), _quantile(ordered, 1 - tail)
+def distinct_ratio(
+    mine: Sequence[Sequence[object]], theirs: Sequence[Sequence[object]]
+) -> Estimate | None:
+    """Distinct things of one side over those of the other, each a list for each prompt; None where
+    the other side has none.
 
-
-def _difference_of_shares(differences: Sequence[float]) -> Estimate:
-    count = len(differences)
-    gained = (sum(d > 0 for d in differences) + 1) / (count + 2)
-    lost = (sum(d < 0 for d in differences) + 1) / (count + 2)
-    middle = gained - lost
-    half = _NORMAL.inv_cdf((1 + _LEVEL) / 2) * math.sqrt((gained + lost - middle**2) / (count + 2))
-    interval = max(-1.0, middle - half), min(1.0, middle + half)
-    return Estimate.around(sum(differences) / count, interval, count)
-
-
-def _ratio(tops: Sequence[float], bottoms: Sequence[float], resamples: int) -> Estimate:
-    """sum(tops) / sum(bottoms) over prompts, with a BCa interval (Efron 1987).
-
-    Its levels are widened as Hesterberg (2015, section 5.3) does, since the bootstrap's spread is
-    too small by (n - 1) / n and has the tails of the normal distribution, not of Student's.
+    The interval is the jackknife's over prompts, of the logarithm and with Student's quantile: the
+    things that a prompt alone has are what the count loses without it (Efron and Stein 1981). One
+    thing more on either side keeps it from being a point.
     """
-    import numpy
+    all_mine, own_mine = _kinds(mine)
+    all_theirs, own_theirs = _kinds(theirs)
+    if not all_theirs:
+        return None
+    value, count = all_mine / all_theirs, len(mine)
+    if count < FEWEST or not all_mine:
+        return Estimate.unbounded(value, count)
+    lost = [
+        one / all_mine - other / all_theirs for one, other in zip(own_mine, own_theirs, strict=True)
+    ]
+    middle = math.fsum(lost) / count
+    variance = math.fsum((one - middle) ** 2 for one in lost) * (count - 1) / count
+    variance += 1 / all_mine**2 + 1 / all_theirs**2
+    reach = math.exp(_student(count - 1) * math.sqrt(variance))
+    return Estimate(value, value / reach, value * reach, count)
 
-    top, bottom = numpy.asarray(tops, float), numpy.asarray(bottoms, float)
-    value, count = float(top.sum() / bottom.sum()), len(top)
-    residuals = top - value * bottom
-    scale = float((residuals**2).sum())
-    if count < _FEWEST or scale <= 1e-24 * float((top**2).sum()):
+
+def _kinds(lists: Sequence[Sequence[object]]) -> tuple[int, list[int]]:
+    """How many distinct things there are, and how many of them each list has alone."""
+    holders: dict[object, int | None] = {}
+    for place, things in enumerate(lists):
+        for thing in things:
+            holders[thing] = place if holders.get(thing, place) == place else None
+    alone = [0] * len(lists)
+    for holder in holders.values():
+        if holder is not None:
+            alone[holder] += 1
+    return len(holders), alone
+
+
+def pearson(left: Sequence[float], right: Sequence[float]) -> float | None:
+    """Linear correlation, from -1 to 1; None where it is not defined: one side is constant."""
+    try:
+        return correlation(left, right)
+    except StatisticsError:
+        return None
+
+
+def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
+    """Rank correlation, from -1 to 1, ties sharing a rank; None where one side is constant."""
+    return pearson(ranks(left), ranks(right))
+
+
+def rank_correlation(
+    left: Sequence[float], right: Sequence[float], prompts: Sequence[str] | None = None
+) -> Estimate | None:
+    """Spearman's, with the interval of its Fisher transform and the variance of Bonett and Wright
+    (2000, Psychometrika 65) at the effective number of pairs; None where one side is constant.
+
+    Theirs is too small above 0.95, where a term in the eighth power is added, found by simulation. A
+    perfect order counts as half of the smallest step from it, so that it is not a point.
+    """
+    value = spearman(left, right)
+    if value is None:
+        return None
+    count = len(set(prompts)) if prompts else len(left)
+    if count < FEWEST:
+        return Estimate.unbounded(value, count)
+    pairs = len(left) / (design_effect(_moved(left, right, value), prompts) if prompts else 1)
+    most = 1 - 6 / (pairs * (pairs * pairs - 1))
+    inside = min(max(value, -most), most)
+    half = Z * math.sqrt((1 + inside**2 / 2 + inside**8) / max(1.0, pairs - 3))
+    middle = math.atanh(inside)
+    return Estimate.around(value, (math.tanh(middle - half), math.tanh(middle + half)), count)
+
+
+def _moved(left: Sequence[float], right: Sequence[float], value: float) -> list[float]:
+    """What each pair adds to a rank correlation's error, to first order."""
+    sides = []
+    for side in (ranks(left), ranks(right)):
+        middle, spread = fmean(side), pstdev(side)
+        sides.append([(place - middle) / spread for place in side])
+    return [
+        one * other - value * (one**2 + other**2) / 2 for one, other in zip(*sides, strict=True)
+    ]
+
+
+def ranks(values: Sequence[float]) -> list[float]:
+    """Each value's place in the order, equal ones sharing the mean of theirs."""
+    places: dict[float, float] = {}
+    ordered = sorted(values)
+    for place, value in enumerate(ordered):
+        places.setdefault(value, place)
+    for value, last in {value: place for place, value in enumerate(ordered)}.items():
+        places[value] = (places[value] + last) / 2
+    return [places[value] for value in values]
+
+
+def _skewed(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate:
+    """sum(tops) / sum(bottoms) over prompts, with Hall's transformation of its studentized error,
+    which removes the skewness (1992, Journal of the Royal Statistical Society B 54, equation 2.3),
+    and Student's quantile. Errors are the jackknife's: without a prompt the rest is smaller. Where
+    nothing varies there is nothing to estimate a spread from."""
+    count, below = len(tops), math.fsum(bottoms)
+    value = math.fsum(tops) / below
+    errors = [
+        (top - value * bottom) * (1 - 1 / count) / (1 - bottom / below) if bottom < below else 0.0
+        for top, bottom in zip(tops, bottoms, strict=True)
+    ]
+    square = math.fsum(error**2 for error in errors) / count
+    if square <= 1e-24 * math.fsum(top * top for top in tops) / count:
         return Estimate(value, value, value, count)
-    draws = _draws(top, bottom, resamples)
-    skew = float((residuals**3).sum()) / (6 * scale**1.5)
-    return Estimate.around(value, _bca(draws, value, skew, count), count)
+    if count < FEWEST:
+        return Estimate.unbounded(value, count)
+    skew = math.fsum(error**3 for error in errors) / count / square**1.5
+    unit = math.sqrt(square * count / (count - 1) * count) / below
+    reach = _student(count - 1)
+    low, high = (_untransformed(end, skew, count) for end in (reach, -reach))
+    return Estimate.around(value, (value - unit * low, value - unit * high), count)
 
 
-def _draws(top: "NDArray[float64]", bottom: "NDArray[float64]", resamples: int) -> list[float]:
-    """The ratio in samples of prompts drawn with replacement, sorted; a million draws at a time."""
-    import numpy
-
-    random, count = numpy.random.default_rng(0), len(top)
-    found: list[float] = []
-    while len(found) < resamples:
-        rows = min(resamples - len(found), max(1, 1_000_000 // count))
-        chosen = random.integers(0, count, (rows, count))
-        below = bottom[chosen].sum(axis=1)
-        with numpy.errstate(divide="ignore", invalid="ignore"):
-            ratios = top[chosen].sum(axis=1) / below
-        found.extend(ratios[below != 0].tolist() or [float(top.sum() / bottom.sum())])
-    return sorted(found)
-
-
-def _bca(draws: Sequence[float], value: float, skew: float, count: int) -> tuple[float, float]:
-    near = 1e-12 * max(1.0, abs(value))
-    below = sum(d < value - near for d in draws) + sum(abs(d - value) <= near for d in draws) / 2
-    bias = _NORMAL.inv_cdf(min(max(below / len(draws), 1e-4), 1 - 1e-4))
-    reach = math.sqrt(count / (count - 1)) * _student(count - 1)
-
-    def end(moved: float) -> float:
-        return _quantile(draws, _NORMAL.cdf(bias + moved / max(1e-6, 1 - skew * moved)))
-
-    return end(bias - reach), end(bias + reach)
+def _untransformed(end: float, skew: float, count: int) -> float:
+    """Where Hall's cubic of a studentized error has the value `end`."""
+    slope = skew / math.sqrt(count)
+    if abs(slope) < 1e-9:
+        return end
+    return 3 / slope * (math.cbrt(1 + slope * (end - slope / 6)) - 1)
 
 
 def _student(freedom: int) -> float:
-    """The upper 2.5 % point of Student's distribution (Abramowitz and Stegun 26.7.5)."""
-    z = _NORMAL.inv_cdf((1 + _LEVEL) / 2)
-    return (
-        z
-        + (z**3 + z) / (4 * freedom)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
-    )
+    """The upper 2.5 % point of Student's distribution."""
+    from scipy.special import stdtrit
 
-
-def _quantile(ordered: Sequence[float], level: float) -> float:
-    place = level * (len(ordered) - 1)
-    under = int(place)
-    over = min(under + 1, len(ordered) - 1)
-    return ordered[under] + (ordered[over] - ordered[under]) * (place - under)
+    return float(stdtrit(max(1, freedom), _TAIL))

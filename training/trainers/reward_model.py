@@ -11,7 +11,8 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from training.stats.agreement import calibration, pearson, spearman
+from training.stats.agreement import calibration
+from training.stats.intervals import pearson, spearman
 from training.trainers.config import RewardModelConfig
 from training.trainers.fit import arguments
 from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows

@@ -4,10 +4,18 @@ import csv
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.judging.refusal import RULES, RefusalKind, detect_refusal
+from engine.judging.refusal import (
+    RULES,
+    RefusalKind,
+    detect_refusal,
+    refusals,
+    refuses,
+    unread_language,
+)
 
 LABELLED = Path(__file__).parents[4] / "shared" / "data" / "judge_human_scores" / "refusal_scorer"
 LONG = "The first part is a matter of patience, and the second of tools. " * 12
@@ -125,3 +133,29 @@ def test_people_agree(name, least):
     )
     print(f"{name}: {right} of {len(rows)} rows")  # noqa: T201
     assert len(rows) > 30 and right / len(rows) >= least
+
+
+LANGUAGES = yaml.safe_load(
+    (Path(__file__).parents[2] / "data" / "refusals.yaml").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_refusals_are_found_and_look_alikes_are_not(language):
+    declined, answered = LANGUAGES[language]["refuses"], LANGUAGES[language]["answers"]
+    assert min(len(declined), len(answered)) >= 20
+    found, wrong = (sum(map(refuses, texts)) for texts in (declined, answered))
+    assert found / len(declined) >= 0.95 and found / (found + wrong) >= 0.95
+
+
+def test_an_answer_after_a_refusal_is_partial_in_any_language():
+    told = "Das erste ist Geduld und das zweite ist Werkzeug. " * 12
+    late = detect_refusal(f"Ich kann keine Rechtsberatung geben. Aber üblich ist dies: {told}")
+    assert late.kind is RefusalKind.PARTIAL
+
+
+def test_what_is_in_another_language_is_not_judged():
+    polish = "Chleb piecze się w gorącym piecu przez czterdzieści minut, a potem studzi na kratce."
+    german = "Das Brot backt vierzig Minuten im heißen Ofen und kühlt dann auf einem Gitter ab."
+    assert unread_language(polish) == "pl" and unread_language(german) is None
+    assert refusals([polish, german, "Das kann ich leider nicht für dich tun."]) == [0.0, 1.0]

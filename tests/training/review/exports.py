@@ -131,7 +131,8 @@ def _results(verdict: str | None) -> list[dict[str, Any]]:
         value = {"selected": "left" if verdict == "A" else "right"}
         said = {"from_name": "better", "to_name": "response_a", "type": "pairwise", "value": value}
         return [{"id": "1", **said}, {"id": "2", "to_name": "prompt", **comment}]
-    name, of = ("equal", "prompt") if verdict == "equal" else ("verdict", "response")
+    name = "rating" if verdict.isdigit() else "equal" if verdict == "equal" else "verdict"
+    of = "prompt" if verdict == "equal" else "response"
     said = {"from_name": name, "to_name": of, "type": "choices", "value": {"choices": [verdict]}}
     return [{"id": "1", **said}, {"id": "2", "to_name": of, **comment}]
 

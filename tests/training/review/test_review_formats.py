@@ -72,7 +72,9 @@ def test_what_the_tools_write_after_a_review_comes_back_whole(
     exported = reviewed / "exports" / f"{tool}-{queue}" / "key.jsonl"
     asked = exported.read_text(encoding="utf-8").count("\n")
     file = reviewed / "back" / shape.format(f"{tool}-{queue}")
-    result = import_reviews(file, reviewed / "run", tmp_path / "reviews")
+    result = import_reviews(
+        file, reviewed / "run", tmp_path / "reviews", all_submitted="nested" in shape
+    )
     assert len(result.reviews) == asked and not result.unused
     assert {len(review.votes) for review in result.reviews} == {2 if tool == "argilla" else 1}
     for number, review in enumerate(result.reviews):

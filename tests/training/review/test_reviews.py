@@ -52,7 +52,7 @@ def review(tmp_path):
         exported = export_review(run, program, queue, tmp_path / f"{name}-tasks")
         back = tmp_path / f"{name}.back.json"
         back.write_text(json.dumps(answered(exported.path / file, *reviewers)), encoding="utf-8")
-        return import_reviews(back, run, tmp_path / name)
+        return import_reviews(back, run, tmp_path / name, all_submitted=True)
 
     return do
 
@@ -210,7 +210,7 @@ def test_a_flat_argilla_dump_tells_drafts_from_what_was_submitted(labelled, tmp_
     back.write_text(json.dumps(rows), encoding="utf-8")
     result = import_reviews(back, labelled, tmp_path / "reviews")
     assert [review.item.id for review in result.reviews] == ids[:1]
-    assert result.unused == {"passed over": 1}
+    assert result.unused == {"draft": 1, "passed over": 1}
 
 
 @pytest.mark.parametrize(
@@ -251,3 +251,70 @@ def test_reviews_that_are_none_stop_an_export(labelled, tmp_path, content):
     with pytest.raises(InputError, match=r"reviews\.jsonl"):
         preferences(labelled, tmp_path / "rows", file)
     assert not (tmp_path / "rows").exists()
+
+
+def test_the_last_word_is_the_last_in_time_however_the_export_is_ordered(labelled, review):
+    tasks = review(labelled, prefer("bad")).path.parent / "reviews-tasks" / "tasks.json"
+    rows = label_studio_json(tasks, prefer("bad"), prefer("good"))
+    for row in rows:
+        newest, oldest = row["annotations"]
+        newest["updated_at"], oldest["completed_by"] = "2026-05-01T00:00:00Z", 1
+    back = tasks.with_name("newest-first.json")
+    back.write_text(json.dumps(rows), encoding="utf-8")
+    result = import_reviews(back, labelled, back.with_name("newest"))
+    assert {r.item.replies["AB".index(r.verdict)][4:] for r in result.reviews} == {"bad."}
+
+
+def test_reviewers_without_a_name_are_not_one_person(labelled, review):
+    tasks = review(labelled, prefer("bad")).path.parent / "reviews-tasks" / "tasks.json"
+    rows = label_studio_json(tasks, prefer("bad"), prefer("bad"), prefer("good"))
+    for row in rows:
+        for annotation in row["annotations"]:
+            del annotation["completed_by"]
+    back = tasks.with_name("nameless.json")
+    back.write_text(json.dumps(rows), encoding="utf-8")
+    result = import_reviews(back, labelled, back.with_name("nameless"))
+    assert not result.unused and {len(r.votes) for r in result.reviews} == {3}
+    assert result.agreement.reviewers == 0 and result.agreement.raters == ()
+    assert result.agreement.among["pairs"].items == 24
+
+
+def test_a_nested_argilla_dump_does_not_say_what_was_submitted(labelled, tmp_path):
+    exported = export_review(labelled, "argilla", out=tmp_path / "tasks")
+    back = tmp_path / "back.json"
+    dump = argilla_dump(exported.path / "records.json", prefer("bad"), prefer("good"))
+    dump[0]["responses"]["better"][0]["value"] = None
+    back.write_text(json.dumps(dump), encoding="utf-8")
+    with pytest.raises(InputError, match=r"not known to be submitted 47.*flatten=True"):
+        import_reviews(back, labelled, tmp_path / "reviews")
+    result = import_reviews(back, labelled, tmp_path / "reviews", all_submitted=True)
+    assert result.unused == {"passed over": 1}
+
+
+def test_what_is_asked_twice_shows_how_far_reviewers_agree_with_themselves(revised, tmp_path):
+    exported = export_review(revised, "label-studio", out=tmp_path / "tasks", repeat=0.2)
+    tasks = exported.path / "tasks.json"
+    ids = [task["data"]["item"] for task in json.loads(tasks.read_bytes())]
+    twice = len(ids) - exported.items
+    assert twice == round(0.2 * exported.items) > 1 and ids == sorted(set(ids))
+    back = tmp_path / "back.json"
+    answered = label_studio_json(tasks, prefer("a"), lambda shown: "AB"[int(shown["item"], 16) % 2])
+    back.write_text(json.dumps(answered), encoding="utf-8")
+    result = import_reviews(back, revised, tmp_path / "reviews")
+    themselves = result.agreement.with_themselves
+    assert themselves["1"].items == themselves["2"].items == twice
+    assert themselves["1"].same.value == 1 > themselves["2"].same.value
+    assert len(result.reviews) == exported.items and not result.unused
+
+
+def test_ratings_have_an_order_and_a_reason(revised, review):
+    def rate(far):
+        return lambda shown: str(1 + min(4, len(shown["response"]) % 5 + far))
+
+    same = review(revised, rate(0), rate(0), queue="ratings").agreement
+    assert same.among["ratings"].alpha.value == 1 and same.among["ratings"].items > 50
+    near = review(revised, rate(0), rate(1), queue="ratings", name="near").agreement
+    assert near.among["ratings"].alpha.value > near.among["ratings"].ac1.value
+    assert set(near.escalated_principles) == {
+        name.removeprefix("ratings: ") for name in near.among if ":" in name
+    }

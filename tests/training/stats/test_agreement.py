@@ -7,15 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.stats.agreement import (
-    area_under_curve,
-    calibration,
-    cohen_kappa,
-    kappa_estimate,
-    pearson,
-    spearman,
-)
+from training.stats.agreement import area_under_curve, calibration
 from training.stats.bradley_terry import Duel, bradley_terry, rate_duels
+from training.stats.intervals import pearson, spearman
+from training.stats.raters import cohen_kappa, kappa_estimate
 
 MODELS = ("base", "sft", "dpo")
 
@@ -89,7 +84,7 @@ def test_correlations():
 
 def test_planted_strengths_are_recovered():
     truth = {"base": 0.0, "sft": 0.7, "dpo": 1.5}
-    found = bradley_terry(planted(random.Random(0), truth, 400), MODELS, resamples=200)
+    found = bradley_terry(planted(random.Random(0), truth, 400), MODELS)
     assert found["base"].value == found["base"].low == found["base"].high == 0
     for model in ("sft", "dpo"):
         assert found[model].value == pytest.approx(truth[model], abs=0.2)
@@ -100,27 +95,85 @@ def test_strengths_are_covered():
     truth, held, rng = {"base": 0.0, "sft": 0.6}, 0, random.Random(1)
     for _ in range(200):
         duels = planted(rng, truth, 100)
-        held += not bradley_terry(duels, ("base", "sft"), resamples=100)["sft"].excludes(0.6)
+        held += not bradley_terry(duels, ("base", "sft"))["sft"].excludes(0.6)
     assert held / 200 == pytest.approx(0.95, abs=0.035)
 
 
-def test_ties_draw_strengths_together():
+def test_ties_tell_how_often_neither_wins_and_nothing_of_who_would():
     truth = {"base": 0.0, "sft": 1.5}
-    sure = bradley_terry(planted(random.Random(0), truth, 200), MODELS[:2], resamples=2)
-    tied = bradley_terry(planted(random.Random(0), truth, 200, ties=0.5), MODELS[:2], resamples=2)
-    assert 0 < tied["sft"].value < sure["sft"].value
+    duels = planted(random.Random(0), truth, 400, ties=0.5)
+    decided = [duel for duel in duels if duel.score != 0.5]
+    with_ties = bradley_terry(duels, MODELS[:2])["sft"]
+    without = bradley_terry(decided, MODELS[:2])["sft"]
+    ends = (without.value, without.low, without.high)
+    assert (with_ties.value, with_ties.low, with_ties.high) == pytest.approx(ends, abs=1e-5)
 
 
 def test_nothing_but_ties_leaves_the_strength_open():
     found = bradley_terry([Duel(str(n), "base", "sft", 0.5) for n in range(12)], MODELS[:2])["sft"]
-    assert found.value == 0
-    assert -1.5 < found.low < -0.5 and 0.5 < found.high < 1.5
+    assert found.value == pytest.approx(0, abs=1e-9)
+    assert found.low < -3 and found.high > 3
+
+
+def davidson(duels, models):
+    """The penalised fit by another way: all of the likelihood in one formula, minimised by scipy."""
+    from scipy.optimize import minimize
+
+    pairs = {(d.first, d.second) for d in duels}
+
+    def loss(values):
+        strength = dict(zip(models, [0.0, *values[:-1]], strict=True))
+
+        def log(first, second, score):
+            one, other = strength[first], strength[second]
+            tie = values[-1] + (one + other) / 2
+            of = {1.0: one, 0.0: other, 0.5: tie}[score]
+            return of - math.log(math.exp(one) + math.exp(other) + math.exp(tie))
+
+        aside = sum(0.5 * (log(a, b, 1.0) + log(a, b, 0.0)) for a, b in pairs)
+        return -aside - sum(log(d.first, d.second, d.score) for d in duels)
+
+    found = minimize(loss, [0.0] * len(models), method="BFGS", options={"gtol": 1e-8})
+    return [0.0, *found.x[:-1]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_strengths_are_those_of_another_solver(seed):
+    rng = random.Random(seed)
+    truth = {name: rng.gauss(0, 1.5) for name in MODELS}
+    duels = planted(rng, truth, 15, ties=0.2)
+    found = bradley_terry(duels, MODELS)
+    assert [found[m].value for m in MODELS] == pytest.approx(davidson(duels, MODELS), abs=1e-5)
+
+
+def test_no_strength_is_made_up_for_a_model_without_duels():
+    duels = [Duel(str(n), "base", "sft", float(n % 2)) for n in range(40)]
+    apart = [Duel(str(n), "x", "y", 1.0) for n in range(40)]
+    found = bradley_terry([*duels, *apart], ("base", "sft", "silent", "x", "y"))
+    assert set(found) == {"base", "sft"}
+    assert found == bradley_terry(duels, ("base", "sft"))
+    assert bradley_terry(apart, ("base", "x", "y")) == {}
+
+
+def test_a_chain_of_undefeated_models_converges():
+    pairs = (("a", "b"), ("b", "c"), ("c", "d"))
+    duels = [Duel(str(n), one, other, 1.0) for n in range(2000) for one, other in pairs]
+    found = bradley_terry(duels, ("a", "b", "c", "d"))
+    step = -math.log(2000.5 / 0.5)
+    values = [found[name].value for name in "abcd"]
+    assert values == pytest.approx([0, step, 2 * step, 3 * step], abs=1e-6)
+
+
+def test_few_duels_are_not_enough_to_say():
+    found = bradley_terry([Duel(str(n), "base", "sft", 0.0) for n in range(5)], MODELS[:2])["sft"]
+    assert not found.bounded and not found.excludes(0)
 
 
 def test_a_model_that_never_lost_has_a_finite_strength():
     duels = [Duel(str(n), "base", "sft", 0.0) for n in range(20)]
     found = bradley_terry(duels, ("base", "sft"))["sft"]
     assert 2 < found.value < 10 and math.isfinite(found.high)
+    assert found.low < found.value - 1 and found.high > found.value + 2
 
 
 def test_a_model_against_itself_wins_half():

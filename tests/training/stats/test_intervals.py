@@ -19,10 +19,6 @@ def coverage(draw, estimate, truth, trials):
     return sum(held) / trials
 
 
-def quick_mean(values, prompts=None):
-    return mean_estimate(values, prompts, resamples=1000)
-
-
 @pytest.mark.parametrize("count", [30, 100, 500])
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_shares_are_covered(count, share):
@@ -61,7 +57,7 @@ def test_means_are_covered(count):
         return [rng.gauss(3, 2) for _ in range(count)]
 
     trials = 1000 if count < 500 else 400
-    assert coverage(draw, quick_mean, 3, trials) == pytest.approx(0.95, abs=TOLERANCE)
+    assert coverage(draw, mean_estimate, 3, trials) == pytest.approx(0.95, abs=TOLERANCE)
 
 
 def test_skewed_means_are_nearly_covered():
@@ -70,7 +66,7 @@ def test_skewed_means_are_nearly_covered():
     def draw(rng):
         return [rng.expovariate(1) for _ in range(100)]
 
-    assert coverage(draw, quick_mean, 1, 1000) == pytest.approx(0.95, abs=TOLERANCE)
+    assert coverage(draw, mean_estimate, 1, 1000) == pytest.approx(0.95, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("count", [30, 100, 500])
@@ -86,14 +82,12 @@ def test_differences_of_shares_are_covered(count):
     assert found == pytest.approx(0.95, abs=TOLERANCE)
 
 
-def test_differences_and_ratios_of_lengths_are_covered():
+def test_ratios_of_lengths_are_covered():
     def draw(rng):
         base = {str(n): 20 + rng.expovariate(0.02) for n in range(100)}
         return {prompt: 2 * of * rng.uniform(0.5, 1.5) for prompt, of in base.items()}, base
 
-    found = coverage(draw, lambda pair: paired_ratio(*pair, resamples=1000), 2, 600)
-    assert found == pytest.approx(0.95, abs=TOLERANCE)
-    found = coverage(draw, lambda pair: paired_difference(*pair, resamples=1000), 70, 600)
+    found = coverage(draw, lambda pair: paired_ratio(*pair), 2, 600)
     assert found == pytest.approx(0.95, abs=TOLERANCE)
 
 
@@ -131,7 +125,7 @@ SCORES = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=3
 @given(SCORES, st.integers(1, 5))
 def test_intervals_hold_their_figure(values, groups):
     prompts = [str(n % groups) for n in range(len(values))]
-    for found in (share_estimate(values, prompts), mean_estimate(values, prompts, resamples=50)):
+    for found in (share_estimate(values, prompts), mean_estimate(values, prompts)):
         assert found.low <= found.value <= found.high
         assert found.value == pytest.approx(sum(values) / len(values))
         assert found.count == len(set(prompts))

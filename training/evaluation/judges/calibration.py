@@ -18,12 +18,12 @@ from training.evaluation.questions.answering import ask_all
 from training.stats.agreement import (
     Calibration,
     Threshold,
-    auc_over_prompts,
+    area_estimate,
     best_threshold,
     calibration,
-    kappa_over_prompts,
-    spearman,
 )
+from training.stats.intervals import rank_correlation
+from training.stats.raters import kappa_estimate
 
 __all__ = [
     "JudgeAgreement",
@@ -80,7 +80,7 @@ class JudgeCalibration:
     undecided: Counter[str]
     curve: Calibration | None
     best_threshold: Threshold | None
-    rank_correlation: float | None
+    rank_correlation: Estimate | None
     """Spearman's, with graded labels; None where labels are yes and no."""
     groups: dict[str, JudgeAgreement] = field(default_factory=dict)
 
@@ -158,8 +158,16 @@ def calibrate(data: LabelledAnswers, opinions: Sequence[Opinion]) -> JudgeCalibr
         undecided=Counter(o.reason or "no reason" for o in opinions if o.probability is None),
         curve=calibration(probabilities, labels),
         best_threshold=best_threshold(probabilities, labels),
-        rank_correlation=spearman(probabilities, [a.score for a, _ in rows]) if graded else None,
+        rank_correlation=_with_grades(rows) if graded else None,
         groups={n: _agreement(group) for n, group in groups.items()} if len(groups) > 1 else {},
+    )
+
+
+def _with_grades(rows: Sequence[tuple[LabelledAnswer, float]]) -> Estimate | None:
+    return rank_correlation(
+        [probability for _, probability in rows],
+        [answer.score for answer, _ in rows],
+        [answer.prompt_key for answer, _ in rows],
     )
 
 
@@ -174,8 +182,8 @@ def _agreement(rows: Sequence[tuple[LabelledAnswer, float]]) -> JudgeAgreement:
         base_rate=sum(labels) / len(rows) if rows else 0.0,
         said=sum(said) / len(rows) if rows else 0.0,
         accuracy=share_estimate(right, prompts),
-        kappa=kappa_over_prompts(said, labels, prompts) if rows else None,
-        auc=auc_over_prompts(probabilities, labels, prompts) if rows else None,
+        kappa=kappa_estimate(said, labels, prompts),
+        auc=area_estimate(probabilities, labels, prompts),
         found=_share_where(right, labels, prompts, True),
         spared=_share_where(right, labels, prompts, False),
     )

@@ -34,12 +34,14 @@ _WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 @dataclass(frozen=True, slots=True)
 class LabelColumns:
     """Which columns hold what. Several `labels` are several people's: their mean counts, over those
-    that a row has. A row's `prompt` may be missing; `group` is what figures are also split by."""
+    that a row has. A row's `prompt` may be missing; `group` is what figures are also split by. Ratings
+    go from the first end of their `scale`, which is false, to the second."""
 
     prompt: str = "prompt"
     answer: str = "answer"
     labels: tuple[str, ...] = ("label",)
     group: str | None = None
+    scale: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +98,11 @@ def read_labelled_answers(
     """The labelled answers of files of every kind that prompts may come in; CSV may open with
     comments (`#`).
 
-    A label is true or false, yes or no, or a number from 0 to 1, and true from `threshold` on. Rows
-    without an answer or a label are dropped and reason_counts, as are repetitions of an answer and
+    A label is true or false, yes or no, or a number on the scale, and true from `threshold` of it on.
+    Rows without an answer or a label are dropped and reason_counts, as are repetitions of an answer and
     answers with both labels. With `limit` only that many usable rows of each file are read.
-    Raises InputError for a file that cannot be read, lacks a column or leaves nothing.
+    Raises InputError for a file that cannot be read, lacks a column, has several numbers off the scale or
+    leaves nothing.
     """
     wanted = columns or LabelColumns()
     dropped: Counter[str] = Counter()
@@ -124,7 +127,7 @@ def _answers_of(
     source: str, name: str, columns: LabelColumns, threshold: float, dropped: Counter[str]
 ) -> Iterator[LabelledAnswer]:
     file = _opened(source)
-    checked = False
+    checked = strange = False
     for row in file.read():
         if row.value is None:
             dropped["row cannot be read"] += 1
@@ -135,6 +138,11 @@ def _answers_of(
         group = str(row.value.get(columns.group) or "") if columns.group else name
         try:
             yield _labelled(f"{name or 'row'}:{row.number}", row.value, columns, threshold, group)
+        except _OffScale as off:
+            dropped[_NO_LABEL] += 1
+            if strange:  # one may be a slip, two are another scale
+                raise InputError(Problem(file.where(row), str(off), _SCALES)) from off
+            strange = True
         except BadPrompt as bad:
             dropped[bad.what] += 1
 
@@ -146,7 +154,8 @@ def _labelled(
     answer = without_surrogates(last_text(row.get(columns.answer)) or "").strip()
     if not answer:
         raise BadPrompt("no answer")
-    score = _score([row[name] for name in columns.labels if row.get(name) not in (None, "")])
+    given = [row[name] for name in columns.labels if row.get(name) not in (None, "")]
+    score = _score(given, columns.scale)
     prompt = _prompt(row.get(columns.prompt))
     return LabelledAnswer(id, prompt, answer, score, score >= threshold, group)
 
@@ -199,24 +208,42 @@ def _prompt(value: Any) -> Conversation:
         raise BadPrompt("prompt cannot be read") from bad
 
 
-def _score(values: Sequence[Any]) -> float:
-    """The mean of a row's labels."""
+_NO_LABEL = "label is not true, false or from 0 to 1"
+_SCALES = "name the scale: --scale 1:5 where 5 is true, --scale 5:1 where 1 is"
+
+
+class _OffScale(Exception):
+    """A label is a number that the scale does not have."""
+
+
+def _score(values: Sequence[Any], scale: tuple[float, float]) -> float:
+    """The mean of a row's labels, from 0 to 1. Raises BadPrompt, and _OffScale."""
     if not values:
         raise BadPrompt("no label")
-    scores = [number for value in values if (number := _number(value)) is not None]
+    scores = [number for value in values if (number := _number(value, scale)) is not None]
     if len(scores) < len(values):
-        raise BadPrompt("label is not true, false or from 0 to 1")
+        raise BadPrompt(_NO_LABEL)
     return fmean(scores)
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, str):
-        value = _WORDS.get(value.strip().lower(), value)
+def _number(value: Any, scale: tuple[float, float]) -> float | None:
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and value.strip().lower() in _WORDS:
+        return _WORDS[value.strip().lower()]
     try:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    return number if math.isfinite(number) and 0 <= number <= 1 else None
+    return _on(number, scale) if math.isfinite(number) else None
+
+
+def _on(number: float, scale: tuple[float, float]) -> float:
+    false, true = scale
+    share = (number - false) / (true - false)
+    if not 0 <= share <= 1:
+        raise _OffScale(f"has the label {number:g}, and labels go from {false:g} to {true:g}")
+    return share
 
 
 def _unambiguous(found: Sequence[LabelledAnswer], dropped: Counter[str]) -> list[LabelledAnswer]:

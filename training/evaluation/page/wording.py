@@ -77,6 +77,8 @@ SIGNS = {
 }
 SETS = {"held-out": "Held out", "harmful": "Harmful", "benign": "Benign look-alikes"}
 _MINUS = "\N{MINUS SIGN}"
+NOT_ENOUGH = "not enough to say"
+"""In place of the interval of a figure of too few prompts."""
 
 
 def sign_text(name: str) -> SignText:
@@ -90,7 +92,7 @@ def figure(estimate: Estimate | None, unit: str = Unit.SHARE) -> Figure | None:
         return None
     return Figure(
         value=_written(estimate.value, unit),
-        interval=_interval(estimate.low, estimate.high, unit),
+        interval=_interval(estimate.low, estimate.high, unit) if estimate.bounded else NOT_ENOUGH,
         count=estimate.count,
         small=estimate.count < SMALL,
     )

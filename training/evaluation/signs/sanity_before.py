@@ -19,6 +19,7 @@ from training.evaluation.results import Finding, ModelResult
 from training.evaluation.signs.checkpoint_signs import position_bias
 from training.evaluation.signs.overlap import overlap
 from training.evaluation.signs.provenance import TrainingRows
+from training.evaluation.signs.unread_refusals import unread_refusals
 
 __all__ = ["FEWEST", "check_after", "check_before", "check_results", "listed"]
 
@@ -153,6 +154,7 @@ def check_after(evidence: Evidence, models: Sequence[ModelResult]) -> list[Findi
         *_alike(evidence),
         *_position_bias(evidence),
         *_failures(evidence),
+        *unread_refusals(evidence),
     ]
 
 

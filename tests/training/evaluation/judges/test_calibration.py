@@ -83,7 +83,7 @@ def test_graded_labels_are_also_ranked():
     scores = [0, 0.25, 0.5, 0.75, 1] * 4
     answers = tuple(LabelledAnswer(str(i), (), f"a{i}", s, s >= 0.5) for i, s in enumerate(scores))
     found = calibrate(LabelledAnswers(answers, Counter()), [Opinion(s / 2) for s in scores])
-    assert found.rank_correlation == pytest.approx(1)
+    assert found.rank_correlation.value == pytest.approx(1)
 
 
 async def asked(data, question, *rules):

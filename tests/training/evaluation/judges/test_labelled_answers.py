@@ -94,3 +94,14 @@ def test_the_limit_is_of_usable_rows_and_nothing_left_is_told(tmp_path):
     assert len(read_labelled_answers([file], limit=3).answers) == 3
     with pytest.raises(InputError, match=r"no labelled answers \(no answer 1\)"):
         read_labelled_answers([write(tmp_path / "b.jsonl", row(""))])
+
+
+def test_ratings_ask_for_their_scale_and_may_run_either_way(tmp_path):
+    file = write(tmp_path / "a.jsonl", *(row(f"answer {n}", 1 + n % 5) for n in range(60)))
+    with pytest.raises(InputError, match=r"has the label 3, and labels go from 0 to 1; .*1:5"):
+        read_labelled_answers([file])
+    up = read_labelled_answers([file], LabelColumns(scale=(1, 5)))
+    down = read_labelled_answers([file], LabelColumns(scale=(5, 1)))
+    assert len(up.answers) == len(down.answers) == 60 and not up.dropped
+    assert [one.score for one in up.answers[:5]] == [0, 0.25, 0.5, 0.75, 1]
+    assert [one.score for one in down.answers[:5]] == [1, 0.75, 0.5, 0.25, 0]
