@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from constitution.yaml_source import read_yaml
+
 __all__ = ["SilentChange", "silent_changes"]
 
 _COMMENT = re.compile(r"\A([ \t]++#)([^\n]*+)")
@@ -64,7 +66,7 @@ def _of_plain(event: Any, lines: list[str]) -> Iterator[SilentChange]:
             "quote the text, or write the comment above it",
         )
     if base := _OTHER_BASE.match(event.value):
-        read = yaml.safe_load(event.value)
+        read = read_yaml(f"number: {event.value}", "").data["number"]
         why = f"{event.value} is {read} to YAML, which takes it for {base.lastgroup}"
         place = event.start_mark.line + 1, event.start_mark.column + 1
         yield SilentChange("SC405", *place, why, "write the number that is meant, in decimals")

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from constitution.loader import shipped_constitutions
+from constitution.reading import read_text
 from constitution.schema import Constitution
 
 __all__ = [
@@ -65,7 +66,7 @@ def schema_comment(out: Path) -> str:
         place = Path(os.path.relpath(SCHEMA_FILE, folder)).as_posix()
     elif not (copy := folder / place).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(copy, SCHEMA_FILE.read_text(encoding="utf-8"))
+        write_whole(copy, read_text(SCHEMA_FILE))
     return f"{SCHEMA_LINE} $schema={place}\n"
 
 
