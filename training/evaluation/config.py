@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from constitution.permissions import REMOTE_CODE, switched
 from constitution.problems import nearest
@@ -119,10 +119,17 @@ class EvaluateConfig(Settings):
     out: RunDirectory
     chat_template: ChatTemplate = Field(default=None, title=_MODELS)
     models: Annotated[dict[str, str], BeforeValidator(_by_name), MODEL_SPEC] = Field(
-        min_length=1,
+        default={},
         title=_MODELS,
         description="NAME=SPEC, several times; the first is the base.",
         json_schema_extra={"metavar": "NAME=SPEC"},
+    )
+    answers: Annotated[dict[str, str], BeforeValidator(_by_name), InputFile()] = Field(
+        default={},
+        title=_MODELS,
+        description="Answers made elsewhere, as NAME=FILE, several times: rows with a prompt and an "
+        "answer, a run, or results of Inspect, promptfoo or OpenAI's evals.",
+        json_schema_extra={"metavar": "NAME=FILE"},
     )
     judge: Annotated[str, MODEL_SPEC, _SPEC] = Field(
         title=_MODELS, description="The model that judges."
@@ -151,3 +158,11 @@ class EvaluateConfig(Settings):
         default=None, title=_CHECKS, description="A YAML file of bounds; exit 3 if one is broken."
     )
     sampling: Sampling = Field(default=Sampling(), title="Sampling")
+
+    @model_validator(mode="after")
+    def _is_of_something(self) -> "EvaluateConfig":
+        if not self.models and not self.answers:
+            raise ValueError("there is nothing to evaluate: give --model NAME=SPEC or --answers")
+        if twice := self.models.keys() & self.answers.keys():
+            raise ValueError(f"`{min(twice)}` is a model and a file of answers: rename one of them")
+        return self

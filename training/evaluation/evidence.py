@@ -30,6 +30,7 @@ from training.evaluation.questions.answering import (
     score_answers,
 )
 from training.evaluation.questions.questionnaire import HELD_OUT, Questionnaire
+from training.evaluation.recorded.answers import RecordedModel
 
 __all__ = ["Evidence", "OnProgress", "gather_evidence"]
 
@@ -82,7 +83,8 @@ async def gather_evidence(
     `out` keeps what is generated. Raises GeneratorUnavailable when an engine is gone.
     """
     harness = questionnaire.harness
-    scored = await run_harness(harness, models, out, on_progress) if harness else {}
+    asked = {name: m for name, m in models.items() if not isinstance(m, RecordedModel)}
+    scored = await run_harness(harness, asked, out, on_progress) if harness else {}
     with CompletionCache(out / "completions.sqlite") as cache:
         try:
             async with aclosing(_OneEngine(cache, _preflight(models, judges))) as engine:
@@ -145,8 +147,14 @@ async def _questioned(
     base, *others = models
     outputs: dict[str, ModelOutputs] = {}
     for name in (*others, base):
-        model = engine.of(models[name])
-        outputs[name] = await question_model(questionnaire, model, partial(on_progress, name))
+        given = models[name]
+        if isinstance(given, RecordedModel):
+            outputs[name] = given.outputs(questionnaire)
+        else:
+            tell = partial(on_progress, name)
+            outputs[name] = await question_model(questionnaire, engine.of(given), tell)
+    if isinstance(models[base], RecordedModel):
+        return {name: outputs[name] for name in models}, {}
     model = engine.of(models[base])
     logprobs = {
         name: await score_answers(outputs[name].answers.get(HELD_OUT, {}), model) for name in others

@@ -112,12 +112,13 @@ def _counts(evidence: Evidence, name: str) -> AnswerCounts:
     answers = list(evidence.outputs[name].answers.get(HELD_OUT, {}).values())
     given = [answer for answer in answers if answer.failed is None]
     verdicts = evidence.judged.verdicts[name].values()
+    tokens = [answer.tokens for answer in given]
     return AnswerCounts(
         prompts=len(answers),
         failed=len(answers) - len(given),
         empty=sum(not answer.text for answer in given),
         truncated=sum(answer.truncated for answer in given),
-        mean_tokens=fmean(answer.tokens for answer in given) if given else None,
+        mean_tokens=fmean(tokens) if any(tokens) else None,
         undecided=sum(verdict.violates is None for group in verdicts for verdict in group),
     )
 

@@ -33,6 +33,7 @@ from training.evaluation.questions.prompt_sets import (
 )
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.questions.tasks import read_task
+from training.evaluation.recorded.answers import open_recorded
 from training.evaluation.signs.provenance import TrainingRows, training_rows
 
 __all__ = ["EvaluationInputs", "open_inputs"]
@@ -71,20 +72,25 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
 
     questionnaire, models, judges, gates, imported = all_problems(
         lambda: _questionnaire(config),
-        lambda: all_problems(*(partial(opened, spec) for spec in config.models.values())),
+        lambda: all_problems(
+            *(partial(opened, spec) for spec in config.models.values()),
+            *(partial(open_recorded, file) for file in config.answers.values()),
+        ),
         lambda: all_problems(
             lambda: opened(config.judge),
             lambda: opened(config.training_judge) if config.training_judge else None,
             *(partial(open_classifier, spec) for spec in config.classifiers),
         ),
-        lambda: read_gates(Path(gates_file), tuple(config.models)) if gates_file else (),
+        lambda: (
+            read_gates(Path(gates_file), (*config.models, *config.answers)) if gates_file else ()
+        ),
         lambda: _imported([Path(file) for file in config.imported]),
     )
     judge, second, *classifiers = judges
     share_engines([*models, judge, *([second] if second else [])], at_once=False)
     return EvaluationInputs(
         questionnaire,
-        dict(zip(config.models, models, strict=True)),
+        dict(zip((*config.models, *config.answers), models, strict=True)),
         Judges(judge, second, tuple(classifiers)),
         gates,
         tuple(Path(file) for file in config.trained_on),

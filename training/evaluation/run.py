@@ -22,6 +22,7 @@ from training.evaluation.inputs import EvaluationInputs, open_inputs
 from training.evaluation.judges.judging import Judges
 from training.evaluation.page import evaluation_page
 from training.evaluation.questions.questionnaire import HELD_OUT
+from training.evaluation.recorded.answers import RecordedModel
 from training.evaluation.results import (
     RESULTS,
     AnswerVerdict,
@@ -60,7 +61,8 @@ class EvaluationRun:
         self.directory.look()
         if harness := inputs.questionnaire.harness:
             others = [task.name for task in inputs.questionnaire.tasks]
-            check_harness(harness, inputs.models, out, others)
+            asked = {n: m for n, m in inputs.models.items() if not isinstance(m, RecordedModel)}
+            check_harness(harness, asked, out, others)
         self.findings = check_before(
             inputs.questionnaire, inputs.models, inputs.judges.judge, inputs.training
         )
@@ -142,6 +144,7 @@ def _sampled_answers(evidence: Evidence) -> Iterator[PromptAnswers]:
             answers = (
                 _shown(evidence, model, name, outputs.answers[name][prompt.id])
                 for model, outputs in evidence.outputs.items()
+                if name in outputs.answers
             )
             messages = tuple(to_dicts(prompt.messages))
             yield PromptAnswers(prompt.id, name, messages, tuple(answers))
