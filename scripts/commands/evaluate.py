@@ -21,6 +21,7 @@ _NAMES = {
     "classifiers": ("--classifier",),
     "evaluate.tasks": ("--task",),
     "evaluate.attacks": ("--attack",),
+    "evaluate.suites": ("--suite",),
     "imported": ("--import",),
     "gates": ("--gate",),
 }

@@ -1,10 +1,10 @@
 """What an evaluation is given: which models and judges, which questions, which checks."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from constitution.permissions import REMOTE_CODE, switched
+from constitution.permissions import GENERATED_CODE, REMOTE_CODE, Asks, Need, switched
 from constitution.problems import nearest
 from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
@@ -13,6 +13,7 @@ from engine.input_files import InputFile
 from engine.judging.records import Method
 from engine.runs.config import ChatTemplate, ConstitutionName, PromptsFile, RunDirectory
 from engine.settings import Seed, StakeholderChoice
+from training.evaluation.harness.lm_eval_tasks import SUITES, code_tasks
 from training.evaluation.questions.attacks import ATTACKS
 
 __all__ = ["NONE", "SHIPPED", "EvaluateConfig", "EvaluationSettings"]
@@ -39,6 +40,16 @@ def _by_name(models: Any) -> Any:
     return found
 
 
+def _code_needs(tasks: Any) -> list[Need]:
+    what = "would run code that models write"
+    return [Need(GENERATED_CODE, what)] if code_tasks(map(str, tasks)) else []
+
+
+def _suite_needs(suites: Any) -> list[Need]:
+    return _code_needs([task for suite in suites for task in SUITES.get(suite, ())])
+
+
+Suite = Literal["tax", "truth", "bias"]
 QuestionFile = Annotated[str, InputFile(words=(SHIPPED, NONE))]
 
 
@@ -62,10 +73,15 @@ class EvaluationSettings(Settings):
         title=_SETS,
         description="A file of questions with known answers; several times, or none.",
     )
-    lm_eval: list[str] = Field(
+    lm_eval: Annotated[list[str], Asks((GENERATED_CODE,), _code_needs)] = Field(
         default=[],
         title=_SETS,
         description="A task of lm-evaluation-harness by name; several times.",
+    )
+    suites: Annotated[list[Suite], Asks((GENERATED_CODE,), _suite_needs)] = Field(
+        default=[],
+        title=_SETS,
+        description="Tasks of it that belong together: tax (what alignment cost), truth, bias.",
     )
     lm_eval_tasks_dir: Annotated[
         str | None,
@@ -143,6 +159,12 @@ class EvaluateConfig(Settings):
         description="An independent judge, several times: see docs/judges.md.",
     )
     evaluate: EvaluationSettings = Field(default=EvaluationSettings(), title=_JUDGING)
+    lm_eval_results: Annotated[dict[str, str], BeforeValidator(_by_name), InputFile()] = Field(
+        default={},
+        title=_SETS,
+        description="Results that lm-eval wrote elsewhere, as NAME=FOLDER for a model of that name.",
+        json_schema_extra={"metavar": "NAME=FOLDER"},
+    )
     imported: Annotated[list[str], InputFile()] = Field(
         default=[],
         title=_SETS,
@@ -165,4 +187,6 @@ class EvaluateConfig(Settings):
             raise ValueError("there is nothing to evaluate: give --model NAME=SPEC or --answers")
         if twice := self.models.keys() & self.answers.keys():
             raise ValueError(f"`{min(twice)}` is a model and a file of answers: rename one of them")
+        if unknown := self.lm_eval_results.keys() - self.models.keys() - self.answers.keys():
+            raise ValueError(f"`{min(unknown)}` has results of lm-eval, and is none of the models")
         return self

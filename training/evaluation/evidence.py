@@ -15,7 +15,8 @@ from engine.generators.preflight import Preflight, Task
 from engine.records import Verdict
 from engine.storage.cached_generator import CachedGenerator
 from engine.storage.completion_cache import CompletionCache
-from training.evaluation.harness.lm_eval_tasks import run_harness
+from training.evaluation.harness.lm_eval_scores import Metrics
+from training.evaluation.harness.lm_eval_tasks import Harness, harness_metrics, run_harness
 from training.evaluation.judges.judging import (
     Judgements,
     Judges,
@@ -91,6 +92,8 @@ async def gather_evidence(
                 outputs, logprobs = await _questioned(questionnaire, models, engine, on_progress)
                 for name, correct in scored.items():
                     outputs[name].correct |= correct
+                for name, metrics in _metrics(harness, asked, out).items():
+                    outputs[name].metrics |= metrics
                 judge = engine.of(judges.judge)
                 judging = partial(on_progress, "the judge reads the answers")
                 judged = await judge_models(questionnaire, outputs, judge, judging)
@@ -101,6 +104,12 @@ async def gather_evidence(
         finally:
             cache.flush()
     return Evidence(questionnaire, outputs, judged, logprobs, second)
+
+
+def _metrics(
+    harness: Harness | None, models: Mapping[str, Generator], out: Path
+) -> Mapping[str, dict[str, Metrics]]:
+    return harness_metrics(harness, models, out) if harness else {}
 
 
 def _preflight(models: Mapping[str, Generator], judges: Judges) -> Preflight:

@@ -21,6 +21,7 @@ from training.evaluation.results import (
     ModelResult,
     Pairing,
     RefusalRate,
+    TaskMetric,
 )
 from training.stats.bradley_terry import bradley_terry, rate_duels
 from training.stats.intervals import paired_difference, paired_ratio
@@ -97,6 +98,10 @@ def _result(evidence: Evidence, name: str, spec: str) -> ModelResult:
         harmful=_refusals(evidence, name, HARMFUL),
         benign=_refusals(evidence, name, BENIGN),
         capabilities=_shares({t: list(scores.values()) for t, scores in outputs.correct.items()}),
+        metrics={
+            task: {metric: TaskMetric(**given) for metric, given in found.items()}
+            for task, found in outputs.metrics.items()
+        },
         perplexity=_perplexity(outputs),
         attacks={
             attack: _attack(evidence, name, attack) for attack in evidence.questionnaire.attacks

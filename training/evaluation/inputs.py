@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from engine.settings import for_stakeholder
 from training.data.readers import read_training_rows
 from training.evaluation.config import NONE, SHIPPED, EvaluateConfig
 from training.evaluation.gates import Bound, read_gates
-from training.evaluation.harness.lm_eval_tasks import Harness
+from training.evaluation.harness.lm_eval_tasks import SUITES, Harness
 from training.evaluation.judges.classifiers import open_classifier
 from training.evaluation.judges.judging import Judges
 from training.evaluation.questions.attacks import ATTACKS
@@ -34,6 +34,7 @@ from training.evaluation.questions.prompt_sets import (
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.questions.tasks import read_task
 from training.evaluation.recorded.answers import open_recorded
+from training.evaluation.recorded.lm_eval_results import TaskResults, read_lm_eval_results
 from training.evaluation.signs.provenance import TrainingRows, training_rows
 
 __all__ = ["EvaluationInputs", "open_inputs"]
@@ -56,6 +57,8 @@ class EvaluationInputs:
     gates: tuple[Bound, ...] = ()
     trained_on: tuple[Path, ...] = ()
     imported: tuple[dict[str, Any], ...] = ()
+    harness_results: Mapping[str, TaskResults] = field(default_factory=dict)
+    """What lm-eval found elsewhere, by model."""
 
     @property
     def training(self) -> TrainingRows:
@@ -70,7 +73,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
     def opened(spec: str) -> Generator:
         return open_generator(spec, chat_template=config.chat_template)
 
-    questionnaire, models, judges, gates, imported = all_problems(
+    questionnaire, models, judges, gates, imported, harness = all_problems(
         lambda: _questionnaire(config),
         lambda: all_problems(
             *(partial(opened, spec) for spec in config.models.values()),
@@ -85,6 +88,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
             read_gates(Path(gates_file), (*config.models, *config.answers)) if gates_file else ()
         ),
         lambda: _imported([Path(file) for file in config.imported]),
+        lambda: {n: read_lm_eval_results(Path(f)) for n, f in config.lm_eval_results.items()},
     )
     judge, second, *classifiers = judges
     share_engines([*models, judge, *([second] if second else [])], at_once=False)
@@ -95,6 +99,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
         gates,
         tuple(Path(file) for file in config.trained_on),
         imported,
+        harness,
     )
 
 
@@ -125,6 +130,8 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         lambda: some(asked.opinions, SYCOPHANCY, read_opinion_pairs),
         helpful,
     )
+    suites = [task for suite in asked.suites for task in SUITES[suite]]
+    named = tuple(dict.fromkeys([*asked.lm_eval, *suites]))
     own = Path(asked.lm_eval_tasks_dir) if asked.lm_eval_tasks_dir else None
     return Questionnaire(
         prompts=tuple(source), constitution=rules, source=source.path,
@@ -132,7 +139,7 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         seed=asked.seed, method=asked.method, harmful=harmful, benign=benign,
         attacks=tuple(dict.fromkeys(ATTACKS if asked.attacks == ["all"] else asked.attacks)),
         tasks=tasks, opinions=opinions, helpful=conversations,
-        harness=Harness(tuple(dict.fromkeys(asked.lm_eval)), own, most) if asked.lm_eval else None,
+        harness=Harness(named, own, most) if named else None,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "PromptAnswers",
     "RefusalRate",
     "Results",
+    "TaskMetric",
     "read_results",
     "write_results",
 ]
@@ -101,6 +102,16 @@ class AttackSuccess:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskMetric:
+    """A figure of a task as lm-eval gives it; without an interval where it is no mean over items."""
+
+    value: float
+    count: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelResult:
     """One checkpoint. Rates are between 0 and 1; what was not measured is None or left out.
 
@@ -130,6 +141,8 @@ class ModelResult:
     benign: RefusalRate | None = None
     capabilities: dict[str, Estimate] = field(default_factory=dict)
     """Accuracy by task."""
+    metrics: dict[str, dict[str, TaskMetric]] = field(default_factory=dict)
+    """Every figure of the tasks of lm-eval, by task."""
     perplexity: Estimate | None = None
     """On held-out helpful answers, per token."""
     tax: Estimate | None = None

@@ -90,6 +90,9 @@ class EvaluationRun:
             evidence = await gather_evidence(
                 given.questionnaire, given.models, given.judges, self.out, on_progress
             )
+            for name, found in given.harness_results.items():
+                evidence.outputs[name].correct |= found.scores
+                evidence.outputs[name].metrics |= found.metrics
             results = self._results(evidence)
             results = replace(results, gates=check_gates(given.gates, results))
             write_results(results, self.out)
