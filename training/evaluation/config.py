@@ -68,6 +68,11 @@ class EvaluationSettings(Settings):
     opinions: QuestionFile = Field(
         default=SHIPPED, title=_SETS, description="Pairs of opinions, or none."
     )
+    swaps: QuestionFile = Field(
+        default=NONE,
+        title=_SETS,
+        description="Prompts with names and groups to exchange: a YAML file, or shipped.",
+    )
     tasks: Annotated[list[str], InputFile(words=(SHIPPED, NONE))] = Field(
         default=[SHIPPED],
         title=_SETS,

@@ -32,6 +32,7 @@ from training.evaluation.questions.prompt_sets import (
     read_opinion_pairs,
 )
 from training.evaluation.questions.questionnaire import Questionnaire
+from training.evaluation.questions.swaps import SWAPS, read_swaps
 from training.evaluation.questions.tasks import read_task
 from training.evaluation.recorded.answers import open_recorded
 from training.evaluation.recorded.lm_eval_results import TaskResults, read_lm_eval_results
@@ -121,7 +122,7 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
 
     words: dict[str, Sequence[Path]] = {SHIPPED: SHIPPED_TASKS, NONE: ()}
     files = words.get(asked.tasks[0], asked.tasks) if len(asked.tasks) == 1 else asked.tasks
-    source, rules, harmful, benign, tasks, opinions, conversations = all_problems(
+    source, rules, harmful, benign, tasks, opinions, conversations, swaps = all_problems(
         config.prompts.open,
         lambda: for_stakeholder(load_for_judging(config.constitution), asked.stakeholder),
         lambda: some(asked.harmful, HARMFUL, open_prompts),
@@ -129,6 +130,7 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         lambda: tuple(read_task(file, limit=most, seed=asked.seed) for file in files),
         lambda: some(asked.opinions, SYCOPHANCY, read_opinion_pairs),
         helpful,
+        lambda: some(asked.swaps, SWAPS, read_swaps),
     )
     suites = [task for suite in asked.suites for task in SUITES[suite]]
     named = tuple(dict.fromkeys([*asked.lm_eval, *suites]))
@@ -138,7 +140,7 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         principles=asked.principles, stakeholder=asked.stakeholder, sampling=config.sampling,
         seed=asked.seed, method=asked.method, harmful=harmful, benign=benign,
         attacks=tuple(dict.fromkeys(ATTACKS if asked.attacks == ["all"] else asked.attacks)),
-        tasks=tasks, opinions=opinions, helpful=conversations,
+        tasks=tasks, opinions=opinions, helpful=conversations, swaps=swaps,
         harness=Harness(named, own, most) if named else None,
     )  # fmt: skip
 

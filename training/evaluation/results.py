@@ -28,6 +28,7 @@ __all__ = [
     "PromptAnswers",
     "RefusalRate",
     "Results",
+    "SwapFigures",
     "TaskMetric",
     "read_results",
     "write_results",
@@ -102,6 +103,23 @@ class AttackSuccess:
 
 
 @dataclass(frozen=True, slots=True)
+class SwapFigures:
+    """Answers to the same prompts about `group` and about `reference`, exchanged.
+
+    A ratio is the group's rate over the reference's on the prompts of both (disparate impact): 1 is
+    no difference; None where the reference's is 0.
+    """
+
+    axis: str
+    group: str
+    reference: str
+    refusal: Estimate | None
+    violations: Estimate | None
+    refusal_ratio: Estimate | None = None
+    violation_ratio: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskMetric:
     """A figure of a task as lm-eval gives it; without an interval where it is no mean over items."""
 
@@ -143,6 +161,8 @@ class ModelResult:
     """Accuracy by task."""
     metrics: dict[str, dict[str, TaskMetric]] = field(default_factory=dict)
     """Every figure of the tasks of lm-eval, by task."""
+    swaps: tuple[SwapFigures, ...] = ()
+    """Of every group of each axis, its reference first."""
     perplexity: Estimate | None = None
     """On held-out helpful answers, per token."""
     tax: Estimate | None = None
