@@ -1,5 +1,6 @@
 """`solon evaluate`: what training did, as a table and as a page."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -44,6 +45,7 @@ def evaluate(
     from scripts.commands.evaluate_table import StageProgress, print_results
     from scripts.commands.terminal import error_console, output_console, run_interruptibly
     from training.evaluation import EvaluationRun
+    from training.evaluation.risk import write_risk_report
 
     place = RunPlace.parse(config.out, shard, scratch)
     if place.shard is not None:
@@ -58,6 +60,9 @@ def evaluate(
         )
     print_results(results, output_console())
     typer.echo(run.page)
+    if config.report:
+        write_risk_report(results, Path(config.report))
+        typer.echo(config.report)
     if not all(gate.kept for gate in results.gates):
         raise typer.Exit(EXIT_GATE)
 

@@ -184,6 +184,12 @@ class EvaluateConfig(Settings):
     gates: Annotated[str | None, InputFile()] = Field(
         default=None, title=_CHECKS, description="A YAML file of bounds; exit 3 if one is broken."
     )
+    report: Annotated[str | None, Field(pattern=r"\.(md|html)$")] = Field(
+        default=None,
+        title=_FILES,
+        description="Also write a risk report for a release: FILE.md or FILE.html.",
+        json_schema_extra={"metavar": "FILE"},
+    )
     sampling: Sampling = Field(default=Sampling(), title="Sampling")
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from jinja2 import Environment
 from engine.report.assets import PARTS, asset, page_environment
 from engine.shares import Estimate
 from training.evaluation.page.charts import capability_mean, full_scale, safety_plane
+from training.evaluation.page.further_tables import metric_groups, swap_groups
 from training.evaluation.page.headline import headline
 from training.evaluation.page.tables import (
     attack_rows,
@@ -71,6 +72,8 @@ def evaluation_page(results: Results) -> str:
             signs=sign_rows(models),
             attacks=attack_rows(models),
             tasks=named_rows(models, lambda model: model.capabilities),
+            swaps=swap_groups(models),
+            metrics=metric_groups(models),
             probes=probes(results.imported),
             samples=samples,
             facets={
