@@ -41,12 +41,15 @@ def evaluate(
     Each answers the same prompts, and a judge reads the answers. The same command resumes. Exits 3
     when a gate is broken.
     """
+    from engine.report.tracking import check_tracker, track
     from engine.runs.shards import RunPlace
     from scripts.commands.evaluate_table import StageProgress, print_results
     from scripts.commands.terminal import error_console, output_console, run_interruptibly
     from training.evaluation import EvaluationRun
     from training.evaluation.risk import write_risk_report
+    from training.evaluation.tracked import tracked_results
 
+    check_tracker(config.report_to)
     place = RunPlace.parse(config.out, shard, scratch)
     if place.shard is not None:
         _evaluate_shard(config, place, place.shard, overwrite=overwrite)
@@ -60,6 +63,8 @@ def evaluate(
         )
     print_results(results, output_console())
     typer.echo(run.page)
+    if config.report_to != "none":
+        track(config.report_to, tracked_results(results, run.out), run.out)
     if config.report:
         write_risk_report(results, Path(config.report))
         typer.echo(config.report)

@@ -11,8 +11,13 @@ from engine.generators.base import Sampling
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.judging.records import Method
-from engine.runs.config import ChatTemplate, ConstitutionName, PromptsFile, RunDirectory
-from engine.settings import Seed, StakeholderChoice
+from engine.runs.config import (
+    ChatTemplate,
+    ConstitutionName,
+    PromptsFile,
+    RunDirectory,
+)
+from engine.settings import ReportTo, Seed, StakeholderChoice
 from training.evaluation.harness.lm_eval_tasks import SUITES, code_tasks
 from training.evaluation.questions.attacks import ATTACKS
 
@@ -190,6 +195,7 @@ class EvaluateConfig(Settings):
         description="Also write a risk report for a release: FILE.md or FILE.html.",
         json_schema_extra={"metavar": "FILE"},
     )
+    report_to: ReportTo = "none"
     sampling: Sampling = Field(default=Sampling(), title="Sampling")
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from constitution.permissions import PUSH, REMOTE_CODE, switched
 from constitution.typed_yaml import Settings
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
-from engine.settings import Seed, StakeholderChoice
+from engine.settings import Seed, StakeholderChoice, Tracker
 
 __all__ = [
     "DPOTrainingConfig",
@@ -81,9 +81,7 @@ class TrainingConfig(Settings):
     liger: bool | None = Field(
         default=None, description="Liger's kernels; null: on a GPU, if liger-kernel is installed."
     )
-    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = Field(
-        default="none", description="Where metrics go besides log.jsonl."
-    )
+    report_to: Tracker = Field(default="none", description="Where metrics go besides log.jsonl.")
     save_every: int | None = Field(
         default=None,
         ge=1,
