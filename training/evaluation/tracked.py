@@ -22,8 +22,12 @@ def tracked_results(results: Results, out: Path) -> Tracked:
     }
     names = [model.name for model in results.models]
     rows = [
-        (sample.set, sample.id, sample.prompt[-1]["content"] if sample.prompt else "")
-        + tuple(next((a.text for a in sample.answers if a.model == name), "") for name in names)
+        (
+            sample.set,
+            sample.id,
+            sample.prompt[-1]["content"] if sample.prompt else "",
+            *(next((a.text for a in sample.answers if a.model == n), "") for n in names),
+        )
         for sample in results.samples[:_SAMPLES]
     ]
     settings = {
