@@ -19,6 +19,7 @@ __all__ = [
     "AnswerCounts",
     "AnswerVerdict",
     "AttackSuccess",
+    "DuelShown",
     "Finding",
     "Gate",
     "ModelAnswer",
@@ -211,6 +212,20 @@ class ModelAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class DuelShown:
+    """Whose answer to one prompt the judge preferred, under which principle; a tie has no winner."""
+
+    models: tuple[str, str]
+    winner: str = ""
+    principle: str = ""
+
+    @property
+    def loser(self) -> str:
+        """The other one."""
+        return next((model for model in self.models if model != self.winner), "")
+
+
+@dataclass(frozen=True, slots=True)
 class PromptAnswers:
     """One prompt, and every checkpoint's answer to it. `set` is held-out, harmful or benign."""
 
@@ -218,6 +233,7 @@ class PromptAnswers:
     set: str
     prompt: tuple[dict[str, str], ...]
     answers: tuple[ModelAnswer, ...]
+    duels: tuple[DuelShown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.judging.refusal import RefusalKind, detect_refusal
 from engine.loop.answer import Answer
 from engine.messages import to_dicts
+from engine.prompts.sources import Prompt
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.storage.atomic import write_page
@@ -26,6 +27,7 @@ from training.evaluation.recorded.answers import RecordedModel
 from training.evaluation.results import (
     RESULTS,
     AnswerVerdict,
+    DuelShown,
     ModelAnswer,
     ModelResult,
     PrincipleShown,
@@ -150,7 +152,18 @@ def _sampled_answers(evidence: Evidence) -> Iterator[PromptAnswers]:
                 if name in outputs.answers
             )
             messages = tuple(to_dicts(prompt.messages))
-            yield PromptAnswers(prompt.id, name, messages, tuple(answers))
+            duels = tuple(_duels(evidence, prompt)) if name == HELD_OUT else ()
+            yield PromptAnswers(prompt.id, name, messages, tuple(answers), duels)
+
+
+def _duels(evidence: Evidence, prompt: Prompt) -> Iterator[DuelShown]:
+    """Who won on a prompt; the judge was asked under the first principle that the prompt meets."""
+    principles = evidence.questionnaire.principles_of(prompt)
+    asked = principles[0].id if principles else ""
+    for duel in evidence.judged.duels:
+        if duel.prompt == prompt.id:
+            winner = {1.0: duel.first, 0.0: duel.second}.get(duel.score, "")
+            yield DuelShown((duel.first, duel.second), winner, asked)
 
 
 def _shown(evidence: Evidence, model: str, name: str, answer: Answer) -> ModelAnswer:
