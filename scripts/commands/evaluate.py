@@ -46,6 +46,7 @@ def evaluate(
     from scripts.commands.evaluate_table import StageProgress, print_results
     from scripts.commands.terminal import error_console, output_console, run_interruptibly
     from training.evaluation import EvaluationRun
+    from training.evaluation.recorded.inspect_logs import write_inspect_logs
     from training.evaluation.risk import write_risk_report
     from training.evaluation.tracked import tracked_results
 
@@ -65,6 +66,9 @@ def evaluate(
     typer.echo(run.page)
     if config.report_to != "none":
         track(config.report_to, tracked_results(results, run.out), run.out)
+    if config.inspect_logs:
+        for path in write_inspect_logs(results, Path(config.inspect_logs)):
+            typer.echo(path)
     if config.report:
         write_risk_report(results, Path(config.report))
         typer.echo(config.report)

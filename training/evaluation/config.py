@@ -195,6 +195,12 @@ class EvaluateConfig(Settings):
         description="Also write a risk report for a release: FILE.md or FILE.html.",
         json_schema_extra={"metavar": "FILE"},
     )
+    inspect_logs: str | None = Field(
+        default=None,
+        title=_FILES,
+        description="Also write a log of Inspect for each model: a folder for its .eval files.",
+        json_schema_extra={"metavar": "FOLDER"},
+    )
     report_to: ReportTo = "none"
     sampling: Sampling = Field(default=Sampling(), title="Sampling")
 

@@ -139,3 +139,33 @@ def test_there_must_be_something_to_evaluate():
         EvaluateConfig(**given)
     with pytest.raises(ValueError, match="`a` is a model and a file of answers"):
         EvaluateConfig(**given, models=["a=scripted"], answers=["a=x.jsonl"])
+
+
+def test_logs_of_inspect_are_written_and_read_back(tmp_path):
+    from tests.training.evaluation.rich_results import rich_results
+    from training.evaluation.recorded.inspect_logs import write_inspect_logs
+
+    results = rich_results()
+    base, *_ = write_inspect_logs(results, tmp_path / "logs")
+    kept = [s for s in results.samples if any(a.model == "base" and a.text for a in s.answers)]
+    read = read_answers(base)
+    assert len(read) == len(results.samples) and base.name == "base.eval"
+    assert {answer.text for answer in read} >= {
+        a.text.strip() for s in kept for a in s.answers if a.model == "base"
+    }
+    with zipfile.ZipFile(base) as archive:
+        header = json.loads(archive.read("header.json"))
+    assert (
+        header["results"]["scores"][0]["metrics"]["mean"]["value"]
+        == results.models[0].violations.value
+    )
+
+
+def test_the_real_inspect_reads_them(tmp_path):
+    log = pytest.importorskip("inspect_ai.log")
+    from tests.training.evaluation.rich_results import rich_results
+    from training.evaluation.recorded.inspect_logs import write_inspect_logs
+
+    (path, *_) = write_inspect_logs(rich_results(), tmp_path)
+    read = log.read_eval_log(str(path))
+    assert read.status == "success" and read.samples and read.samples[0].output.completion
