@@ -24,7 +24,7 @@
 
   // As a spreadsheet reads it: a cell that begins like a formula is text.
   const cell = (node) => {
-    const text = node.innerText.replace(/\s+/g, " ").trim();
+    const text = node.innerText.replace("⇅", "").replace(/\s+/g, " ").trim();
     const plain = /^[=+\-@\t]/.test(text) && !/^[+\-]?[\d.,]+ ?(pts|%|×)?( .*)?$/.test(text) ? `'${text}` : text;
     return `"${plain.replaceAll('"', '""')}"`;
   };
