@@ -34,8 +34,9 @@ def read_lm_eval_results(path: Path) -> TaskResults:
     files = sorted(path.rglob("results_*.json"), key=_time) if path.is_dir() else [path]
     found = TaskResults({}, {})
     for file in files:
-        results = read_json(file, dict, _REMEDY).get("results")
-        for task in results if isinstance(results, dict) else ():
+        given = read_json(file, dict, _REMEDY).get("results")
+        results = given if isinstance(given, dict) else {}
+        for task in results:
             samples = {task: _samples(file, task)}
             if metrics := metrics_of(task, {task: results[task]}, samples):
                 found.metrics[task] = metrics
