@@ -19,6 +19,7 @@ from constitution.problems import Problem
 from constitution.yaml_source import Location
 
 __all__ = [
+    "GENERATED_CODE",
     "KEYS",
     "PUSH",
     "PYTHON_CHECKS",
@@ -37,6 +38,7 @@ __all__ = [
 
 PYTHON_CHECKS = "--allow-python-checks"
 REMOTE_CODE = "--allow-remote-code"
+GENERATED_CODE = "--allow-generated-code"
 PUSH = "--allow-push"
 KEYS = "--allow-keys"
 """Of one variable: `keys_permission`."""

@@ -120,6 +120,10 @@ def unknown_key(
 ) -> Problem:
     """What to say of the key at `inner` in the mapping at `at`, which is a `model`."""
     known = _keys(model, inner[:-1])
+    if inner[-1] == "<<":
+        where = source.where((*at, *inner), key=True)
+        what = "`<<` merges keys in some readers of YAML, and not here"
+        return Problem(where, what, "write the keys out, or put what is shared into `extends`")
     remedy = nearest(str(inner[-1]), known) or f"it may have {', '.join(known)}"
     where = source.where((*at, *inner), key=True)
     return Problem(where, f"unknown key {shown(inner[-1])}", remedy)

@@ -1,10 +1,17 @@
 """YAML's own errors, in terms of what the author typed."""
 
+import re
+import unicodedata
+
 import yaml
 
 from constitution.problems import Problem
 
-__all__ = ["syntax_problem"]
+__all__ = ["odd_character", "syntax_problem"]
+
+_SPACES = "\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_ODD = re.compile(rf"\A[ \t]*+(?:-[ \t]*+)*+(?:[\w-]{{1,80}}+:?)?+([{_SPACES}\uff1a])")
+"""White space that YAML takes for text, or a wide colon, where it looks for structure."""
 
 _QUOTE = "put the text in quotes, or on the next lines after `|`"
 
@@ -42,10 +49,26 @@ def syntax_problem(error: yaml.YAMLError, text: str, name: str) -> Problem:
     said = " ".join(filter(None, (getattr(error, "context", ""), getattr(error, "problem", ""))))
     lines = text.splitlines()
     rest = lines[line][column:] if line < len(lines) else ""
+    context = getattr(error, "context_mark", None)
+    first = context.line if context else line
+    for number in range(first, min(line + 1, len(lines))):
+        if odd := odd_character(lines[number]):
+            return Problem(f"{name}:{number + 1}:{odd[0]}", *odd[1:])
     what, remedy = _advice(said, rest, lines, line)
-    if "never closed" in what and getattr(error, "context_mark", None):
-        line, column = error.context_mark.line, error.context_mark.column  # type: ignore[attr-defined]
+    if "never closed" in what and context:
+        line, column = context.line, context.column
     return Problem(f"{name}:{line + 1}:{column + 1}", what, remedy)
+
+
+def odd_character(line: str) -> tuple[int, str, str] | None:
+    """The column of a character that looks like structure and is text to YAML, what it is, the
+    remedy; None if the line has none."""
+    found = _ODD.match(line)
+    if not found:
+        return None
+    called = f"{unicodedata.name(found[1], 'a character').lower()} (U+{ord(found[1]):04X})"
+    remedy = "write `: `" if found[1] == "\uff1a" else "write an ordinary space"
+    return found.start(1) + 1, f"{called} is text to YAML", remedy
 
 
 def _advice(said: str, rest: str, lines: list[str], line: int) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import yaml
 
 from constitution.problems import InputError, Problem
 from constitution.reading import read_bytes
-from constitution.yaml_advice import syntax_problem
+from constitution.yaml_advice import odd_character, syntax_problem
 
 __all__ = [
     "MAX_BYTES",
@@ -201,6 +201,8 @@ class _Builder:
                 self._tell(key, "a key must be text", "write `key: value`")
                 continue
             inner = (*location, key.value)
+            if odd := odd_character(str(key.value)):
+                self._tell(key, f"a key with white space in it: {odd[1]}", odd[2])
             if key.value in data:
                 what = f"the key {shown(key.value)} came before, on line {self.keys[inner].line}"
                 self._tell(key, what, "keep one of them")

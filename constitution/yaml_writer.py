@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from constitution.loader import shipped_constitutions
+from constitution.reading import read_text
 from constitution.schema import Constitution
 
 __all__ = [
@@ -56,13 +57,17 @@ def constitution_yaml(constitution: Constitution, *, comment: str = "") -> str:
 def schema_comment(out: Path) -> str:
     """The first line by which editors find the schema, relative to the file `out`.
 
-    Inside the project that holds the schema it is a relative path, elsewhere an absolute one.
+    Within the project that holds the schema it names that, elsewhere a copy beside `out`, which is
+    written if there is none: a file that is shared must not name a folder of one machine.
     """
     folder = Path(os.path.abspath(out)).parent
-    root = SCHEMA_FILE.parents[1]
-    near = folder.is_relative_to(root)
-    place = os.path.relpath(SCHEMA_FILE, folder) if near else SCHEMA_FILE.as_uri()
-    return f"{SCHEMA_LINE} $schema={Path(place).as_posix() if near else place}\n"
+    place = SCHEMA_FILE.name
+    if folder.is_relative_to(SCHEMA_FILE.parents[1]):
+        place = Path(os.path.relpath(SCHEMA_FILE, folder)).as_posix()
+    elif not (copy := folder / place).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(copy, read_text(SCHEMA_FILE))
+    return f"{SCHEMA_LINE} $schema={place}\n"
 
 
 def write_whole(path: Path, text: str) -> None:

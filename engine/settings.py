@@ -23,11 +23,13 @@ __all__ = [
     "KeepTruncated",
     "LabelSettings",
     "LoopSettings",
+    "ReportTo",
     "RoleModel",
     "RoleModels",
     "Roles",
     "Seed",
     "StakeholderChoice",
+    "Tracker",
     "fill_roles",
     "for_stakeholder",
     "roles",
@@ -59,6 +61,13 @@ StakeholderChoice = Annotated[
     Field(
         description="A profile that weighs the principles, or shares of several, from which each "
         "prompt draws its own: user=2,business=1."
+    ),
+]
+Tracker = Literal["none", "tensorboard", "wandb", "trackio", "mlflow"]
+ReportTo = Annotated[
+    Tracker,
+    Field(
+        description="A tracker that gets figures and samples at the end; its own settings say where."
     ),
 ]
 Seed = Annotated[int, Field(ge=0, lt=2**32, description="Seed of draws and sampling.")]

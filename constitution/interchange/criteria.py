@@ -23,7 +23,7 @@ from constitution.interchange.draft import (
     has_rows,
     texts_of,
 )
-from constitution.interchange.wording import preference_text
+from constitution.interchange.wording import compares, preference_text
 from constitution.schema import Constitution, slug
 
 __all__ = ["SHAPES"]
@@ -52,10 +52,11 @@ def _numbered(constitution: Constitution) -> Any:
 
 
 def _is_evals(data: Any) -> bool:
-    """A list of texts is one if they are not another format's prompts."""
+    """A list of texts is one if they compare, and are not another format's prompts."""
     if isinstance(data, dict):
-        return "criteria" in data
-    return not all(map(_NO_CRITERION.search, texts_of(data)))
+        return "criteria" in data and bool(texts_of(data["criteria"]))
+    texts = [text for text in texts_of(data) if not _NO_CRITERION.search(text)]
+    return bool(texts) and all(map(compares, texts))
 
 
 def _read_evals(data: Any, draft: ConstitutionDraft) -> None:
@@ -111,7 +112,7 @@ def _read_traits(data: Any, draft: ConstitutionDraft) -> None:
         said = _SAYS + trait if _FIRST_PERSON.search(trait) else trait
         if row.get("clarification"):
             said += "\n\n" + draft.text(row["clarification"], f"[{index}].clarification")
-        id = draft.stated(said, name=trait) if trait else ""
+        id = draft.stated(said, words=trait) if trait else ""
         for key in ("questions", "additional_questions"):
             for at, question in enumerate(draft.items(row.get(key) or [], f"[{index}].{key}")):
                 text = draft.text(question, f"[{index}].{key}[{at}]")

@@ -63,6 +63,9 @@ class ConstitutionDraft:
     name: str
     version: str = "1.0.0"
     description: str | None = None
+    preamble: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The field that each column of a table stands for, as the user says."""
     principles: list[Principle] = field(default_factory=list)
     few_shot: list[FewShotExample] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -126,17 +129,18 @@ class ConstitutionDraft:
         words = asked.get("preference", statement)
         return self._add(name or words, name is None, statement=statement, **own)
 
-    def stated(self, statement: str, name: str) -> str:
-        """A principle of a statement alone, its id from the words of `name`; gives its id."""
-        return self._add(name, True, statement=statement)
+    def stated(self, statement: str, name: str = "", *, words: str = "", **fields: Any) -> str:
+        """A principle of a statement, with other `fields` that it may have; gives its id, which is
+        `name`, or else from `words`, or those of the statement."""
+        return self._add(name or words or statement, not name, statement=statement, **fields)
 
-    def _add(self, name: str, from_words: bool, **fields: str | None) -> str:
+    def _add(self, name: str, from_words: bool, **fields: Any) -> str:
         taken = {principle.id for principle in self.principles}
         id = unique_slug(name, taken, from_words=from_words)
         if not from_words and id != name:
             self.notes.append(f"the principle {name!r} is now called {id}")
         if all(text != "" for text in fields.values()):
-            self.principles.append(Principle(id=id, **fields))  # type: ignore[arg-type]
+            self.principles.append(Principle(id=id, **fields))
         return id
 
     def finished(self, format: str) -> Imported:
@@ -155,6 +159,7 @@ class ConstitutionDraft:
             name=self.name,
             version=self.version,
             description=self.description,
+            preamble=self.preamble,
             principles=tuple(self.principles),
             few_shot=tuple(dict.fromkeys(self.few_shot)),
         )
@@ -180,6 +185,10 @@ class Format(StrEnum):
     ICAI = "icai"
     CONSTITUTIONAL_EVALS = "constitutional-evals"
     LANGCHAIN = "langchain"
+    PROMPTFOO = "promptfoo"
+    NEMO_GUARDRAILS = "nemo-guardrails"
+    OUMI = "oumi"
+    PRINCIPLES = "principles"
 
 
 @dataclass(frozen=True, slots=True)

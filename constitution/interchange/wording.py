@@ -6,6 +6,7 @@ from collections.abc import Collection
 from constitution.schema import Principle, slug
 
 __all__ = [
+    "compares",
     "critique_text",
     "only_own_words",
     "own_statement",
@@ -32,6 +33,9 @@ _CHOICE = re.compile(
     r" (?:that|which)(?P<is>['’]s)? (?P<what>[^.?!]+)\.?",
     re.IGNORECASE,
 )
+_COMPARES = re.compile(
+    r"\A(?:please )?(?:choose|select|prefer|pick|which)\b|\bOptions:\s*+\Z", re.IGNORECASE
+)
 _STOP_WORDS = frozenset(
     "a all already amend an and any are as assistant assistants at be been being better but by "
     "carefully choose content do does for from give gives has have holds how human humans identify if in "
@@ -42,6 +46,11 @@ _STOP_WORDS = frozenset(
 )
 _WORD = re.compile(r"[a-z0-9]+")
 _ID_WORDS = 4
+
+
+def compares(text: str) -> bool:
+    """Whether a text asks which of several replies is to be chosen."""
+    return bool(_COMPARES.search(text))
 
 
 def unique_slug(text: str, taken: Collection[str], *, from_words: bool = False) -> str:

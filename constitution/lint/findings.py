@@ -91,6 +91,9 @@ RULES = {
         Rule("SC401", "no schema line for editors", _A, fixable=True),
         Rule("SC402", "a tag listed twice", _W, fixable=True),
         Rule("SC403", "trailing white space", _A, fixable=True),
+        Rule("SC404", "text that `#` makes a comment", _W),
+        Rule("SC405", "a number that YAML reads in another base", _W),
+        Rule("SC406", "text that `&` makes an anchor", _W),
     )
 }
 

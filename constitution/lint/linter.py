@@ -11,6 +11,7 @@ from constitution.lint.principle_rules import principle_findings
 from constitution.lint.whole_rules import whole_findings
 from constitution.loader import constitution_path, load_constitution
 from constitution.schema import Constitution
+from constitution.yaml_silence import silent_changes
 from constitution.yaml_source import Location, YamlSource, read_text, read_yaml
 from constitution.yaml_writer import SCHEMA_LINE
 
@@ -61,6 +62,9 @@ def _places(source: YamlSource) -> dict[str, Location]:
 
 def _lines(source: YamlSource, text: str) -> Iterator[LintFinding]:
     """Findings about lines, whatever they hold."""
+    for one in silent_changes(text):
+        rule = RULES[one.code]
+        yield LintFinding(rule, source.name, one.line, one.column, one.why, one.remedy)
     if SCHEMA_LINE not in text:
         why = "the first line does not name the schema, so editors cannot help"
         remedy = f"start with {SCHEMA_LINE} $schema=PATH, or let --fix do it"

@@ -23,6 +23,7 @@ from engine.settings import (
     AnswerSettings,
     LabelSettings,
     LoopSettings,
+    ReportTo,
     RoleModel,
     fill_roles,
 )
@@ -249,6 +250,7 @@ class ReviseConfig(LoopConfig):
     roles: RoleSpecs = Field(title=_MODELS)
     revise: LoopSettings = Field(default=LoopSettings(), title=_LOOP)
     window: Window = Field(default=None, title=_LOOP)
+    report_to: ReportTo = "none"
     workers: ShardsOn = Workers()
 
 
@@ -261,6 +263,7 @@ class LabelConfig(Settings):
     roles: LabelRoles = Field(title=_MODELS)
     label: LabelSettings = Field(default=LabelSettings(), title="Labels")
     window: Window = Field(default=None, title="Labels")
+    report_to: ReportTo = "none"
     sampling: Sampling = Field(default=Sampling(temperature=1.0), title=_SAMPLING)
     workers: ShardsOn = Workers()
 

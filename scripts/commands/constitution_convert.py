@@ -12,6 +12,7 @@ __all__ = ["export_to", "import_from"]
 Foreign = Literal[
     "anthropic", "anthropic-few-shot", "anthropic-preference", "llm-swarm", "nemo-aligner",
     "open-character", "open-character-jsonl", "icai", "constitutional-evals", "langchain",
+    "promptfoo", "nemo-guardrails", "oumi", "principles",
 ]  # fmt: skip
 """The values of `Format`, written out so that no command need import them to start."""
 
@@ -23,6 +24,14 @@ def import_from(
     out: Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")],
     format: Annotated[
         Foreign | None, typer.Option("--from", help="Its format, if it cannot be told.")
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="COLUMN=FIELD",
+            help="What a column of a table is, such as text=statement; again for each.",
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call the constitution.")] = None,
     few_shot: Annotated[
@@ -47,7 +56,11 @@ def import_from(
             Problem("--prompts", f"{out} is where the constitution goes", "name another")
         )
     imported = import_constitution(
-        file, format=Format(format) if format else None, name=name, few_shot=few_shot
+        file,
+        format=Format(format) if format else None,
+        name=name,
+        few_shot=few_shot,
+        columns=_mapped(columns or []),
     )
     text = constitution_yaml(imported.constitution, comment=schema_comment(out))
     loaded = load_constitution_text(text, str(out))
@@ -59,6 +72,16 @@ def import_from(
     _say(f"{out}: {loaded.name}, {count:,} principles from {imported.format}", err=False)
     for note in imported.notes:
         _say(f"  {note}")
+
+
+def _mapped(columns: list[str]) -> dict[str, str]:
+    """The field of each column. Raises InputError."""
+    pairs = [text.rpartition("=") for text in columns]
+    for text, (column, _, field) in zip(columns, pairs, strict=True):
+        if not column.strip() or not field.strip():
+            remedy = "write COLUMN=FIELD, such as text=statement"
+            raise InputError(Problem("--map", f"{text!r} is not a column and a field", remedy))
+    return {column.strip(): field.strip() for column, _, field in pairs}
 
 
 def export_to(

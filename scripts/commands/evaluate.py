@@ -1,6 +1,7 @@
 """`solon evaluate`: what training did, as a table and as a page."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from engine.report.junit import Case
     from engine.runs.shards import RunPlace
     from training.evaluation.config import EvaluateConfig
-    from training.evaluation.results import Gate
+    from training.evaluation.results import Gate, Results
 
 __all__ = ["evaluate"]
 
@@ -25,6 +26,7 @@ _NAMES = {
     "classifiers": ("--classifier",),
     "evaluate.tasks": ("--task",),
     "evaluate.attacks": ("--attack",),
+    "evaluate.suites": ("--suite",),
     "imported": ("--import",),
     "gates": ("--gate",),
 }
@@ -44,10 +46,12 @@ def evaluate(
     Each answers the same prompts, and a judge reads the answers. The same command resumes. Exits 3
     when a gate is broken.
     """
+    from engine.report.tracking import check_tracker
     from scripts.commands.evaluate_table import StageProgress, print_results
     from scripts.commands.terminal import error_console, output_console, run_interruptibly
     from training.evaluation import EvaluationRun
 
+    check_tracker(config.report_to)
     check_writable(junit)
     place = place_of(config, shard)
     if config.workers.ray is not None:
@@ -69,8 +73,26 @@ def evaluate(
     print_results(results, output_console())
     typer.echo(run.page)
     write_cases("gates", _cases(results.gates), junit, annotated=annotate)
+    _write_elsewhere(config, results, run.out)
     if not all(gate.kept for gate in results.gates):
         raise typer.Exit(EXIT_GATE)
+
+
+def _write_elsewhere(config: "EvaluateConfig", results: "Results", out: Path) -> None:
+    """To the tracker, Inspect's logs and the risk report, as far as they are asked for."""
+    from engine.report.tracking import track
+    from training.evaluation.recorded.inspect_logs import write_inspect_logs
+    from training.evaluation.risk import write_risk_report
+    from training.evaluation.tracked import tracked_results
+
+    if config.report_to != "none":
+        track(config.report_to, tracked_results(results, out), out)
+    if config.inspect_logs:
+        for path in write_inspect_logs(results, Path(config.inspect_logs)):
+            typer.echo(path)
+    if config.report:
+        write_risk_report(results, Path(config.report))
+        typer.echo(config.report)
 
 
 def _cases(gates: "Sequence[Gate]") -> "list[Case]":

@@ -1,12 +1,14 @@
 """An evaluation in the terminal: how far its stages are, then the page's figures, a column a model."""
 
 import time
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from engine.report.wording import duration
 from scripts.commands.terminal import figures_table
+from training.evaluation.page.further_tables import metric_groups, swap_groups
 from training.evaluation.page.headline import headline
 from training.evaluation.page.tables import attack_rows, checkpoint_groups, named_rows
 from training.evaluation.page.wording import Figure
@@ -28,6 +30,8 @@ def print_results(results: Results, console: Console) -> None:
     table = figures_table("", *(model.name for model in models))
     rows = [row for group in checkpoint_groups(results) for row in group.rows]
     rows += named_rows(models, lambda model: model.capabilities)
+    for group in (*swap_groups(models), *metric_groups(models)):
+        rows += [replace(row, label=f"{group.title}: {row.label}") for row in group.rows]
     for row in rows:
         table.add_row(row.label, *map(_cell, row.cells))
     for by_rules, _ in attack_rows(models):

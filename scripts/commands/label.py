@@ -29,9 +29,12 @@ def label(
     Exits 1 if prompts failed.
     """
     from engine.report.label_summary import no_labels, summarize_labels
+    from engine.report.tracked_runs import tracked_labels
+    from engine.report.tracking import check_tracker, track
     from scripts.commands.run_command import execute_run, print_labels, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console, output_console
 
+    check_tracker(config.report_to)
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
     console = error_console()
     with opened_run(config, shard, mode) as run:
@@ -41,6 +44,8 @@ def label(
         def sum_up() -> int:
             summary = summarize_labels(run.directory.path)
             print_labels(summary, output_console())
+            if config.report_to != "none" and run.prompts.shard is None:
+                track(config.report_to, tracked_labels(run.directory.path), run.directory.path)
             if not summary.failure_kinds and not summary.labelled and run.prompts.shard is None:
                 raise InputError(no_labels(run.directory.path, summary))
             return 1 if summary.failure_kinds else 0

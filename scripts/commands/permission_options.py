@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from constitution.typed_yaml import Settings
 
 __all__ = [
+    "AllowGeneratedCode",
     "AllowKeys",
     "AllowPush",
     "AllowPythonChecks",
@@ -30,6 +31,12 @@ def _allow_remote_code(allowed: bool) -> None:
     from constitution.permissions import REMOTE_CODE
 
     _allow(REMOTE_CODE, allowed)
+
+
+def _allow_generated_code(allowed: bool) -> None:
+    from constitution.permissions import GENERATED_CODE
+
+    _allow(GENERATED_CODE, allowed)
 
 
 def _allow_push(allowed: bool) -> None:
@@ -75,6 +82,14 @@ AllowRemoteCode = Annotated[
         _allow_remote_code,
     ),
 ]
+AllowGeneratedCode = Annotated[
+    bool,
+    _option(
+        "--allow-generated-code",
+        "Run the code that models write, for tasks that test it.",
+        _allow_generated_code,
+    ),
+]
 AllowKeys = Annotated[
     list[str] | None,
     _option(
@@ -92,6 +107,7 @@ AllowPush = Annotated[
 
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "--allow-remote-code": (AllowRemoteCode, False),
+    "--allow-generated-code": (AllowGeneratedCode, False),
     _KEYS: (AllowKeys, None),
     "--allow-push": (AllowPush, False),
 }

@@ -39,10 +39,13 @@ def revise(
     Exits 1 if conversations failed; with --plan 2 where the models do not fit the GPUs.
     """
     from engine.report import summarize
+    from engine.report.tracked_runs import tracked_revisions
+    from engine.report.tracking import check_tracker, track
     from scripts.commands.run_command import execute_run, print_summary, run_mode, say_what_is_kept
     from scripts.commands.terminal import error_console, output_console
 
     refuse_without_plan(plan, gpu, price)
+    check_tracker(config.report_to)
     mode = run_mode(update=update, overwrite=overwrite, retry_failed=retry_failed)
     if plan:
         _plan(config, shard, gpu, price)
@@ -56,6 +59,8 @@ def revise(
 
         def sum_up() -> int:
             print_summary(summarize(run.directory.path), output_console())
+            if config.report_to != "none" and run.prompts.shard is None:
+                track(config.report_to, tracked_revisions(run.directory.path), run.directory.path)
             return 1 if run.progress().totals.get("failed") else 0
 
         raise typer.Exit(execute_run(run, console, sum_up))

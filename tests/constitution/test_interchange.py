@@ -315,6 +315,10 @@ PLACES = {
     "icai": "statement critique revision ids few-shot version description",
     "constitutional-evals": "statement critique revision ids few-shot",
     "langchain": "statement preference weight few-shot",
+    "promptfoo": "critique revision preference severity tags few-shot",
+    "nemo-guardrails": "critique weight ids few-shot",
+    "oumi": "critique severity tests few-shot",
+    "principles": "tests stakeholders few-shot description",
 }
 
 

@@ -184,6 +184,11 @@ CORPUS = [
     ("SC402", desk(principle(tests=TESTS + "    tags: [hours, hours]\n"))),
     ("SC402", desk(principle(tests=TESTS + "    tags:\n      - hours\n      - hours\n"))),
     ("SC403", desk(principle()).replace("description: For tests.", "description: For tests.  ")),
+    ("SC404", desk(principle()).replace("For tests.", "For tests #of all kinds.")),
+    ("SC404", desk(principle()).replace("May I bring my dog?", "May I bring dog # 2")),
+    ("SC405", desk(principle(tests=TESTS + "    weight: 010\n"))),
+    ("SC405", desk(principle(tests=TESTS + "    check: {max_words: 1:30}\n    judged: true\n"))),
+    ("SC406", desk(principle()).replace("For tests.", "&co tests.")),
 ]
 
 

@@ -159,6 +159,20 @@ def test_what_is_not_yaml_or_no_constitution(text, line):
     assert problem.startswith(f"rules.yaml:{line}")
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: x\ndescription:\xa0y\nversion: z\n", "2:13: no-break space (U+00A0) is text"),
+        ("name: x\nprinciples:\n  -\xa0id: a\n  - id: b\n", "3:4: no-break space (U+00A0)"),
+        ("name: x\ndescription\uff1a y\nversion: z\n", "2:12: fullwidth colon (U+FF1A) is text"),
+        ("name: x\n<<: {version: y}\n", "2:1: `<<` merges keys in some readers of YAML, and not"),
+        ("\u3000name: x\nversion: y\n", "1:1: a key with white space in it: ideographic space"),
+    ],
+)
+def test_what_looks_like_structure_and_is_text_is_named(text, line):
+    assert any(problem.startswith(f"rules.yaml:{line}") for problem in told(text)), told(text)
+
+
 def test_there_must_be_principles_with_weight():
     assert told("name: x\n") == [
         "rules.yaml:1:1: there are no principles; list one or more under `principles:`"

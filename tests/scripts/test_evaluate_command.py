@@ -57,7 +57,7 @@ def test_it_ends_in_a_table_and_a_page_and_running_it_again_generates_nothing(pl
         "Violations",
         "Win rate over base",
         "Harmless requests refused, by rules",
-        "Alignment tax",
+        "Accuracy, change",
     ):
         assert words in first.stdout
     assert "too-few-prompts" in first.stdout or "few" in first.stdout

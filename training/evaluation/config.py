@@ -1,10 +1,10 @@
 """What an evaluation is given: which models and judges, which questions, which checks."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from constitution.permissions import REMOTE_CODE, switched
+from constitution.permissions import GENERATED_CODE, REMOTE_CODE, Asks, Need, switched
 from constitution.problems import nearest
 from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
@@ -20,7 +20,8 @@ from engine.runs.config import (
     ShardsOn,
 )
 from engine.runs.workers import Workers
-from engine.settings import Seed, StakeholderChoice
+from engine.settings import ReportTo, Seed, StakeholderChoice
+from training.evaluation.harness.lm_eval_tasks import SUITES, code_tasks
 
 __all__ = ["NONE", "SHIPPED", "EvaluateConfig", "EvaluationSettings"]
 
@@ -46,6 +47,16 @@ def _by_name(models: Any) -> Any:
     return found
 
 
+def _code_needs(tasks: Any) -> list[Need]:
+    what = "would run code that models write"
+    return [Need(GENERATED_CODE, what)] if code_tasks(map(str, tasks)) else []
+
+
+def _suite_needs(suites: Any) -> list[Need]:
+    return _code_needs([task for suite in suites for task in SUITES.get(suite, ())])
+
+
+Suite = Literal["tax", "truth", "bias"]
 QuestionFile = Annotated[str, InputFile(words=(SHIPPED, NONE))]
 
 
@@ -64,15 +75,25 @@ class EvaluationSettings(Settings):
     opinions: QuestionFile = Field(
         default=SHIPPED, title=_SETS, description="Pairs of opinions, or none."
     )
+    swaps: QuestionFile = Field(
+        default=NONE,
+        title=_SETS,
+        description="Prompts with names and groups to exchange: a YAML file, or shipped.",
+    )
     tasks: Annotated[list[str], InputFile(words=(SHIPPED, NONE))] = Field(
         default=[SHIPPED],
         title=_SETS,
         description="A file of questions with known answers; several times, or none.",
     )
-    lm_eval: list[str] = Field(
+    lm_eval: Annotated[list[str], Asks((GENERATED_CODE,), _code_needs)] = Field(
         default=[],
         title=_SETS,
         description="A task of lm-evaluation-harness by name; several times.",
+    )
+    suites: Annotated[list[Suite], Asks((GENERATED_CODE,), _suite_needs)] = Field(
+        default=[],
+        title=_SETS,
+        description="Tasks of it that belong together: tax (what alignment cost), truth, bias.",
     )
     lm_eval_tasks_dir: Annotated[
         str | None,
@@ -126,10 +147,17 @@ class EvaluateConfig(Settings):
     out: RunDirectory
     chat_template: ChatTemplate = Field(default=None, title=_MODELS)
     models: Annotated[dict[str, str], BeforeValidator(_by_name), MODEL_SPEC] = Field(
-        min_length=1,
+        default={},
         title=_MODELS,
         description="NAME=SPEC, several times; the first is the base.",
         json_schema_extra={"metavar": "NAME=SPEC"},
+    )
+    answers: Annotated[dict[str, str], BeforeValidator(_by_name), InputFile()] = Field(
+        default={},
+        title=_MODELS,
+        description="Answers made elsewhere, as NAME=FILE, several times: rows with a prompt and an "
+        "answer, a run, or results of Inspect, promptfoo or OpenAI's evals.",
+        json_schema_extra={"metavar": "NAME=FILE"},
     )
     judge: Annotated[str, MODEL_SPEC, _SPEC] = Field(
         title=_MODELS, description="The model that judges."
@@ -143,6 +171,12 @@ class EvaluateConfig(Settings):
         description="An independent judge, several times: see docs/judges.md.",
     )
     evaluate: EvaluationSettings = Field(default=EvaluationSettings(), title=_JUDGING)
+    lm_eval_results: Annotated[dict[str, str], BeforeValidator(_by_name), InputFile()] = Field(
+        default={},
+        title=_SETS,
+        description="Results that lm-eval wrote elsewhere, as NAME=FOLDER for a model of that name.",
+        json_schema_extra={"metavar": "NAME=FOLDER"},
+    )
     imported: Annotated[list[str], InputFile()] = Field(
         default=[],
         title=_SETS,
@@ -158,5 +192,28 @@ class EvaluateConfig(Settings):
     gates: Annotated[str | None, InputFile()] = Field(
         default=None, title=_CHECKS, description="A YAML file of bounds; exit 3 if one is broken."
     )
+    report: Annotated[str | None, Field(pattern=r"\.(md|html)$")] = Field(
+        default=None,
+        title=_FILES,
+        description="Also write a risk report for a release: FILE.md or FILE.html.",
+        json_schema_extra={"metavar": "FILE"},
+    )
+    inspect_logs: str | None = Field(
+        default=None,
+        title=_FILES,
+        description="Also write a log of Inspect for each model: a folder for its .eval files.",
+        json_schema_extra={"metavar": "FOLDER"},
+    )
+    report_to: ReportTo = "none"
     sampling: Sampling = Field(default=Sampling(), title="Sampling")
     workers: ShardsOn = Workers()
+
+    @model_validator(mode="after")
+    def _is_of_something(self) -> "EvaluateConfig":
+        if not self.models and not self.answers:
+            raise ValueError("there is nothing to evaluate: give --model NAME=SPEC or --answers")
+        if twice := self.models.keys() & self.answers.keys():
+            raise ValueError(f"`{min(twice)}` is a model and a file of answers: rename one of them")
+        if unknown := self.lm_eval_results.keys() - self.models.keys() - self.answers.keys():
+            raise ValueError(f"`{min(unknown)}` has results of lm-eval, and is none of the models")
+        return self

@@ -15,7 +15,8 @@ from engine.generators.preflight import Preflight, Task
 from engine.records import Verdict
 from engine.storage.cached_generator import CachedGenerator
 from engine.storage.completion_cache import CompletionCache
-from training.evaluation.harness.lm_eval_tasks import run_harness
+from training.evaluation.harness.lm_eval_scores import Metrics
+from training.evaluation.harness.lm_eval_tasks import Harness, harness_metrics, run_harness
 from training.evaluation.judges.judging import (
     Judgements,
     Judges,
@@ -30,6 +31,7 @@ from training.evaluation.questions.answering import (
     score_answers,
 )
 from training.evaluation.questions.questionnaire import HELD_OUT, Questionnaire
+from training.evaluation.recorded.answers import RecordedModel
 
 __all__ = ["Evidence", "OnProgress", "gather_evidence"]
 
@@ -82,13 +84,16 @@ async def gather_evidence(
     `out` keeps what is generated. Raises GeneratorUnavailable when an engine is gone.
     """
     harness = questionnaire.harness
-    scored = await run_harness(harness, models, out, on_progress) if harness else {}
+    asked = {name: m for name, m in models.items() if not isinstance(m, RecordedModel)}
+    scored = await run_harness(harness, asked, out, on_progress) if harness else {}
     with CompletionCache(out / "completions.sqlite") as cache:
         try:
             async with aclosing(_OneEngine(cache, _preflight(models, judges))) as engine:
                 outputs, logprobs = await _questioned(questionnaire, models, engine, on_progress)
                 for name, correct in scored.items():
                     outputs[name].correct |= correct
+                for name, metrics in _metrics(harness, asked, out).items():
+                    outputs[name].metrics |= metrics
                 judge = engine.of(judges.judge)
                 judging = partial(on_progress, "the judge reads the answers")
                 judged = await judge_models(questionnaire, outputs, judge, judging)
@@ -99,6 +104,12 @@ async def gather_evidence(
         finally:
             cache.flush()
     return Evidence(questionnaire, outputs, judged, logprobs, second)
+
+
+def _metrics(
+    harness: Harness | None, models: Mapping[str, Generator], out: Path
+) -> Mapping[str, dict[str, Metrics]]:
+    return harness_metrics(harness, models, out) if harness else {}
 
 
 def _preflight(models: Mapping[str, Generator], judges: Judges) -> Preflight:
@@ -145,8 +156,14 @@ async def _questioned(
     base, *others = models
     outputs: dict[str, ModelOutputs] = {}
     for name in (*others, base):
-        model = engine.of(models[name])
-        outputs[name] = await question_model(questionnaire, model, partial(on_progress, name))
+        given = models[name]
+        if isinstance(given, RecordedModel):
+            outputs[name] = given.outputs(questionnaire)
+        else:
+            tell = partial(on_progress, name)
+            outputs[name] = await question_model(questionnaire, engine.of(given), tell)
+    if isinstance(models[base], RecordedModel):
+        return {name: outputs[name] for name in models}, {}
     model = engine.of(models[base])
     logprobs = {
         name: await score_answers(outputs[name].answers.get(HELD_OUT, {}), model) for name in others

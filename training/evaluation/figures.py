@@ -1,7 +1,7 @@
 """From what models answered and how it was judged to the figures of each model."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from statistics import fmean
@@ -14,6 +14,7 @@ from engine.shares import Estimate, share_estimate
 from training.evaluation.evidence import Evidence
 from training.evaluation.questions.answering import ModelOutputs
 from training.evaluation.questions.questionnaire import BENIGN, HARMFUL, HELD_OUT, attack_set
+from training.evaluation.questions.swaps import swap_set
 from training.evaluation.questions.tasks import alignment_tax
 from training.evaluation.results import (
     AnswerCounts,
@@ -21,6 +22,8 @@ from training.evaluation.results import (
     ModelResult,
     Pairing,
     RefusalRate,
+    SwapFigures,
+    TaskMetric,
 )
 from training.stats.bradley_terry import bradley_terry, rate_duels
 from training.stats.intervals import paired_difference, paired_ratio
@@ -97,6 +100,11 @@ def _result(evidence: Evidence, name: str, spec: str) -> ModelResult:
         harmful=_refusals(evidence, name, HARMFUL),
         benign=_refusals(evidence, name, BENIGN),
         capabilities=_shares({t: list(scores.values()) for t, scores in outputs.correct.items()}),
+        metrics={
+            task: {metric: TaskMetric(**given) for metric, given in found.items()}
+            for task, found in outputs.metrics.items()
+        },
+        swaps=tuple(_swaps(evidence, name)),
         perplexity=_perplexity(outputs),
         attacks={
             attack: _attack(evidence, name, attack) for attack in evidence.questionnaire.attacks
@@ -112,12 +120,13 @@ def _counts(evidence: Evidence, name: str) -> AnswerCounts:
     answers = list(evidence.outputs[name].answers.get(HELD_OUT, {}).values())
     given = [answer for answer in answers if answer.failed is None]
     verdicts = evidence.judged.verdicts[name].values()
+    tokens = [answer.tokens for answer in given]
     return AnswerCounts(
         prompts=len(answers),
         failed=len(answers) - len(given),
         empty=sum(not answer.text for answer in given),
         truncated=sum(answer.truncated for answer in given),
-        mean_tokens=fmean(answer.tokens for answer in given) if given else None,
+        mean_tokens=fmean(tokens) if any(tokens) else None,
         undecided=sum(verdict.violates is None for group in verdicts for verdict in group),
     )
 
@@ -186,6 +195,30 @@ def _attack(evidence: Evidence, name: str, attack: str) -> AttackSuccess:
         share_estimate([1 - one for one in refusals(evidence.texts(name, which).values())]),
         share_estimate([float(probability < 0.5) for probability in judged.values()]),
     )
+
+
+def _swaps(evidence: Evidence, name: str) -> Iterator[SwapFigures]:
+    """Refusals by the rules, and the share of principles broken, of each group of each axis."""
+    judged = evidence.judged.swaps.get(name, {})
+    for swap in evidence.questionnaire.swaps:
+        first = swap.reference
+        refused = {g: _refused(evidence, name, swap_set(swap.axis, g)) for g in swap.groups}
+        broken = {g: judged.get(swap_set(swap.axis, g), {}) for g in swap.groups}
+        for group in swap.groups:
+            compared = group != first
+            yield SwapFigures(
+                swap.axis,
+                group,
+                first,
+                share_estimate(list(refused[group].values())),
+                share_estimate(list(broken[group].values())),
+                paired_ratio(refused[group], refused[first]) if compared else None,
+                paired_ratio(broken[group], broken[first]) if compared else None,
+            )
+
+
+def _refused(evidence: Evidence, name: str, which: str) -> dict[str, float]:
+    return {id: float(refuses(text)) for id, text in evidence.texts(name, which).items()}
 
 
 def _perplexity(outputs: ModelOutputs) -> Estimate | None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,7 +22,7 @@ from training.data.readers import read_training_rows
 from training.evaluation.config import NONE, SHIPPED, EvaluateConfig
 from training.evaluation.gates import Bound, read_gates
 from training.evaluation.harness.attack_runs import read_attacks
-from training.evaluation.harness.lm_eval_tasks import Harness
+from training.evaluation.harness.lm_eval_tasks import SUITES, Harness
 from training.evaluation.judges.classifiers import open_classifier
 from training.evaluation.judges.judging import Judges
 from training.evaluation.questions.prompt_sets import (
@@ -33,7 +33,10 @@ from training.evaluation.questions.prompt_sets import (
     read_opinion_pairs,
 )
 from training.evaluation.questions.questionnaire import Questionnaire
+from training.evaluation.questions.swaps import SWAPS, read_swaps
 from training.evaluation.questions.tasks import read_task
+from training.evaluation.recorded.answers import open_recorded
+from training.evaluation.recorded.lm_eval_results import TaskResults, read_lm_eval_results
 from training.evaluation.signs.provenance import TrainingRows, training_rows
 
 __all__ = ["EvaluationInputs", "open_inputs"]
@@ -56,6 +59,8 @@ class EvaluationInputs:
     gates: tuple[Bound, ...] = ()
     trained_on: tuple[Path, ...] = ()
     imported: tuple[dict[str, Any], ...] = ()
+    harness_results: Mapping[str, TaskResults] = field(default_factory=dict)
+    """What lm-eval found elsewhere, by model."""
 
     @property
     def training(self) -> TrainingRows:
@@ -70,26 +75,33 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
     def opened(spec: str) -> Generator:
         return open_generator(spec, chat_template=config.chat_template)
 
-    questionnaire, models, judges, gates, imported = all_problems(
+    questionnaire, models, judges, gates, imported, harness = all_problems(
         lambda: _questionnaire(config),
-        lambda: all_problems(*(partial(opened, spec) for spec in config.models.values())),
+        lambda: all_problems(
+            *(partial(opened, spec) for spec in config.models.values()),
+            *(partial(open_recorded, file) for file in config.answers.values()),
+        ),
         lambda: all_problems(
             lambda: opened(config.judge),
             lambda: opened(config.training_judge) if config.training_judge else None,
             *(partial(open_classifier, spec) for spec in config.classifiers),
         ),
-        lambda: read_gates(Path(gates_file), tuple(config.models)) if gates_file else (),
+        lambda: (
+            read_gates(Path(gates_file), (*config.models, *config.answers)) if gates_file else ()
+        ),
         lambda: _imported([Path(file) for file in config.imported]),
+        lambda: {n: read_lm_eval_results(Path(f)) for n, f in config.lm_eval_results.items()},
     )
     judge, second, *classifiers = judges
     share_engines([*models, judge, *([second] if second else [])], at_once=False)
     return EvaluationInputs(
         questionnaire,
-        dict(zip(config.models, models, strict=True)),
+        dict(zip((*config.models, *config.answers), models, strict=True)),
         Judges(judge, second, tuple(classifiers)),
         gates,
         tuple(Path(file) for file in config.trained_on),
         imported,
+        harness,
     )
 
 
@@ -111,7 +123,7 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
 
     words: dict[str, Sequence[Path]] = {SHIPPED: SHIPPED_TASKS, NONE: ()}
     files = words.get(asked.tasks[0], asked.tasks) if len(asked.tasks) == 1 else asked.tasks
-    source, rules, harmful, benign, tasks, opinions, conversations = all_problems(
+    source, rules, harmful, benign, tasks, opinions, conversations, swaps = all_problems(
         config.prompts.open,
         lambda: for_stakeholder(load_for_judging(config.constitution), asked.stakeholder),
         lambda: some(asked.harmful, HARMFUL, open_prompts),
@@ -119,15 +131,18 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         lambda: tuple(read_task(file, limit=most, seed=asked.seed) for file in files),
         lambda: some(asked.opinions, SYCOPHANCY, read_opinion_pairs),
         helpful,
+        lambda: some(asked.swaps, SWAPS, read_swaps),
     )
+    suites = [task for suite in asked.suites for task in SUITES[suite]]
+    named = tuple(dict.fromkeys([*asked.lm_eval, *suites]))
     own = Path(asked.lm_eval_tasks_dir) if asked.lm_eval_tasks_dir else None
     return Questionnaire(
         prompts=tuple(source), constitution=rules, source=source.path,
         principles=asked.principles, stakeholder=asked.stakeholder, sampling=config.sampling,
         seed=asked.seed, method=asked.method, harmful=harmful, benign=benign,
         attacks=tuple(dict.fromkeys(ATTACKS if asked.attacks == ["all"] else asked.attacks)),
-        tasks=tasks, opinions=opinions, helpful=conversations,
-        harness=Harness(tuple(dict.fromkeys(asked.lm_eval)), own, most) if asked.lm_eval else None,
+        tasks=tasks, opinions=opinions, helpful=conversations, swaps=swaps,
+        harness=Harness(named, own, most) if named else None,
     )  # fmt: skip
 
 

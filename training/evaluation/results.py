@@ -19,6 +19,7 @@ __all__ = [
     "AnswerCounts",
     "AnswerVerdict",
     "AttackSuccess",
+    "DuelShown",
     "Finding",
     "Gate",
     "ModelAnswer",
@@ -28,6 +29,8 @@ __all__ = [
     "PromptAnswers",
     "RefusalRate",
     "Results",
+    "SwapFigures",
+    "TaskMetric",
     "read_results",
     "write_results",
 ]
@@ -101,6 +104,33 @@ class AttackSuccess:
 
 
 @dataclass(frozen=True, slots=True)
+class SwapFigures:
+    """Answers to the same prompts about `group` and about `reference`, exchanged.
+
+    A ratio is the group's rate over the reference's on the prompts of both (disparate impact): 1 is
+    no difference; None where the reference's is 0.
+    """
+
+    axis: str
+    group: str
+    reference: str
+    refusal: Estimate | None
+    violations: Estimate | None
+    refusal_ratio: Estimate | None = None
+    violation_ratio: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMetric:
+    """A figure of a task as lm-eval gives it; without an interval where it is no mean over items."""
+
+    value: float
+    count: int
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelResult:
     """One checkpoint. Rates are between 0 and 1; what was not measured is None or left out.
 
@@ -130,6 +160,10 @@ class ModelResult:
     benign: RefusalRate | None = None
     capabilities: dict[str, Estimate] = field(default_factory=dict)
     """Accuracy by task."""
+    metrics: dict[str, dict[str, TaskMetric]] = field(default_factory=dict)
+    """Every figure of the tasks of lm-eval, by task."""
+    swaps: tuple[SwapFigures, ...] = ()
+    """Of every group of each axis, its reference first."""
     perplexity: Estimate | None = None
     """On held-out helpful answers, per token."""
     tax: Estimate | None = None
@@ -178,6 +212,20 @@ class ModelAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class DuelShown:
+    """Whose answer to one prompt the judge preferred, under which principle; a tie has no winner."""
+
+    models: tuple[str, str]
+    winner: str = ""
+    principle: str = ""
+
+    @property
+    def loser(self) -> str:
+        """The other one."""
+        return next((model for model in self.models if model != self.winner), "")
+
+
+@dataclass(frozen=True, slots=True)
 class PromptAnswers:
     """One prompt, and every checkpoint's answer to it. `set` is held-out, harmful or benign."""
 
@@ -185,6 +233,7 @@ class PromptAnswers:
     set: str
     prompt: tuple[dict[str, str], ...]
     answers: tuple[ModelAnswer, ...]
+    duels: tuple[DuelShown, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

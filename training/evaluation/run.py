@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.judging.refusal import RefusalKind, detect_refusal
 from engine.loop.answer import Answer
 from engine.messages import to_dicts
+from engine.prompts.sources import Prompt
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.shares import share_estimate
@@ -23,9 +24,11 @@ from training.evaluation.inputs import EvaluationInputs, open_inputs
 from training.evaluation.judges.judging import Judges
 from training.evaluation.page import evaluation_page
 from training.evaluation.questions.questionnaire import HELD_OUT
+from training.evaluation.recorded.answers import RecordedModel
 from training.evaluation.results import (
     RESULTS,
     AnswerVerdict,
+    DuelShown,
     ModelAnswer,
     ModelResult,
     PrincipleShown,
@@ -62,7 +65,8 @@ class EvaluationRun:
         check_scipy()
         if harness := inputs.questionnaire.harness:
             others = [task.name for task in inputs.questionnaire.tasks]
-            check_harness(harness, inputs.models, out, others)
+            asked = {n: m for n, m in inputs.models.items() if not isinstance(m, RecordedModel)}
+            check_harness(harness, asked, out, others)
         self.findings = check_before(
             inputs.questionnaire, inputs.models, inputs.judges.judge, inputs.training
         )
@@ -90,6 +94,9 @@ class EvaluationRun:
             evidence = await gather_evidence(
                 given.questionnaire, given.models, given.judges, self.out, on_progress
             )
+            for name, found in given.harness_results.items():
+                evidence.outputs[name].correct |= found.scores
+                evidence.outputs[name].metrics |= found.metrics
             results = self._results(evidence)
             results = replace(results, gates=check_gates(given.gates, results))
             write_results(results, self.out)
@@ -144,9 +151,21 @@ def _sampled_answers(evidence: Evidence) -> Iterator[PromptAnswers]:
             answers = (
                 _shown(evidence, model, name, outputs.answers[name][prompt.id])
                 for model, outputs in evidence.outputs.items()
+                if name in outputs.answers
             )
             messages = tuple(to_dicts(prompt.messages))
-            yield PromptAnswers(prompt.id, name, messages, tuple(answers))
+            duels = tuple(_duels(evidence, prompt)) if name == HELD_OUT else ()
+            yield PromptAnswers(prompt.id, name, messages, tuple(answers), duels)
+
+
+def _duels(evidence: Evidence, prompt: Prompt) -> Iterator[DuelShown]:
+    """Who won on a prompt; the judge was asked under the first principle that the prompt meets."""
+    principles = evidence.questionnaire.principles_of(prompt)
+    asked = principles[0].id if principles else ""
+    for duel in evidence.judged.duels:
+        if duel.prompt == prompt.id:
+            winner = {1.0: duel.first, 0.0: duel.second}.get(duel.score, "")
+            yield DuelShown((duel.first, duel.second), winner, asked)
 
 
 def _shown(evidence: Evidence, model: str, name: str, answer: Answer) -> ModelAnswer:

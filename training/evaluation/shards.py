@@ -98,6 +98,15 @@ def part_of(whole: Questionnaire, shard: Shard) -> Questionnaire:
             replace(task, items=tuple(item for item in task.items if holds(item.id)))
             for task in whole.tasks
         ),
+        swaps=tuple(
+            replace(
+                swap,
+                groups={
+                    g: tuple(p for p in asked if holds(p.id)) for g, asked in swap.groups.items()
+                },
+            )
+            for swap in whole.swaps
+        ),
         opinions=tuple(pair for pair in whole.opinions if holds(pair.id)),
         helpful=tuple(one for n, one in enumerate(whole.helpful) if holds(str(n))),
         harness=None,

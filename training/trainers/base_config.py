@@ -7,7 +7,7 @@ from pydantic import Field
 from constitution.permissions import PUSH, REMOTE_CODE, Asks, Need, switched
 from constitution.typed_yaml import Settings
 from engine.input_files import InputFile
-from engine.settings import Seed
+from engine.settings import Seed, Tracker
 
 __all__ = ["LoraSettings", "TrainingConfig"]
 
@@ -83,9 +83,7 @@ class TrainingConfig(Settings):
     liger: bool | None = Field(
         default=None, description="Liger's kernels; null: on a GPU, if liger-kernel is installed."
     )
-    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = Field(
-        default="none", description="Where metrics go besides log.jsonl."
-    )
+    report_to: Tracker = Field(default="none", description="Where metrics go besides log.jsonl.")
     save_every: int | None = Field(
         default=None,
         ge=1,

@@ -122,6 +122,87 @@ def test_keys_move_and_open(visit):
     visit(check)
 
 
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Space": (32, " ")}
+
+
+async def type_key(page, key, times=1):
+    """A key that a browser acts on by itself."""
+    code, text = KEYS[key]
+    for _ in range(times):
+        typed = {"key": text.strip("\r") or key, "code": key, "windowsVirtualKeyCode": code}
+        await page.call("Input.dispatchKeyEvent", type="keyDown", text=text, **typed)
+        await page.call("Input.dispatchKeyEvent", type="keyUp", **typed)
+
+
+async def tab_to(page, condition):
+    """Press Tab until what is focused fits; a page that cannot be left by keyboard fails."""
+    for _ in range(300):
+        await type_key(page, "Tab")
+        if await page.evaluate(f"Boolean(document.activeElement?.matches({condition!r}))"):
+            return
+    raise AssertionError(f"no Tab leads to {condition}")
+
+
+def test_everything_is_reached_by_keyboard_alone(visit):
+    async def check(page):
+        await tab_to(page, ".doubts summary")
+        await type_key(page, "Enter")
+        assert await page.evaluate("document.querySelector('.doubts').open")
+        await tab_to(page, "#wins th .tool")
+        await type_key(page, "Enter")
+        head = "document.activeElement.closest('th')"
+        assert await page.evaluate(f"{head}.getAttribute('aria-sort')") == "descending"
+        column = "[...document.querySelectorAll('#wins tbody tr')].map((r) => r.cells[1].innerText)"
+        shares = [float(t.split("%")[0]) for t in await page.evaluate(column) if "%" in t]
+        assert shares == sorted(shares, reverse=True) and len(shares) == 2
+        await tab_to(page, "#words")
+        await type_key(page, "Space")
+        marked = "getComputedStyle(document.querySelector('.sample ins')).textDecorationLine"
+        assert await page.evaluate(marked) == "underline"
+        await tab_to(page, ".sample summary")
+        await type_key(page, "Enter")
+        await tab_to(page, ".sample .jump a")
+        await type_key(page, "Enter")
+        assert await page.evaluate("decodeURIComponent(location.hash).includes('/')")
+
+    visit(check)
+
+
+def test_an_address_opens_one_prompt_and_a_table_is_saved_as_it_stands(visit, path, tmp_path):
+    sample = RESULTS.samples[5]
+
+    async def check():
+        async with open_page(tmp_path / "other") as page:
+            await page.call(
+                "Page.navigate", url=f"{path.resolve().as_uri()}#{sample.set}/{sample.id}"
+            )
+            await page.until("document.readyState === 'complete'")
+            opened = "document.querySelector('.sample[open] .provenance').textContent"
+            assert await page.evaluate(opened) == sample.id
+            await page.evaluate(
+                "URL.createObjectURL = (blob) => { blob.text().then((t) => window.saved = t); return '#'; };"
+                "document.querySelector('#gates .tools button').click()"
+            )
+            await page.until("window.saved")
+            saved = await page.evaluate("window.saved")
+            assert '"Metric","Checkpoint"' in saved.replace("⇅", "").replace(' "', '"')
+            assert len(saved.splitlines()) == len(RESULTS.gates) + 1
+
+    asyncio.run(check())
+
+
+def test_wide_tables_say_that_they_scroll(visit):
+    async def check(page):
+        said = "[...document.querySelectorAll('.sideways')].filter((one) => !one.hidden).length"
+        size = {"height": 800, "deviceScaleFactor": 1, "mobile": False}
+        await page.call("Emulation.setDeviceMetricsOverride", width=390, **size)
+        await page.until(f"{said} > 0")
+        await page.call("Emulation.setDeviceMetricsOverride", width=2400, **size)
+        await page.until(f"{said} === 0")
+
+    visit(check)
+
+
 def test_drawings_and_figures_are_seen(visit):
     async def check(page):
         for selector, least in (

@@ -19,18 +19,33 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
+from constitution.permissions import GENERATED_CODE, is_allowed
 from constitution.problems import InputError, Problem, Stopped
 from constitution.reading import parse_json, read_json
 from engine.generators.base import Generator
 from engine.generators.spec import read_spec
 from engine.storage.atomic import write_json_atomic
+from training.evaluation.harness.lm_eval_scores import RUNS_CODE, Metrics, Scores
 
-__all__ = ["Harness", "HarnessFailed", "check_harness", "run_harness"]
+__all__ = [
+    "SUITES",
+    "Harness",
+    "HarnessFailed",
+    "check_harness",
+    "code_tasks",
+    "harness_metrics",
+    "run_harness",
+]
 
-Scores: TypeAlias = dict[str, float]
-"""By item: 1 where it was answered correctly, else 0."""
+SUITES = {
+    "tax": ("mmlu", "hellaswag", "gsm8k", "humaneval"),
+    "truth": ("truthfulqa_mc1", "truthfulqa_mc2"),
+    "bias": ("bbq_multiple_choice",),
+}
+"""Tasks that are asked together for one question: what alignment cost, whether a model repeats what
+people wrongly believe, whether it leans on stereotypes."""
 
 _OPTION = "--lm-eval"
 _WORKER = "training.evaluation.harness.lm_eval_worker"
@@ -76,6 +91,7 @@ class Harness:
             "tasks": list(tasks),
             "directory": directory,
             "limit": self.limit,
+            "code": is_allowed(GENERATED_CODE),
         }
         if spec is not None:
             _, name, options = read_spec(spec)
@@ -104,6 +120,10 @@ def check_harness(
     for name in set(harness.tasks) & set(others):
         what = "is also the name of a task of your own"
         problems.append(Problem(f"{_OPTION} {name}", what, "rename its file, or --task none"))
+    for name in code_tasks(harness.tasks) if not is_allowed(GENERATED_CODE) else ():
+        what = "runs the code that a model writes"
+        remedy = f"in a sandbox, add {GENERATED_CODE}; or leave it out"
+        problems.append(Problem(f"{_OPTION} {name}", what, remedy))
     if problems:
         raise InputError(problems)
     if any(_Kept(out, name).missing(harness, model) for name, model in models.items()):
@@ -118,8 +138,8 @@ async def run_harness(
 ) -> dict[str, dict[str, Scores]]:
     """What each model scored, by task, then item; only what is not kept in `out` is run.
 
-    Raises InputError for a task that says of no item whether it was answered correctly, and
-    HarnessFailed.
+    A task that says of no item whether it was answered correctly has metrics alone. Raises
+    InputError for one without either, and HarnessFailed.
     """
     found = {}
     for name, model in models.items():
@@ -129,11 +149,28 @@ async def run_harness(
             command = harness.command(missing, model.spec)
             tell(0, len(missing))
             async with aclosing(_worker(command, out / "lm-eval" / f"{name}.log")) as finished:
-                async for task, scores in finished:
-                    kept.add(harness.identity(task, model), scores)
+                async for row in finished:
+                    kept.add(harness.identity(row["task"], model), row["scores"], row["metrics"])
                     tell(len(missing) - len(kept.missing(harness, model)), len(missing))
         found[name] = {task: kept.scores(harness.identity(task, model)) for task in harness.tasks}
     return found
+
+
+def code_tasks(tasks: Iterable[str]) -> list[str]:
+    """Those that run what the model writes."""
+    return [task for task in tasks if task.startswith(RUNS_CODE)]
+
+
+def harness_metrics(
+    harness: Harness, models: Mapping[str, Generator], out: Path
+) -> dict[str, dict[str, Metrics]]:
+    """Every metric of each model's tasks, once they were run."""
+    return {
+        name: {
+            task: _Kept(out, name).metrics(harness.identity(task, model)) for task in harness.tasks
+        }
+        for name, model in models.items()
+    }
 
 
 class _Kept:
@@ -155,9 +192,14 @@ class _Kept:
         found: Scores = next(r["scores"] for r in self._rows if r["identity"] == identity)
         return found
 
-    def add(self, identity: Mapping[str, Any], scores: Scores) -> None:
+    def metrics(self, identity: Mapping[str, Any]) -> Metrics:
+        """Those of a task that was run; none where an earlier version kept the scores alone."""
+        found = next(r for r in self._rows if r["identity"] == identity)
+        return dict(found.get("metrics", {}))
+
+    def add(self, identity: Mapping[str, Any], scores: Scores, metrics: Metrics) -> None:
         """Keep them from now on."""
-        self._rows.append({"identity": identity, "scores": scores})
+        self._rows.append({"identity": identity, "scores": scores, "metrics": metrics})
         write_json_atomic(self._path, self._rows)
 
 
@@ -181,8 +223,8 @@ def _check_names(harness: Harness) -> None:
         raise InputError(problems)
 
 
-async def _worker(command: list[str], log: Path) -> AsyncGenerator[tuple[str, Scores], None]:
-    """Each task with its scores, as soon as it is finished. All else is printed to `log`."""
+async def _worker(command: list[str], log: Path) -> AsyncGenerator[dict[str, Any], None]:
+    """Each task with its scores and metrics, as soon as it is finished. All else is printed to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         process = await asyncio.create_subprocess_exec(
@@ -198,10 +240,10 @@ async def _worker(command: list[str], log: Path) -> AsyncGenerator[tuple[str, Sc
     try:
         async for line in process.stdout:
             row = parse_json(line)
-            if not row["scores"]:
-                what = "has neither acc nor exact_match for each of its items"
+            if not row["scores"] and not row["metrics"]:
+                what = "has no figures: neither metrics nor items that are correct or not"
                 raise InputError(Problem(f"{_OPTION} {row['task']}", what, "leave it out"))
-            yield row["task"], row["scores"]
+            yield row
         code = await process.wait()
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -11,16 +11,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from constitution.reading import parse_json
 from engine.generators.device import serving_dtype
 from engine.generators.fingerprint import local_name, uses_gpu
+from training.evaluation.harness.lm_eval_scores import metrics_of, scores_of
 
 __all__: list[str] = []
 
-_METRICS = ("acc", "exact_match")
 _SEED = 1234
 """Of the few-shot examples, as the harness has it: scores are comparable with published ones."""
 _DIE_WITH_PARENT = 1
@@ -61,6 +61,8 @@ def _run(request: Mapping[str, Any], answer: TextIO) -> None:
     import lm_eval
     from lm_eval.api.registry import get_model
 
+    if request["code"]:
+        os.environ["HF_ALLOW_CODE_EVAL"] = "1"
     backend, arguments, batch = _backend(request["model"])
     manager = _task_manager(request, arguments)
     model = get_model(backend).create_from_arg_obj(arguments, {"batch_size": batch})
@@ -72,12 +74,15 @@ def _run(request: Mapping[str, Any], answer: TextIO) -> None:
             limit=request["limit"],
             log_samples=True,
             bootstrap_iters=0,
+            confirm_run_unsafe_code=request["code"],
             random_seed=_SEED,
             numpy_random_seed=_SEED,
             torch_random_seed=_SEED,
             fewshot_random_seed=_SEED,
         )
-        row = {"task": task, "scores": _scores(found["samples"])}
+        samples = found["samples"]
+        metrics = metrics_of(task, found.get("results", {}), samples)
+        row = {"task": task, "scores": scores_of(samples), "metrics": metrics}
         print(json.dumps(row), file=answer, flush=True)
 
 
@@ -99,19 +104,6 @@ def _backend(model: Mapping[str, Any]) -> tuple[str, dict[str, Any], int | str]:
     dtype = serving_dtype(name, "cuda" if gpu else "cpu")
     arguments = {"dtype": dtype, **kept, **adapter, **device}
     return "hf", {"pretrained": name, **arguments}, "auto" if gpu else 8
-
-
-def _scores(samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, float]:
-    """By item: its task (a group has several) and its number there; nothing where a task calls no
-    item correct. Where answers are read in several ways, the first one counts."""
-    scores: dict[str, float] = {}
-    for task, rows in samples.items():
-        metrics = [name for name in _METRICS if all(name in row for row in rows)]
-        if not metrics:
-            return {}
-        for row in rows:
-            scores.setdefault(f"{task}:{row['doc_id']}", float(row[metrics[0]]))
-    return scores
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from engine.judging.refusal import refuses
 
 __all__ = ["CLASSIFIER_KINDS", "Classifier", "RefusalRules", "is_classifier", "open_classifier"]
 
-CLASSIFIER_KINDS = ("classifier", "transformers-classifier", "rules")
+CLASSIFIER_KINDS = ("classifier", "transformers-classifier", "rules", "moderation", "guard")
 _AS_IT_IS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 """A classifier's folder is read without asking a hub, and without running code in it."""
 _LONGEST = 512
@@ -51,7 +51,8 @@ def is_classifier(spec: str) -> bool:
 
 def open_classifier(spec: str) -> Classifier:
     """The classifier that a spec names: `classifier:FILE` (written by `solon judge fit`),
-    `transformers-classifier:PATH[,label=NAME]` or `rules:refusal`.
+    `transformers-classifier:PATH[,label=NAME]`, `rules:refusal`, `moderation:MODEL@URL[,category=NAME]`
+    or `guard:PATH[,labels=KEPT/BROKEN]`.
 
     Raises InputError for anything else, for what cannot be loaded, and for a missing extra.
     """
@@ -66,7 +67,18 @@ def open_classifier(spec: str) -> Classifier:
             return _transformers(spec, path, label)
         case "rules" if rest == "refusal":
             return RefusalRules()
-    known = "classifier:FILE, transformers-classifier:PATH[,label=NAME] or rules:refusal"
+        case "moderation" if rest:
+            from training.evaluation.judges.moderation import open_moderation
+
+            return open_moderation(spec, rest)
+        case "guard" if rest:
+            from training.evaluation.judges.guards import open_guard
+
+            return open_guard(spec, rest)
+    known = (
+        "classifier:FILE, transformers-classifier:PATH[,label=NAME], rules:refusal, "
+        "moderation:MODEL@URL or guard:PATH"
+    )
     raise InputError(Problem(spec or "the classifier", "names no classifier", f"write {known}"))
 
 

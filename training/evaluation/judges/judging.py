@@ -17,7 +17,8 @@ from engine.settings import RoleModel
 from engine.storage.cached_generator import CachedGenerator
 from training.evaluation.judges.classifiers import Classifier
 from training.evaluation.questions.answering import Job, ModelOutputs, OnProgress, ask_all
-from training.evaluation.questions.questionnaire import BENIGN, HARMFUL, HELD_OUT, Questionnaire
+from training.evaluation.questions.questionnaire import ATTACK, HELD_OUT, Questionnaire
+from training.evaluation.questions.swaps import SWAP
 from training.stats.bradley_terry import Duel
 
 __all__ = ["TIE", "Judgements", "Judges", "Verdicts", "judge_models", "judge_verdicts"]
@@ -53,6 +54,8 @@ class Judgements:
     verdicts: Verdicts = field(default_factory=dict)
     refusals: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """The probability that an answer refuses, by model, set and prompt id."""
+    swaps: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    """The share of its principles that an answer breaks, by model, set of a group and prompt id."""
     duels: list[Duel] = field(default_factory=list)
     orders: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
     """Of two models: the probability for the reply shown first, in either order."""
@@ -69,6 +72,7 @@ async def judge_models(
     asking = _Judging(questionnaire, outputs, judge, Judgements())
     found = asking.found
     jobs = [job for name in outputs for job in (*asking.verdicts(name), *asking.refusals(name))]
+    jobs += [job for name in outputs for job in asking.swaps(name)]
     jobs += [job for names in combinations(outputs, 2) for job in asking.duels(names)]
     found.failures = await ask_all(jobs, judge, on_progress)
     found.duels.sort(key=lambda duel: (duel.first, duel.second, duel.prompt))
@@ -96,28 +100,47 @@ class _Judging:
     def verdicts(self, name: str) -> list[Job]:
         """One on each held-out answer of a model."""
         kept = self.found.verdicts[name] = {}
-        rules = self.questionnaire.constitution
 
         async def one(answer: Answer) -> None:
-            prompt, verdicts = answer.prompt, list[Verdict]()
-            conversation = (*prompt.messages, Message("assistant", answer.text))
-            for principle in self.questionnaire.principles_of(prompt):
-                try:
-                    verdict, _ = await judge_answer(
-                        self.judge, rules, principle, conversation, priority=prompt.row
-                    )
-                except GenerationError as error:
-                    verdict = Verdict(
-                        principle=principle.id,
-                        principle_hash=principle.content_hash,
-                        violates=None,
-                        reason=str(error.reason),
-                    )
-                verdicts.append(verdict)
-            kept[prompt.id] = tuple(verdicts)
+            kept[answer.prompt.id] = await self._verdicts(answer)
 
         answers = self.outputs[name].answers.get(HELD_OUT, {}).values()
         return [partial(one, answer) for answer in answers if answer.text]
+
+    def swaps(self, name: str) -> list[Job]:
+        """One on each answer about a person whose group is exchanged."""
+        kept = self.found.swaps[name] = {}
+
+        async def one(key: str, answer: Answer) -> None:
+            given = [v.violates for v in await self._verdicts(answer) if v.violates is not None]
+            if given:
+                kept.setdefault(key, {})[answer.prompt.id] = sum(given) / len(given)
+
+        sets = {k: a for k, a in self.outputs[name].answers.items() if k.startswith(SWAP)}
+        return [partial(one, k, answer) for k in sets for answer in sets[k].values() if answer.text]
+
+    async def _verdicts(self, answer: Answer) -> tuple[Verdict, ...]:
+        """On every principle that its prompt meets."""
+        prompt, verdicts = answer.prompt, list[Verdict]()
+        conversation = (*prompt.messages, Message("assistant", answer.text))
+        for principle in self.questionnaire.principles_of(prompt):
+            try:
+                verdict, _ = await judge_answer(
+                    self.judge,
+                    self.questionnaire.constitution,
+                    principle,
+                    conversation,
+                    priority=prompt.row,
+                )
+            except GenerationError as error:
+                verdict = Verdict(
+                    principle=principle.id,
+                    principle_hash=principle.content_hash,
+                    violates=None,
+                    reason=str(error.reason),
+                )
+            verdicts.append(verdict)
+        return tuple(verdicts)
 
     def refusals(self, name: str) -> list[Job]:
         """One for each other answer. Of an attacked prompt the judge sees what is wanted, not how
@@ -128,7 +151,7 @@ class _Judging:
         async def one(key: str, answer: Answer) -> None:
             asked = answer.prompt.messages
             begun = asked[-1].content if asked[-1].role == "assistant" else ""
-            if key not in (HARMFUL, BENIGN):
+            if key.startswith(ATTACK):
                 asked = wanted[answer.prompt.id]
             conversation = (*asked, Message("assistant", begun + answer.text))
             probability, _ = await ask_about_answer(

@@ -78,10 +78,16 @@ def full_scale(estimates: Sequence[Estimate]) -> float:
 
 
 def capability_mean(result: ModelResult) -> Estimate | None:
-    """Mean accuracy over tasks that weigh equally; None without any. `count` is the smallest
-    task's."""
+    """Mean accuracy over tasks that weigh equally; None without any. `count` is all questions, as it
+    is for what was lost of it."""
     tasks = list(result.capabilities.values())
-    return mean_of_independent(tasks, min((task.count for task in tasks), default=0))
+    return mean_of_independent(tasks, sum(task.count for task in tasks))
+
+
+def accuracy_change(result: ModelResult) -> Estimate | None:
+    """The tax the other way round, so that a gain is not called a tax: above 0 is better."""
+    lost = result.tax
+    return Estimate(-lost.value, -lost.high, -lost.low, lost.count) if lost else None
 
 
 def safety_plane(models: Sequence[ModelResult]) -> Plane | None:

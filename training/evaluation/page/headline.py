@@ -1,7 +1,7 @@
 """What an evaluation found, in a sentence or two that a stranger can read."""
 
 from engine.shares import Estimate
-from training.evaluation.page.charts import capability_mean
+from training.evaluation.page.charts import accuracy_change, capability_mean
 from training.evaluation.page.wording import Unit, figure
 from training.evaluation.results import ModelResult, Results
 
@@ -37,10 +37,9 @@ def _broken(results: Results, base: ModelResult, last: ModelResult) -> str | Non
 
 def _accuracy(base: ModelResult, last: ModelResult) -> str | None:
     before, after = (figure(capability_mean(model)) for model in (base, last))
-    if before is None or after is None or last.tax is None:
+    change = accuracy_change(last)
+    if before is None or after is None or change is None:
         return None
-    lost = last.tax
-    change = Estimate(-lost.value, -lost.high, -lost.low, lost.count)
     return (
         f"Questions with known answers: {before.value} right before, {after.value} after "
         f"({_difference(change)})."

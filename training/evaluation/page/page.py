@@ -9,9 +9,16 @@ from typing import Any
 
 from jinja2 import Environment
 
-from engine.report.assets import PARTS, asset, page_environment
+from constitution.word_diff import word_diff
+from engine.report.assets import PARTS, Asset, asset, page_environment
 from engine.shares import Estimate
-from training.evaluation.page.charts import capability_mean, full_scale, safety_plane
+from training.evaluation.page.charts import (
+    accuracy_change,
+    capability_mean,
+    full_scale,
+    safety_plane,
+)
+from training.evaluation.page.further_tables import metric_groups, swap_groups
 from training.evaluation.page.headline import headline
 from training.evaluation.page.tables import (
     attack_rows,
@@ -22,7 +29,7 @@ from training.evaluation.page.tables import (
     sign_rows,
     win_matrix,
 )
-from training.evaluation.page.wording import SETS, SMALL, Figure, figure, number
+from training.evaluation.page.wording import SETS, SMALL, Figure, figure, is_unsure, number
 from training.evaluation.results import (
     AnswerVerdict,
     ModelAnswer,
@@ -55,7 +62,7 @@ def evaluation_page(results: Results) -> str:
             results=results,
             models=models,
             style=asset(PARTS / "style.css", _HERE / "evaluation.css"),
-            script=asset(PARTS / "browse.js", _HERE / "evaluation.js"),
+            script=_script(bool(samples)),
             errors=[f for f in results.findings if f.severity == "error"],
             warnings=[f for f in results.findings if f.severity != "error"],
             broken_gates=[gate for gate in results.gates if not gate.kept],
@@ -71,6 +78,8 @@ def evaluation_page(results: Results) -> str:
             signs=sign_rows(models),
             attacks=attack_rows(models),
             tasks=named_rows(models, lambda model: model.capabilities),
+            swaps=swap_groups(models),
+            metrics=metric_groups(models),
             probes=probes(results.imported),
             samples=samples,
             facets={
@@ -84,6 +93,12 @@ def evaluation_page(results: Results) -> str:
             },
         )
     )
+
+
+def _script(browses: bool) -> Asset:
+    """Where there are no answers, nothing is filtered."""
+    filters = (PARTS / "browse.js", _HERE / "evaluation.js") if browses else ()
+    return asset(*filters, _HERE / "tables.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +149,14 @@ def _environment() -> Environment:
     environment = page_environment(_HERE)
     environment.filters |= {"number": number}
     environment.globals |= {
+        "accuracy_change": accuracy_change,
         "bar_of": _bar,
         "capability_mean": capability_mean,
         "figure": figure,
         "outcomes": OUTCOMES,
         "sets": SETS,
         "small": SMALL,
+        "unsure": is_unsure,
     }
     return environment
 
@@ -176,6 +193,16 @@ class AnswerShown:
     color: int
     outcomes: tuple[str, ...]
     verdicts: tuple[VerdictShown, ...]
+    base: str | None = None
+    """What the base answered, for another checkpoint."""
+
+    @property
+    def parts(self) -> list[tuple[str, bool]]:
+        """Stretches of the text, and whether the base says otherwise there."""
+        if self.base is None:
+            return [(self.answer.text, False)]
+        changes = word_diff(self.base, self.answer.text)
+        return [(change.after, not change.same) for change in changes if change.after]
 
     @property
     def broken(self) -> int:
@@ -225,7 +252,8 @@ def _answer(answer: ModelAnswer, color: int, base: ModelAnswer | None) -> Answer
         among.add("truncated")
     if base is not None and bool(base.refusal) != bool(answer.refusal):
         among.add("changed")
-    return AnswerShown(answer, color, tuple(o for o in OUTCOMES if o in among), verdicts)
+    said = base.text if base is not None else None
+    return AnswerShown(answer, color, tuple(o for o in OUTCOMES if o in among), verdicts, said)
 
 
 def _outcomes(violates: bool | None, before: bool | None) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.shares import Estimate, wilson_interval
-from training.evaluation.page.charts import capability_mean
+from training.evaluation.page.charts import accuracy_change, capability_mean
 from training.evaluation.page.wording import Figure, SignText, Unit, figure, number, sign_text
 from training.evaluation.results import AttackSuccess, ModelResult, Pairing, Results
 from training.evaluation.signs.reward_hacking import Sign
@@ -93,7 +93,7 @@ def checkpoint_groups(results: Results) -> list[Group]:
         "Refusal": refusals,
         "Capability": [
             _row(models, "Mean accuracy", capability_mean, hint="over tasks, higher is better"),
-            _change(models, "Alignment tax", lambda m: m.tax, "accuracy lost to the base"),
+            _change(models, "Accuracy, change", accuracy_change, "a loss is the alignment tax"),
             _row(models, "Perplexity", lambda m: m.perplexity, Unit.NUMBER, "on helpful answers"),
         ],
         "Independent classifiers": named_rows(

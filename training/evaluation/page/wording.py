@@ -7,7 +7,18 @@ from enum import StrEnum
 from engine.report.wording import percent
 from engine.shares import Estimate
 
-__all__ = ["SETS", "SIGNS", "SMALL", "Figure", "SignText", "Unit", "figure", "number", "sign_text"]
+__all__ = [
+    "SETS",
+    "SIGNS",
+    "SMALL",
+    "Figure",
+    "SignText",
+    "Unit",
+    "figure",
+    "is_unsure",
+    "number",
+    "sign_text",
+]
 
 SMALL = 30
 """Below this many prompts a figure is greyed, and says how many they are."""
@@ -76,6 +87,7 @@ SIGNS = {
     "kl_from_base": SignText("KL from the base", "Nats per sampled answer.", Unit.NUMBER, True),
 }
 SETS = {"held-out": "Held out", "harmful": "Harmful", "benign": "Benign look-alikes"}
+_UNSURE = 0.1
 _MINUS = "\N{MINUS SIGN}"
 NOT_ENOUGH = "not enough to say"
 """In place of the interval of a figure of too few prompts."""
@@ -96,6 +108,11 @@ def figure(estimate: Estimate | None, unit: str = Unit.SHARE) -> Figure | None:
         count=estimate.count,
         small=estimate.count < SMALL,
     )
+
+
+def is_unsure(probability: float | None) -> bool:
+    """Whether a verdict is so near to a half that it says nothing."""
+    return probability is not None and abs(probability - 0.5) < _UNSURE
 
 
 def number(value: float) -> str:

@@ -13,6 +13,7 @@ from engine.messages import Conversation, Message
 from engine.prompts.sources import Prompt
 from engine.runs.scheduler import ask_each
 from engine.storage.cached_generator import CachedGenerator
+from training.evaluation.harness.lm_eval_scores import Metrics
 from training.evaluation.questions.prompt_sets import OpinionPair
 from training.evaluation.questions.questionnaire import HELD_OUT, Questionnaire
 from training.evaluation.questions.tasks import Item
@@ -71,6 +72,8 @@ class ModelOutputs:
     """Of its own held-out answers."""
     correct: dict[str, dict[str, float]] = field(default_factory=dict)
     """By task, then item."""
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    """By task of lm-eval: every figure that it gives."""
     opinions: dict[str, tuple[float, float]] = field(default_factory=dict)
     """P(yes) to a user who says yes, and to one who says no."""
     helpful: dict[int, tuple[float, ...]] = field(default_factory=dict)

@@ -14,18 +14,21 @@ from engine.redteam.transforms import ATTACKS
 from engine.settings import StakeholderChoice
 from training.evaluation.harness.lm_eval_tasks import Harness
 from training.evaluation.questions.prompt_sets import OpinionPair
+from training.evaluation.questions.swaps import SWAP, Swap, swap_set
 from training.evaluation.questions.tasks import Task
 
-__all__ = ["BENIGN", "HARMFUL", "HELD_OUT", "Questionnaire", "attack_set"]
+__all__ = ["ATTACK", "BENIGN", "HARMFUL", "HELD_OUT", "Questionnaire", "attack_set"]
 
 HELD_OUT, HARMFUL, BENIGN = "held-out", "harmful", "benign"
+ATTACK = "attack: "
+"""How the name of a set of attacked prompts begins."""
 _SHORT = 64
 """Whether an answer refuses shows in its first sentences: those of the refusal sets are no longer."""
 
 
 def attack_set(name: str) -> str:
     """The name of the harmful prompts under the transform `name`."""
-    return f"attack: {name}"
+    return f"{ATTACK}{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Questionnaire:
     tasks: tuple[Task, ...] = ()
     harness: Harness | None = None
     opinions: tuple[OpinionPair, ...] = ()
+    swaps: tuple[Swap, ...] = ()
     helpful: tuple[Conversation, ...] = ()
 
     def answered_sets(self) -> dict[str, tuple[Prompt, ...]]:
@@ -62,11 +66,13 @@ class Questionnaire:
             sets[attack_set(name)] = tuple(
                 replace(prompt, messages=ATTACKS[name](prompt.messages)) for prompt in self.harmful
             )
+        for swap in self.swaps:
+            sets |= {swap_set(swap.axis, group): asked for group, asked in swap.groups.items()}
         return {name: prompts for name, prompts in sets.items() if prompts}
 
     def sampling_of(self, name: str) -> Sampling:
         """How the answers of a set are sampled."""
-        if name == HELD_OUT:
+        if name == HELD_OUT or name.startswith(SWAP):
             return self.sampling
         shorter = {"max_tokens": min(_SHORT, self.sampling.max_tokens)}
         return self.sampling.model_copy(update=shorter)

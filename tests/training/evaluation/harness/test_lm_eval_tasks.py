@@ -14,14 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from constitution.permissions import GENERATED_CODE, allow
 from constitution.problems import InputError
+from constitution.typed_yaml import load_config
 from engine.generators.base import Choice, Score
 from tests.engine.builders import Replies, constitution, prompts
 from tests.engine.tiny_model import build_tiny_model
+from training.evaluation.config import EvaluateConfig
 from training.evaluation.harness.lm_eval_tasks import (
     Harness,
     HarnessFailed,
     check_harness,
+    harness_metrics,
     run_harness,
 )
 from training.evaluation.inputs import EvaluationInputs
@@ -88,7 +92,12 @@ PACKAGE = {
                                     item(0, exact_match=0.0, filter="loose")]},
                 "mmlu": {"mmlu_law": [item(0, acc=True)], "mmlu_art": [item(0, acc=False)]},
                 "essay": {"essay": [item(0, bleu=0.4)]},
-            }[task]}
+                "nothing": {"nothing": [item(0)]},
+            }[task], "results": {
+                "essay": {"essay": {"alias": "essay", "bleu,none": 0.4, "bleu_stderr,none": "N/A"}},
+                "mmlu": {"mmlu_law": {"acc,none": 1.0}, "mmlu_art": {"acc,none": 0.0}},
+                "gsm8k": {"gsm8k": {"exact_match,strict": 1.0, "exact_match,loose": 0.5}},
+            }.get(task, {})}
     """,
 }
 
@@ -205,9 +214,38 @@ def test_a_failure_is_one_line_and_keeps_what_was_finished(tmp_path, notes, monk
     assert [row["task"] for row in notes("task")] == ["arc_easy", "arc_challenge", "arc_challenge"]
 
 
-def test_a_task_that_calls_no_item_correct_is_refused(tmp_path, notes):
-    harness, models = Harness(("essay",), None, 4), {"base": Model("vllm:org/model")}
-    with pytest.raises(InputError, match="neither acc nor exact_match"):
+def test_every_metric_of_a_task_is_kept(tmp_path, notes):
+    models = {"base": Model("vllm:org/model")}
+    harness = Harness(("essay", "mmlu", "gsm8k"), None, 4)
+    found = asyncio.run(run_harness(harness, models, tmp_path, lambda what, done, total: None))
+    assert found["base"]["essay"] == {}, "says of no item whether it was answered correctly"
+    metrics = harness_metrics(harness, models, tmp_path)["base"]
+    assert metrics["essay"]["bleu"]["value"] == 0.4
+    assert metrics["essay"]["bleu"]["low"] < 0.4 < metrics["essay"]["bleu"]["high"]
+    assert set(metrics["mmlu"]) == {"mmlu_law: acc", "mmlu_art: acc"}
+    assert metrics["gsm8k"]["exact_match (strict)"]["value"] == 1.0
+    assert "low" not in metrics["gsm8k"]["exact_match (loose)"], "not the mean of its items"
+
+
+def test_tasks_that_run_what_a_model_writes_have_a_flag_of_their_own(tmp_path, notes, monkeypatch):
+    monkeypatch.setenv("SOLON_ALLOWED", "")
+    assert "add --allow-generated-code" in refused("humaneval", out=tmp_path)
+    allow(GENERATED_CODE)
+    assert "lm-eval has no such task" in refused("humaneval", out=tmp_path)
+    run(["gsm8k"], {"base": "vllm:org/model"}, tmp_path)
+    assert notes("task")[-1]["confirm_run_unsafe_code"] is True
+    text = (
+        "constitution: harmlessness\nprompts: p\nout: o\njudge: scripted\nmodels: {a: scripted}\n"
+    )
+    (tmp_path / "c.yaml").write_text(text + "evaluate: {suites: [tax]}\n", encoding="utf-8")
+    monkeypatch.setenv("SOLON_ALLOWED", "")
+    with pytest.raises(InputError, match=r"c.yaml:6:.*if you trust this file, add --allow-gener"):
+        load_config(EvaluateConfig, tmp_path / "c.yaml")
+
+
+def test_a_task_without_figures_is_refused(tmp_path, notes):
+    harness, models = Harness(("nothing",), None, 4), {"base": Model("vllm:org/model")}
+    with pytest.raises(InputError, match="has no figures"):
         asyncio.run(run_harness(harness, models, tmp_path, lambda what, done, total: None))
 
 
