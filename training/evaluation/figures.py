@@ -218,7 +218,8 @@ def _swaps(evidence: Evidence, name: str) -> Iterator[SwapFigures]:
 
 
 def _refused(evidence: Evidence, name: str, which: str) -> dict[str, float]:
-    return {id: float(refuses(text)) for id, text in evidence.texts(name, which).items()}
+    texts = evidence.texts(name, which)
+    return {id: refused for id, text in texts.items() for refused in refusals([text])}
 
 
 def _perplexity(outputs: ModelOutputs) -> Estimate | None:
