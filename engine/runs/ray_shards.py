@@ -38,14 +38,15 @@ class WorkersFailed(Stopped):
 
 @dataclass(frozen=True, slots=True)
 class RayProgress:
-    """Where a run in shards stands; `moved` are shards that went from a dead worker to another, and
-    `awaited` workers that Ray has not placed yet."""
+    """Where a run in shards stands; `moved` are shards that went from a dead worker to another, the
+    last for this `problem`, and `awaited` workers that Ray has not placed yet."""
 
     shards: int
     finished: int
     moved: int
     awaited: int
     workers: Sequence[ShardProgress]
+    problem: str = ""
 
 
 @dataclass(slots=True)
@@ -84,6 +85,7 @@ class RayShards:
         self._failed_starts = 0
         """In a row."""
         self._finished = self._moved = 0
+        self._problem = ""
         self._ticks = 0
         try:
             self._size = self._wanted()
@@ -144,8 +146,9 @@ class RayShards:
     def progress(self) -> RayProgress:
         """As the workers last said."""
         seen = tuple(worker.seen for worker in self._busy)
-        awaited = len(self._starting)
-        return RayProgress(self._job.shards, self._finished, self._moved, awaited, seen)
+        return RayProgress(
+            self._job.shards, self._finished, self._moved, len(self._starting), seen, self._problem
+        )
 
     def close(self) -> None:
         """Leave the cluster, and stop it where it was started here."""
@@ -211,7 +214,7 @@ class RayShards:
         self._tries[end.shard] += 1
         if self._tries[end.shard] >= _TRIES:
             raise WorkersFailed(f"shard {end.shard} failed on {_TRIES} workers: {end.problem}")
-        self._moved += 1
+        self._moved, self._problem = self._moved + 1, end.problem
         self._waiting.append(end.shard)
 
     def _ready(self, reference: Any) -> bool:

@@ -1,10 +1,12 @@
 """Random SIGKILLs of a run on Ray: are the gathered records those of one undisturbed process?
 
     python -m scripts.bench.ray_kills --kills 20
+    python -m scripts.bench.ray_kills --kills 1 --prompts 60 --shards 4 --model embedded
 
-A cluster of this machine's own works on `solon revise` with a scripted model that takes its time. At
-random moments a worker, or the command itself, is killed; a command that has ended is given again.
-Then the records of all shards, sorted, are compared byte for byte with those of one process.
+A cluster of this machine's own works on `solon revise` with a scripted model that takes its time, or
+on `solon answer` with a real one. At random moments, each after more was finished since the last, a
+worker or the command itself is killed; a command that has ended is given again. Then the records of all
+shards, sorted, are compared byte for byte with those of one process; a real model's by their ids.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from typing import Any
 
 __all__ = ["main"]
 
+_SCRIPTED = "scripted:script.yaml"
 _RULES = """
 name: rules
 principles:
@@ -60,6 +63,7 @@ class Kills:
         self.done: Counter[str] = Counter()
         self._start = start
         self._random = random.Random(seed)
+        self._size = 0
 
     def run(self) -> None:
         """Until the command exits with 0 after the last kill."""
@@ -80,9 +84,14 @@ class Kills:
         """Whom to kill next, while the command runs."""
         while self.left and command.poll() is None:
             time.sleep(self._random.uniform(0.5, 5))
-            workers = workers_in(self._folder)
-            if workers and command.poll() is None:
+            workers, size = workers_in(self._folder), self._written()
+            if workers and size > self._size and command.poll() is None:
+                self._size = size
                 yield self._random.choice([*workers, command.pid])
+
+    def _written(self) -> int:
+        """Bytes of records so far."""
+        return sum(path.stat().st_size for path in self._folder.glob("scratch/*/records.jsonl"))
 
 
 def main() -> None:
@@ -93,20 +102,25 @@ def main() -> None:
     asked.add_argument("--workers", type=int, default=2)
     asked.add_argument("--kills", type=int, default=20)
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--model", default=_SCRIPTED)
     asked.add_argument("--address", help="of a cluster that runs already")
     given = asked.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder, given.prompts)
-        start_solon(folder, "-o", "whole").wait()
+        if given.model == _SCRIPTED:
+            start_solon(folder, given.model, "-o", "whole").wait()
         address = given.address or new_cluster(given.workers)
         words = ["-o", "out", "--ray", address, "--gpus-per-worker", 0]
         words += ["--shards", given.shards, "--workers", given.workers, "--scratch", "scratch"]
-        kills = Kills(lambda: start_solon(folder, *words), folder, given.kills, given.seed)
+        kills = Kills(
+            lambda: start_solon(folder, given.model, *words), folder, given.kills, given.seed
+        )
         began = time.monotonic()
         kills.run()
         print(f"on Ray: {time.monotonic() - began:.0f} s, {dict(kills.done)}")
-        compare(records(folder / "whole"), records(folder / "out"), given.prompts)
+        whole = records(folder / "whole") if given.model == _SCRIPTED else None
+        compare(whole, records(folder / "out"), given.prompts)
 
 
 def new_cluster(workers: int) -> str:
@@ -125,10 +139,12 @@ def write_inputs(folder: Path, prompts: int) -> None:
             file.write(json.dumps({"id": f"p{row}", "prompt": f"Question {row}?"}) + "\n")
 
 
-def start_solon(folder: Path, *more: Any) -> "subprocess.Popen[bytes]":
-    """`solon revise` of these inputs, in their folder."""
-    words = ["revise", "-c", "rules.yaml", "-p", "p.jsonl", "-m", "scripted:script.yaml"]
-    command = [sys.executable, "-m", "scripts.solon", *words, "--window", 64, *more]
+def start_solon(folder: Path, model: str, *more: Any) -> "subprocess.Popen[bytes]":
+    """A command with these inputs, in their folder."""
+    words = ["revise", "-c", "rules.yaml", "--window", 64]
+    if model != _SCRIPTED:
+        words = ["answer", "--max-tokens", 24, "--window", 4]
+    command = [sys.executable, "-m", "scripts.solon", *words, "-p", "p.jsonl", "-m", model, *more]
     return subprocess.Popen(
         [*map(str, command)],
         cwd=folder,
@@ -143,12 +159,14 @@ def absolute_python_path() -> str:
     return os.pathsep.join(map(os.path.abspath, folders))
 
 
-def compare(whole: list[bytes], gathered: list[bytes], prompts: int) -> None:
-    """Print whether the gathered rows are those of one process."""
+def compare(whole: list[bytes] | None, gathered: list[bytes], prompts: int) -> None:
+    """Print whether the gathered rows are those of one process, where those are known."""
     ids = Counter(json.loads(row)["id"] for row in gathered)
     twice = sum(count > 1 for count in ids.values())
-    equal = "equal byte for byte" if whole == gathered else "NOT those of one process"
-    print(f"{len(gathered):,} records of {prompts:,} prompts, {twice} twice; {equal}")
+    missing = sum(f"p{row}" not in ids for row in range(prompts))
+    print(f"{len(gathered):,} records, {missing} of {prompts:,} prompts missing, {twice} twice")
+    if whole is not None:
+        print("equal byte for byte" if whole == gathered else "NOT those of one process")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def _line(now: RayProgress) -> str:
 
 
 def _shards(now: RayProgress) -> str:
-    moved = f", {now.moved} went to another worker" if now.moved else ""
+    moved = f", {now.moved} went to another worker ({now.problem})" if now.moved else ""
     awaited = f", {counted(now.awaited, 'worker')} awaited" if now.awaited else ""
     return f"{now.finished}/{now.shards} shards{moved}{awaited}"
 
