@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Duel", "WinRate", "bradley_terry", "rate_duels"]
 
-_STEPS, _PRECISION = 100, 1e-11
+_STEPS, _PRECISION = 100, 1e-8
 _ASIDE = 0.5
 """Wins of either added to each pair that met, so that a model that never lost has a finite strength:
 the prior of Jeffreys for two models, whose penalised fit Firth (1993) shows to be nearly unbiased."""
@@ -180,7 +180,7 @@ class _Fit:
             far *= 2
         if far >= _FARTHEST:
             return side * math.inf
-        return float(best[place]) + side * float(brentq(above, 0.0, far, xtol=1e-6))
+        return float(best[place]) + side * float(brentq(above, 0.0, far, xtol=1e-5))
 
     def influences(self, duels: Sequence[Duel], at: "Floats", place: int) -> list[float]:
         """What each duel moves one parameter by, to first order."""
