@@ -193,9 +193,11 @@ class _Fit:
         return [float(moved[self.pairs[_sorted(duel)], _outcome(duel)]) for duel in duels]
 
     def _logs(self, at: "Floats") -> "Floats":
-        from scipy.special import log_softmax
+        import numpy
 
-        return log_softmax(self.features @ at, axis=1)  # type: ignore[no-any-return]
+        scores = self.features @ at
+        scores -= scores.max(axis=1, keepdims=True)
+        return numpy.asarray(scores - numpy.log(numpy.exp(scores).sum(axis=1, keepdims=True)))
 
     def _slopes(self, at: "Floats") -> "tuple[Floats, Floats]":
         """The gradient, and the curvature (parameters, parameters), which is positive."""
