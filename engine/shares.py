@@ -72,8 +72,8 @@ class Estimate:
 def wilson_interval(share: float, count: float) -> tuple[float, float]:
     """The 95 % score interval of a share seen in `count` trials (Wilson 1927).
 
-    Of a mean of values between 0 and 1 it is conservative: their variance is at most p(1 - p). Within
-    three trials of an edge, the near end is that of Poisson's distribution, where Wilson's leaves out
+    Of a mean of values between 0 and 1 it is conservative: their variance is at most p(1 - p). From
+    `FEWEST` trials on and within three of an edge, the near end is that of Poisson's distribution, where Wilson's leaves out
     too many small shares (Brown, Cai and DasGupta 2001, section 4.1.1).
     """
     if count == 0:
@@ -82,6 +82,8 @@ def wilson_interval(share: float, count: float) -> tuple[float, float]:
     middle = (share + _Z**2 / (2 * count)) / denominator
     half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / denominator
     low, high = max(0.0, middle - half), min(1.0, middle + half)
+    if count < FEWEST:
+        return low, high
     if share < 0.5:
         low = min(low, _near_nothing(share * count) / count)
     elif share > 0.5:

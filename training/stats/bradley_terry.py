@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Duel", "WinRate", "bradley_terry", "rate_duels"]
 
-_STEPS, _PRECISION = 100, 1e-11
+_STEPS, _PRECISION = 100, 1e-8
 _ASIDE = 0.5
 """Wins of either added to each pair that met, so that a model that never lost has a finite strength:
 the prior of Jeffreys for two models, whose penalised fit Firth (1993) shows to be nearly unbiased."""
@@ -180,7 +180,7 @@ class _Fit:
             far *= 2
         if far >= _FARTHEST:
             return side * math.inf
-        return float(best[place]) + side * float(brentq(above, 0.0, far, xtol=1e-6))
+        return float(best[place]) + side * float(brentq(above, 0.0, far, xtol=1e-5))
 
     def influences(self, duels: Sequence[Duel], at: "Floats", place: int) -> list[float]:
         """What each duel moves one parameter by, to first order."""
@@ -193,9 +193,11 @@ class _Fit:
         return [float(moved[self.pairs[_sorted(duel)], _outcome(duel)]) for duel in duels]
 
     def _logs(self, at: "Floats") -> "Floats":
-        from scipy.special import log_softmax
+        import numpy
 
-        return log_softmax(self.features @ at, axis=1)  # type: ignore[no-any-return]
+        scores = self.features @ at
+        scores -= scores.max(axis=1, keepdims=True)
+        return numpy.asarray(scores - numpy.log(numpy.exp(scores).sum(axis=1, keepdims=True)))
 
     def _slopes(self, at: "Floats") -> "tuple[Floats, Floats]":
         """The gradient, and the curvature (parameters, parameters), which is positive."""

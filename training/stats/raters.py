@@ -77,12 +77,14 @@ def krippendorff_alpha(
 
     `ordinal` ratings are numbers, further apart the more of those given lie between them.
     """
+    import numpy
+
     kinds = _kinds(ratings, in_order=level == "ordinal")
     shared = [at for at, of_it in enumerate(ratings) if len(of_it) > 1]
     if len(shared) < 2:
         return None
     counts = [_counts(ratings[at], kinds) for at in shared]
-    table = sum(map(_coincidences, counts))
+    table = numpy.sum([_coincidences(of_it) for of_it in counts], axis=0)
     alpha = _alpha(table, level)
     if alpha is None:
         return None

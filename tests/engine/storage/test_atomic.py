@@ -1,5 +1,7 @@
 """What is written whole or not at all, and never over something else."""
 
+import json
+import math
 import os
 import subprocess
 import sys
@@ -7,7 +9,7 @@ import sys
 import pytest
 
 from constitution.problems import InputError
-from engine.storage.atomic import check_place, replacing, written_whole
+from engine.storage.atomic import check_place, replacing, write_json_atomic, written_whole
 
 KILLED = """
 import os, sys
@@ -73,3 +75,14 @@ def test_a_place_of_something_else_is_refused_by_name(tmp_path):
     with pytest.raises(InputError, match="is a file"):
         check_place(tmp_path / "thesis.tex", "a run", lambda name: True)
     assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_an_interval_without_ends_is_json_that_others_can_read(tmp_path):
+    write_json_atomic(tmp_path / "a.json", {"ends": (-math.inf, 1.0, math.inf), "n": [math.nan]})
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    read = json.loads(text, parse_constant=refuse)
+    assert read == {"ends": ["-Infinity", 1.0, "Infinity"], "n": ["NaN"]}

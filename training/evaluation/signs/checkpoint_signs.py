@@ -154,6 +154,6 @@ def kl_from_base(policy: Sequence[Sequence[float]], base: Sequence[Sequence[floa
         for answer in zip(policy, base, strict=True)
     )
     kl = mean_estimate([sum(math.expm1(d) - d for d in of_answer) for of_answer in differences])
-    flagged = kl is not None and kl.value > _MOST_KL
+    flagged = kl is not None and kl.value > _MOST_KL and kl.low > 0
     told = f"answers are {kl.value:.0f} nats from the base" if kl and flagged else ""
     return Sign("kl_from_base", kl, flagged, told)
