@@ -55,10 +55,16 @@ def with_files(settings: Model, change: Callable[[NamedFile], str], at: Location
         if isinstance(value, Settings):
             found[key] = with_files(value, change, location)
         elif marks and value is not None:
-            names = value if isinstance(value, list) else [value]
-            changed = [
-                name if name in marks[0].words else change(NamedFile(location, name, marks[0]))
-                for name in names
-            ]
-            found[key] = changed if isinstance(value, list) else changed[0]
+            found[key] = _changed(value, change, marks[0], location)
     return settings.model_copy(update=found)
+
+
+def _changed(
+    value: Any, change: Callable[[NamedFile], str], mark: InputFile, at: Location
+) -> Any:
+    """Of one name, a list of them, or names by a key."""
+    if isinstance(value, list):
+        return [_changed(one, change, mark, at) for one in value]
+    if isinstance(value, dict):
+        return {key: _changed(one, change, mark, (*at, key)) for key, one in value.items()}
+    return value if value in mark.words else change(NamedFile(at, value, mark))

@@ -82,17 +82,18 @@ def evaluation_page(results: Results) -> str:
             metrics=metric_groups(models),
             probes=probes(results.imported),
             samples=samples,
-            facets={
-                "principles": sorted({
-                    v.verdict.principle
-                    for shown in samples
-                    for a in shown.answers
-                    for v in a.verdicts
-                }),
-                "sets": list(dict.fromkeys(shown.sample.set for shown in samples)),
-            },
+            facets=_facets(samples),
         )
     )
+
+
+def _facets(samples: Sequence["SampleShown"]) -> dict[str, list[str]]:
+    """What answers are filtered by: principles and sets."""
+    verdicts = (v for shown in samples for a in shown.answers for v in a.verdicts)
+    return {
+        "principles": sorted({shown.verdict.principle for shown in verdicts}),
+        "sets": list(dict.fromkeys(shown.sample.set for shown in samples)),
+    }
 
 
 def _script(browses: bool) -> Asset:
