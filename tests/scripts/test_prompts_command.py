@@ -21,7 +21,7 @@ def test_a_plan_asks_nothing(tmp_path, capsys):
     words = ("prompts", "-c", "plain-answers", "-m", "scripted", "--per-principle", 4, "-o", out)
     assert solon(*words, "--spare", 0, "--multi-turn", 0, "--hard", 3, "--plan") == 0
     said = capsys.readouterr().out
-    calls = [line.split()[-1] for line in said.splitlines() if "scripted" in line]
+    calls = [line.split()[-2] for line in said.splitlines() if "scripted" in line]
     assert calls == ["36", "54", "54"]  # 12 lists and 24 messages; 18 tempting ones, 3 times each
     assert not (tmp_path / "p").exists()
 
@@ -38,9 +38,9 @@ def test_attacks_begin_with_the_prompts_that_were_written(tmp_path, capsys):
     assert manifest["totals"]["records"] == len(rows)
     shown = read_attacks(run)
     assert {row["probe"] for row in shown} >= {"plain", "up to the seeds"}
-    assert sum(row["hits"] for row in shown if row["detector"] == "successful requests") == (
-        manifest["attacks"]["per_request"]["value"] * manifest["attacks"]["requests"]
-    )
+    hits = sum(row["hits"] for row in shown if row["detector"] == "successful requests")
+    attacks = manifest["attacks"]
+    assert hits == round(attacks["per_request"]["value"] * attacks["requests"])
     assert solon("report", run) == 0
 
 
