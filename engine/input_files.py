@@ -59,9 +59,7 @@ def with_files(settings: Model, change: Callable[[NamedFile], str], at: Location
     return settings.model_copy(update=found)
 
 
-def _changed(
-    value: Any, change: Callable[[NamedFile], str], mark: InputFile, at: Location
-) -> Any:
+def _changed(value: Any, change: Callable[[NamedFile], str], mark: InputFile, at: Location) -> Any:
     """Of one name, a list of them, or names by a key."""
     if isinstance(value, list):
         return [_changed(one, change, mark, at) for one in value]
