@@ -155,8 +155,9 @@ class _Reading:
                 named = file.mark.or_name and not Path(self._paths.path(file.name)).exists()
                 if named or file.name.startswith("hf:"):
                     yield _key((*at, *file.location))
-        if recipe.evaluate.lm_eval:
-            yield "evaluate.lm_eval"
+        for asked in ("lm_eval", "suites"):
+            if getattr(recipe.evaluate, asked):
+                yield f"evaluate.{asked}"
         for name, trainer in trainer_sections(recipe):
             if trainer.push_to_hub:
                 yield f"{name}.push_to_hub"
