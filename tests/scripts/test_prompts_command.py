@@ -16,22 +16,22 @@ def solon(*words):
     return ended.value.code or 0
 
 
-def test_a_plan_asks_nothing(tmp_path, capsys):
+def test_a_plan_asks_nothing(tmp_path, capfd):
     out = tmp_path / "p.jsonl"
     words = ("prompts", "-c", "plain-answers", "-m", "scripted", "--per-principle", 4, "-o", out)
     assert solon(*words, "--spare", 0, "--multi-turn", 0, "--hard", 3, "--plan") == 0
-    said = capsys.readouterr().out
+    said = capfd.readouterr().out
     calls = [line.split()[-2] for line in said.splitlines() if "scripted" in line]
     assert calls == ["36", "54", "54"]  # 12 lists and 24 messages; 18 tempting ones, 3 times each
     assert not (tmp_path / "p").exists()
 
 
-def test_attacks_begin_with_the_prompts_that_were_written(tmp_path, capsys):
+def test_attacks_begin_with_the_prompts_that_were_written(tmp_path, capfd):
     out, run = tmp_path / "p.jsonl", tmp_path / "r"
     assert solon("prompts", "-c", "plain-answers", "-m", "scripted", "--per-principle", 2,
                  "--languages", "en", "-o", out) == 0  # fmt: skip
     rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
-    assert f"{out}: {len(rows):,} prompts" in capsys.readouterr().out
+    assert f"{out}: {len(rows):,} prompts" in capfd.readouterr().out
     assert solon("redteam", "-c", "plain-answers", "--prompts", out, "--target", "scripted",
                  "--attacker", "scripted", "--turns", 2, "-o", run) == 0  # fmt: skip
     manifest = json.loads((run / "manifest.json").read_bytes())
