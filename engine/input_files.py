@@ -17,12 +17,14 @@ class InputFile:
     """Marks a setting that names a file or a directory to read.
 
     Where `or_name`, what is not there may be a model's name on a hub instead; where `several`, it
-    may be a pattern, or a list with commas; `words` are values that name no file.
+    may be a pattern, or a list with commas; `words` are values that name no file. Where `function`,
+    `:NAME` of what is called in it follows the file.
     """
 
     or_name: bool = False
     several: bool = False
     words: tuple[str, ...] = ()
+    function: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,22 @@ def with_files(settings: Model, change: Callable[[NamedFile], str], at: Location
         marks = [mark for mark in field.metadata if isinstance(mark, InputFile)]
         if isinstance(value, Settings):
             found[key] = with_files(value, change, location)
+        elif isinstance(value, list) and value and isinstance(value[0], Settings):
+            found[key] = [
+                with_files(item, change, (*location, index)) for index, item in enumerate(value)
+            ]
         elif marks and value is not None:
             names = value if isinstance(value, list) else [value]
             changed = [
-                name if name in marks[0].words else change(NamedFile(location, name, marks[0]))
+                name if name in marks[0].words else _changed(name, location, marks[0], change)
                 for name in names
             ]
             found[key] = changed if isinstance(value, list) else changed[0]
     return settings.model_copy(update=found)
+
+
+def _changed(
+    name: str, location: Location, mark: InputFile, change: Callable[[NamedFile], str]
+) -> str:
+    file, colon, function = name.rpartition(":") if mark.function else (name, "", "")
+    return change(NamedFile(location, file, mark)) + colon + function

@@ -17,7 +17,7 @@ from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig
 from training.recipe.schema import TRAINERS, Recipe
 from training.recipe.stage import Stage
-from training.trainers.config import DPOTrainingConfig, GRPOTrainingConfig, TrainingConfig
+from training.trainers.config import DPOTrainingConfig, OnlineTrainingConfig, TrainingConfig
 
 __all__ = ["Amounts"]
 
@@ -118,7 +118,7 @@ class Amounts:
         recipe, work = self._recipe, TokenSum()
         row = min(_PROMPT + self._answer, config.max_length)
         rows, reads, writes = prompts * (1 - recipe.test_share), 0.0, 0.0
-        if isinstance(config, GRPOTrainingConfig):
+        if isinstance(config, OnlineTrainingConfig):
             rows, writes = prompts * config.generations, _FILL * config.max_answer
             row = reads = _PROMPT + writes
             if config.judge:

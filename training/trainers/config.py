@@ -14,11 +14,15 @@ from constitution.typed_yaml import Settings
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.settings import Seed, StakeholderChoice
+from training.trainers.reward_config import LengthPenalty, Reward
 
 __all__ = [
     "DPOTrainingConfig",
     "GRPOTrainingConfig",
+    "KTOTrainingConfig",
     "LoraSettings",
+    "OnlineTrainingConfig",
+    "RLOOTrainingConfig",
     "RewardModelConfig",
     "SFTTrainingConfig",
     "TrainingConfig",
@@ -132,6 +136,17 @@ class DPOTrainingConfig(TrainingConfig):
     )
 
 
+class KTOTrainingConfig(DPOTrainingConfig):
+    """Kahneman-Tversky optimization (Ethayarajh et al. 2024): answers that are good or bad, one by
+    one. Of a pair `chosen` is good and `rejected` bad; `batch_size` counts answers, two at least."""
+
+    batch_size: int = Field(default=8, ge=2, description="Answers on one device at a time.")
+    desirable_weight: float | None = Field(
+        default=None, gt=0, description="Of good answers; null: so that both kinds count the same."
+    )
+    undesirable_weight: float = Field(default=1.0, gt=0, description="Of bad answers.")
+
+
 class RewardModelConfig(TrainingConfig):
     """A reward model on preferences (Bradley and Terry 1952)."""
 
@@ -144,8 +159,8 @@ class RewardModelConfig(TrainingConfig):
     )
 
 
-class GRPOTrainingConfig(TrainingConfig):
-    """Group relative policy optimization (Shao et al. 2024) against the constitution.
+class OnlineTrainingConfig(TrainingConfig):
+    """What trainers have that sample answers while they train, and reward them.
 
     `batch_size` counts sampled answers on one device at a time, and `max_length` prompt and answer
     together.
@@ -171,14 +186,17 @@ class GRPOTrainingConfig(TrainingConfig):
         default=0.3, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes."
     )
 
+    rewards: list[Reward] = Field(
+        default_factory=list, description="What pays, each with a weight or as a veto."
+    )
     reward_model: Annotated[str | None, InputFile(or_name=True)] = Field(
-        default=None, description="What `solon train reward-model` wrote."
+        default=None, description="What `solon train reward-model` wrote; short for a reward."
     )
     reward_model_weight: float = Field(default=1.0, gt=0)
     judge: Annotated[str | None, MODEL_SPEC] = Field(
         default=None,
         validate_default=True,
-        description="A generator that judges by the principles.",
+        description="A model that judges by the principles; short for a reward.",
     )
     judge_weight: float = Field(default=1.0, gt=0)
     constitution: str | None = Field(
@@ -209,14 +227,16 @@ class GRPOTrainingConfig(TrainingConfig):
     @field_validator("judge")
     @classmethod
     def _has_a_reward(cls, judge: str | None, info: ValidationInfo) -> str | None:
-        if judge is None and info.data.get("reward_model") is None:
+        rewards = [reward for reward in info.data.get("rewards", ()) if not reward.length]
+        if judge is None and info.data.get("reward_model") is None and not rewards:
             raise PydanticCustomError("missing", "neither a judge nor a reward_model")
         return judge
 
     @field_validator("constitution")
     @classmethod
     def _has_principles(cls, constitution: str | None, info: ValidationInfo) -> str | None:
-        if constitution is None and info.data.get("judge") is not None:
+        by_principles = any(r.needs_constitution for r in info.data.get("rewards", ()))
+        if constitution is None and (by_principles or info.data.get("judge") is not None):
             raise PydanticCustomError("missing", "a judge without a constitution")
         return constitution
 
@@ -235,6 +255,43 @@ class GRPOTrainingConfig(TrainingConfig):
         return self.max_length - self.max_answer
 
     @property
-    def free_length(self) -> int:
-        """Tokens of an answer that cost nothing."""
-        return 3 * self.max_answer // 4 if self.soft_length is None else self.soft_length
+    def all_rewards(self) -> list[Reward]:
+        """Every reward but of length, those that `judge` and `reward_model` are short for first."""
+        found = []
+        if self.judge is not None:
+            found.append(Reward(judge=self.judge, weight=self.judge_weight))
+        if self.reward_model is not None:
+            found.append(Reward(reward_model=self.reward_model, weight=self.reward_model_weight))
+        return [*found, *(reward for reward in self.rewards if not reward.length)]
+
+    @property
+    def length(self) -> LengthPenalty:
+        """What long answers cost."""
+        named = next((reward.length for reward in self.rewards if reward.length), None)
+        found = named or LengthPenalty(soft=self.soft_length, penalty=self.length_penalty)
+        free = 3 * self.max_answer // 4
+        return found if found.soft is not None else found.model_copy(update={"soft": free})
+
+
+class GRPOTrainingConfig(OnlineTrainingConfig):
+    """Group relative policy optimization: answers to one prompt are compared with each other.
+
+    The KL term is part of the loss (Shao et al. 2024). `loss` names what is averaged over what.
+    """
+
+    loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = Field(
+        default="dapo",
+        description="dapo: mean over the tokens of a step (Yu et al. 2025); grpo: over answers, each "
+        "the mean of its tokens (Shao et al. 2024); dr_grpo: over answers, by max_answer (Liu et al. "
+        "2025); bnpo: over the tokens of a batch.",
+    )
+
+
+class RLOOTrainingConfig(OnlineTrainingConfig):
+    """REINFORCE leave-one-out (Ahmadian et al. 2024): an answer's baseline is the mean reward of the
+    others to its prompt, and the KL is taken off the reward of the whole answer."""
+
+    beta: float = Field(
+        default=0.05, ge=0, description="Weight of the KL to the model it starts as, in the reward."
+    )
+    generations: int = Field(default=4, ge=2, description="Answers to each prompt, to be compared.")

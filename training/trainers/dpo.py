@@ -15,7 +15,7 @@ from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_o
 from training.trainers.soft_labels import SoftLabelDPO, with_probability
 from training.trainers.tokenized import preference_tokens
 
-__all__ = ["run"]
+__all__ = ["reference_model", "run"]
 
 
 def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
@@ -39,7 +39,7 @@ def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
     )
     collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
     options = {
-        "ref_model": _reference(config, tokenizer),
+        "ref_model": reference_model(config, tokenizer),
         "data_collator": with_probability(collate) if config.soft_labels else collate,
     }
     # Of the model against itself all margins are 0 before, and the loss log 2.
@@ -48,7 +48,7 @@ def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
     return Setup(trainer, trl_config, options, measure_before=measured)
 
 
-def _reference(config: DPOTrainingConfig, tokenizer: Any) -> Any:
+def reference_model(config: DPOTrainingConfig, tokenizer: Any) -> Any:
     """A model of its own, where neither switching the adapter off nor asking beforehand will do.
 
     FSDP shards the model only when training begins, so it cannot be asked before.

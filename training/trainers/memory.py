@@ -21,8 +21,8 @@ from engine.sizing.sized import SizedModel, Sizes
 from engine.sizing.specs import Name, model_of, server_notes
 from training.trainers.config import (
     DPOTrainingConfig,
-    GRPOTrainingConfig,
     LoraSettings,
+    OnlineTrainingConfig,
     RewardModelConfig,
     TrainingConfig,
 )
@@ -107,15 +107,15 @@ class Training:
         keeps it from that.
         """
         config, share = self.config, self.sharding.share(3)
-        kept = isinstance(config, GRPOTrainingConfig) and config.beta > 0 and not config.lora
+        kept = isinstance(config, OnlineTrainingConfig) and config.beta > 0 and not config.lora
         if isinstance(config, DPOTrainingConfig):
             asked_before = config.precompute_reference and not self.sharding.fsdp
             kept = config.reference is not None or not (config.lora or asked_before)
         width = self.computing if config.lora else 4.0
         found = width * self.shape.parameters * share if kept else 0.0
-        if isinstance(config, GRPOTrainingConfig) and config.reward_model is not None:
-            rewarding = self.sizes.of(config.reward_model).shape or self.shape
-            found += 2.0 * rewarding.parameters
+        for reward in config.all_rewards if isinstance(config, OnlineTrainingConfig) else ():
+            for model in reward.reward_models:
+                found += 2.0 * (self.sizes.of(model).shape or self.shape).parameters
         return found
 
     def _output_layer(self) -> float:
@@ -156,12 +156,12 @@ class Training:
     def _engines(self, machine: Machine | None) -> Iterator[tuple[str, Engine]]:
         """What answers and judges on the same GPU while GRPO trains."""
         config = self.config
-        if not isinstance(config, GRPOTrainingConfig):
+        if not isinstance(config, OnlineTrainingConfig):
             return
         if config.vllm is not False:
             yield "vLLM", Engine(self.model, config.vllm_memory, context=config.max_length)
-        if config.judge is not None:
-            judge = engine_of(config.judge, self.judge_model or "", self.sizes)
+        if (spec := _judge_of(config)) is not None:
+            judge = engine_of(spec, self.judge_model or "", self.sizes)
             if judge is not None:
                 yield "judge", judge
 
@@ -221,7 +221,7 @@ class Training:
     def _least_share(self, machine: Machine) -> float | None:
         """Of a GPU that the policy's own engine starts in; None where there is none, or on no share."""
         config = self.config
-        if not isinstance(config, GRPOTrainingConfig) or config.vllm is False:
+        if not isinstance(config, OnlineTrainingConfig) or config.vllm is False:
             return None
         least = Engine(self.model, config.vllm_memory, context=config.max_length).least
         share = (1 + 100 * least // machine.gpu.memory) / 100
@@ -249,6 +249,12 @@ def _halves(size: int, least: int) -> Iterator[int]:
         yield size
 
 
+def _judge_of(config: TrainingConfig) -> str | None:
+    """The first judge that rewards; more than one is not counted."""
+    rewards = config.all_rewards if isinstance(config, OnlineTrainingConfig) else []
+    return next((reward.judge for reward in rewards if reward.judge), None)
+
+
 def training_need(
     config: TrainingConfig,
     sizes: Sizes,
@@ -260,7 +266,7 @@ def training_need(
     model = sizes.of(name(config.model))
     if model.shape is None:
         return Need(notes=(f"not counted: {model}",))
-    judge = getattr(config, "judge", None)
+    judge = _judge_of(config)
     looked_up = name(model_of(judge)) if judge else None
     training = Training(config, model, model.shape, sizes, sharding or Sharding(), looked_up)
     notes = server_notes([judge] if judge else [], sizes, machine)

@@ -37,7 +37,7 @@ _TRAINING = OutputKind(
 )
 _NOT_IDENTITY = {
     "chat_template", "constitution", "dataset", "eval_share", "gradient_checkpointing", "judge",
-    "liger", "model", "out", "push_to_hub", "reference", "report_to", "reward_model", "save_every",
+    "liger", "model", "out", "push_to_hub", "reference", "report_to", "reward_model", "rewards", "save_every",
     "test_dataset", "trust_remote_code", "vllm", "vllm_memory",
 }  # fmt: skip
 """Settings that move no weight, or count by the content they name."""
@@ -198,7 +198,9 @@ _DOES = {
     "dpo": "Direct preference optimization on AI feedback under a constitution.",
     "reward-model": "A reward model of AI feedback under a constitution: one number for a "
     "conversation, higher where the answer fits the constitution better.",
+    "kto": "Kahneman-Tversky optimization on good and bad answers.",
     "grpo": "Group relative policy optimization with rewards under a constitution.",
+    "rloo": "REINFORCE leave-one-out with rewards under a constitution.",
 }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SoftLabelDPO", "SoftLabelReward", "soft_label_loss", "with_probability"]
+__all__ = ["SoftLabelDPO", "SoftLabelKTO", "SoftLabelReward", "soft_label_loss", "with_probability"]
 
 _COLUMN = "probability"
 _CLOSE = 1e-5
@@ -94,6 +94,32 @@ class SoftLabelDPO(_WithColumn):
         margin = trainer.beta * ((chosen - reference[0]) - (rejected - reference[1]))
         loss = rest + soft_label_loss(margin, inputs[_COLUMN]).mean()
         return (loss, observed.output) if return_outputs else loss
+
+
+class SoftLabelKTO(_WithColumn):
+    """For TRL's KTOTrainer to inherit from first.
+
+    `probability` is that an answer is good. With v the loss of a good answer (Ethayarajh et al. 2024,
+    equation 7, less its constant), that of a bad one is 1 - v, so the mean over what the answer may be
+    is p v + (1 - p)(1 - v): its gradient is that of the likelier label, (2p - 1) times.
+    """
+
+    def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
+        parent: Any = super()
+        trainer: Any = self
+        sure, good = inputs[_COLUMN], inputs["label"].bool()
+        weights = trainer.desirable_weight, trainer.undesirable_weight
+        trainer.desirable_weight = weights[0] * (2 * sure[good] - 1)
+        trainer.undesirable_weight = weights[1] * (1 - 2 * sure[~good])
+        try:
+            return parent._compute_loss(model, _without_column(inputs), return_outputs)
+        finally:
+            trainer.desirable_weight, trainer.undesirable_weight = weights
+
+    def compute_ref_log_probs(self, model: Any, inputs: Mapping[str, Any]) -> Any:
+        """As the parent does; the model is not shown the probability."""
+        trainer: Any = super()
+        return trainer.compute_ref_log_probs(model, _without_column(inputs))
 
 
 class SoftLabelReward(_WithColumn):

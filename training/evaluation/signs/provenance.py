@@ -61,8 +61,8 @@ def training_rows(specs: Iterable[str], files: Iterable[Path] = ()) -> TrainingR
             path = dataset / "train.jsonl" if dataset.is_dir() else dataset
             if path.suffix == ".jsonl" and path.is_file():
                 rows.setdefault(path.resolve())
-            if isinstance(judge := config.get("judge"), str):
-                judges.add(judge)
+            listed = [reward.get("judge") for reward in config.get("rewards") or ()]
+            judges |= {judge for judge in (config.get("judge"), *listed) if isinstance(judge, str)}
     return TrainingRows(tuple(rows), frozenset(judges))
 
 
