@@ -17,7 +17,8 @@ from scripts.commands.options import Generated
 from scripts.solon import app
 from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig, EvaluationSettings
-from training.recipe.schema import TRAINERS, Recipe
+from training.recipe.schema import Recipe
+from training.recipe.steps import TRAINERS
 
 COMMANDS = {
     "revise": ReviseConfig,

@@ -15,8 +15,9 @@ from engine.settings import Roles
 from engine.sizing.stages import Tokens, TokenSum, tokens_by_model
 from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig
-from training.recipe.schema import TRAINERS, Recipe
+from training.recipe.schema import Recipe
 from training.recipe.stage import Stage
+from training.recipe.steps import TRAINERS
 from training.trainers.config import DPOTrainingConfig, OnlineTrainingConfig, TrainingConfig
 
 __all__ = ["Amounts"]

@@ -13,6 +13,7 @@ from constitution.problems import InputError, Problem, Stopped
 from constitution.reading import read_bytes
 from engine.generators.fingerprint import uses_gpu
 from engine.report.wording import duration
+from training.trainers.budget import Meter
 from training.trainers.config import TrainingConfig
 from training.trainers.models import computing_dtype, fingerprint, save_final_model
 from training.trainers.output import Output, TrainingResult
@@ -118,6 +119,8 @@ def fit(
 
     trainer.remove_callback(PrinterCallback)
     report_rows(data, report)
+    meter = Meter(output.config.budget)
+    trainer.add_callback(meter.callback())
     checkpoint = output.last_checkpoint
     if checkpoint is not None:
         report(f"resuming from step {checkpoint.name.rpartition('-')[2]}")
@@ -128,9 +131,12 @@ def fit(
     if checkpoint is None and data.test is not None and measure_before and not sharded:
         trainer.evaluate()
     began = time.monotonic()
+    meter.begin(trainer, checkpoint)
     trained = _train(trainer, checkpoint)
-    seconds = time.monotonic() - began
-    metrics = _metrics(trainer, trained, output, data) | measure_after(trainer)
+    seconds, cost = time.monotonic() - began, meter.report()
+    if cost["stopped_by"]:
+        report(f"stopped by the budget of {cost['stopped_by']}")
+    metrics = _metrics(trainer, trained, output, data) | measure_after(trainer) | {"cost": cost}
     report(f"trained in {duration(seconds)}; saving")
     save_final_model(trainer, output.config, tokenizer, output.path)
     result = TrainingResult(

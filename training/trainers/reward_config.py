@@ -10,8 +10,10 @@ from constitution.typed_yaml import Settings
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 
-__all__ = ["LengthPenalty", "Perplexity", "Reward"]
+__all__ = ["RECIPES_OWN", "LengthPenalty", "Perplexity", "Reward"]
 
+RECIPES_OWN = "recipe"
+"""In a recipe's `rewards`: its own judge, and the reward model that its step trains."""
 KINDS = ("judge", "reward_model", "check", "python", "length", "perplexity")
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -50,7 +52,9 @@ class Reward(Settings):
     judge: Annotated[str | None, MODEL_SPEC] = Field(
         default=None, description="A model that judges by the constitution's principles."
     )
-    reward_model: Annotated[str | list[str] | None, InputFile(or_name=True)] = Field(
+    reward_model: Annotated[
+        str | list[str] | None, InputFile(or_name=True, words=(RECIPES_OWN,))
+    ] = Field(
         default=None,
         description="What `solon train reward-model` wrote; several are an ensemble.",
     )

@@ -31,7 +31,7 @@ rounds: 2
 sft: {epochs: 1}
 """
 NAMES = (
-    "split revise report sft-data sft label-1 dpo-data-1 dpo-1 label-2 dpo-data-2 dpo-2 evaluate"
+    "split revise report sft-data sft label-1 preferences-1 dpo-1 label-2 preferences-2 dpo-2 evaluate"
 ).split()
 
 
