@@ -124,6 +124,12 @@ class EvaluateConfig(Settings):
         description="NAME=SPEC, several times; the first is the base.",
         json_schema_extra={"metavar": "NAME=SPEC"},
     )
+    against: str | None = Field(
+        default=None,
+        title=_MODELS,
+        description="One of the models, such as sft: the others are compared with it too.",
+        json_schema_extra={"metavar": "NAME"},
+    )
     judge: Annotated[str, MODEL_SPEC, _SPEC] = Field(
         title=_MODELS, description="The model that judges."
     )
@@ -151,3 +157,11 @@ class EvaluateConfig(Settings):
         default=None, title=_CHECKS, description="A YAML file of bounds; exit 3 if one is broken."
     )
     sampling: Sampling = Field(default=Sampling(), title="Sampling")
+
+    @field_validator("against")
+    @classmethod
+    def _is_there(cls, against: str | None, info: ValidationInfo) -> str | None:
+        names = list(info.data.get("models", ()))
+        if against is not None and against not in names:
+            raise ValueError(f"it is none of the models: {', '.join(names)}")
+        return against

@@ -45,7 +45,7 @@ _IMPORT = "give a file that `solon import-garak` wrote"
 class EvaluationInputs:
     """What is evaluated, opened and checked; the first model is the base.
 
-    `trained_on` are row files of the training besides those that the models' manifests name, and
+    `against` is the model that the others are compared with too, `trained_on` are row files of the training besides those that the models' manifests name, and
     `imported` the rows of red-team reports to show.
     """
 
@@ -55,6 +55,7 @@ class EvaluationInputs:
     gates: tuple[Bound, ...] = ()
     trained_on: tuple[Path, ...] = ()
     imported: tuple[dict[str, Any], ...] = ()
+    against: str | None = None
 
     @property
     def training(self) -> TrainingRows:
@@ -89,6 +90,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
         gates,
         tuple(Path(file) for file in config.trained_on),
         imported,
+        config.against,
     )
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "PromptAnswers",
     "RefusalRate",
     "Results",
+    "TrainingCost",
     "read_results",
     "write_results",
 ]
@@ -101,6 +102,15 @@ class AttackSuccess:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingCost:
+    """What a checkpoint's own training took, and with it those that share its budget."""
+
+    gpu_hours: float
+    tokens: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelResult:
     """One checkpoint. Rates are between 0 and 1; what was not measured is None or left out.
 
@@ -138,6 +148,19 @@ class ModelResult:
     classifiers: dict[str, Estimate] = field(default_factory=dict)
     """Mean probability of harm by independent classifier."""
     signs: tuple[Sign, ...] = ()
+    change_against: Estimate | None = None
+    """`violations` less those of `Results.against`, on the prompts of both."""
+    cost: TrainingCost | None = None
+
+    @property
+    def gain_per_hour(self) -> Estimate | None:
+        """By how much fewer principles are broken than by `Results.against`, for a GPU-hour."""
+        change, cost = self.change_against, self.cost
+        if change is None or cost is None or cost.gpu_hours <= 0:
+            return None
+        gains = (-change.value, -change.high, -change.low)
+        value, low, high = (gain / cost.gpu_hours for gain in gains)
+        return Estimate(value, low, high, change.count)
 
     def refusals(self, which: str) -> RefusalRate:
         """Of the `harmful` or `benign` prompts; without figures where none were asked."""
@@ -206,6 +229,8 @@ class Results:
     imported: tuple[dict[str, Any], ...] = ()
     """Red-team reports of other tools, by probe: `tool`, `probe`, `detector`, `model`, `attempts`,
     `hits`."""
+    against: str = ""
+    """The model that the others are compared with besides the base, such as the SFT model."""
 
     def win_over_base(self, model: str) -> Estimate | None:
         """How often a model beats the first one; None where they never met."""

@@ -5,9 +5,8 @@ Nothing is run here: `training.recipe.stage` says what has to run, and why.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from constitution.typed_yaml import Settings
 from engine.runs.config import (
     AnswerConfig,
     PolicySpec,
@@ -18,15 +17,12 @@ from engine.settings import AnswerSettings, LoopSettings
 from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig, EvaluationSettings
 from training.recipe.chains import Chains
-from training.recipe.parts import StageParts
+from training.recipe.parts import StageParts, path_or_name
 from training.recipe.paths import RecipePaths, fingerprint_of
 from training.recipe.schema import Recipe
 from training.recipe.stage import Stage
 
 __all__ = ["stages_of"]
-
-Section = TypeVar("Section", bound=Settings)
-Reads = Mapping[str, Path | str]
 
 
 def stages_of(recipe: Recipe, file: Path, out: Path) -> list[Stage]:
@@ -42,6 +38,8 @@ class _Plan:
     def stages(self) -> Iterator[Stage]:
         """Split, revise, train, evaluate."""
         recipe, chains = self.make.recipe, Chains(self.make)
+        if recipe.prompts is None:
+            yield self._prompts()
         yield self._split()
         if recipe.revises:
             yield self._revise()
@@ -53,18 +51,44 @@ class _Plan:
 
     # Prompts and revisions ----------------------------------------------------------------------
 
+    def _prompts(self) -> Stage:
+        """Those of people's rows."""
+        recipe = self.make.recipe
+        named = recipe.preferences.file if recipe.preferences else recipe.demonstrations
+        assert named is not None
+        file, out = self.make.paths.path(named), self.make.out / "data" / "prompts"
+        words = ("export", file, "--format", "trl-prompt", "--out", str(out))
+        rows = {"rows": path_or_name(file)}
+        return Stage("prompts", "prompts of the rows", words, out, (out / "train.jsonl",), rows)
+
     def _split(self) -> Stage:
         recipe = self.make.recipe
         config = SplitConfig(
-            prompts=self.make.located(recipe.prompts),
+            prompts=self.make.located(recipe.prompts)
+            if recipe.prompts
+            else PromptsFile(file=str(self.make.out / "data" / "prompts" / "train.jsonl")),
             held_out=recipe.held_out
             if isinstance(recipe.held_out, float)
             else self.make.located(recipe.held_out),
             out=str(self.make.out / "prompts"),
+            **self._header(),
         )
         return self.make.stage(
-            "split", "set prompts aside", config, "prompts", ["train.jsonl", "held_out.jsonl"]
-        )
+            "split", "set prompts aside", config, "prompts", ["train.jsonl", "held_out.jsonl"],
+            reads=self.make.rules() if recipe.value_header else {},
+        )  # fmt: skip
+
+    def _header(self) -> dict[str, Any]:
+        """What the prompts say of their stakeholders."""
+        recipe = self.make.recipe
+        if not recipe.value_header:
+            return {}
+        return {
+            "value_header": True,
+            "constitution": self.make.paths.constitution,
+            "stakeholder": recipe.stakeholder,
+            "seed": recipe.seed,
+        }
 
     def _revise(self) -> Stage:
         config = ReviseConfig(
@@ -127,6 +151,7 @@ class _Plan:
             prompts=self.make.held_out,
             out=str(self.make.out / "evaluate"),
             models=specs,
+            against="sft" if "sft" in trained and len(trained) > 1 else None,
             judge=judge,
             chat_template=base.chat_template,
             evaluate=self.make.located(

@@ -23,19 +23,12 @@ from engine.prompts.files import matching, source_parts
 from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, PromptsFile
 from engine.settings import KeepTruncated, Seed, StakeholderChoice
 from training.data.split import HeldOut
+from training.recipe.order import misordered
 from training.recipe.sections import Evaluate, Helpful, Label, Preferences, Revise
-from training.recipe.steps import (
-    ON_PREFERENCES,
-    ONLINE,
-    STEPS,
-    TRAINERS,
-    Step,
-    section_name,
-    why_not,
-)
+from training.recipe.steps import ONLINE, STEPS, TRAINERS, Step, section_name
 from training.trainers.budget import Budget
 from training.trainers.config import OnlineTrainingConfig, TrainingConfig
-from training.trainers.reward_config import RECIPES_OWN, Reward
+from training.trainers.reward_config import Reward
 
 __all__ = ["Recipe", "load_recipe", "shipped_recipes", "trainer_sections"]
 
@@ -73,13 +66,19 @@ class Recipe(OtherRoles):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     description: str = ""
     constitution: ConstitutionName
-    prompts: PromptsFile
+    prompts: PromptsFile | None = Field(
+        default=None, description="null: those of `preferences`, or else of `demonstrations`."
+    )
     held_out: HeldOut = 0.1
     helpful: Helpful | None = None
     model: str = Field(description="embedded, a directory or a hub's name: what is trained.")
     chat_template: ChatTemplate = None
     keep_truncated: KeepTruncated = True
     stakeholder: StakeholderChoice = None
+    value_header: bool = Field(
+        default=False,
+        description="Say each prompt's stakeholder in its system turn, so that one policy serves all.",
+    )
     seed: Seed = 0
     sampling: Sampling = Sampling()
     engine: Literal["auto", "vllm", "transformers"] = Field(
@@ -189,31 +188,6 @@ class Recipe(OtherRoles):
         """Whether SFT learns from revisions."""
         return "sft" in self.steps and self.demonstrations is None
 
-    def misordered(self) -> Iterator[tuple[Location, str, str]]:
-        """What is wrong with the order of the steps: the key, what, and the remedy."""
-        if self.rlaif and (self.train or self.arms):
-            yield ("rlaif",), "rlaif is said beside `train` or `arms`", "take it out"
-        for name, steps in self.branches.items():
-            at: Location = ("arms", name) if name else ("train",) if self.train else ()
-            if told := why_not((*self.trunk, *steps)):
-                yield at, *told
-            if self.rounds > 1 and (once := self._why_once(steps)):
-                yield ("rounds",), f"rounds is {self.rounds}; {once}", "take rounds out"
-            own = any(reward.reward_model == RECIPES_OWN for reward in self.rewards)
-            chain = (*self.trunk, *steps)
-            if own and "reward-model" not in chain and not ONLINE.isdisjoint(chain):
-                remedy = "put reward-model before it, or name a directory"
-                yield ("rewards",), "no step trains the recipe's reward model", remedy
-
-    def _why_once(self, steps: tuple[Step, ...]) -> str | None:
-        """Why these steps cannot have several rounds."""
-        if ON_PREFERENCES.isdisjoint(steps):
-            name = next((step.upper() for step in steps), "SFT")
-            return f"{name} samples and judges while it trains, once"
-        if self.preferences and not self.preferences.judge:
-            return "people's preferences are the same in each round"
-        return None
-
 
 def shipped_recipes() -> tuple[str, ...]:
     """Names that `load_recipe` knows."""
@@ -237,7 +211,7 @@ def load_recipe(source: str | Path) -> tuple[Recipe, Path]:
         recipe = checked(written, Recipe)
     except InputError as error:
         raise InputError([*error.problems, *problems]) from None
-    problems += [Problem(written.where(at), *told) for at, *told in recipe.misordered()]
+    problems += [Problem(written.where(at), *told) for at, *told in misordered(recipe)]
     problems += _missing(written, named_files(recipe), path.parent)
     if problems:
         raise InputError(problems)
