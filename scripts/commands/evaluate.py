@@ -23,6 +23,7 @@ _NAMES = {
     "evaluate.attacks": ("--attack",),
     "imported": ("--import",),
     "gates": ("--gate",),
+    "curves": ("--curve",),
 }
 
 

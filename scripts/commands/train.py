@@ -217,4 +217,9 @@ def _reward_model(report: "Mapping[str, Any]") -> list[tuple[str, str]]:
         ("reward and length, Pearson", _number(length["pearson"])),
         ("prefers the longer answer", percent(report["prefers_longer"])),
         ("the judge preferred it", percent(report["judge_prefers_longer"])),
+        *(
+            (f"accuracy, {of} {name}", f"{percent(found['accuracy'])} of {found['pairs']:,}")
+            for of, key in (("better answer", "by_length"), ("worse answer", "by_kind"))
+            for name, found in report.get(key, {}).items()
+        ),
     ]

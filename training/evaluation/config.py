@@ -147,6 +147,12 @@ class EvaluateConfig(Settings):
         title=_SETS,
         description="What `solon import-garak` wrote, to show on the page.",
     )
+    curves: Annotated[list[str], InputFile()] = Field(
+        default=[],
+        title=_SETS,
+        description="What `solon best-of-n` wrote, curve.json, to show on the page.",
+        json_schema_extra={"metavar": "FILE"},
+    )
     trained_on: Annotated[list[str], InputFile()] = Field(
         default=[],
         title=_CHECKS,

@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem, all_problems
 from constitution.reading import read_json
@@ -34,6 +36,7 @@ from training.evaluation.questions.prompt_sets import (
 from training.evaluation.questions.questionnaire import Questionnaire
 from training.evaluation.questions.tasks import read_task
 from training.evaluation.signs.provenance import TrainingRows, training_rows
+from training.stats.best_of_n import OverOptimisation
 
 __all__ = ["EvaluationInputs", "open_inputs"]
 
@@ -56,6 +59,7 @@ class EvaluationInputs:
     trained_on: tuple[Path, ...] = ()
     imported: tuple[dict[str, Any], ...] = ()
     against: str | None = None
+    curves: tuple[OverOptimisation, ...] = ()
 
     @property
     def training(self) -> TrainingRows:
@@ -70,7 +74,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
     def opened(spec: str) -> Generator:
         return open_generator(spec, chat_template=config.chat_template)
 
-    questionnaire, models, judges, gates, imported = all_problems(
+    questionnaire, models, judges, gates, imported, curves = all_problems(
         lambda: _questionnaire(config),
         lambda: all_problems(*(partial(opened, spec) for spec in config.models.values())),
         lambda: all_problems(
@@ -80,6 +84,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
         ),
         lambda: read_gates(Path(gates_file), tuple(config.models)) if gates_file else (),
         lambda: _imported([Path(file) for file in config.imported]),
+        lambda: tuple(_curve(Path(file)) for file in config.curves),
     )
     judge, second, *classifiers = judges
     share_engines([*models, judge, *([second] if second else [])], at_once=False)
@@ -91,6 +96,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
         tuple(Path(file) for file in config.trained_on),
         imported,
         config.against,
+        curves,
     )
 
 
@@ -130,6 +136,15 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         tasks=tasks, opinions=opinions, helpful=conversations,
         harness=Harness(tuple(dict.fromkeys(asked.lm_eval)), own, most) if asked.lm_eval else None,
     )  # fmt: skip
+
+
+def _curve(file: Path) -> OverOptimisation:
+    """Raises InputError for a file that `solon best-of-n` did not write."""
+    remedy = "give a curve.json that `solon best-of-n` wrote"
+    try:
+        return TypeAdapter(OverOptimisation).validate_python(read_json(file, dict, remedy))
+    except ValidationError:
+        raise InputError(Problem(str(file), "is not a curve", remedy)) from None
 
 
 def _imported(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:

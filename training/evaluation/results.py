@@ -12,6 +12,7 @@ from constitution.schema import Severity
 from engine.shares import Estimate
 from engine.storage.atomic import write_json_atomic
 from training.evaluation.signs.reward_hacking import Sign
+from training.stats.best_of_n import OverOptimisation
 from training.stats.bradley_terry import WinRate
 
 __all__ = [
@@ -229,6 +230,7 @@ class Results:
     imported: tuple[dict[str, Any], ...] = ()
     """Red-team reports of other tools, by probe: `tool`, `probe`, `detector`, `model`, `attempts`,
     `hits`."""
+    curves: tuple[OverOptimisation, ...] = ()
     against: str = ""
     """The model that the others are compared with besides the base, such as the SFT model."""
 

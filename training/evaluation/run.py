@@ -119,6 +119,7 @@ class EvaluationRun:
             findings=(*self.findings, *check_after(evidence, models)),
             samples=tuple(_sampled_answers(evidence)),
             imported=given.imported,
+            curves=given.curves,
             against=given.against or "",
         )
 

@@ -12,6 +12,7 @@ from training.recipe.parts import StageParts, path_or_name
 from training.recipe.paths import fingerprint_of
 from training.recipe.stage import Stage
 from training.recipe.steps import ON_PREFERENCES, ONLINE, TRAINERS, Step, section_name
+from training.trainers.best_of_n import CURVE, BestOfNConfig
 from training.trainers.reward_config import RECIPES_OWN, Reward
 
 __all__ = ["Chains"]
@@ -41,6 +42,8 @@ class Chains:
     def __init__(self, make: StageParts) -> None:
         self.make = make
         self.trained: dict[str, Path] = {}
+        self.curves: list[Path] = []
+        self._curved: set[tuple[Path | None, tuple[Path, ...]]] = set()
         self._chain = Chain()
         self._made: dict[tuple[Path | None, int] | None, Path] = {}
         """Preferences by policy and round, which arms that start from one policy share; None: people's
@@ -70,6 +73,8 @@ class Chains:
         if step == "reward-model":
             yield from self._reward_models()
             return
+        if step in ONLINE and self.make.recipe.best_of_n:
+            yield from self._best_of_n(step)
         name = self._chain.named(step)
         data = "sft" if step == "sft" else None
         yield self._train(
@@ -99,6 +104,36 @@ class Chains:
         spent = (*self._chain.spent, *names)
         self._chain = replace(self._chain, reward_models=tuple(names), spent=spent)
 
+    def _best_of_n(self, step: Step) -> Iterator[Stage]:
+        """The curve of the rewards of an online step, once for each policy and reward model."""
+        make, chain, asked = self.make, self._chain, self.make.recipe.best_of_n
+        assert asked is not None
+        base, key = make.paths.roles("evaluate"), (chain.policy, chain.reward_models)
+        if key in self._curved:
+            return
+        reads = make.rules() | self._policy_read()
+        rewards = self._rewards(step, reads)
+        spec = make.paths.spec(str(chain.policy / "model"), "evaluate") if chain.policy else None
+        name = f"best-of-n-{len(self.curves) + 1}" if self.curves else "best-of-n"
+        config = BestOfNConfig(
+            constitution=make.paths.constitution,
+            prompts=make.held_out.model_copy(update={"limit": asked.prompts}),
+            policy=spec or base.policy,
+            judge=make.recipe.evaluate.judge or base.specs["judge"],
+            rewards=rewards["rewards"] or [Reward(judge=rewards["judge"])],
+            out=str(make.out / name),
+            samples=asked.samples,
+            chat_template=base.chat_template,
+            sampling=make.recipe.sampling.model_copy(update={"temperature": 1.0}),
+            seed=make.recipe.seed,
+        )
+        yield make.stage(
+            name, "best of n answers by the rewards", config, name, [CURVE],
+            command=("best-of-n",), reads=reads, resumes=True,
+        )  # fmt: skip
+        self._curved.add(key)
+        self.curves.append(make.out / name / CURVE)
+
     def _sft_data(self) -> Stage:
         recipe, more = self.make.recipe, ["--test-share", str(self.make.recipe.test_share)]
         more += ["--every-revision"] if recipe.revise.every_revision and recipe.revises else []
@@ -120,7 +155,7 @@ class Chains:
     def _preferences(self, number: int) -> Iterator[Stage]:
         """The judge's between samples of the policy, people's, or both, as rows."""
         chain, people = self._chain, self.make.recipe.preferences
-        key = (chain.policy, number) if people is None or people.judge else None
+        key = (chain.policy, number) if people is None or people.with_judge else None
         if made := self._made.get(key):
             self._chain = replace(chain, preferences=made)
             return
@@ -128,7 +163,7 @@ class Chains:
         named = replace(chain, arm="").named if shared else chain.named
         name, share = named("preferences"), ("--test-share", str(self.make.recipe.test_share))
         file = self.make.paths.path(people.file) if people else ""
-        if people is None or people.judge:
+        if people is None or people.with_judge:
             yield self._label(named("label"), self.make.recipe.seed + number - 1)
             beside: dict[str, Path | str] = {"people's": path_or_name(file)} if people else {}
             if people:

@@ -55,6 +55,6 @@ def _why_once(recipe: "Recipe", steps: Sequence[Step]) -> str | None:
     if ON_PREFERENCES.isdisjoint(steps):
         name = next((step.upper() for step in steps), "SFT")
         return f"{name} samples and judges while it trains, once"
-    if recipe.preferences and not recipe.preferences.judge:
+    if recipe.preferences and not recipe.preferences.with_judge:
         return "people's preferences are the same in each round"
     return None

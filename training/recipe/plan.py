@@ -3,7 +3,7 @@
 Nothing is run here: `training.recipe.stage` says what has to run, and why.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class _Plan:
         if "sft" in recipe.steps and recipe.helpful and recipe.helpful.answer:
             yield self._answer()
         yield from chains.stages()
-        yield self._evaluate(chains.trained)
+        yield self._evaluate(chains.trained, chains.curves)
 
     # Prompts and revisions ----------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class _Plan:
             reads=self.make.paths.base_identity, resumes=True,
         )  # fmt: skip
 
-    def _evaluate(self, trained: Mapping[str, Path]) -> Stage:
+    def _evaluate(self, trained: Mapping[str, Path], curves: Sequence[Path]) -> Stage:
         base = self.make.paths.roles("evaluate", revising=True)
         specs = {"base": base.policy}
         for name, directory in trained.items():
@@ -153,6 +153,7 @@ class _Plan:
             models=specs,
             against="sft" if "sft" in trained and len(trained) > 1 else None,
             judge=judge,
+            curves=list(map(str, curves)),
             chat_template=base.chat_template,
             evaluate=self.make.located(
                 self.make.settings(EvaluationSettings, self.make.recipe.evaluate)

@@ -24,7 +24,7 @@ from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, Promp
 from engine.settings import KeepTruncated, Seed, StakeholderChoice
 from training.data.split import HeldOut
 from training.recipe.order import misordered
-from training.recipe.sections import Evaluate, Helpful, Label, Preferences, Revise
+from training.recipe.sections import BestOf, Evaluate, Helpful, Label, Preferences, Revise
 from training.recipe.steps import ONLINE, STEPS, TRAINERS, Step, section_name
 from training.trainers.budget import Budget
 from training.trainers.config import OnlineTrainingConfig, TrainingConfig
@@ -134,6 +134,9 @@ class Recipe(OtherRoles):
     )
     reward_models: int = Field(
         default=1, ge=1, description="Trained by reward-model with seeds of their own: an ensemble."
+    )
+    best_of_n: BestOf | None = Field(
+        default=None, description="Show over what KL the rewards of online training hold good."
     )
     sft: Section = Field(default_factory=dict, description="Settings of `solon train sft`.")
     reward_model: Section = Field(

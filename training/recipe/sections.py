@@ -10,7 +10,7 @@ from engine.input_files import InputFile
 from engine.settings import LabelSettings, LoopSettings
 from training.evaluation.config import EvaluationSettings
 
-__all__ = ["Evaluate", "Helpful", "Label", "Preferences", "Revise"]
+__all__ = ["BestOf", "Evaluate", "Helpful", "Label", "Preferences", "Revise"]
 
 
 class Helpful(Settings):
@@ -60,13 +60,22 @@ class Preferences(Settings):
     plain = "file"
 
     file: Annotated[str, InputFile()] = Field(description="Rows with `chosen` and `rejected`.")
-    judge: bool = Field(default=False, description="The judge labels samples of the policy too.")
+    with_judge: bool = Field(
+        default=False, description="The judge labels samples of the policy too."
+    )
     weight: int = Field(
         default=3,
         ge=1,
         description="Beside the judge's: each counts this many times, and the judge's about the same "
         "prompts are left out.",
     )
+
+
+class BestOf(Settings):
+    """The curve of over-optimisation of what will reward, on held-out prompts, before it does."""
+
+    samples: int = Field(default=64, ge=2, description="Answers to each prompt.")
+    prompts: int | None = Field(default=100, ge=1, description="Of the held-out ones, the first N.")
 
 
 class Evaluate(EvaluationSettings):

@@ -156,6 +156,11 @@ class RewardModelConfig(TrainingConfig):
     soft_labels: bool = Field(
         default=False, description="Train on the judge's `probability` instead of its choice."
     )
+    hard_negatives: bool = Field(
+        default=False,
+        description="Learn, and be tested on, padded, flattering and boilerplate versions of the better "
+        "answer and confident ones of the worse.",
+    )
     center_rewards: float = Field(
         default=0.01, ge=0, description="Weight of the squared mean of a pair's rewards."
     )

@@ -5,15 +5,17 @@ with length.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 from typing import Any
 
+from training.data.rows import Rows
 from training.stats.agreement import calibration, pearson, spearman
 from training.trainers.config import RewardModelConfig
 from training.trainers.fit import arguments
+from training.trainers.hard_negatives import add_hard_negatives
 from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows
 from training.trainers.soft_labels import SoftLabelReward, with_probability
 from training.trainers.tokenized import Tokenized, reward_tokens
@@ -61,7 +63,8 @@ def _report(trainer: Any, data: Tokenized, collate: Any) -> dict[str, Any]:
             first, second = model(**batch, use_cache=False).logits.squeeze(-1).float().chunk(2)
         chosen += first.tolist()
         rejected += second.tolist()
-    columns = {n: list(data.test[n]) for n in ("probability", "chosen_length", "rejected_length")}
+    names = ("probability", "chosen_length", "rejected_length", "kind")
+    columns = {name: list(data.test[name]) for name in names}
     pairs = [PairRewards(*pair) for pair in zip(chosen, rejected, *columns.values(), strict=True)]
     return {"held_out_pairs": reward_report(pairs)}
 
@@ -80,6 +83,8 @@ class PairRewards:
     probability: float
     chosen_length: int
     rejected_length: int
+    kind: str = ""
+    """What the worse answer is like (`training.trainers.hard_negatives`)."""
 
     @property
     def predicted(self) -> float:
@@ -103,7 +108,8 @@ def reward_report(pairs: Sequence[PairRewards]) -> dict[str, Any]:
     """Figures for the manifest, of one pair or more; a correlation that is not defined is None.
 
     `prefers_longer` counts pairs where the model gives the longer answer the higher reward,
-    `judge_prefers_longer` those where the longer one was chosen.
+    `judge_prefers_longer` those where the longer one was chosen. `by_kind` and `by_length` have the
+    accuracy on pairs of each kind, and where the better answer is shorter, as long, or longer.
     """
     rewards = [r for pair in pairs for r in (pair.chosen, pair.rejected)]
     lengths = [float(n) for pair in pairs for n in (pair.chosen_length, pair.rejected_length)]
@@ -131,6 +137,8 @@ def reward_report(pairs: Sequence[PairRewards]) -> dict[str, Any]:
             else None
         ),
         "judge_prefers_longer": fmean(is_longer for _, is_longer in longer) if longer else None,
+        "by_kind": _accuracies(pairs, lambda pair: pair.kind),
+        "by_length": _accuracies(pairs, _length_gap),
         "calibration": [
             {"pairs": b.count, "confidence": b.predicted, "accuracy": b.observed}
             for b in curve.bins
@@ -138,5 +146,34 @@ def reward_report(pairs: Sequence[PairRewards]) -> dict[str, Any]:
     }
 
 
-run = partial(train_on_rows, Method("reward-model", "preference", reward_tokens, _setup, "reward"))
+_ALIKE = 1.2
+"""Lengths within this ratio count as the same."""
+
+
+def _length_gap(pair: PairRewards) -> str:
+    ratio = pair.chosen_length / max(1, pair.rejected_length)
+    return "longer" if ratio > _ALIKE else "shorter" if ratio < 1 / _ALIKE else "alike"
+
+
+def _accuracies(
+    pairs: Sequence[PairRewards], key: Callable[[PairRewards], str]
+) -> dict[str, dict[str, float]]:
+    """Accuracy and count of the pairs of each name; those without one are left out."""
+    groups: dict[str, list[float]] = {}
+    for pair in pairs:
+        groups.setdefault(key(pair), []).append(pair.right)
+    return {
+        name: {"pairs": len(right), "accuracy": fmean(right)}
+        for name, right in sorted(groups.items())
+        if name
+    }
+
+
+def _prepare(config: RewardModelConfig, rows: Rows) -> None:
+    if config.hard_negatives:
+        add_hard_negatives(rows)
+
+
+_METHOD = Method("reward-model", "preference", reward_tokens, _setup, "reward", _prepare)
+run = partial(train_on_rows, _METHOD)
 """Train on `prompt`, `chosen` and `rejected`, by a RewardModelConfig, as `train_on_rows` does."""

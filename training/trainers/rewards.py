@@ -92,6 +92,9 @@ class _Form:
         return not (self.empty or self.truncated)
 
 
+_WHOLE = _Form(excess=0.0, empty=False, truncated=False)
+
+
 class ConstitutionalReward:
     """An asynchronous reward function of TRL's GRPOTrainer.
 
@@ -141,6 +144,14 @@ class ConstitutionalReward:
         for name, value in self._metrics(scored, forms, rewards).items():
             log_metric(name, value)
         return rewards
+
+    async def paid(self, samples: Sequence[Sample]) -> list[float | None]:
+        """The rewards of whole answers, without penalties for their form."""
+        scored = await asyncio.gather(*(term.scorer.score(samples) for term in self.terms))
+        return [
+            self._reward([scores[index] for scores in scored], _WHOLE, sample.profile)
+            for index, sample in enumerate(samples)
+        ]
 
     async def close(self) -> None:
         """Close every scorer."""

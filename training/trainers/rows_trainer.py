@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.data.readers import Shape
-from training.data.rows import read_rows
+from training.data.rows import Rows, read_rows
 from training.trainers.config import TrainingConfig
 from training.trainers.fit import fit, identity_of
 from training.trainers.models import (
@@ -90,6 +90,8 @@ class Method:
     encode: Encode
     setup: "Callable[[Any, Any], Setup]"
     kind: Kind = "causal"
+    prepare: "Callable[[Any, Rows], None]" = lambda config, rows: None
+    """Changes the rows that were read, by the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def train_on_rows(
     Raises InputError for rows, a model or a directory that will not do, before anything is written.
     """
     rows = read_rows(config, method.shape)
+    method.prepare(config, rows)
     output = Output(method.name, config, rows, identity_of(config), overwrite=overwrite)
     if finished := output.find_finished():
         return finished

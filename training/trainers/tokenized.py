@@ -140,8 +140,8 @@ def preference_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
 
 
 def reward_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
-    """`chosen_ids` and `rejected_ids` of whole conversations, `probability`, and the characters of
-    each answer as `chosen_length` and `rejected_length`."""
+    """`chosen_ids` and `rejected_ids` of whole conversations, `probability`, the characters of each
+    answer as `chosen_length` and `rejected_length`, and the `kind` of pair."""
     for row, (chosen, rejected) in zip(rows, _chosen_and_rejected(rows, chat), strict=True):
         if chosen is None or rejected is None:
             yield None, 0
@@ -152,6 +152,7 @@ def reward_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
             "probability": row["probability"],
             "chosen_length": len(row["chosen"][0]["content"]),
             "rejected_length": len(row["rejected"][0]["content"]),
+            "kind": row.get("kind", ""),
         }
         yield columns, max(len(chosen), len(rejected))
 

@@ -12,6 +12,7 @@ from jinja2 import Environment
 from engine.report.assets import PARTS, asset, page_environment
 from engine.shares import Estimate
 from training.evaluation.page.charts import capability_mean, full_scale, safety_plane
+from training.evaluation.page.curves import curve_drawings
 from training.evaluation.page.headline import headline
 from training.evaluation.page.tables import (
     attack_rows,
@@ -72,6 +73,7 @@ def evaluation_page(results: Results) -> str:
             attacks=attack_rows(models),
             tasks=named_rows(models, lambda model: model.capabilities),
             probes=probes(results.imported),
+            curves=curve_drawings(results.curves),
             samples=samples,
             facets={
                 "principles": sorted({
