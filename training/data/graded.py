@@ -122,7 +122,10 @@ def _numbered(
     if strength is not None:
         return [Graded(answers[0], 0.0), Graded(answers[1], strength)]
     chosen = next((str(row[name]) for name in _CHOICES if name in row), None)
-    named = [{suffix, column, f"model_{suffix}"} for suffix, column in zip(suffixes, columns)]
+    named = [
+        {suffix, column, f"model_{suffix}"}
+        for suffix, column in zip(suffixes, columns, strict=True)
+    ]
     better = [chosen in names for names in named]
     if chosen is None or (not any(better) and "tie" not in chosen.lower()):
         what = f"{columns[0]!r} and {columns[1]!r} are not graded"

@@ -114,14 +114,14 @@ def _imitated(given: Mapping[str, Any], row: Mapping[str, Any]) -> Example:
         return _example(_prompt(given), {"output": answer_in(given)}, row, system)
     if "completion" not in row:
         raise _missing("completion", row)
-    return _example(_prompt(given), {"completion": given.get("completion")}, row, system)
+    return _example(given.get("prompt"), {"completion": given.get("completion")}, row, system)
 
 
 def _preferences(given: Mapping[str, Any], row: Mapping[str, Any]) -> list[Example]:
     system = given.get("system")
     if is_comparison(row):
         names = _TRANSCRIPTS if set(_TRANSCRIPTS) <= given.keys() else ANSWERS["preference"]
-        prompt = None if names is _TRANSCRIPTS else _prompt(given)
+        prompt = None if names is _TRANSCRIPTS else given.get("prompt")
         example = _example(prompt, {name: given.get(name) for name in names}, row, system)
         return [replace(example, probability=_probability(given), margin=_margin(given))]
     graded = graded_answers(given)
@@ -152,7 +152,7 @@ def _thumbs(given: Mapping[str, Any], row: Mapping[str, Any]) -> list[Example]:
 
 
 def _prompt(given: Mapping[str, Any]) -> Any:
-    """What is asked, where a column says it: a text or messages; None where none does."""
+    """What is asked, in rows that are known by their answers: a text or messages; None without."""
     name = next((name for name in _PROMPTS if name in given), None)
     if name == "instruction" and isinstance(more := given.get("input"), str) and more.strip():
         return f"{given[name]}\n\n{more}"
