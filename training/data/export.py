@@ -19,7 +19,6 @@ from constitution.typed_yaml import read_yaml_file
 from constitution.validation import validated
 from engine.judging.records import LabelRecord
 from engine.messages import to_dicts
-from engine.prompts.files import open_prompt_file
 from engine.prompts.sources import open_prompts
 from engine.record_files import read_records, read_rows
 from engine.records import Outcome, Record
@@ -37,7 +36,7 @@ from training.data.datasets import (
     prompt_row,
     sft_rows,
 )
-from training.data.readers import ANSWERS, Shape, is_comparison
+from training.data.readers import ANSWERS, Shape
 from training.data.split import is_held_out, prompt_digest
 from training.review.overrides import Overrides
 
@@ -115,7 +114,7 @@ def export_run(
     overrides = Overrides.read(options.reviews, run_dir)
     unmixed: Counter[str] = Counter()
     if given:
-        rows = _given_rows(str(run_dir), _shape(format, "export"), skipped)
+        rows = mix_rows(str(run_dir), _shape(format, "export"), skipped)
     else:
         rows = _run_rows(run_dir, manifest, format, options, overrides, skipped)
     rows = _beside_peoples(rows, format, options, unmixed)
@@ -166,17 +165,6 @@ def _shape(format: ExportFormat, what: str) -> Shape:
         remedy = "choose trl-sft, trl-preference or trl-prompt"
         raise InputError(Problem(what, f"rows of a file do not become {format}", remedy))
     return format.shape
-
-
-def _given_rows(source: str, shape: Shape, skipped: Counter[str]) -> Iterator[Row]:
-    """Those of a file; of preferences the chosen answer, where completions are wanted."""
-    first = next(iter(open_prompt_file(source).read()), None)
-    if shape != "sft" or first is None or not is_comparison(first.value or {}):
-        yield from mix_rows(source, shape, skipped)
-        return
-    for row in mix_rows(source, "preference", skipped):
-        kept = {k: row[k] for k in ("prompt", "id", "constitution", "truncated")}
-        yield {**kept, "completion": row["chosen"]}
 
 
 def _beside_peoples(

@@ -25,6 +25,7 @@ __all__ = [
     "OnlineTrainingConfig",
     "RLOOTrainingConfig",
     "RewardModelConfig",
+    "RowTrainingConfig",
     "SFTTrainingConfig",
     "TrainingConfig",
 ]
@@ -106,9 +107,22 @@ class TrainingConfig(Settings):
     )
 
 
-class SFTTrainingConfig(TrainingConfig):
+class RowTrainingConfig(TrainingConfig):
+    """What every trainer has that learns from answers in rows."""
+
+    reasoning: Literal["drop", "train"] = Field(
+        default="drop",
+        description="What becomes of the reasoning before an answer: left out, or learned with it.",
+    )
+
+
+class SFTTrainingConfig(RowTrainingConfig):
     """Supervised fine-tuning on `prompt` and `completion`."""
 
+    turns: Literal["last", "all"] = Field(
+        default="last",
+        description="Which of the assistant's turns are learned: its last, or all that are not in `prompt`.",
+    )
     packing: bool | None = Field(
         default=None,
         description="Several rows in one sequence, kept apart by FlashAttention 2; null: on a GPU, if "
@@ -119,7 +133,7 @@ class SFTTrainingConfig(TrainingConfig):
     )
 
 
-class DPOTrainingConfig(TrainingConfig):
+class DPOTrainingConfig(RowTrainingConfig):
     """Direct preference optimization (Rafailov et al. 2023)."""
 
     learning_rate: float = Field(default=5e-6, gt=0, lt=1)
@@ -149,7 +163,7 @@ class KTOTrainingConfig(DPOTrainingConfig):
     undesirable_weight: float = Field(default=1.0, gt=0, description="Of bad answers.")
 
 
-class RewardModelConfig(TrainingConfig):
+class RewardModelConfig(RowTrainingConfig):
     """A reward model on preferences (Bradley and Terry 1952)."""
 
     learning_rate: float = Field(default=1e-5, gt=0, lt=1)
@@ -160,6 +174,11 @@ class RewardModelConfig(TrainingConfig):
         default=False,
         description="Learn, and be tested on, padded, flattering and boilerplate versions of the better "
         "answer and confident ones of the worse.",
+    )
+    margin: float = Field(
+        default=1.0,
+        ge=0,
+        description="How far rewards must differ for each point that ratings do; 0: not at all.",
     )
     center_rewards: float = Field(
         default=0.01, ge=0, description="Weight of the squared mean of a pair's rewards."

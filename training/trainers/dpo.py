@@ -12,13 +12,13 @@ from training.trainers.config import DPOTrainingConfig
 from training.trainers.fit import arguments
 from training.trainers.models import load_model
 from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows
-from training.trainers.soft_labels import SoftLabelDPO, with_probability
+from training.trainers.soft_labels import SoftLabelDPO, with_labels
 from training.trainers.tokenized import preference_tokens
 
 __all__ = ["reference_model", "run"]
 
 
-def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
+def _setup(config: DPOTrainingConfig, tokenizer: Any, weighted: bool = False) -> Setup:
     from trl import DPOConfig, DPOTrainer
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
@@ -29,22 +29,23 @@ def _setup(config: DPOTrainingConfig, tokenizer: Any) -> Setup:
     class Soft(SoftLabelDPO, Tokenized):  # type: ignore[misc]
         pass
 
+    own_loss = config.soft_labels or weighted
     trl_config = DPOConfig(
         **arguments(config),
         max_length=None,
         beta=config.beta,
         loss_type=["sigmoid"],
-        loss_weights=[0.0 if config.soft_labels else 1.0],
+        loss_weights=[0.0 if own_loss else 1.0],
         precompute_ref_log_probs=config.precompute_reference,
     )
     collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
     options = {
         "ref_model": reference_model(config, tokenizer),
-        "data_collator": with_probability(collate) if config.soft_labels else collate,
+        "data_collator": with_labels(collate, config.soft_labels) if own_loss else collate,
     }
     # Of the model against itself all margins are 0 before, and the loss log 2.
     measured = config.reference is not None
-    trainer = Soft if config.soft_labels else Tokenized
+    trainer = Soft if own_loss else Tokenized
     return Setup(trainer, trl_config, options, measure_before=measured)
 
 
@@ -60,5 +61,7 @@ def reference_model(config: DPOTrainingConfig, tokenizer: Any) -> Any:
     return load_model(config, tokenizer, "causal", config.reference)
 
 
-run = partial(train_on_rows, Method("dpo", "preference", preference_tokens, _setup))
+_weighted = partial(_setup, weighted=True)
+_METHOD = Method("dpo", "preference", preference_tokens, _setup, weighted=_weighted)
+run = partial(train_on_rows, _METHOD)
 """Train on `prompt`, `chosen` and `rejected`, by a DPOTrainingConfig, as `train_on_rows` does."""

@@ -150,7 +150,7 @@ def fit(
     )
     if output.is_main:
         output.complete(result)
-        _publish(output)
+        output.publish()
     trainer.accelerator.wait_for_everyone()
     return result
 
@@ -193,14 +193,3 @@ def _held_out(logged: dict[str, Any]) -> dict[str, float]:
     pace.add("model_preparation_time")
     named = {name.removeprefix("eval_"): value for name, value in logged.items()}
     return {n: v for n, v in named.items() if n not in pace and v is not None}
-
-
-def _publish(output: Output) -> None:
-    if output.config.push_to_hub is None:
-        return
-    from huggingface_hub import HfApi
-
-    api = HfApi()
-    api.create_repo(output.config.push_to_hub, private=True, exist_ok=True)
-    folder = output.path / ("model" if (output.path / "model").is_dir() else "adapter")
-    api.upload_folder(repo_id=output.config.push_to_hub, folder_path=folder)

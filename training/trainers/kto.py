@@ -12,32 +12,19 @@ from typing import Any
 from training.trainers.config import KTOTrainingConfig
 from training.trainers.dpo import reference_model
 from training.trainers.fit import arguments
+from training.trainers.held_out import CountedEvaluation
 from training.trainers.rows_trainer import LengthGroupedSampler, Method, Setup, train_on_rows
-from training.trainers.soft_labels import SoftLabelKTO, with_probability
-from training.trainers.tokenized import ChatTokens, Encoded, preference_tokens
+from training.trainers.soft_labels import SoftLabelKTO, with_labels
+from training.trainers.tokenized import unpaired_tokens
 
-__all__ = ["answer_tokens", "run"]
-
-
-def answer_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
-    """`prompt_ids`, `completion_ids`, `label` and `probability` (that the answer is good), of each
-    answer of a pair."""
-    for pair, _ in preference_tokens(rows, chat):
-        if pair is None:
-            yield None, 0
-            continue
-        prompt, sure = pair["prompt_ids"], pair["probability"]
-        for answer, label in ((pair["chosen_ids"], True), (pair["rejected_ids"], False)):
-            columns = {"prompt_ids": prompt, "completion_ids": answer, "label": label}
-            columns["probability"] = sure if label else 1 - sure
-            yield columns, len(prompt) + len(answer)
+__all__ = ["run"]
 
 
-def _setup(config: KTOTrainingConfig, tokenizer: Any) -> Setup:
+def _setup(config: KTOTrainingConfig, tokenizer: Any, weighted: bool = False) -> Setup:
     from trl import KTOConfig, KTOTrainer
     from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
-    class Tokenized(KTOTrainer):  # type: ignore[misc]  # TRL has no types
+    class Tokenized(CountedEvaluation, KTOTrainer):  # type: ignore[misc]  # TRL has no types
         lengths: Any = None  # batches are drawn here, not by a sampler
 
         def _prepare_dataset(self, dataset: Any, _tokenizer: Any, args: Any, name: str) -> Any:
@@ -62,11 +49,12 @@ def _setup(config: KTOTrainingConfig, tokenizer: Any) -> Setup:
         precompute_ref_log_probs=config.precompute_reference,
     )
     collate = DataCollatorForUnpairedPreference(pad_token_id=tokenizer.pad_token_id)
+    own_loss = config.soft_labels or weighted
     options = {
         "ref_model": reference_model(config, tokenizer),
-        "data_collator": with_probability(collate) if config.soft_labels else collate,
+        "data_collator": with_labels(collate, config.soft_labels) if own_loss else collate,
     }
-    trainer = Soft if config.soft_labels else Tokenized
+    trainer = Soft if own_loss else Tokenized
     return Setup(trainer, trl_config, options, packed=True, measure_before=False)
 
 
@@ -89,5 +77,8 @@ def _desirable_weight(config: KTOTrainingConfig, labels: list[bool]) -> float:
     return config.undesirable_weight * bad / good if good and bad else config.undesirable_weight
 
 
-run = partial(train_on_rows, Method("kto", "preference", answer_tokens, _setup))
+_METHOD = Method(
+    "kto", "unpaired", unpaired_tokens, _setup, weighted=partial(_setup, weighted=True)
+)
+run = partial(train_on_rows, _METHOD)
 """Train on good and bad answers, by a KTOTrainingConfig, as `train_on_rows` does."""

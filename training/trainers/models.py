@@ -15,6 +15,7 @@ from constitution.reading import read_json
 from engine.generators.chat_template import read_chat_template
 from engine.generators.fingerprint import fingerprint_model, local_name, uses_gpu
 from engine.storage.atomic import write_json_atomic
+from training.trainers.chat_tokens import turn_end
 from training.trainers.config import TrainingConfig
 
 __all__ = [
@@ -69,7 +70,8 @@ def fingerprint(model: str) -> str:
 def load_tokenizer(config: TrainingConfig) -> Any:
     """The model's tokenizer, with a chat template and a padding token.
 
-    Raises InputError if the model has no chat template and `chat_template` names none.
+    Raises InputError if the model has no chat template and `chat_template` names none, and where no
+    token ends a turn.
     """
     from transformers import AutoTokenizer
 
@@ -83,8 +85,9 @@ def load_tokenizer(config: TrainingConfig) -> Any:
     if not tokenizer.chat_template:
         remedy = "set chat_template to a Jinja file, or train an instruction-tuned model"
         raise InputError(Problem(config.model, "has no chat template", remedy))
+    end = turn_end(tokenizer)
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(end[-1])
     return tokenizer
 
 
@@ -92,10 +95,12 @@ def load_model(config: TrainingConfig, tokenizer: Any, kind: Kind, name: str | N
     """The model in `config`, or `name`, on the CPU: `causal`, or with a head that gives a `reward`.
 
     Weights are float32 where all of them are trained (16 bits are then computed in by autocast, as an
-    update is often too small for such a weight), and of the computing precision under LoRA.
+    update is often too small for such a weight), and of the computing precision under LoRA. What is
+    drawn for it, a new head and adapters, is drawn by `config.seed`.
     """
     import transformers
 
+    transformers.set_seed(config.seed)
     classes = {
         "causal": transformers.AutoModelForCausalLM,
         "reward": transformers.AutoModelForSequenceClassification,
@@ -190,6 +195,7 @@ def _write(model: Any, weights: dict[str, Any], tokenizer: Any, dtype: Any, path
         for name, weight in weights.items()
         if name not in tied
     }
+    _stop_at(model, turn_end(tokenizer)[-1])
     model.save_pretrained(path, state_dict=cast)
     tokenizer.save_pretrained(path)
     file = path / "config.json"  # as it was while training: other weights, and no KV cache
@@ -197,6 +203,16 @@ def _write(model: Any, weights: dict[str, Any], tokenizer: Any, dtype: Any, path
     described["dtype"] = str(dtype).removeprefix("torch.")
     described["use_cache"] = True
     write_json_atomic(file, described)
+
+
+def _stop_at(model: Any, end: int) -> None:
+    """Let generation stop at the token that ends a turn in training, besides those it stops at."""
+    settings = getattr(model, "generation_config", None)
+    if settings is None:
+        return
+    known = settings.eos_token_id
+    known = known if isinstance(known, list) else [] if known is None else [known]
+    settings.eos_token_id = list(dict.fromkeys((*known, end)))
 
 
 def _replace(part: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ with length.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
@@ -17,13 +17,13 @@ from training.trainers.config import RewardModelConfig
 from training.trainers.fit import arguments
 from training.trainers.hard_negatives import add_hard_negatives
 from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows
-from training.trainers.soft_labels import SoftLabelReward, with_probability
+from training.trainers.soft_labels import SoftLabelReward, with_labels
 from training.trainers.tokenized import Tokenized, reward_tokens
 
 __all__ = ["PairRewards", "reward_report", "run"]
 
 
-def _setup(config: RewardModelConfig, tokenizer: Any) -> Setup:
+def _setup(config: RewardModelConfig, tokenizer: Any, weighted: bool = False) -> Setup:
     from trl import RewardConfig, RewardTrainer
     from trl.trainer.reward_trainer import DataCollatorForPreference
 
@@ -38,12 +38,20 @@ def _setup(config: RewardModelConfig, tokenizer: Any) -> Setup:
         max_length=None,
         center_rewards_coefficient=config.center_rewards or None,
     )
-    collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
+    pad = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
+
+    def collate(examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """TRL subtracts `margin` from the difference of a pair's rewards."""
+        batch: dict[str, Any] = pad(examples)
+        batch["margin"] = config.margin * batch["margin"]
+        return batch
+
+    own_loss = config.soft_labels or weighted
     return Setup(
-        Soft if config.soft_labels else Hard,
+        Soft if own_loss else Hard,
         trl_config,
-        {"data_collator": with_probability(collate) if config.soft_labels else collate},
-        measure_after=lambda trainer, data: _report(trainer, data, collate),
+        {"data_collator": with_labels(collate, config.soft_labels) if own_loss else collate},
+        measure_after=lambda trainer, data: _report(trainer, data, pad),
     )
 
 
@@ -58,7 +66,8 @@ def _report(trainer: Any, data: Tokenized, collate: Any) -> dict[str, Any]:
     model, size = trainer.model_wrapped.eval(), trainer.args.per_device_eval_batch_size
     for start in range(0, len(data.test), size):
         rows = data.test.select(range(start, min(start + size, len(data.test)))).to_list()
-        batch = {k: v.to(trainer.args.device) for k, v in collate(rows).items()}
+        padded = {k: v.to(trainer.args.device) for k, v in collate(rows).items()}
+        batch = {k: v for k, v in padded.items() if k != "margin"}
         with torch.no_grad(), trainer.accelerator.autocast():
             first, second = model(**batch, use_cache=False).logits.squeeze(-1).float().chunk(2)
         chosen += first.tolist()
@@ -174,6 +183,14 @@ def _prepare(config: RewardModelConfig, rows: Rows) -> None:
         add_hard_negatives(rows)
 
 
-_METHOD = Method("reward-model", "preference", reward_tokens, _setup, "reward", _prepare)
+_METHOD = Method(
+    "reward-model",
+    "preference",
+    reward_tokens,
+    _setup,
+    "reward",
+    weighted=partial(_setup, weighted=True),
+    prepare=_prepare,
+)
 run = partial(train_on_rows, _METHOD)
 """Train on `prompt`, `chosen` and `rejected`, by a RewardModelConfig, as `train_on_rows` does."""

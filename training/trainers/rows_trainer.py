@@ -9,6 +9,7 @@ from training.data.readers import Shape
 from training.data.rows import Rows, read_rows
 from training.trainers.config import TrainingConfig
 from training.trainers.fit import fit, identity_of
+from training.trainers.held_out import CountedEvaluation
 from training.trainers.models import (
     Kind,
     load_model,
@@ -64,7 +65,7 @@ class LengthGroupedSampler:
             yield from batch
 
 
-class LengthGrouped:
+class LengthGrouped(CountedEvaluation):
     """For a trainer of TRL to inherit from first; its order is random while `lengths` is None."""
 
     lengths: Sequence[int] | None = None
@@ -90,6 +91,8 @@ class Method:
     encode: Encode
     setup: "Callable[[Any, Any], Setup]"
     kind: Kind = "causal"
+    weighted: "Callable[[Any, Any], Setup] | None" = None
+    """What it is set up as where rows do not all weigh the same; None where weights do not count."""
     prepare: "Callable[[Any, Rows], None]" = lambda config, rows: None
     """Changes the rows that were read, by the configuration."""
 
@@ -128,11 +131,14 @@ def train_on_rows(
         return finished
     quiet_libraries()
     tokenizer = load_tokenizer(config)
-    ready = method.setup(config, tokenizer)
+    weighs = any(row["weight"] != 1 for row in (*rows.train, *rows.test))
+    ready = (method.weighted if weighs and method.weighted else method.setup)(config, tokenizer)
     with output:
         with ready.trl_config.main_process_first(local=False):
             place = output.path / "data", output.is_main
             data = tokenize(rows, method.encode, tokenizer, config.max_length, *place)
+        for what, count in rows.noted.items():
+            report(f"{count:,} rows: {what}")
         trainer = ready.trainer(
             model=load_model(config, tokenizer, method.kind),
             args=ready.trl_config,
