@@ -2,16 +2,18 @@
 BIN := .venv/bin
 CODE := constitution engine training scripts tests docs
 PAGES := commands settings
+DEVICE := cpu
+PYTHON := $(BIN)/python
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format docs pages lock clean
+.PHONY: help setup demo test test-fast gpu-check check format docs pages lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup:  ## make or update .venv from requirements/cpu.txt
-	@bash scripts/setup.sh
+setup:  ## make or update .venv from requirements/cpu.txt; DEVICE=cuda: from cuda.txt
+	@bash scripts/setup.sh $(DEVICE)
 
 demo: setup  ## the whole pipeline on this CPU: revise, SFT, DPO, a table of before and after
 	@bash scripts/demo.sh
@@ -21,6 +23,9 @@ test: setup  ## every test but those that need a GPU or the network
 
 test-fast: setup  ## the tests that take seconds
 	@$(PYTEST) -m "not vllm and not slow and not browser"
+
+gpu-check:  ## what only a GPU shows, in 8 minutes; PYTHON=... with cuda.txt's packages, here .venv's
+	@$(PYTHON) -m tests.gpu.check
 
 check: setup  ## lint, format, types, layers and written pages, as CI does
 	@$(BIN)/ruff check --quiet $(CODE)
@@ -43,7 +48,7 @@ format: setup  ## sort imports, fix what can be fixed, format
 	@$(BIN)/ruff check --quiet --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-lock:  ## resolve requirements/cpu.in again, to the newest versions that fit
+lock:  ## resolve requirements/*.in again, to the newest versions that fit
 	@bash scripts/lock.sh
 
 clean:  ## remove .venv, caches and build products; runs/ stays

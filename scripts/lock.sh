@@ -1,10 +1,19 @@
 #!/usr/bin/env bash
-# Resolve requirements/cpu.in into requirements/cpu.txt, the exact versions `make setup` installs.
+# Resolve requirements/cpu.in and cuda.in into the exact versions that `make setup` installs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/uv.sh
 
-uv pip compile --quiet --upgrade --no-annotate --no-header \
-  --python-version 3.11 --overrides requirements/overrides.txt \
+compile() {
+  uv pip compile --quiet --upgrade --no-annotate --no-header "$@"
+}
+
+compile --python-version 3.11 --overrides requirements/overrides.txt \
   requirements/cpu.in --output-file requirements/cpu.txt
-echo "requirements/cpu.txt: $(grep -c '==' requirements/cpu.txt) packages. Now: make setup test"
+compile --python-version 3.12 --python-platform x86_64-manylinux_2_28 \
+  --overrides requirements/overrides-cuda.txt \
+  requirements/cuda.in --output-file requirements/cuda.txt
+for lock in cpu cuda; do
+  echo "requirements/$lock.txt: $(grep -c '==' requirements/$lock.txt) packages"
+done
+echo "Now: make setup test"

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Make .venv hold what requirements/cpu.txt says, and the project itself in place.
+# Make .venv hold what requirements/cpu.txt says, or with `cuda` cuda.txt, and the project itself in place.
 # Does nothing when it already does; repairs an installation that was interrupted.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-lock=requirements/cpu.txt
+device=${1:-cpu}
+[[ $device == cpu || $device == cuda ]] || { echo "usage: setup.sh [cpu|cuda]" >&2; exit 2; }
+version=3.11
+[[ $device == cpu ]] || version=3.12
+lock=requirements/$device.txt
 stamp=.venv/.solon-ready           # written last: holds the fingerprint of what was installed
 unfinished=.venv/.solon-unfinished # there while packages are being installed
 log=build/setup.log
@@ -37,7 +41,7 @@ quietly() {
 explain_failure() {
   local cause
   if grep -qiE 'no space left|disk quota' "$log"; then
-    cause="the disk is full: free about 6 GB here and in uv's cache"
+    cause="the disk is full: free some gigabytes here and in uv's cache"
   elif grep -qiE 'dns error|could not connect|connection|timed out|error sending request|failed to fetch' "$log"; then
     cause="a package source could not be reached: check the network and pip's configuration"
   else
@@ -46,18 +50,19 @@ explain_failure() {
   fail "$1: $cause (all of it: $log)"
 }
 
-# The lock is for 3.11. Where there is another Python only, uv may be able to fetch one.
+# A lock is for one version. Where there is another Python only, uv may be able to fetch it.
 create_environment() {
-  local wanted=3.11
-  [[ $("$python" --version) != "Python 3.11."* ]] || wanted=$python
+  local wanted=$version
+  [[ $("$python" --version) != "Python $version."* ]] || wanted=$python
   quietly uv venv --clear --python "$wanted" .venv
 }
 
-# The locked torch is the CPU build, which the usual index lacks: without a source that has it,
+# The locked torch for a CPU is a build which the usual index lacks: without a source that has it,
 # uv's own knowledge of where PyTorch publishes its builds helps.
 install_packages() {
   quietly uv pip install --python .venv --no-deps -r "$lock" ||
-    quietly uv pip install --python .venv --no-deps --torch-backend cpu -r "$lock"
+    { [[ $device == cpu ]] &&
+      quietly uv pip install --python .venv --no-deps --torch-backend cpu -r "$lock"; }
 }
 
 if ready; then
@@ -73,7 +78,7 @@ source scripts/uv.sh
 
 if [[ -f $unfinished || ! -x .venv/bin/python ]]; then
   echo "setup: creating .venv"
-  create_environment || explain_failure "no Python 3.11, install python3.11"
+  create_environment || explain_failure "no Python $version, install python$version"
 fi
 touch "$unfinished"
 echo "setup: installing $(grep -c '==' "$lock") packages into .venv (about a minute)"

@@ -22,6 +22,7 @@ from engine.generators.base import (
     Score,
 )
 from engine.generators.chat_template import ChatEncoder
+from engine.generators.device import serving_dtype
 from engine.generators.fingerprint import MadeModel, fingerprint_model, fingerprint_tokenizer
 from engine.generators.thinking import Masses, Sampled, Thinking, ThinkingOptions, complete
 from engine.generators.thinking_judge import ThinkingJudge
@@ -51,7 +52,7 @@ class _Loaded:
 class TransformersGenerator:
     """A causal language model loaded by transformers.
 
-    `dtype` is `auto` (as saved) on a GPU and float32 on a CPU unless given; `device` is the GPU if
+    `dtype` is that of `serving_dtype` unless given; `device` is the GPU if
     there is one; `gather` is how long a batch waits for more requests, in seconds; `thinking` and
     `reasoning_effort` are of Thinking, which raises InputError for what they cannot be. `start` raises
     it if the packages are missing or there is no such model.
@@ -195,13 +196,13 @@ class TransformersGenerator:
                 Problem(self.spec, "needs the packages torch and transformers", install)
             ) from error
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = self._dtype or ("float32" if device == "cpu" else "auto")
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         name = self._model.make() if isinstance(self._model, MadeModel) else self._model
         try:
             # Left out, `trust_remote_code` is a question to whoever sits at the terminal.
             where = {"revision": self._revision, "trust_remote_code": False}
             tokenizer: Any = AutoTokenizer.from_pretrained(name, **where)
+            dtype = self._dtype or serving_dtype(name, device)
             model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **where)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]

@@ -20,8 +20,8 @@ from training.recipe.schema import Recipe
 from training.recipe.stage import Stage
 from training.recipe.steps import TRAINERS
 from training.trainers.config import (
-    DPOTrainingConfig,
     OnlineTrainingConfig,
+    ReferenceTrainingConfig,
     RewardModelConfig,
     TrainingConfig,
 )
@@ -131,13 +131,13 @@ class Amounts:
             if config.judge:
                 asked = rows * (config.principles or len(self._rules(config.constitution)))
                 work.add(config.judge, config.epochs * asked * (row + _QUESTION), 0)
-        elif isinstance(config, DPOTrainingConfig | RewardModelConfig):
+        elif isinstance(config, ReferenceTrainingConfig | RewardModelConfig):
             samples = recipe.label.samples
             pairs = (
                 samples // 2 if recipe.label.pairs == "disjoint" else samples * (samples - 1) / 2
             )
             rows, row = rows * pairs, 2 * row
-            if isinstance(config, DPOTrainingConfig):
+            if isinstance(config, ReferenceTrainingConfig):
                 reads = row / config.epochs  # the reference, once
         elif recipe.helpful:
             rows /= 1 - recipe.helpful.ratio

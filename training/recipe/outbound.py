@@ -173,6 +173,8 @@ class _Reading:
                 yield _Sent(
                     host, f"{name}.report_to", _set("WANDB_API_KEY") or ("the stored login",)
                 )
+            if server := getattr(trainer, "vllm_server", None):
+                yield _Sent(host_of(server), f"{name}.vllm_server")
         for host in launcher_hosts(self._launcher) if self._launcher else ():
             yield _Sent(host, "accelerate")
 

@@ -7,15 +7,14 @@ saves memory or padding is on where there is a GPU and TRL allows it.
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
-from constitution.permissions import PUSH, REMOTE_CODE, switched
-from constitution.typed_yaml import Settings
-from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
-from engine.settings import Seed, StakeholderChoice
-from training.trainers.budget import Budget
-from training.trainers.reward_config import LengthPenalty, Reward
+from training.trainers.base_config import LoraSettings, TrainingConfig
+from training.trainers.online_config import (
+    GRPOTrainingConfig,
+    OnlineTrainingConfig,
+    RLOOTrainingConfig,
+)
 
 __all__ = [
     "DPOTrainingConfig",
@@ -24,6 +23,7 @@ __all__ = [
     "LoraSettings",
     "OnlineTrainingConfig",
     "RLOOTrainingConfig",
+    "ReferenceTrainingConfig",
     "RewardModelConfig",
     "RowTrainingConfig",
     "SFTTrainingConfig",
@@ -31,80 +31,11 @@ __all__ = [
 ]
 
 
-class LoraSettings(Settings):
-    """Low-rank adapters (Hu et al. 2021) instead of training every weight."""
-
-    r: int = Field(default=16, ge=1, description="Rank.")
-    alpha: int = Field(default=32, ge=1, description="Scale; the update counts alpha / r.")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="On the adapter's input.")
-    target_modules: str | list[str] = Field(
-        default="all-linear", description="Names of modules, or all linear ones but the head."
-    )
-    merge: bool = Field(
-        default=True, description="Write the model with the adapter merged in, too."
-    )
-
-
-class TrainingConfig(Settings):
-    """What every trainer has. Batch sizes are rows (or pairs) on one device at a time."""
-
-    model: str = Field(min_length=1, description="A directory, a hub's name, or `embedded`.")
-    dataset: str = Field(
-        min_length=1, description="A directory that `solon export` wrote, a file, or hf:NAME."
-    )
-    out: str = Field(min_length=1, description="Directory to write.")
-    test_dataset: Annotated[str | None, InputFile()] = Field(
-        default=None, description="Held-out rows; test.jsonl beside the rows if there is one."
-    )
-    eval_share: float = Field(
-        default=0.05, ge=0, lt=1, description="Prompts held out where there are no test rows."
-    )
-    seed: Seed = 0
-    epochs: float = Field(default=1.0, gt=0, description="Passes over the rows.")
-    max_steps: int | None = Field(default=None, ge=1, description="Overrides `epochs`.")
-    budget: Budget = Budget()
-    learning_rate: float = Field(
-        default=2e-5, gt=0, lt=1, description="Its peak; LoRA wants about ten times as much."
-    )
-    schedule: Literal["linear", "cosine", "constant"] = Field(
-        default="cosine", description="Of the learning rate, after the warm-up."
-    )
-    warmup: float = Field(
-        default=0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
-    )
-    batch_size: int = Field(default=8, ge=1, description="Rows, or pairs, on one device at a time.")
-    gradient_accumulation: int = Field(default=1, ge=1, description="Batches in a step.")
-    max_length: int = Field(
-        default=1024, ge=8, description="Tokens of prompt and answer; longer rows are left out."
-    )
-    lora: LoraSettings | None = None
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto",
-        description="To compute in; auto is bfloat16 on a GPU that has it, float16 on one that has not.",
-    )
-    gradient_checkpointing: bool | None = Field(
-        default=None, description="Recompute activations to save memory; null: on a GPU."
-    )
-    liger: bool | None = Field(
-        default=None, description="Liger's kernels; null: on a GPU, if liger-kernel is installed."
-    )
-    report_to: Literal["none", "tensorboard", "wandb", "trackio"] = Field(
-        default="none", description="Where metrics go besides log.jsonl."
-    )
-    save_every: int | None = Field(
-        default=None,
-        ge=1,
-        description="Steps between checkpoints; null: one every ten minutes, deleted at the end.",
-    )
-    chat_template: Annotated[str | None, InputFile()] = Field(
-        default=None, description="A Jinja file, for a model that has none."
-    )
-    trust_remote_code: Annotated[
-        bool, switched(REMOTE_CODE, "would run code that comes with the model")
-    ] = Field(default=False, description="Run code that comes with the model.")
-    push_to_hub: Annotated[str | None, switched(PUSH, "would publish the model")] = Field(
-        default=None, description="OWNER/NAME to publish the model as, privately."
-    )
+DPOLoss = Literal[
+    "sigmoid", "hinge", "ipo", "robust", "exo_pair", "nca_pair", "bco_pair", "sppo_hard", "aot",
+    "aot_unpaired", "apo_zero", "apo_down", "discopop",
+]  # fmt: skip
+_SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")
 
 
 class RowTrainingConfig(TrainingConfig):
@@ -125,16 +56,16 @@ class SFTTrainingConfig(RowTrainingConfig):
     )
     packing: bool | None = Field(
         default=None,
-        description="Several rows in one sequence, kept apart by FlashAttention 2; null: on a GPU, if "
-        "flash-attn is installed.",
+        description="Several rows in one sequence, which do not see each other; null: where `attention` "
+        "is not sdpa.",
     )
     padding_free: bool | None = Field(
         default=None, description="No padding within a batch; null: as for packing."
     )
 
 
-class DPOTrainingConfig(RowTrainingConfig):
-    """Direct preference optimization (Rafailov et al. 2023)."""
+class ReferenceTrainingConfig(RowTrainingConfig):
+    """What trainers have that compare with a reference model, on rows."""
 
     learning_rate: float = Field(default=5e-6, gt=0, lt=1)
     beta: float = Field(
@@ -152,7 +83,54 @@ class DPOTrainingConfig(RowTrainingConfig):
     )
 
 
-class KTOTrainingConfig(DPOTrainingConfig):
+class DPOTrainingConfig(ReferenceTrainingConfig):
+    """Direct preference optimization (Rafailov et al. 2023)."""
+
+    loss_type: DPOLoss = Field(
+        default="sigmoid", description="TRL's name of the loss; sigmoid is Rafailov's."
+    )
+    length_normalised: bool = Field(
+        default=False,
+        description="Margins of log-probabilities a token instead of their sums (sigmoid alone): beta is "
+        "then about as many times larger as answers have tokens.",
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=0.5,
+        validate_default=True,
+        description=f"Share of wrong labels, of {', '.join(_SMOOTHED)}.",
+    )
+    sft_weight: float = Field(
+        default=0.0, ge=0, description="Of the chosen answer's own loss a token, added (RPO)."
+    )
+
+    @field_validator("length_normalised")
+    @classmethod
+    def _is_sigmoid(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("loss_type", "sigmoid") != "sigmoid":
+            raise ValueError(f"loss_type {info.data['loss_type']} has no such form: sigmoid has")
+        return value
+
+    @field_validator("loss_type")
+    @classmethod
+    def _has_soft_labels(cls, value: str, info: ValidationInfo) -> str:
+        if value != "sigmoid" and info.data.get("soft_labels"):
+            raise ValueError(f"loss_type {value} has no such form: sigmoid has")
+        return value
+
+    @field_validator("label_smoothing")
+    @classmethod
+    def _is_smoothed(cls, value: float, info: ValidationInfo) -> float:
+        loss = info.data.get("loss_type", "sigmoid")
+        if value and loss not in _SMOOTHED:
+            raise ValueError(f"loss_type {loss} does not read it: {', '.join(_SMOOTHED)} do")
+        if not value and loss in ("robust", "exo_pair"):
+            raise ValueError(f"loss_type {loss} needs it above 0: 0.1, or 0.001 for exo_pair")
+        return value
+
+
+class KTOTrainingConfig(ReferenceTrainingConfig):
     """Kahneman-Tversky optimization (Ethayarajh et al. 2024): answers that are good or bad, one by
     one. Of a pair `chosen` is good and `rejected` bad; `batch_size` counts answers, two at least."""
 
@@ -183,141 +161,3 @@ class RewardModelConfig(RowTrainingConfig):
     center_rewards: float = Field(
         default=0.01, ge=0, description="Weight of the squared mean of a pair's rewards."
     )
-
-
-class OnlineTrainingConfig(TrainingConfig):
-    """What trainers have that sample answers while they train, and reward them.
-
-    `batch_size` counts sampled answers on one device at a time, and `max_length` prompt and answer
-    together.
-    """
-
-    learning_rate: float = Field(default=1e-6, gt=0, lt=1)
-    beta: float = Field(
-        default=0.04, ge=0, description="Weight of the KL to the model it starts as."
-    )
-    generations: int = Field(default=8, ge=2, description="Answers to each prompt, to be compared.")
-    max_answer: int = Field(
-        default=256,
-        ge=1,
-        validate_default=True,
-        description="Tokens of an answer; then it is cut.",
-    )
-    temperature: float = Field(default=1.0, gt=0)
-    vllm: bool | None = Field(
-        default=None,
-        description="Sample with vLLM on the training GPUs; null: where there are any.",
-    )
-    vllm_memory: float = Field(
-        default=0.3, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes."
-    )
-
-    rewards: list[Reward] = Field(
-        default_factory=list, description="What pays, each with a weight or as a veto."
-    )
-    reward_model: Annotated[str | None, InputFile(or_name=True)] = Field(
-        default=None, description="What `solon train reward-model` wrote; short for a reward."
-    )
-    reward_model_weight: float = Field(default=1.0, gt=0)
-    judge: Annotated[str | None, MODEL_SPEC] = Field(
-        default=None,
-        validate_default=True,
-        description="A model that judges by the principles; short for a reward.",
-    )
-    judge_weight: float = Field(default=1.0, gt=0)
-    constitution: str | None = Field(
-        default=None, validate_default=True, description="What the judge judges answers against."
-    )
-    principles: int | None = Field(
-        default=None, ge=1, description="To judge each prompt by; null: all that apply."
-    )
-    stakeholder: StakeholderChoice = None
-    length_penalty: float = Field(
-        default=0.5, ge=0, description="Off the reward of an answer of `max_answer` tokens."
-    )
-    soft_length: int | None = Field(
-        default=None, ge=0, description="Tokens free of it; null: three quarters of `max_answer`."
-    )
-    non_answer_penalty: float = Field(
-        default=1.0, ge=0, description="Off the reward of an empty or truncated answer."
-    )
-
-    @field_validator("max_answer")
-    @classmethod
-    def _leaves_a_prompt(cls, max_answer: int, info: ValidationInfo) -> int:
-        longest = info.data.get("max_length")
-        if longest is not None and longest <= max_answer:
-            raise ValueError(f"max_length ({longest:,}) leaves no token to a prompt: set it higher")
-        return max_answer
-
-    @field_validator("judge")
-    @classmethod
-    def _has_a_reward(cls, judge: str | None, info: ValidationInfo) -> str | None:
-        rewards = [reward for reward in info.data.get("rewards", ()) if not reward.length]
-        if judge is None and info.data.get("reward_model") is None and not rewards:
-            raise PydanticCustomError("missing", "neither a judge nor a reward_model")
-        return judge
-
-    @field_validator("constitution")
-    @classmethod
-    def _has_principles(cls, constitution: str | None, info: ValidationInfo) -> str | None:
-        by_principles = any(r.needs_constitution for r in info.data.get("rewards", ()))
-        if constitution is None and (by_principles or info.data.get("judge") is not None):
-            raise PydanticCustomError("missing", "a judge without a constitution")
-        return constitution
-
-    def undivided(self, processes: int) -> tuple[str, str] | None:
-        """What is wrong, and the remedy, where the answers of a step over all `processes` are not
-        whole groups of `generations`."""
-        sampled = self.batch_size * self.gradient_accumulation * processes
-        if sampled % self.generations == 0:
-            return None
-        what = f"{sampled:,} answers a step cannot be shared out as {self.generations} a prompt"
-        return what, "make batch_size × gradient_accumulation × processes a multiple of it"
-
-    @property
-    def longest_prompt(self) -> int:
-        """Tokens that `max_length` leaves to a prompt; not positive if it leaves none."""
-        return self.max_length - self.max_answer
-
-    @property
-    def all_rewards(self) -> list[Reward]:
-        """Every reward but of length, those that `judge` and `reward_model` are short for first."""
-        found = []
-        if self.judge is not None:
-            found.append(Reward(judge=self.judge, weight=self.judge_weight))
-        if self.reward_model is not None:
-            found.append(Reward(reward_model=self.reward_model, weight=self.reward_model_weight))
-        return [*found, *(reward for reward in self.rewards if not reward.length)]
-
-    @property
-    def length(self) -> LengthPenalty:
-        """What long answers cost."""
-        named = next((reward.length for reward in self.rewards if reward.length), None)
-        found = named or LengthPenalty(soft=self.soft_length, penalty=self.length_penalty)
-        free = 3 * self.max_answer // 4
-        return found if found.soft is not None else found.model_copy(update={"soft": free})
-
-
-class GRPOTrainingConfig(OnlineTrainingConfig):
-    """Group relative policy optimization: answers to one prompt are compared with each other.
-
-    The KL term is part of the loss (Shao et al. 2024). `loss` names what is averaged over what.
-    """
-
-    loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = Field(
-        default="dapo",
-        description="dapo: mean over the tokens of a step (Yu et al. 2025); grpo: over answers, each "
-        "the mean of its tokens (Shao et al. 2024); dr_grpo: over answers, by max_answer (Liu et al. "
-        "2025); bnpo: over the tokens of a batch.",
-    )
-
-
-class RLOOTrainingConfig(OnlineTrainingConfig):
-    """REINFORCE leave-one-out (Ahmadian et al. 2024): an answer's baseline is the mean reward of the
-    others to its prompt, and the KL is taken off the reward of the whole answer."""
-
-    beta: float = Field(
-        default=0.05, ge=0, description="Weight of the KL to the model it starts as, in the reward."
-    )
-    generations: int = Field(default=4, ge=2, description="Answers to each prompt, to be compared.")

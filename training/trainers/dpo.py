@@ -8,7 +8,7 @@ import os
 from functools import partial
 from typing import Any
 
-from training.trainers.config import DPOTrainingConfig
+from training.trainers.config import DPOTrainingConfig, ReferenceTrainingConfig
 from training.trainers.fit import arguments
 from training.trainers.models import load_model
 from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows
@@ -34,8 +34,7 @@ def _setup(config: DPOTrainingConfig, tokenizer: Any, weighted: bool = False) ->
         **arguments(config),
         max_length=None,
         beta=config.beta,
-        loss_type=["sigmoid"],
-        loss_weights=[0.0 if own_loss else 1.0],
+        **_loss(config, own_loss),
         precompute_ref_log_probs=config.precompute_reference,
     )
     collate = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
@@ -49,7 +48,20 @@ def _setup(config: DPOTrainingConfig, tokenizer: Any, weighted: bool = False) ->
     return Setup(trainer, trl_config, options, measure_before=measured)
 
 
-def reference_model(config: DPOTrainingConfig, tokenizer: Any) -> Any:
+def _loss(config: DPOTrainingConfig, own_loss: bool) -> dict[str, Any]:
+    """TRL's arguments; the loss of soft labels is ours, in the place of its own."""
+    name = "sigmoid_norm" if config.length_normalised else config.loss_type
+    losses: dict[str, float] = {name: 0.0 if own_loss else 1.0}
+    if config.sft_weight:
+        losses["sft"] = config.sft_weight
+    return {
+        "loss_type": list(losses),
+        "loss_weights": list(losses.values()),
+        "label_smoothing": config.label_smoothing,
+    }
+
+
+def reference_model(config: ReferenceTrainingConfig, tokenizer: Any) -> Any:
     """A model of its own, where neither switching the adapter off nor asking beforehand will do.
 
     FSDP shards the model only when training begins, so it cannot be asked before.

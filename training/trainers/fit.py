@@ -15,9 +15,13 @@ from engine.generators.fingerprint import uses_gpu
 from engine.report.wording import duration
 from training.trainers.budget import Meter
 from training.trainers.config import TrainingConfig
-from training.trainers.models import computing_dtype, fingerprint, save_final_model
+from training.trainers.disk import refuse_full_disk
+from training.trainers.lora import restore_adapter
+from training.trainers.models import fingerprint
 from training.trainers.output import Output, TrainingResult
+from training.trainers.precision import computing_dtype
 from training.trainers.progress import Report
+from training.trainers.saving import save_final_model, what_is_written
 from training.trainers.tokenized import Tokenized
 
 __all__ = ["arguments", "fit", "identity_of", "report_rows"]
@@ -54,7 +58,7 @@ def arguments(config: TrainingConfig) -> dict[str, Any]:
         "logging_steps": 0.01,  # a share of all steps, at least one
         "logging_nan_inf_filter": False,
         "save_strategy": "no",
-        "save_total_limit": 2,
+        "save_total_limit": config.keep_checkpoints or None,
         "eval_strategy": "no",
         "disable_tqdm": True,
         "report_to": _tracker(config),
@@ -118,6 +122,9 @@ def fit(
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
+    restore_adapter(trainer.model, output.config.lora)
+    there = len(list(output.checkpoints.glob("checkpoint-*")))
+    refuse_full_disk(what_is_written(trainer.model, output.config), output.config, there)
     report_rows(data, report)
     meter = Meter(output.config.budget)
     trainer.add_callback(meter.callback())

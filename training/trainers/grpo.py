@@ -8,21 +8,24 @@ averaged over is a setting: by default over all tokens of a step, as DAPO does (
 """
 
 import asyncio
+import importlib.util
 import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 from typing import Any
+from urllib.request import urlopen
 
 from constitution.problems import InputError, Problem
-from engine.generators.fingerprint import local_name, uses_gpu
+from engine.generators.fingerprint import uses_gpu
+from engine.generators.vllm_platform import require_vllm
 from training.data.rows import Rows, read_rows
 from training.trainers.config import GRPOTrainingConfig, OnlineTrainingConfig
 from training.trainers.fit import arguments, fit, identity_of
-from training.trainers.models import load_model, load_tokenizer, lora_config, quiet_libraries
+from training.trainers.lora import check_lora, lora_config
+from training.trainers.models import is_adapter, load_model, load_tokenizer, quiet_libraries
 from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report, progress_callback
 from training.trainers.rewarding import Rewarding
@@ -33,6 +36,7 @@ __all__ = ["OnlineMethod", "run", "sampling_arguments", "train_online"]
 
 _ENDS = 0.1
 """Share of the steps that count as a training's beginning and as its end."""
+_SERVER_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ def train_online(
     rows = _prompts(config, rewarding)
     quiet_libraries()
     tokenizer = load_tokenizer(config)
+    check_lora(config, "causal")
     prepare = turns_for(tokenizer)  # TRL itself renders the prompts
     for row in (*rows.train, *rows.test):
         row["prompt"] = prepare(row["prompt"])
@@ -86,14 +91,35 @@ def train_online(
 
 
 def _check(config: OnlineTrainingConfig) -> None:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
     problems = []
-    if undivided := config.undivided(int(os.environ.get("WORLD_SIZE", "1"))):
+    if undivided := config.undivided(processes):
         problems.append(Problem("generations", *undivided))
-    if config.lora is None and (Path(local_name(config.model)) / "adapter_config.json").exists():
+    if processes % config.vllm_tensor_parallel:
+        what = f"{processes} processes are not shared out among {config.vllm_tensor_parallel} each"
+        problems.append(Problem("vllm_tensor_parallel", what, "set it to a divisor"))
+    if config.lora is None and is_adapter(config.model):
         what = "is an adapter, beside which its whole model cannot be kept as the reference"
         problems.append(Problem(config.model, what, "set lora, or train it with lora.merge: true"))
     if problems:
         raise InputError(problems)
+    if _samples_with_vllm(config):
+        require_vllm()
+    if config.vllm_server:
+        _find_server(config.vllm_server, config.model)
+
+
+def _find_server(url: str, model: str) -> None:
+    """Raise InputError unless it serves; TRL itself waits for four minutes."""
+    try:
+        with urlopen(f"{url.rstrip('/')}/health", timeout=_SERVER_SECONDS):
+            return
+    except (OSError, ValueError) as error:
+        start = f"VLLM_SERVER_DEV_MODE=1 vllm serve {model} --logprobs-mode processed_logprobs --max-logprobs -1"
+        remedy = f"""start `{start} --weight-transfer-config '{{"backend": "nccl"}}'`"""
+        raise InputError(
+            Problem(f"vllm_server {url}", f"does not answer: {error}", remedy)
+        ) from error
 
 
 def _prompts(config: OnlineTrainingConfig, rewarding: Rewarding) -> Rows:
@@ -137,9 +163,6 @@ def _columns(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
 def sampling_arguments(config: OnlineTrainingConfig) -> dict[str, Any]:
     """Keyword arguments of TRL's online trainers: sampling by vLLM beside the trainer on GPUs, by
     transformers elsewhere."""
-    import importlib.util
-
-    has_vllm = uses_gpu() and importlib.util.find_spec("vllm") is not None
     return {
         **arguments(config),
         "beta": config.beta,
@@ -147,11 +170,22 @@ def sampling_arguments(config: OnlineTrainingConfig) -> dict[str, Any]:
         "num_generations_eval": 1,
         "max_completion_length": config.max_answer,
         "temperature": config.temperature,
-        "use_vllm": has_vllm if config.vllm is None else config.vllm,
-        "vllm_mode": "colocate",
+        "use_vllm": _samples_with_vllm(config),
+        "vllm_mode": "server" if config.vllm_server else "colocate",
+        "vllm_server_base_url": config.vllm_server,
         "vllm_gpu_memory_utilization": config.vllm_memory,
         "vllm_max_model_length": config.max_length,
+        "vllm_tensor_parallel_size": config.vllm_tensor_parallel,
+        "vllm_enable_sleep_mode": config.vllm_sleep,
     }
+
+
+def _samples_with_vllm(config: OnlineTrainingConfig) -> bool:
+    """Where it is not said: if a server is, or there are GPUs, vLLM, and no base in 4 bits."""
+    if config.vllm is not None or config.vllm_server:
+        return config.vllm is not False
+    quantized = config.lora is not None and config.lora.quantize is not None
+    return uses_gpu() and importlib.util.find_spec("vllm") is not None and not quantized
 
 
 def _trainer(

@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.sizing.gpus import GIB, Gpu, Machine
+from engine.sizing.gpus import GIB, Machine
 from engine.sizing.need import Need
 from engine.sizing.serving import Engine, engine_of
 from engine.sizing.shape import ModelShape
 from engine.sizing.sized import SizedModel, Sizes
 from engine.sizing.specs import Name, model_of, server_notes
 from training.trainers.config import (
-    DPOTrainingConfig,
     LoraSettings,
     OnlineTrainingConfig,
+    ReferenceTrainingConfig,
     RewardModelConfig,
     TrainingConfig,
 )
@@ -34,8 +34,13 @@ _CONTEXT = 1 * GIB
 """CUDA's context, and the libraries' workspaces."""
 _FRAGMENTED = 0.05
 """Share of the rest that the allocator holds and does not use."""
+_FOUR_BITS = 4.127 / 8
+"""Bytes of a weight in NF4 whose constants are quantised too (Dettmers et al. 2023, arXiv 2305.14314,
+section 3: half a bit of constants a weight becomes 0.127)."""
 _PREFETCHED = 2
 """Layers that FSDP and ZeRO-3 have whole at a time: the one computed and the next one."""
+_AWAKE = ("gradients", "output layer", "gathered layers", "activations")
+"""Parts that are there only while vLLM sleeps, if it does."""
 _MOST = 3
 """Remedies that are named."""
 
@@ -54,12 +59,13 @@ class Training:
 
     def need(self, machine: Machine | None) -> Need:
         """Bytes by part, problems and remedies, on that machine or on any."""
-        gpu = machine.gpu if machine else None
-        parts = dict(self._parts(gpu))
+        parts = dict(self._parts())
         parts["reserve"] = _FRAGMENTED * sum(parts.values()) + _CONTEXT
         problems = []
         for name, engine in self._engines(machine):
             parts[name] = engine.taken(machine)
+            if name == "vLLM" and getattr(self.config, "vllm_sleep", False):
+                parts[name] = max(0.0, parts[name] - sum(parts.get(each, 0) for each in _AWAKE))
             if machine and engine.share is not None and engine.least > engine.taken(machine):
                 least = f"{engine.least / GIB:.1f} GiB"
                 problems.append((f"{name} takes at least {least}, more than its share", ""))
@@ -74,7 +80,7 @@ class Training:
 
     @property
     def computing(self) -> float:
-        """Bytes of a number that is computed with, where bfloat16 is not emulated."""
+        """Bytes of a number that is computed with."""
         return 4.0 if self.config.dtype == "float32" else 2.0
 
     @property
@@ -83,11 +89,10 @@ class Training:
         lora = self.config.lora
         return self.shape.adapter(lora.r) if lora else self.shape.parameters
 
-    def _parts(self, gpu: Gpu | None) -> Iterator[tuple[str, float]]:
+    def _parts(self) -> Iterator[tuple[str, float]]:
         sharding, trained = self.sharding, self.trained
         if self.config.lora:
-            base = self.computing * self.shape.parameters
-            yield "frozen weights", base * sharding.share(3)
+            yield "frozen weights", self._frozen(self.config.lora) * sharding.share(3)
         yield "weights", 4 * trained * sharding.share(3)
         buckets = 2 if sharding.processes > 1 and sharding.stage == 0 else 1  # DDP's own copy
         yield "gradients", 4 * trained * sharding.share(2) * buckets
@@ -100,6 +105,15 @@ class Training:
         yield "gathered layers", self._gathered()
         yield "activations", self._activations()
 
+    def _frozen(self, lora: LoraSettings) -> float:
+        """A base in 4 bits keeps embeddings, norms and the head whole, and for a moment has one of its
+        matrices whole."""
+        if not lora.quantize:
+            return self.computing * self.shape.parameters
+        whole = self.shape.parameters - self.shape.linear
+        matrix = self.shape.hidden * max(self.shape.inner, self.shape.queries)
+        return _FOUR_BITS * self.shape.linear + self.computing * (whole + matrix)
+
     def _reference(self) -> float:
         """The model that the KL term or DPO compares with, where it is kept beside the other.
 
@@ -108,11 +122,11 @@ class Training:
         """
         config, share = self.config, self.sharding.share(3)
         kept = isinstance(config, OnlineTrainingConfig) and config.beta > 0 and not config.lora
-        if isinstance(config, DPOTrainingConfig):
+        if isinstance(config, ReferenceTrainingConfig):
             asked_before = config.precompute_reference and not self.sharding.fsdp
             kept = config.reference is not None or not (config.lora or asked_before)
-        width = self.computing if config.lora else 4.0
-        found = width * self.shape.parameters * share if kept else 0.0
+        whole = self._frozen(config.lora) if config.lora else 4.0 * self.shape.parameters
+        found = whole * share if kept else 0.0
         for reward in config.all_rewards if isinstance(config, OnlineTrainingConfig) else ():
             for model in reward.reward_models:
                 found += 2.0 * (self.sizes.of(model).shape or self.shape).parameters
@@ -131,14 +145,13 @@ class Training:
         return _PREFETCHED * self.shape.layer * width if self._sharded else 0.0
 
     @property
-    def _sharded(self) -> bool:
-        """Whether a GPU holds a part of the parameters."""
+    def _sharded(self) -> bool:  # of the parameters
         return self.sharding.stage == 3 and self.sharding.processes > 1
 
     @property
     def tokens(self) -> int:
         """Of a batch on one GPU at most. A pair is two sequences."""
-        pairs = isinstance(self.config, DPOTrainingConfig | RewardModelConfig)
+        pairs = isinstance(self.config, ReferenceTrainingConfig | RewardModelConfig)
         return self.config.batch_size * self.config.max_length * (2 if pairs else 1)
 
     def _activations(self) -> float:
@@ -158,9 +171,9 @@ class Training:
         config = self.config
         if not isinstance(config, OnlineTrainingConfig):
             return
-        if config.vllm is not False:
-            yield "vLLM", Engine(self.model, config.vllm_memory, context=config.max_length)
-        if (spec := _judge_of(config)) is not None:
+        if engine := sampling_engine(config, self.model):
+            yield "vLLM", engine
+        if (spec := config.first_judge) is not None:
             judge = engine_of(spec, self.judge_model or "", self.sizes)
             if judge is not None:
                 yield "judge", judge
@@ -191,8 +204,11 @@ class Training:
         if config.gradient_checkpointing is False:
             yield "gradient_checkpointing", self._with(gradient_checkpointing=True)
         yield from self._smaller(machine)
+        adapter = self._with(lora=config.lora or LoraSettings())
         if config.lora is None:
-            yield "lora", self._with(lora=LoraSettings())
+            yield "lora", adapter
+        if not adapter._fits(machine):
+            yield from self._in_four_bits()
         for count in (2, 4, 8, 16, 32, 64):
             over = self._over(count)
             if count > self.sharding.processes and over._fits(machine):
@@ -209,8 +225,7 @@ class Training:
             if other._fits(machine):
                 yield f"batch_size {size} and gradient_accumulation {batches}", other
                 break
-        shortest = getattr(config, "max_answer", 0) + 128
-        for length in _halves(config.max_length, max(shortest, 256)):
+        for length in _halves(config.max_length, max(getattr(config, "max_answer", 0) + 128, 256)):
             if self._with(max_length=length)._fits(machine):
                 yield f"max_length {length}", self._with(max_length=length)
                 break
@@ -221,11 +236,18 @@ class Training:
     def _least_share(self, machine: Machine) -> float | None:
         """Of a GPU that the policy's own engine starts in; None where there is none, or on no share."""
         config = self.config
-        if not isinstance(config, OnlineTrainingConfig) or config.vllm is False:
+        engine = isinstance(config, OnlineTrainingConfig) and sampling_engine(config, self.model)
+        if not engine:
             return None
-        least = Engine(self.model, config.vllm_memory, context=config.max_length).least
-        share = (1 + 100 * least // machine.gpu.memory) / 100
+        share = (1 + 100 * engine.least // machine.gpu.memory) / 100
         return share if share < 1 else None
+
+    def _in_four_bits(self, words: str = "") -> Iterator[tuple[str, "Training"]]:
+        """Unless it is, or is sharded, or vLLM would have to take it."""
+        lora = self.config.lora or LoraSettings()
+        if not (self._sharded or lora.quantize or isinstance(self.config, OnlineTrainingConfig)):
+            quantized = self._with(lora=lora.model_copy(update={"quantize": "4bit"}))
+            yield f"lora.quantize 4bit{words}", quantized
 
     def _over(self, count: int) -> "Training":
         return replace(self, sharding=Sharding(count, count, 3, fsdp=True))
@@ -239,20 +261,23 @@ class Training:
             yield words, small
         if self.config.lora is None:
             yield f"lora, {words}", small._with(lora=LoraSettings())
+        yield from small._in_four_bits(f", {words}")
         for count in (2, 4, 8, 16, 32, 64):
             yield f"{words} over {count} GPUs by FSDP", small._over(count)
+
+
+def sampling_engine(config: OnlineTrainingConfig, model: SizedModel) -> Engine | None:
+    """The engine with which GRPO samples on the training GPUs, if it does."""
+    tensor, context = config.vllm_tensor_parallel, config.max_length
+    if config.vllm is False or config.vllm_server or (config.lora and config.lora.quantize):
+        return None
+    return Engine(model, config.vllm_memory, tensor=tensor, context=context)
 
 
 def _halves(size: int, least: int) -> Iterator[int]:
     """Half of it, a quarter, and so on."""
     while (size := size // 2) >= least:
         yield size
-
-
-def _judge_of(config: TrainingConfig) -> str | None:
-    """The first judge that rewards; more than one is not counted."""
-    rewards = config.all_rewards if isinstance(config, OnlineTrainingConfig) else []
-    return next((reward.judge for reward in rewards if reward.judge), None)
 
 
 def training_need(
@@ -266,8 +291,10 @@ def training_need(
     model = sizes.of(name(config.model))
     if model.shape is None:
         return Need(notes=(f"not counted: {model}",))
-    judge = _judge_of(config)
+    judge = config.first_judge if isinstance(config, OnlineTrainingConfig) else None
     looked_up = name(model_of(judge)) if judge else None
     training = Training(config, model, model.shape, sizes, sharding or Sharding(), looked_up)
     notes = server_notes([judge] if judge else [], sizes, machine)
+    if server := getattr(config, "vllm_server", None):
+        notes += (f"the server at {server} that samples is not counted: it has GPUs of its own",)
     return replace(training.need(machine), notes=notes)

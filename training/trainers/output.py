@@ -31,16 +31,17 @@ from training.trainers.publish import publish, refuse_unpublishable
 __all__ = ["Output", "TrainingResult", "write_model_card"]
 
 _FILES = (
-    "README.md", "adapter", "checkpoints", "data", "log.jsonl", "model", "tensorboard",
+    "README.md", "adapter", "base", "checkpoints", "data", "log.jsonl", "model", "tensorboard",
     ".model.part",
 )  # fmt: skip
 _TRAINING = OutputKind(
     "train", "training", _FILES, worth="checkpoints/checkpoint-*/trainer_state.json"
 )
 _NOT_IDENTITY = {
-    "chat_template", "constitution", "dataset", "eval_share", "gradient_checkpointing", "judge",
-    "liger", "model", "out", "push_to_hub", "reference", "report_to", "reward_model", "rewards", "save_every",
-    "test_dataset", "trust_remote_code", "vllm", "vllm_memory",
+    "attention", "chat_template", "constitution", "dataset", "eval_share", "gradient_checkpointing",
+    "judge", "keep_checkpoints", "liger", "model", "out", "push_to_hub", "reference", "report_to",
+    "reward_model", "rewards", "save_every", "test_dataset", "trust_remote_code", "vllm", "vllm_memory",
+    "vllm_server", "vllm_sleep", "vllm_tensor_parallel",
 }  # fmt: skip
 """Settings that move no weight, or count by the content they name."""
 

@@ -51,8 +51,11 @@ class _Progress:
             self._open_log(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        every = self._output.config.save_every
-        if every:
+        config = self._output.config
+        every = config.save_every
+        if config.keep_checkpoints == 0:
+            due = False
+        elif every:
             due = state.global_step % every == 0
         else:
             due = self._agreed(time.monotonic() - self._saved > _CHECKPOINT_EVERY, args, state)

@@ -10,14 +10,10 @@ from training.data.rows import Rows, read_rows
 from training.trainers.config import TrainingConfig
 from training.trainers.fit import fit, identity_of
 from training.trainers.held_out import CountedEvaluation
-from training.trainers.models import (
-    Kind,
-    load_model,
-    load_tokenizer,
-    lora_config,
-    quiet_libraries,
-)
+from training.trainers.lora import check_lora, lora_config
+from training.trainers.models import load_model, load_tokenizer, quiet_libraries
 from training.trainers.output import Output, TrainingResult
+from training.trainers.precision import Kind
 from training.trainers.progress import Report, progress_callback
 from training.trainers.tokenized import Encode, Tokenized, tokenize
 
@@ -131,6 +127,7 @@ def train_on_rows(
         return finished
     quiet_libraries()
     tokenizer = load_tokenizer(config)
+    check_lora(config, method.kind)
     weighs = any(row["weight"] != 1 for row in (*rows.train, *rows.test))
     ready = (method.weighted if weighs and method.weighted else method.setup)(config, tokenizer)
     with output:

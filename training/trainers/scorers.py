@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from constitution.schema import Constitution, Principle
 from constitution.selection import applicable, draw, draw_profile
 from engine.generators.base import GenerationError, Generator
+from engine.generators.device import serving_dtype
 from engine.judging.judge import judge_answer
 from engine.messages import Conversation, Message, to_dicts
 from training.trainers.tokenized import ChatTokens
@@ -203,7 +204,8 @@ class RewardModelScorer:
 
         self._tokenizer = AutoTokenizer.from_pretrained(self.path)
         self._chat = ChatTokens(self._tokenizer)
-        model = AutoModelForSequenceClassification.from_pretrained(self.path, dtype="auto")
+        dtype = serving_dtype(self.path, self.device)
+        model = AutoModelForSequenceClassification.from_pretrained(self.path, dtype=dtype)
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         model.config.pad_token_id = self._tokenizer.pad_token_id

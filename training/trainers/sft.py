@@ -6,9 +6,9 @@ left out and counted.
 
 from functools import partial
 
+from training.trainers.attention import keeps_rows_apart
 from training.trainers.config import SFTTrainingConfig
 from training.trainers.fit import arguments
-from training.trainers.models import has_flash_attention
 from training.trainers.output import TrainingResult
 from training.trainers.progress import Report
 from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows
@@ -23,7 +23,7 @@ def _setup(config: SFTTrainingConfig, _tokenizer: object) -> Setup:
     class Trainer(LengthGrouped, SFTTrainer):  # type: ignore[misc]  # TRL has no types
         pass
 
-    varlen = has_flash_attention()
+    varlen = keeps_rows_apart(config)
     packing = varlen if config.packing is None else config.packing
     padding_free = varlen if config.padding_free is None else config.padding_free
     trl_config = SFTConfig(

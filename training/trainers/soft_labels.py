@@ -96,7 +96,11 @@ class SoftLabelDPO(_WithColumn):
         else:
             asked = trainer.ref_model or trainer.model
             reference = trainer.compute_ref_log_probs(asked, inputs)
-        margin = trainer.beta * ((chosen - reference[0]) - (rejected - reference[1]))
+        scores = chosen - reference[0], rejected - reference[1]
+        if "sigmoid_norm" in trainer.loss_types:
+            tokens = inputs["completion_mask"].sum(dim=1).clamp(min=1).chunk(2)
+            scores = scores[0] / tokens[0], scores[1] / tokens[1]
+        margin = trainer.beta * (scores[0] - scores[1])
         loss = rest + (inputs[_WEIGHT] * soft_label_loss(margin, inputs[_COLUMN])).mean()
         return (loss, observed.output) if return_outputs else loss
 

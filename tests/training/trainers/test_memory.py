@@ -194,3 +194,29 @@ def test_every_part_is_a_size(model):
 )
 def test_accelerates_file_says_how_it_is_sharded(file, sharding):
     assert read_sharding(file) == sharding
+
+
+def test_a_base_in_four_bits_takes_a_quarter():
+    """NF4 with quantised constants: 4.127 bits of 6.98 billion weights, 2 bytes of the others."""
+    found = parts(SFTTrainingConfig, lora={"quantize": "4bit"})["frozen weights"]
+    linear, whole = 6_979_321_856, 8_030_261_248
+    matrix = 4096 * 14336  # one at a time is whole
+    assert found == pytest.approx(4.127 / 8 * linear + 2 * (whole - linear + matrix))
+    assert refused(T4, SFTTrainingConfig, lora={}, batch_size=1, gradient_accumulation=8)
+    small = {"batch_size": 1, "max_length": 1024}
+    assert refused(T4, SFTTrainingConfig, lora={"quantize": "4bit"}, **small) is None
+    assert "lora.quantize 4bit" in refused(T4, SFTTrainingConfig, **small)
+
+
+def test_grpos_engine_sleeps_is_split_or_is_elsewhere():
+    config = {**JUDGED, "lora": {}, "batch_size": 8, "max_length": 2048}
+    awake = training(GRPOTrainingConfig, QWEN, **config).need(H100)
+    asleep = training(GRPOTrainingConfig, QWEN, vllm_sleep=True, **config).need(H100)
+    freed = awake.parts["gradients"] + awake.parts["activations"]
+    assert awake.total - asleep.total == pytest.approx(freed)
+    elsewhere = {"vllm_server": "http://other:8000", **config}
+    assert "vLLM" not in parts(GRPOTrainingConfig, QWEN, machine=H100, **elsewhere)
+    tight = {**JUDGED, "lora": {}, "vllm_memory": 0.15}
+    assert training(GRPOTrainingConfig, **tight).need(H100).problems
+    split = training(GRPOTrainingConfig, vllm_tensor_parallel=2, **tight)
+    assert not split.need(H100).problems

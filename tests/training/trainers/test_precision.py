@@ -1,8 +1,11 @@
 """What is computed in, on GPUs that are made up."""
 
+import json
+
 import pytest
 
-from training.trainers import fit, models
+from engine.generators.device import serving_dtype
+from training.trainers import fit, precision
 from training.trainers.config import RewardModelConfig, SFTTrainingConfig
 
 
@@ -16,7 +19,7 @@ def gpu(monkeypatch):
         def supported(including_emulation=True):
             return bfloat16 or including_emulation
 
-        monkeypatch.setattr(models, "uses_gpu", lambda: True)
+        monkeypatch.setattr(precision, "uses_gpu", lambda: True)
         monkeypatch.setattr(fit, "uses_gpu", lambda: True)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
 
@@ -39,13 +42,13 @@ def config(kind=SFTTrainingConfig, **settings):
 )
 def test_a_gpu_without_bfloat16_computes_in_float16(gpu, bfloat16, dtype, computing):
     gpu(bfloat16=bfloat16)
-    assert models.computing_dtype(config(dtype=dtype)) == computing
+    assert precision.computing_dtype(config(dtype=dtype)) == computing
     arguments = fit.arguments(config(dtype=dtype, liger=False))
     assert (arguments["bf16"], arguments["fp16"]) == (
         computing == "bfloat16",
         computing == "float16",
     )
-    assert arguments["save_total_limit"] == 2
+    assert arguments["save_total_limit"] == 1
 
 
 def test_a_cpu_computes_in_float32():
@@ -55,14 +58,18 @@ def test_a_cpu_computes_in_float32():
 
 def test_weights_that_are_trained_are_never_of_16_bits(gpu):
     gpu(bfloat16=False)
-    assert models._weights_dtype(config(), "causal") == "float32"
-    assert models._weights_dtype(config(lora={}), "causal") == "float16"
-    assert models._weights_dtype(config(RewardModelConfig, lora={}), "reward") == "float32"
+    assert precision.weights_dtype(config(), "causal") == "float32"
+    assert precision.weights_dtype(config(lora={}), "causal") == "float16"
+    assert precision.weights_dtype(config(RewardModelConfig, lora={}), "reward") == "float32"
 
 
-def test_flash_attention_is_not_taken_where_its_kernels_do_not_run(gpu, monkeypatch):
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: object())
-    gpu(bfloat16=False)
-    assert not models.has_flash_attention()
-    gpu(bfloat16=True)
-    assert models.has_flash_attention()
+@pytest.mark.parametrize(
+    ("saved", "bfloat16", "dtype"),
+    [("bfloat16", True, "auto"), ("bfloat16", False, "float16"), ("float32", False, "auto")],
+)
+def test_a_model_is_not_served_in_a_type_that_is_emulated(gpu, tmp_path, saved, bfloat16, dtype):
+    gpu(bfloat16=bfloat16)
+    described = {"model_type": "llama", "dtype": saved}
+    (tmp_path / "config.json").write_text(json.dumps(described), encoding="utf-8")
+    assert serving_dtype(tmp_path, "cuda") == dtype
+    assert serving_dtype(tmp_path, "cpu") == "float32"

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from constitution.reading import parse_json
+from engine.generators.device import serving_dtype
 from engine.generators.fingerprint import local_name, uses_gpu
 
 __all__: list[str] = []
@@ -95,7 +96,8 @@ def _backend(model: Mapping[str, Any]) -> tuple[str, dict[str, Any], int | str]:
     }
     adapter = {"peft": lora} if lora else {}
     device = {} if gpu else {"device": "cpu"}
-    arguments = {"dtype": "auto" if gpu else "float32", **kept, **adapter, **device}
+    dtype = serving_dtype(name, "cuda" if gpu else "cpu")
+    arguments = {"dtype": dtype, **kept, **adapter, **device}
     return "hf", {"pretrained": name, **arguments}, "auto" if gpu else 8
 
 
