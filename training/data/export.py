@@ -102,21 +102,16 @@ def export_run(
     """
     options = options or ExportOptions()
     given = run_dir.is_file() or str(run_dir).startswith("hf:")
-    if given and out is None:
-        raise InputError(Problem("--out", "is missing", "rows of a file are exported to --out"))
+    out = _place(run_dir, format, out, options, given=given, overwrite=overwrite)
     manifest = _NO_RUN if given else run_manifest(run_dir, "revise", "label")
-    out = out or run_dir / "exports" / format
-    check_free(out, _FILES, overwrite)
-    if not 0 <= options.test_share < 1:
-        remedy = "give a number from 0 up to but not including 1"
-        raise InputError(Problem("test share", f"is {options.test_share}", remedy))
     skipped: Counter[str] = Counter()
     overrides = Overrides.read(options.reviews, run_dir)
     unmixed: Counter[str] = Counter()
-    if given:
-        rows = mix_rows(str(run_dir), _shape(format, "export"), skipped)
-    else:
-        rows = _run_rows(run_dir, manifest, format, options, overrides, skipped)
+    rows = (
+        mix_rows(str(run_dir), _shape(format, "export"), skipped)
+        if given
+        else _run_rows(run_dir, manifest, format, options, overrides, skipped)
+    )
     rows = _beside_peoples(rows, format, options, unmixed)
     mixture = _mixture(format, options, unmixed)
     with written_whole(out) as unfinished:
@@ -140,6 +135,26 @@ def export_run(
         )
         write_card(unfinished, run_dir, manifest, format, options.test_share, result)
     return result
+
+
+def _place(
+    run_dir: Path,
+    format: ExportFormat,
+    out: Path | None,
+    options: ExportOptions,
+    *,
+    given: bool,
+    overwrite: bool,
+) -> Path:
+    """Where to write. Raises InputError where that cannot be, or for a share that is none."""
+    if given and out is None:
+        raise InputError(Problem("--out", "is missing", "rows of a file are exported to --out"))
+    found = out or run_dir / "exports" / format
+    check_free(found, _FILES, overwrite)
+    if not 0 <= options.test_share < 1:
+        remedy = "give a number from 0 up to but not including 1"
+        raise InputError(Problem("test share", f"is {options.test_share}", remedy))
+    return found
 
 
 def run_constitution(run_dir: Path) -> Constitution:

@@ -137,6 +137,26 @@ def fit(
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     if checkpoint is None and data.test is not None and measure_before and not sharded:
         trainer.evaluate()
+    result = _trained(trainer, output, data, meter, report, checkpoint, measure_after)
+    report(f"trained in {duration(result.seconds)}; saving")
+    save_final_model(trainer, output.config, tokenizer, output.path)
+    if output.is_main:
+        output.complete(result)
+        output.publish()
+    trainer.accelerator.wait_for_everyone()
+    return result
+
+
+def _trained(
+    trainer: Any,
+    output: Output,
+    data: Tokenized,
+    meter: Meter,
+    report: Report,
+    checkpoint: Path | None,
+    measure_after: Measure,
+) -> TrainingResult:
+    """Train within the budget, and measure."""
     began = time.monotonic()
     meter.begin(trainer, checkpoint)
     trained = _train(trainer, checkpoint)
@@ -144,9 +164,7 @@ def fit(
     if cost["stopped_by"]:
         report(f"stopped by the budget of {cost['stopped_by']}")
     metrics = _metrics(trainer, trained, output, data) | measure_after(trainer) | {"cost": cost}
-    report(f"trained in {duration(seconds)}; saving")
-    save_final_model(trainer, output.config, tokenizer, output.path)
-    result = TrainingResult(
+    return TrainingResult(
         trainer=output.trainer,
         out=output.path,
         steps=trainer.state.global_step,
@@ -155,11 +173,6 @@ def fit(
         dropped=data.dropped,
         metrics=metrics,
     )
-    if output.is_main:
-        output.complete(result)
-        output.publish()
-    trainer.accelerator.wait_for_everyone()
-    return result
 
 
 def _train(trainer: Any, checkpoint: Path | None) -> Any:

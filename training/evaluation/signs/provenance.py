@@ -69,7 +69,9 @@ def training_rows(specs: Iterable[str], files: Iterable[Path] = ()) -> TrainingR
 def training_cost(spec: str) -> dict[str, float] | None:
     """What the training of a model took, with those before it that drew on the same budget, as its
     manifest says: `gpu_hours`, `tokens`, `steps`. None where there is none."""
-    metrics = (_manifest(Path(read_spec(spec).name)) or {}).get("metrics") or {}
+    model = Path(read_spec(spec).name)
+    named = model.is_dir() and model != Path()
+    metrics = ((_manifest(model) if named else None) or {}).get("metrics") or {}
     cost = metrics.get("cost")
     if not isinstance(cost, dict):
         return None
