@@ -109,7 +109,8 @@ async def _curve(
     )
     answers = await _sampled(config, prompts, policy, report)
     await policy.close()
-    reward = rewarding.reward("cuda" if uses_gpu() else "cpu")
+    has_models = any(reward.reward_models or reward.perplexity for reward in rewarding.rewards)
+    reward = rewarding.reward("cuda" if has_models and uses_gpu() else "cpu")
     samples = [
         Sample(prompt.id, prompt.messages, answer.text, prompt.tags)
         for prompt, given in zip(prompts, answers, strict=True)
