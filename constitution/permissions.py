@@ -90,7 +90,8 @@ def askable(kind: type[BaseModel]) -> frozenset[str]:
     for field in kind.model_fields.values():
         for mark in field.metadata:
             found |= {*mark.permissions} if isinstance(mark, Asks) else set()
-        for inner in (field.annotation, *get_args(field.annotation)):
+        options = (field.annotation, *get_args(field.annotation))
+        for inner in (one for option in options for one in (option, *get_args(option))):
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 found |= askable(inner)
     return frozenset(found)
@@ -102,6 +103,9 @@ def marked(settings: BaseModel, at: Location = ()) -> Iterator[tuple[Location, A
         value, location = getattr(settings, name), (*at, name)
         if isinstance(value, BaseModel):
             yield from marked(value, location)
+        elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
+            for index, item in enumerate(value):
+                yield from marked(item, (*location, index))
         elif value is not None:
             for mark in field.metadata:
                 if isinstance(mark, Asks):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -64,7 +64,8 @@ class Settings(BaseModel):
 
 def section_of(field: FieldInfo) -> type[Settings] | None:
     """The class of a field that is a section of its own, whatever else it may be."""
-    for option in (field.annotation, *get_args(field.annotation)):
+    several = get_origin(field.annotation) is list
+    for option in (field.annotation, *(() if several else get_args(field.annotation))):
         if isinstance(option, type) and issubclass(option, Settings):
             return option
     return None

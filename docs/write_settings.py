@@ -20,13 +20,17 @@ from engine.writing.config import PromptsConfig
 from training.evaluation.config import EvaluateConfig
 from training.monitor.monitor import MonitorConfig
 from training.recipe.schema import Recipe
+from training.trainers.best_of_n import BestOfNConfig
 from training.trainers.config import (
     DPOTrainingConfig,
     GRPOTrainingConfig,
+    KTOTrainingConfig,
     RewardModelConfig,
+    RLOOTrainingConfig,
     SFTTrainingConfig,
     TrainingConfig,
 )
+from training.trainers.reward_config import Reward
 
 __all__ = ["settings_page"]
 
@@ -43,7 +47,11 @@ _FILES: dict[str, type[Settings]] = {
     "solon train sft": SFTTrainingConfig,
     "solon train dpo": DPOTrainingConfig,
     "solon train reward-model": RewardModelConfig,
+    "solon train kto": KTOTrainingConfig,
     "solon train grpo": GRPOTrainingConfig,
+    "solon train rloo": RLOOTrainingConfig,
+    "an entry of `rewards`": Reward,
+    "solon best-of-n --config FILE": BestOfNConfig,
     "solon run RECIPE": Recipe,
 }
 _SAID_AT_THE_TOP = {*AnswerSettings.model_fields, "stakeholder"}

@@ -17,12 +17,14 @@ class InputFile:
     """Marks a setting that names a file or a directory to read.
 
     Where `or_name`, what is not there may be a model's name on a hub instead; where `several`, it
-    may be a pattern, or a list with commas; `words` are values that name no file.
+    may be a pattern, or a list with commas; `words` are values that name no file. Where `function`,
+    `:NAME` of what is called in it follows the file.
     """
 
     or_name: bool = False
     several: bool = False
     words: tuple[str, ...] = ()
+    function: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ def with_files(settings: Model, change: Callable[[NamedFile], str], at: Location
         marks = [mark for mark in field.metadata if isinstance(mark, InputFile)]
         if isinstance(value, Settings):
             found[key] = with_files(value, change, location)
+        elif isinstance(value, list) and value and isinstance(value[0], Settings):
+            found[key] = [
+                with_files(item, change, (*location, index)) for index, item in enumerate(value)
+            ]
         elif marks and value is not None:
             found[key] = _changed(value, change, marks[0], location)
     return settings.model_copy(update=found)
@@ -65,4 +71,7 @@ def _changed(value: Any, change: Callable[[NamedFile], str], mark: InputFile, at
         return [_changed(one, change, mark, at) for one in value]
     if isinstance(value, dict):
         return {key: _changed(one, change, mark, (*at, key)) for key, one in value.items()}
-    return value if value in mark.words else change(NamedFile(at, value, mark))
+    if value in mark.words:
+        return value
+    file, colon, function = value.rpartition(":") if mark.function else (value, "", "")
+    return change(NamedFile(at, file, mark)) + colon + function

@@ -10,6 +10,7 @@ import typer
 
 from constitution.problems import InputError, Stopped
 from scripts.commands.answer import answer
+from scripts.commands.best_of_n import best_of_n
 from scripts.commands.constitution import app as constitution_app
 from scripts.commands.evaluate import evaluate
 from scripts.commands.export import export
@@ -77,6 +78,7 @@ app.command(rich_help_panel=_DATA)(report)
 app.command(rich_help_panel=_DATA)(export)
 app.command("import-reviews", rich_help_panel=_DATA)(import_reviews)
 app.add_typer(train_app, name="train", rich_help_panel=_MODELS)
+app.command("best-of-n", rich_help_panel=_MODELS)(best_of_n)
 app.command(rich_help_panel=_MODELS)(evaluate)
 app.command(rich_help_panel=_MODELS)(redteam)
 app.add_typer(judge_app, name="judge", rich_help_panel=_MODELS)

@@ -5,7 +5,7 @@ list of parts, and some write something between their generation prompt and an a
 empty thought.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = ["ChatTemplate"]
 _SYSTEM = Message("system", "speak plainly")
 _USER = Message("user", "what is rain")
 _ANSWER = Message("assistant", "rain is falling water")
+_NEXT = Message("user", "and snow")
 _LONGEST_OPENING = 400
 """Characters that a template may write between its generation prompt and an answer."""
 
@@ -65,13 +66,38 @@ class ChatTemplate:
         """What comes between the generation prompt and an answer that has no reasoning before it:
         nothing, an empty thought or its end, or a channel's name."""
         asked = self._probed(_USER) or ""
-        answered = self._probed(_USER, _ANSWER, add_generation_prompt=False) or ""
-        before, found, _ = answered.rpartition(_ANSWER.content)
+        before, found, _ = self._answered().rpartition(_ANSWER.content)
         if found and before.startswith(asked):
             between = before[len(asked) :]
             return between if between.strip() and len(between) <= _LONGEST_OPENING else ""
         opened = opening_at_end(asked)
         return closing_of(opened) or "" if opened else ""
+
+    @cached_property
+    def answer_start(self) -> str:
+        """What an answer without reasoning begins with after the generation prompt, white space too."""
+        asked = self._probed(_USER) or ""
+        before = self._answered().partition(_ANSWER.content)[0]
+        between = before[len(asked) :] if before.startswith(asked) else None
+        known = between is not None and len(between) <= _LONGEST_OPENING
+        return between if between is not None and known else self.answer_opening
+
+    @cached_property
+    def answer_ends(self) -> tuple[str, str]:
+        """What comes after an answer: where nothing follows, and where the user's next turn does."""
+        last = self._answered().rpartition(_ANSWER.content)[2]
+        return last, self._answered(_NEXT).rpartition(_ANSWER.content)[2]
+
+    def write(self, turns: Sequence[Mapping[str, Any]], **options: Any) -> str | None:
+        """Turns as they stand, of tools too, by the template; None where it refuses them. `options`
+        are those of `apply_chat_template`, by default with a generation prompt."""
+        try:
+            return self._written(turns, **options)
+        except (jinja2.TemplateError, TypeError, ValueError):
+            return None
+
+    def _answered(self, *after: Message) -> str:
+        return self._probed(_USER, _ANSWER, *after, add_generation_prompt=False) or ""
 
     @cached_property
     def _takes_parts(self) -> bool:
@@ -100,15 +126,21 @@ class ChatTemplate:
         parts: bool | None = None,
         add_generation_prompt: bool = True,
     ) -> str:
-        turns: list[dict[str, Any]] = [*to_dicts(messages)]
+        return self._written(
+            to_dicts(messages), parts=parts, add_generation_prompt=add_generation_prompt
+        )
+
+    def _written(
+        self, turns: Sequence[Mapping[str, Any]], *, parts: bool | None = None, **options: Any
+    ) -> str:
         if self._takes_parts if parts is None else parts:
-            for turn in turns:
-                turn["content"] = [{"type": "text", "text": turn["content"]}]
+            turns = [
+                {**turn, "content": [{"type": "text", "text": turn["content"]}]} for turn in turns
+            ]
         text: str = self._tokenizer.apply_chat_template(
-            turns,
+            list(turns),
             chat_template=self._template,
-            add_generation_prompt=add_generation_prompt,
             tokenize=False,
-            **self._arguments,
+            **{"add_generation_prompt": True, **self._arguments, **options},
         )
         return text

@@ -20,6 +20,7 @@ __all__ = [
     "is_conversation",
     "kind",
     "listed",
+    "role_and_content",
     "with_system",
 ]
 
@@ -154,6 +155,12 @@ def _messages(turns: Sequence[Any]) -> Conversation:
 
 
 def _message(turn: Any, number: int) -> Message:
+    role, content = role_and_content(turn, number)
+    return Message(role, checked(content, f"message {number}"))
+
+
+def role_and_content(turn: Any, number: int) -> tuple[Role, str]:
+    """Of one message, the `number`th. Raises BadPrompt where it is none, or its role is unknown."""
     if isinstance(turn, Mapping) and is_sharegpt(turn):
         role, content = _sharegpt_role(turn["from"], number), turn["value"]
     elif isinstance(turn, Mapping) and {"role", "content"} <= turn.keys():
@@ -163,7 +170,7 @@ def _message(turn: Any, number: int) -> Message:
         raise BadPrompt(f"message {number} {found}", "a message needs 'role' and 'content'")
     if not isinstance(content, str):
         raise BadPrompt(f"the content of message {number} is {kind(content)}", "give a text")
-    return Message(role, checked(content, f"message {number}"))
+    return role, content
 
 
 def _role(role: Any, number: int) -> Role:

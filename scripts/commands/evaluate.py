@@ -29,6 +29,7 @@ _NAMES = {
     "evaluate.suites": ("--suite",),
     "imported": ("--import",),
     "gates": ("--gate",),
+    "curves": ("--curve",),
 }
 
 

@@ -48,6 +48,9 @@ def print_results(results: Results, console: Console) -> None:
         for sign in model.signs:
             if sign.flagged:
                 console.print(f"{model.name}: {sign.told}", style="yellow")
+    for curve in results.curves:
+        if curve.flagged:
+            console.print(f"{curve.reward}: {curve.told}", style="yellow", soft_wrap=True)
     _print_findings(results, console)
     _print_gates(results, console)
     for said in headline(results):

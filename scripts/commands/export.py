@@ -17,7 +17,9 @@ __all__ = ["export"]
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Directory that a run was written to.")],
+    run: Annotated[
+        Path, typer.Argument(help="Directory of a run; or a file of rows, or hf:NAME, for --out.")
+    ],
     format: Annotated[
         Literal["trl-sft", "trl-preference", "trl-prompt", "llm-swarm", "label-studio", "argilla"],
         typer.Option("--format", "-f", help="Shape of the rows, or the tool to review them in."),
@@ -34,6 +36,16 @@ def export(
         typer.Option(help="Other data, such as helpful answers: JSONL, CSV, Parquet or hf:NAME."),
     ] = None,
     mix_ratio: Annotated[float, typer.Option(help="Share of all rows that --mix makes.")] = 0.2,
+    people: Annotated[
+        str | None,
+        typer.Option(help="People's preferences: they replace the judge's of the same prompts."),
+    ] = None,
+    people_weight: Annotated[
+        int, typer.Option(min=1, help="Each row of --people counts N times.")
+    ] = 1,
+    leave_out: Annotated[
+        Path | None, typer.Option(help="A file of prompts of which no row is written.")
+    ] = None,
     every_revision: Annotated[
         bool, typer.Option("--every-revision", help="A row for each accepted revision.")
     ] = False,
@@ -73,6 +85,8 @@ def export(
         not_for_review = {
             "--test-share": test_share,
             "--mix": mix,
+            "--people": people,
+            "--leave-out": leave_out,
             "--every-revision": every_revision,
             "--escalated": escalated,
             "--reviews": reviews,
@@ -90,7 +104,16 @@ def export(
     from training.data.export import ExportFormat, ExportOptions, export_run
 
     options = ExportOptions(
-        every_revision, compliant, escalated, test_share, mix, mix_ratio, reviews
+        every_revision=every_revision,
+        include_compliant=compliant,
+        include_escalated=escalated,
+        test_share=test_share,
+        mix=mix,
+        mix_ratio=mix_ratio,
+        people=people,
+        people_weight=people_weight,
+        leave_out=leave_out,
+        reviews=reviews,
     )
     _tell(export_run(run, ExportFormat(format), out, options, overwrite=overwrite))
 

@@ -29,7 +29,7 @@ def split(config: "SplitConfig") -> None:
     from training.data.split import split_prompts
 
     aside = config.held_out if isinstance(config.held_out, float) else config.held_out.open()
-    counts = split_prompts(config.prompts.open(), aside, Path(config.out))
+    counts = split_prompts(config.prompts.open(), aside, Path(config.out), config.header())
     typer.echo(f"{config.out}: {counts.train:,} prompts to train on, {counts.held_out:,} held out")
     if counts.overlapping:
         typer.echo(f"  {counts.overlapping:,} prompts were in both files and are only held out")

@@ -103,11 +103,10 @@ _add(
     "RewardModelConfig",
     "A reward model on rows with `prompt`, `chosen` and `rejected`.",
 )
-_add(
-    "grpo",
-    "GRPOTrainingConfig",
-    "Sample, reward by the constitution's judge or a reward model, and learn, online.",
-)
+_add("kto", "KTOTrainingConfig", "Learn from good and bad answers, of pairs or one by one.")
+_ONLINE = "Sample, reward by a judge, reward models, checks or code, and learn, online: "
+_add("grpo", "GRPOTrainingConfig", f"{_ONLINE}answers compared with the others of their prompt.")
+_add("rloo", "RLOOTrainingConfig", f"{_ONLINE}REINFORCE, with the others' mean as the baseline.")
 
 
 def _print_plan(name: str, config: "TrainingConfig", gpu: str | None) -> None:
@@ -218,4 +217,9 @@ def _reward_model(report: "Mapping[str, Any]") -> list[tuple[str, str]]:
         ("reward and length, Pearson", _number(length["pearson"])),
         ("prefers the longer answer", percent(report["prefers_longer"])),
         ("the judge preferred it", percent(report["judge_prefers_longer"])),
+        *(
+            (f"accuracy, {of} {name}", f"{percent(found['accuracy'])} of {found['pairs']:,}")
+            for of, key in (("better answer", "by_length"), ("worse answer", "by_kind"))
+            for name, found in report.get(key, {}).items()
+        ),
     ]

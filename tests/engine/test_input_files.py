@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from pydantic import Field
+
 from constitution.typed_yaml import Settings
 from engine.input_files import InputFile, named_files, with_files
 
@@ -12,8 +14,8 @@ class Inner(Settings):
 
 class Named(Settings):
     one: Annotated[str | None, InputFile(words=("none",))] = None
-    many: Annotated[list[str], InputFile(words=("none",))] = []
-    by_name: Annotated[dict[str, str], InputFile()] = {}
+    many: Annotated[list[str], InputFile(words=("none",))] = Field(default=[])
+    by_name: Annotated[dict[str, str], InputFile()] = Field(default={})
     other: str = "no file"
     inner: Inner = Inner()
 

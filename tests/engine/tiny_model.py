@@ -1,6 +1,7 @@
 """A tiny random chat model, built in a second: files that load like any other model's."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,22 @@ _LINES = (
 )
 
 
-def build_tiny_tokenizer(directory: Path) -> Path:
-    """Writes a byte-level BPE tokenizer with a ChatML template; any text round-trips."""
+def build_tiny_tokenizer(directory: Path, lines: Sequence[str] = (), vocabulary: int = 384) -> Path:
+    """Writes a byte-level BPE tokenizer with a ChatML template; any text round-trips. Words of `lines` are
+    tokens as far as the vocabulary goes."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=384,
+        vocab_size=vocabulary,
         min_frequency=1,
         special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_LINES, trainer)
+    tokenizer.train_from_iterator([*_LINES, *lines], trainer)
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(directory / "tokenizer.json"))
     config = {
@@ -46,7 +48,9 @@ def build_tiny_tokenizer(directory: Path) -> Path:
     return directory
 
 
-def build_tiny_model(directory: Path, **changes: Any) -> Path:
+def build_tiny_model(
+    directory: Path, *, lines: Sequence[str] = (), vocabulary: int = 384, **changes: Any
+) -> Path:
     """Writes a random two-layer Llama (hidden size 32, context 256) with its tokenizer.
 
     `changes` override the configuration. Seeded: two builds have the same weights.
@@ -54,7 +58,7 @@ def build_tiny_model(directory: Path, **changes: Any) -> Path:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    build_tiny_tokenizer(directory)
+    build_tiny_tokenizer(directory, lines, vocabulary)
     tokenizer = AutoTokenizer.from_pretrained(directory)
     options: dict[str, Any] = {
         "vocab_size": len(tokenizer),

@@ -25,8 +25,9 @@ from scripts.solon import app
 from training.data.readers import read_training_rows
 from training.evaluation.config import EvaluateConfig
 from training.recipe.launcher import launcher_needs
-from training.recipe.schema import TRAINERS, Recipe
+from training.recipe.schema import Recipe
 from training.recipe.stage import Stage
+from training.recipe.steps import TRAINERS
 from training.trainers.config import RewardModelConfig
 
 ROOT = Path(__file__).parents[2]

@@ -63,7 +63,7 @@ def write_card(
     lines = [
         f"# {run.resolve().name}: {format}",
         "",
-        f"{_PURPOSE[format]}, exported from a run of Solon.",
+        f"{_PURPOSE[format]}, exported by Solon from {_source(manifest)}.",
         *([] if manifest.get("complete") else ["", _INCOMPLETE]),
         "",
         "| | |",
@@ -75,6 +75,10 @@ def write_card(
         lines += [f"## {title}", "", *told, ""]
     text = f"---\n{_front_matter(format, result)}---\n\n" + "\n".join(lines)
     (directory / "README.md").write_text(text, encoding="utf-8")
+
+
+def _source(manifest: Mapping[str, Any]) -> str:
+    return "a run" if "constitution" in manifest else "a file of rows"
 
 
 def _front_matter(format: str, result: ExportResult) -> str:
@@ -91,12 +95,14 @@ def _front_matter(format: str, result: ExportResult) -> str:
 
 
 def _facts(manifest: Mapping[str, Any], result: ExportResult) -> dict[str, str]:
-    rules, prompts = manifest.get("constitution", {}), manifest.get("prompts", {})
+    counts = {"train rows": f"{result.rows:,}", "test rows": f"{result.test_rows:,}"}
+    if "constitution" not in manifest:
+        return counts
+    rules, prompts = manifest["constitution"], manifest.get("prompts", {})
     named = f"{rules.get('name', '?')} {rules.get('version', '')}"
     file = f"`{Path(str(prompts.get('path', '?'))).name}` (`{str(prompts.get('hash', '?'))[:16]}`)"
     return {
-        "train rows": f"{result.rows:,}",
-        "test rows": f"{result.test_rows:,}",
+        **counts,
         "constitution": f"{named} (`{rules.get('hash', '?')}`)",
         "prompts": f"{file}, {prompts.get('count', '?')} of them",
         **{role: f"`{spec}`" for role, spec in manifest.get("models", {}).items()},

@@ -18,6 +18,8 @@ from constitution.schema import Constitution
 from constitution.typed_yaml import read_yaml_file
 from constitution.validation import validated
 from engine.judging.records import LabelRecord
+from engine.messages import to_dicts
+from engine.prompts.sources import open_prompts
 from engine.record_files import read_records, read_rows
 from engine.records import Outcome, Record
 from engine.report.wording import reason_counts
@@ -35,11 +37,12 @@ from training.data.datasets import (
     sft_rows,
 )
 from training.data.readers import ANSWERS, Shape
-from training.data.split import is_held_out
+from training.data.split import is_held_out, prompt_digest
 from training.review.overrides import Overrides
 
 __all__ = ["ExportFormat", "ExportOptions", "ExportResult", "export_run", "run_constitution"]
 
+_NO_RUN = {"complete": True, "kind": "rows"}
 _FILES = {"train.jsonl", "test.jsonl", "README.md"}
 
 
@@ -73,6 +76,12 @@ class ExportOptions:
     test_share: float = 0.0
     mix: str | None = None
     mix_ratio: float = 0.2
+    people: str | None = None
+    """Preferences of people beside the judge's: each counts `people_weight` rows, and the judge's about
+    the same prompts are left out."""
+    people_weight: int = 1
+    leave_out: Path | None = None
+    """Prompts of which no row is written, such as those to evaluate on."""
     reviews: Path | None = None
     """What `solon import-reviews` wrote: people's verdicts, which outweigh the judge's."""
 
@@ -85,26 +94,28 @@ def export_run(
     *,
     overwrite: bool = False,
 ) -> ExportResult:
-    """Write the rows of a run to the directory `out`, whole or not at all.
+    """Write the rows of a run, or of a file of rows, to the directory `out`, whole or not at all.
 
     By default `out` is `exports/FORMAT` in the run. Escalated records wait for a person and are
-    left out unless asked for. Raises InputError if `run_dir` is not a run, if it gives no row, or
+    left out unless asked for. Raises InputError if `run_dir` is neither, if it gives no row, or
     if `out` exists and is not to be overwritten.
     """
     options = options or ExportOptions()
-    manifest = run_manifest(run_dir, "revise", "label")
-    out = out or run_dir / "exports" / format
-    check_free(out, _FILES, overwrite)
-    if not 0 <= options.test_share < 1:
-        remedy = "give a number from 0 up to but not including 1"
-        raise InputError(Problem("test share", f"is {options.test_share}", remedy))
+    given = run_dir.is_file() or str(run_dir).startswith("hf:")
+    out = _place(run_dir, format, out, options, given=given, overwrite=overwrite)
+    manifest = _NO_RUN if given else run_manifest(run_dir, "revise", "label")
     skipped: Counter[str] = Counter()
     overrides = Overrides.read(options.reviews, run_dir)
-    rows = _run_rows(run_dir, manifest, format, options, overrides, skipped)
     unmixed: Counter[str] = Counter()
+    rows = (
+        mix_rows(str(run_dir), _shape(format, "export"), skipped)
+        if given
+        else _run_rows(run_dir, manifest, format, options, overrides, skipped)
+    )
+    rows = _beside_peoples(rows, format, options, unmixed)
     mixture = _mixture(format, options, unmixed)
     with written_whole(out) as unfinished:
-        mixed_rows = mixture.into(rows) if mixture else rows
+        mixed_rows = _kept(mixture.into(rows) if mixture else rows, options.leave_out, skipped)
         counted = _write_rows(unfinished, mixed_rows, options.test_share)
         if not counted["train"]:
             what = f"gives no rows (left out: {reason_counts(skipped) or 'it has no records'})"
@@ -126,6 +137,26 @@ def export_run(
     return result
 
 
+def _place(
+    run_dir: Path,
+    format: ExportFormat,
+    out: Path | None,
+    options: ExportOptions,
+    *,
+    given: bool,
+    overwrite: bool,
+) -> Path:
+    """Where to write. Raises InputError where that cannot be, or for a share that is none."""
+    if given and out is None:
+        raise InputError(Problem("--out", "is missing", "rows of a file are exported to --out"))
+    found = out or run_dir / "exports" / format
+    check_free(found, _FILES, overwrite)
+    if not 0 <= options.test_share < 1:
+        remedy = "give a number from 0 up to but not including 1"
+        raise InputError(Problem("test share", f"is {options.test_share}", remedy))
+    return found
+
+
 def run_constitution(run_dir: Path) -> Constitution:
     """The constitution as the run used it, from its own copy. Raises InputError."""
     path = run_dir / "constitution.yaml"
@@ -140,10 +171,42 @@ def run_constitution(run_dir: Path) -> Constitution:
 def _mixture(format: ExportFormat, options: ExportOptions, skipped: Counter[str]) -> Mixture | None:
     if options.mix is None:
         return None
+    shape = _shape(format, "mix")
+    return Mixture(mix_rows(options.mix, shape, skipped), options.mix_ratio)
+
+
+def _shape(format: ExportFormat, what: str) -> Shape:
     if format.shape is None:
-        remedy = "mix into trl-sft, trl-preference or trl-prompt"
-        raise InputError(Problem("mix", f"cannot be mixed into {format}", remedy))
-    return Mixture(mix_rows(options.mix, format.shape, skipped), options.mix_ratio)
+        remedy = "choose trl-sft, trl-preference or trl-prompt"
+        raise InputError(Problem(what, f"rows of a file do not become {format}", remedy))
+    return format.shape
+
+
+def _beside_peoples(
+    rows: Iterator[Row], format: ExportFormat, options: ExportOptions, skipped: Counter[str]
+) -> Iterator[Row]:
+    """People's rows, each as often as it weighs, then the judge's about other prompts."""
+    decided = set()
+    if options.people is not None:
+        for row in mix_rows(options.people, _shape(format, "people"), skipped):
+            decided.add(prompt_digest(row["prompt"]))
+            yield from [row] * options.people_weight
+    for row in rows:
+        if prompt_digest(row["prompt"]) not in decided:
+            yield row
+        else:
+            skipped["people preferred otherwise or the same"] += 1
+
+
+def _kept(rows: Iterator[Row], leave_out: Path | None, skipped: Counter[str]) -> Iterator[Row]:
+    """Without those of the prompts in that file."""
+    prompts = open_prompts(leave_out) if leave_out else ()
+    aside = {prompt_digest(to_dicts(prompt.messages)) for prompt in prompts}
+    for row in rows:
+        if aside and prompt_digest(row["prompt"]) in aside:
+            skipped["held out"] += 1
+        else:
+            yield row
 
 
 def _write_rows(directory: Path, rows: Iterator[Row], test_share: float) -> Counter[str]:

@@ -1,23 +1,24 @@
 """Rows to learn from or to measure by, in the shapes of public data sets: the one reader of them.
 
-An answer is a text, or messages that continue the prompt or repeat it. Without a `prompt`, all
-before the last turn is the prompt: of `messages`, of whole conversations under `chosen` and
-`rejected` (UltraFeedback), or of transcripts (`\\n\\nHuman: ... \\n\\nAssistant: ...`, HH-RLHF). Of
-several turns only the last is the answer. A null counts as a column that is not there.
+`training.data.shapes` says what one row teaches. Answers to one prompt that are rated in rows of their
+own are compared once all are read.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, cast
 
 from constitution.problems import InputError, Problem
 from constitution.reading import without_surrogates
-from engine.messages import Conversation, assistant, to_dicts
+from engine.messages import Conversation, Message, Role
 from engine.prompts.files import FileRow, PromptFile, open_prompt_file
-from engine.prompts.rows import BadPrompt, Columns, parse_prompt
 from engine.report.wording import reason_counts
+from training.data.graded import Graded, graded_pairs, rated_answer
+from training.data.shapes import ANSWERS, Example, Shape, examples, is_comparison, rated_example
+from training.data.turns import BadPrompt, Turns, Unusable, calls_a_tool
 
 __all__ = [
     "ANSWERS",
@@ -30,41 +31,47 @@ __all__ = [
     "read_training_rows",
 ]
 
-Shape = Literal["sft", "preference", "prompt"]
-ANSWERS: dict[Shape, tuple[str, ...]] = {
-    "sft": ("completion",),
-    "preference": ("chosen", "rejected"),
-    "prompt": (),
-}
-_TRANSCRIPTS = ("text_correct", "text_incorrect")
-"""What the HHH evaluation calls its chosen and rejected transcripts."""
-_SPEAKERS = {"Human:": "user", "Assistant:": "assistant"}
-_AS_TEXT = Columns(format="text")
 _SHOWN = 20
-
-Turns = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """A prompt and its answers, in the order of `ANSWERS`; `truncated` says that one of them ran
-    into its token limit, `probability` that the first of two is the better."""
+    """What a row teaches; `truncated` says that an answer ran into its token limit."""
 
     number: int
     """In its file, from 0."""
-    prompt: Conversation
-    answers: tuple[str, ...]
+    example: Example
     truncated: bool
-    probability: float
     columns: Mapping[str, Any]
     """All of the row that is not null, as it was read."""
 
-    def messages(self, shape: Shape) -> dict[str, Any]:
-        """The columns in which TRL wants the prompt and the answers, each a list of messages."""
-        answers = zip(ANSWERS[shape], self.answers, strict=True)
+    @property
+    def prompt(self) -> Conversation:
+        """What is asked, as the engine's messages, which tools have no part in."""
+        turns = self.example.asked
+        return tuple(Message(cast(Role, turn["role"]), turn["content"]) for turn in turns)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The texts of the answers, in the order of `ANSWERS`."""
+        return tuple(reply["content"] for reply in self.example.replies)
+
+    @property
+    def probability(self) -> float:
+        """That the first of two answers is the better."""
+        return self.example.probability
+
+    def messages(self, shape: Shape, *, reasoning: bool = False) -> dict[str, Turns]:
+        """The columns in which TRL wants the prompt and the answers, each a list of messages; with
+        an answer's `reasoning`, if it has any, where that is asked for."""
+        hidden = set() if reasoning else {"reasoning_content"}
+        answers = zip(ANSWERS[shape], self.example.replies, strict=True)
         return {
-            "prompt": to_dicts(self.prompt),
-            **{column: assistant(text) for column, text in answers},
+            "prompt": self.example.asked,
+            **{
+                column: [{n: v for n, v in reply.items() if n not in hidden}]
+                for column, reply in answers
+            },
         }
 
 
@@ -78,18 +85,21 @@ class Comparison:
     worse: str
 
 
-class _Unusable(Exception):
-    """Why nothing can be learned from a row that is otherwise in order."""
+def read_training_rows(
+    source: str, shape: Shape, dropped: Counter[str], *, tools: bool = False
+) -> Iterator[TrainingRow]:
+    """What the rows of a file teach, of any kind that prompts may come in, streamed.
 
-
-def read_training_rows(source: str, shape: Shape, dropped: Counter[str]) -> Iterator[TrainingRow]:
-    """The rows of a file of any kind that prompts may come in, streamed.
-
-    Those that nothing can be learned from are reason_counts in `dropped`, by reason. Raises InputError
-    with what is wrong with rows, each thing where it occurs first, and where no row is left.
+    A ranking gives several examples, and so does a pair where thumbs are asked for. Rows that nothing
+    can be learned from are counted in `dropped`, by reason; without `tools`, those that call one too.
+    Raises InputError with what is wrong with rows, each thing where it occurs first, and where no row
+    is left.
     """
     empty = True
     for row in _usable(open_prompt_file(source), shape, dropped):
+        if not tools and calls_a_tool([*row.example.asked, *row.example.replies]):
+            dropped["calls a tool"] += 1
+            continue
         empty = False
         yield row
     if empty:
@@ -108,11 +118,6 @@ def read_comparisons(
     ]
 
 
-def is_comparison(row: Mapping[str, Any]) -> bool:
-    """Whether a row has a better and a worse answer."""
-    return any(set(names) <= row.keys() for names in (ANSWERS["preference"], _TRANSCRIPTS))
-
-
 def last_text(value: Any) -> str | None:
     """A text, or the content of the last of several messages; None where there is none."""
     if isinstance(value, list | tuple) and value and isinstance(value[-1], Mapping):
@@ -123,150 +128,94 @@ def last_text(value: Any) -> str | None:
 def _usable(file: PromptFile, shape: Shape, dropped: Counter[str]) -> Iterator[TrainingRow]:
     """Once a row is wrong no more are given, but what else is wrong is looked for."""
     problems: dict[str, Problem] = {}
+    rated = _Rated()
     for number, line in enumerate(file.read()):
         try:
-            row = _parsed(line, shape, number)
-        except _Unusable as unusable:
+            rows = rated.taken(line, number) if shape == "preference" else None
+            rows = _parsed(line, shape, number, dropped) if rows is None else rows
+        except Unusable as unusable:
             dropped[str(unusable)] += 1
         except BadPrompt as bad:
-            problems.setdefault(bad.what, Problem(file.where(line), bad.what, bad.remedy))
+            remedy = bad.remedy or (_how(shape) if bad.what.startswith("has no") else "")
+            problems.setdefault(bad.what, Problem(file.where(line), bad.what, remedy))
             if len(problems) == _SHOWN:
                 break
         else:
             if not problems:
-                yield row
+                yield from rows
     if problems:
         raise InputError(problems.values())
+    yield from rated.compared(dropped)
 
 
-def _parsed(line: FileRow, shape: Shape, number: int) -> TrainingRow:
+def _parsed(line: FileRow, shape: Shape, number: int, dropped: Counter[str]) -> list[TrainingRow]:
     if line.value is None:
         raise BadPrompt(line.what, line.remedy)
-    given = {name: value for name, value in line.value.items() if value is not None}
-    before, answers = _split(given, line.value, shape)
-    if not all(answer.strip() for answer in answers):
-        raise _Unusable("empty answer")
-    if len(answers) == 2 and answers[0] == answers[1]:
-        raise _Unusable("chosen and rejected are the same")
-    if any(without_surrogates(answer) != answer for answer in answers):
+    found = []
+    for example in examples(line.value, shape):
+        try:
+            found.append(_row(example, line.value, number))
+        except Unusable as unusable:
+            dropped[str(unusable)] += 1
+    return found
+
+
+def _row(example: Example, columns: Mapping[str, Any], number: int) -> TrainingRow:
+    """Raises BadPrompt or Unusable for answers that cannot be learned from."""
+    texts = [reply["content"] for reply in example.replies]
+    if len(texts) == 2 and example.replies[0] == example.replies[1]:
+        raise Unusable("chosen and rejected are the same")
+    if any(without_surrogates(text) != text for text in texts):
         raise BadPrompt("an answer holds half a surrogate pair", "re-save the row")
+    given = {name: value for name, value in columns.items() if value is not None}
     truncated = given.get("truncated", False)
     if not isinstance(truncated, bool):
         raise BadPrompt(f"'truncated' is {truncated!r}", "give true or false")
-    asked = {"prompt": before, "system": given.get("system")}
-    return TrainingRow(
-        number=number,
-        prompt=parse_prompt(asked, _AS_TEXT).messages,
-        answers=answers,
-        truncated=truncated,
-        probability=_probability(given) if shape == "preference" else 1.0,
-        columns=given,
-    )
+    return TrainingRow(number, example, truncated, given)
 
 
-def _split(
-    given: Mapping[str, Any], row: Mapping[str, Any], shape: Shape
-) -> tuple[Any, tuple[str, ...]]:
-    """What is asked, as the column of a prompt may hold it, and the answers."""
-    prompt, columns = given.get("prompt"), ANSWERS[shape]
-    if shape == "prompt" and prompt is None and is_comparison(row):
-        return _split(given, row, "preference")[0], ()
-    if shape == "prompt":
-        asked = given.get("messages", prompt)
-        if asked is None:
-            raise _missing("prompt", row, "prompt")
-        if _is_messages(asked):
-            _refuse_tools(asked)
-            asked = asked[:-1] if asked[-1].get("role") == "assistant" else asked
-        return asked, ()
-    if set(_TRANSCRIPTS) <= given.keys():
-        prompt, columns = None, _TRANSCRIPTS
-    elif shape == "sft" and "completion" not in row and "messages" in given:
-        prompt, columns = None, ("messages",)
-    for column in columns:
-        if column not in row:
-            raise _missing(column, row, shape)
-    whole = [_conversation(prompt, given.get(column), column, row) for column in columns]
-    if any(_said(turns[:-1]) != _said(whole[0][:-1]) for turns in whole):
-        raise _Unusable(f"{columns[0]} and {columns[1]} differ before their last turn")
-    return whole[0][:-1], tuple(turns[-1]["content"] for turns in whole)
+@dataclass(slots=True)
+class _Rated:
+    """Rows that rate one answer each, kept until every answer to a prompt is known."""
 
+    rows: dict[str, list[tuple[Graded, TrainingRow]]] = field(default_factory=dict)
 
-def _conversation(prompt: Any, value: Any, column: str, row: Mapping[str, Any]) -> Turns:
-    """The prompt and one answer, which may repeat the prompt, turn by turn."""
-    if value is None:
-        raise _Unusable("empty answer")
-    turns = list(value) if _is_messages(value) else _transcript(value) if prompt is None else None
-    if turns is None and not isinstance(value, str):
-        raise BadPrompt(f"{column!r} is not an answer", "give a text, or messages")
-    if turns is None and prompt is None:
-        remedy = "a transcript reads Human: ..., Assistant: ..., with blank lines between"
-        what = f"has no 'prompt', and {column!r} is not a transcript that ends with the assistant"
-        raise BadPrompt(f"{what}; it has {', '.join(map(repr, row))}", remedy)
-    turns = assistant(value) if turns is None else turns
-    _refuse_tools(turns)
-    if prompt is not None:
-        if _is_messages(prompt):
-            _refuse_tools(prompt)
-        asked = to_dicts(parse_prompt({"prompt": prompt}, _AS_TEXT).messages)
-        repeats = turns[0].get("role") in ("system", "user")
-        system = asked[:1] if asked[0]["role"] == "system" != turns[0].get("role") else []
-        turns = [*(system if repeats else asked), *turns]
-    if turns[-1].get("role") != "assistant" or last_text(turns) is None:
-        what = f"{column!r} does not end with the assistant's answer"
-        raise BadPrompt(what, "drop the turns behind it")
-    return turns
-
-
-def _transcript(text: Any) -> Turns | None:
-    """The turns, each after a blank line; None where the text does not begin and end so."""
-    if not isinstance(text, str):
-        return None
-    turns: list[tuple[str, list[str]]] = []
-    blank = True
-    for line in text.split("\n"):
-        here = line.lstrip()
-        speaker = next((name for name in _SPEAKERS if blank and here.startswith(name)), None)
-        blank = not here
-        if speaker:
-            turns.append((_SPEAKERS[speaker], [here[len(speaker) :]]))
-        elif turns:
-            turns[-1][1].append(line)
-        elif not blank:
+    def taken(self, line: FileRow, number: int) -> list[TrainingRow] | None:
+        """An empty list if the row is one of these, else None."""
+        if line.value is None or is_comparison(line.value):
             return None
-    if len(turns) < 2 or turns[-1][0] != "assistant":
-        return None
-    return [{"role": role, "content": "\n".join(said).strip()} for role, said in turns]
+        graded = rated_answer(line.value)
+        if graded is None:
+            return None
+        row = _row(rated_example(line.value, graded), line.value, number)
+        key = json.dumps(row.example.asked, sort_keys=True)
+        answer = Graded(row.answers[0], graded.grade)
+        self.rows.setdefault(key, []).append((answer, row))
+        return []
 
-
-def _is_messages(value: Any) -> bool:
-    filled = isinstance(value, list | tuple) and bool(value)
-    return filled and all(isinstance(turn, Mapping) for turn in value)
-
-
-def _refuse_tools(turns: Sequence[Mapping[str, Any]]) -> None:
-    if any(turn.get("tool_calls") or turn.get("role") == "tool" for turn in turns):
-        raise _Unusable("calls a tool")
-
-
-def _said(turns: Turns) -> list[tuple[Any, Any]]:
-    return [(turn.get("role"), turn.get("content")) for turn in turns]
-
-
-def _probability(given: Mapping[str, Any]) -> float:
-    """The judge's that `chosen` is the better; rows of other origin may leave it out."""
-    value = given.get("probability", 1.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        remedy = "give the judge's probability that `chosen` is the better, from 0 to 1"
-        raise BadPrompt(f"'probability' is {value!r}", remedy)
-    return float(value)
-
-
-def _missing(column: str, row: Mapping[str, Any], shape: Shape) -> BadPrompt:
-    known = ", ".join(map(repr, row)) or "none"
-    return BadPrompt(f"has no {column!r}; it has {known}", _how(shape))
+    def compared(self, dropped: Counter[str]) -> Iterator[TrainingRow]:
+        """The pairs of each prompt, under the row of the better answer."""
+        for rated in self.rows.values():
+            by_text = {graded.answer: row for graded, row in reversed(rated)}
+            try:
+                pairs = graded_pairs([graded for graded, _ in rated])
+            except Unusable as unusable:
+                dropped[str(unusable)] += len(rated)
+                continue
+            for pair in pairs:
+                better, worse = by_text[pair.chosen], by_text[pair.rejected]
+                replies = (*better.example.replies, *worse.example.replies)
+                yield replace(
+                    better,
+                    example=replace(
+                        better.example, replies=replies, margin=pair.margin, weight=pair.weight
+                    ),
+                    truncated=better.truncated or worse.truncated,
+                )
 
 
 def _how(shape: Shape) -> str:
+    if shape == "unpaired":
+        return "give `prompt`, `completion` and `label` (true or false), or pairs"
     how = f"`solon export --format trl-{shape}` writes such rows"
     return f"{how}, and `solon answer` answers prompts" if shape == "sft" else how

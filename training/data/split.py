@@ -14,12 +14,15 @@ from typing import Annotated, Any
 import jsonlines
 from pydantic import BeforeValidator, Field
 
+from constitution.loader import load_constitution
 from constitution.problems import InputError, Problem
 from constitution.typed_yaml import Settings
 from engine.messages import to_dicts
 from engine.prompts.sources import Prompt, PromptSource
-from engine.runs.config import PromptsFile
+from engine.runs.config import ConstitutionName, PromptsFile
+from engine.settings import Seed, StakeholderChoice, for_stakeholder
 from engine.storage.atomic import replacing
+from training.data.value_header import ValueHeader
 
 __all__ = ["HeldOut", "SplitConfig", "SplitCounts", "is_held_out", "prompt_digest", "split_prompts"]
 
@@ -46,6 +49,24 @@ class SplitConfig(Settings):
     prompts: PromptsFile
     held_out: HeldOut
     out: str = Field(description="Directory to write.")
+    constitution: ConstitutionName | None = Field(
+        default=None, description="Whose stakeholders a value header names."
+    )
+    stakeholder: StakeholderChoice = None
+    value_header: bool = Field(
+        default=False, description="Say each prompt's stakeholder in its system turn."
+    )
+    seed: Seed = 0
+
+    def header(self) -> ValueHeader | None:
+        """What is put before each prompt. Raises InputError for a stakeholder that is not there."""
+        if not self.value_header:
+            return None
+        if self.constitution is None or self.stakeholder is None:
+            told = "is set without a constitution and a stakeholder"
+            raise InputError(Problem("value_header", told, "give both"))
+        rules = for_stakeholder(load_constitution(self.constitution), self.stakeholder)
+        return ValueHeader(rules, self.stakeholder, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +78,13 @@ class SplitCounts:
     overlapping: int
 
 
-def split_prompts(prompts: PromptSource, held_out: PromptSource | float, out: Path) -> SplitCounts:
-    """Write `out/train.jsonl` and `out/held_out.jsonl`.
+def split_prompts(
+    prompts: PromptSource,
+    held_out: PromptSource | float,
+    out: Path,
+    header: ValueHeader | None = None,
+) -> SplitCounts:
+    """Write `out/train.jsonl` and `out/held_out.jsonl`, each prompt with its value header.
 
     `held_out` is another file, whose prompts are taken out of the first, or the share of the first
     that a hash of each prompt puts aside. Raises InputError when a side is left empty.
@@ -70,11 +96,15 @@ def split_prompts(prompts: PromptSource, held_out: PromptSource | float, out: Pa
     def is_aside(prompt: Prompt) -> bool:
         messages = to_dicts(prompt.messages)
         if isinstance(held_out, float):
-            return is_held_out(messages, held_out)
+            # From the other end than the rows that `is_held_out` sets aside of those that are left.
+            return not is_held_out(messages, 1 - held_out)
         return prompt_digest(messages) in digests
 
-    train = _write(out / "train.jsonl", (p for p in prompts if not is_aside(p)))
-    aside = _write(out / "held_out.jsonl", others or filter(is_aside, prompts))
+    def headed(given: Iterable[Prompt]) -> Iterable[Prompt]:
+        return map(header.on, given) if header else given
+
+    train = _write(out / "train.jsonl", headed(p for p in prompts if not is_aside(p)))
+    aside = _write(out / "held_out.jsonl", headed(others or filter(is_aside, prompts)))
     if not train or not aside:
         side = "held out" if train else "left to train on"
         remedy = "change the share, or give more prompts"

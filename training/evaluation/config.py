@@ -159,6 +159,12 @@ class EvaluateConfig(Settings):
         "answer, a run, or results of Inspect, promptfoo or OpenAI's evals.",
         json_schema_extra={"metavar": "NAME=FILE"},
     )
+    against: str | None = Field(
+        default=None,
+        title=_MODELS,
+        description="One of the models, such as sft: the others are compared with it too.",
+        json_schema_extra={"metavar": "NAME"},
+    )
     judge: Annotated[str, MODEL_SPEC, _SPEC] = Field(
         title=_MODELS, description="The model that judges."
     )
@@ -182,6 +188,12 @@ class EvaluateConfig(Settings):
         title=_SETS,
         description="What `solon import-garak` wrote, or a directory of `solon redteam`, to show on the "
         "page.",
+    )
+    curves: Annotated[list[str], InputFile()] = Field(
+        default=[],
+        title=_SETS,
+        description="What `solon best-of-n` wrote, curve.json, to show on the page.",
+        json_schema_extra={"metavar": "FILE"},
     )
     trained_on: Annotated[list[str], InputFile()] = Field(
         default=[],
@@ -217,3 +229,11 @@ class EvaluateConfig(Settings):
         if unknown := self.lm_eval_results.keys() - self.models.keys() - self.answers.keys():
             raise ValueError(f"`{min(unknown)}` has results of lm-eval, and is none of the models")
         return self
+
+    @field_validator("against")
+    @classmethod
+    def _is_there(cls, against: str | None, info: ValidationInfo) -> str | None:
+        names = list(info.data.get("models", ()))
+        if against is not None and against not in names:
+            raise ValueError(f"it is none of the models: {', '.join(names)}")
+        return against

@@ -28,7 +28,7 @@ from training.evaluation.results import (
 from training.stats.bradley_terry import bradley_terry, rate_duels
 from training.stats.intervals import paired_difference, paired_ratio
 
-__all__ = ["model_results", "pairings", "shares_broken"]
+__all__ = ["change_between", "model_results", "pairings", "shares_broken"]
 
 
 def model_results(evidence: Evidence, specs: Mapping[str, str]) -> list[ModelResult]:
@@ -65,7 +65,14 @@ def _kinds(rules: Constitution) -> tuple[_Weights | None, _Weights | None]:
 
 def _change(evidence: Evidence, name: str, weights: _Weights | None = None) -> Estimate | None:
     """The share broken less the base's, on the prompts of both."""
-    after, before = (evidence.decided(model) for model in (name, evidence.base))
+    return change_between(evidence, name, evidence.base, weights)
+
+
+def change_between(
+    evidence: Evidence, name: str, other: str, weights: _Weights | None = None
+) -> Estimate | None:
+    """The share that one model breaks less that of the other, on the prompts of both."""
+    after, before = (evidence.decided(model) for model in (name, other))
     return paired_difference(shares_broken(after, weights), shares_broken(before, weights))
 
 

@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem, all_problems
 from constitution.reading import read_json
@@ -38,6 +40,7 @@ from training.evaluation.questions.tasks import read_task
 from training.evaluation.recorded.answers import open_recorded
 from training.evaluation.recorded.lm_eval_results import TaskResults, read_lm_eval_results
 from training.evaluation.signs.provenance import TrainingRows, training_rows
+from training.stats.best_of_n import OverOptimisation
 
 __all__ = ["EvaluationInputs", "open_inputs"]
 
@@ -49,7 +52,7 @@ _IMPORT = "give a file that `solon import-garak` wrote, or a directory of `solon
 class EvaluationInputs:
     """What is evaluated, opened and checked; the first model is the base.
 
-    `trained_on` are row files of the training besides those that the models' manifests name, and
+    `against` is the model that the others are compared with too, `trained_on` are row files of the training besides those that the models' manifests name, and
     `imported` the rows of red-team reports to show.
     """
 
@@ -61,6 +64,8 @@ class EvaluationInputs:
     imported: tuple[dict[str, Any], ...] = ()
     harness_results: Mapping[str, TaskResults] = field(default_factory=dict)
     """What lm-eval found elsewhere, by model."""
+    against: str | None = None
+    curves: tuple[OverOptimisation, ...] = ()
 
     @property
     def training(self) -> TrainingRows:
@@ -75,7 +80,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
     def opened(spec: str) -> Generator:
         return open_generator(spec, chat_template=config.chat_template)
 
-    questionnaire, models, judges, gates, imported, harness = all_problems(
+    questionnaire, models, judges, gates, imported, harness, curves = all_problems(
         lambda: _questionnaire(config),
         lambda: all_problems(
             *(partial(opened, spec) for spec in config.models.values()),
@@ -91,6 +96,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
         ),
         lambda: _imported([Path(file) for file in config.imported]),
         lambda: {n: read_lm_eval_results(Path(f)) for n, f in config.lm_eval_results.items()},
+        lambda: tuple(_curve(Path(file)) for file in config.curves),
     )
     judge, second, *classifiers = judges
     share_engines([*models, judge, *([second] if second else [])], at_once=False)
@@ -102,6 +108,8 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
         tuple(Path(file) for file in config.trained_on),
         imported,
         harness,
+        config.against,
+        curves,
     )
 
 
@@ -144,6 +152,15 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         tasks=tasks, opinions=opinions, helpful=conversations, swaps=swaps,
         harness=Harness(named, own, most) if named else None,
     )  # fmt: skip
+
+
+def _curve(file: Path) -> OverOptimisation:
+    """Raises InputError for a file that `solon best-of-n` did not write."""
+    remedy = "give a curve.json that `solon best-of-n` wrote"
+    try:
+        return TypeAdapter(OverOptimisation).validate_python(read_json(file, dict, remedy))
+    except ValidationError:
+        raise InputError(Problem(str(file), "is not a curve", remedy)) from None
 
 
 def _imported(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:

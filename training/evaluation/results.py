@@ -12,6 +12,7 @@ from constitution.schema import Severity
 from engine.shares import Estimate
 from engine.storage.atomic import write_json_atomic
 from training.evaluation.signs.reward_hacking import Sign
+from training.stats.best_of_n import OverOptimisation
 from training.stats.bradley_terry import WinRate
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Results",
     "SwapFigures",
     "TaskMetric",
+    "TrainingCost",
     "read_results",
     "write_results",
 ]
@@ -131,6 +133,15 @@ class TaskMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingCost:
+    """What a checkpoint's own training took, and with it those that share its budget."""
+
+    gpu_hours: float
+    tokens: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelResult:
     """One checkpoint. Rates are between 0 and 1; what was not measured is None or left out.
 
@@ -172,6 +183,19 @@ class ModelResult:
     classifiers: dict[str, Estimate] = field(default_factory=dict)
     """Mean probability of harm by independent classifier."""
     signs: tuple[Sign, ...] = ()
+    change_against: Estimate | None = None
+    """`violations` less those of `Results.against`, on the prompts of both."""
+    cost: TrainingCost | None = None
+
+    @property
+    def gain_per_hour(self) -> Estimate | None:
+        """By how much fewer principles are broken than by `Results.against`, for a GPU-hour."""
+        change, cost = self.change_against, self.cost
+        if change is None or cost is None or cost.gpu_hours <= 0:
+            return None
+        gains = (-change.value, -change.high, -change.low)
+        value, low, high = (gain / cost.gpu_hours for gain in gains)
+        return Estimate(value, low, high, change.count)
 
     def refusals(self, which: str) -> RefusalRate:
         """Of the `harmful` or `benign` prompts; without figures where none were asked."""
@@ -255,6 +279,9 @@ class Results:
     imported: tuple[dict[str, Any], ...] = ()
     """Red-team reports of other tools, by probe: `tool`, `probe`, `detector`, `model`, `attempts`,
     `hits`."""
+    curves: tuple[OverOptimisation, ...] = ()
+    against: str = ""
+    """The model that the others are compared with besides the base, such as the SFT model."""
 
     def win_over_base(self, model: str) -> Estimate | None:
         """How often a model beats the first one; None where they never met."""

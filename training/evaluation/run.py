@@ -17,7 +17,7 @@ from engine.shares import share_estimate
 from engine.storage.atomic import write_page
 from training.evaluation.config import EvaluateConfig
 from training.evaluation.evidence import Evidence, OnProgress, gather_evidence
-from training.evaluation.figures import model_results, pairings
+from training.evaluation.figures import change_between, model_results, pairings
 from training.evaluation.gates import check_gates
 from training.evaluation.harness.lm_eval_tasks import check_harness
 from training.evaluation.inputs import EvaluationInputs, open_inputs
@@ -34,9 +34,11 @@ from training.evaluation.results import (
     PrincipleShown,
     PromptAnswers,
     Results,
+    TrainingCost,
     write_results,
 )
 from training.evaluation.signs.checkpoint_signs import signs_of
+from training.evaluation.signs.provenance import training_cost
 from training.evaluation.signs.sanity_before import check_after, check_before
 from training.stats.intervals import check_scipy
 
@@ -108,7 +110,8 @@ class EvaluationRun:
         given, rules = self.inputs, evidence.questionnaire.constitution
         specs = {name: model.spec for name, model in given.models.items()}
         models = [
-            _with_signs(result, evidence, given.judges) for result in model_results(evidence, specs)
+            _with_signs(_with_cost(result, evidence, given.against), evidence, given.judges)
+            for result in model_results(evidence, specs)
         ]
         return Results(
             constitution=rules.name,
@@ -125,7 +128,21 @@ class EvaluationRun:
             findings=(*self.findings, *check_after(evidence, models)),
             samples=tuple(_sampled_answers(evidence)),
             imported=given.imported,
+            curves=given.curves,
+            against=given.against or "",
         )
+
+
+def _with_cost(result: ModelResult, evidence: Evidence, against: str | None) -> ModelResult:
+    """With what its training took, and compared with another model than the base."""
+    cost = training_cost(result.spec)
+    told = None
+    if cost is not None:
+        told = TrainingCost(cost["gpu_hours"], int(cost["tokens"]), int(cost["steps"]))
+    change = None
+    if against and result.name not in (against, evidence.base):
+        change = change_between(evidence, result.name, against)
+    return replace(result, cost=told, change_against=change)
 
 
 def _with_signs(result: ModelResult, evidence: Evidence, judges: Judges) -> ModelResult:

@@ -6,6 +6,7 @@ prompts made up, and every row counts: an upper bound. Prompts of a hub count on
 """
 
 from functools import cached_property
+from pathlib import Path
 
 from constitution.loader import load_constitution
 from engine.prompts.sources import prompts_from
@@ -15,9 +16,15 @@ from engine.settings import Roles
 from engine.sizing.stages import Tokens, TokenSum, tokens_by_model
 from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig
-from training.recipe.schema import TRAINERS, Recipe
+from training.recipe.schema import Recipe
 from training.recipe.stage import Stage
-from training.trainers.config import DPOTrainingConfig, GRPOTrainingConfig, TrainingConfig
+from training.recipe.steps import TRAINERS
+from training.trainers.config import (
+    OnlineTrainingConfig,
+    ReferenceTrainingConfig,
+    RewardModelConfig,
+    TrainingConfig,
+)
 
 __all__ = ["Amounts"]
 
@@ -118,19 +125,20 @@ class Amounts:
         recipe, work = self._recipe, TokenSum()
         row = min(_PROMPT + self._answer, config.max_length)
         rows, reads, writes = prompts * (1 - recipe.test_share), 0.0, 0.0
-        if isinstance(config, GRPOTrainingConfig):
+        if isinstance(config, OnlineTrainingConfig):
             rows, writes = prompts * config.generations, _FILL * config.max_answer
             row = reads = _PROMPT + writes
             if config.judge:
                 asked = rows * (config.principles or len(self._rules(config.constitution)))
                 work.add(config.judge, config.epochs * asked * (row + _QUESTION), 0)
-        elif isinstance(config, DPOTrainingConfig):
+        elif isinstance(config, ReferenceTrainingConfig | RewardModelConfig):
             samples = recipe.label.samples
             pairs = (
                 samples // 2 if recipe.label.pairs == "disjoint" else samples * (samples - 1) / 2
             )
             rows, row = rows * pairs, 2 * row
-            reads = row / config.epochs  # the reference, once
+            if isinstance(config, ReferenceTrainingConfig):
+                reads = row / config.epochs  # the reference, once
         elif recipe.helpful:
             rows /= 1 - recipe.helpful.ratio
         rows *= config.epochs
@@ -145,6 +153,6 @@ class Amounts:
 
 def _count(prompts: PromptsFile) -> int | None:
     """How many there are; of a hub's, the limit."""
-    if prompts.file.startswith("hf:"):
+    if prompts.file.startswith("hf:") or not Path(prompts.file).exists():
         return prompts.limit
     return prompts.open().count

@@ -23,6 +23,7 @@ from engine.prompts.hub import HUB, read_hub_name
 from training.recipe.launcher import launcher_hosts, launcher_needs
 from training.recipe.paths import RecipePaths
 from training.recipe.schema import Recipe, trainer_sections
+from training.trainers.reward_config import RECIPES_OWN
 
 __all__ = ["Contact", "Outbound", "outbound", "refuse_unpermitted"]
 
@@ -114,7 +115,9 @@ class _Reading:
         """Each model spec of the recipe, with its key."""
         for at, settings in self._parts:
             for location, mark, value in marked(settings, at):
-                for key, spec in specs_in(value) if mark is MODEL_SPEC else ():
+                for key, spec in (
+                    specs_in(value) if mark is MODEL_SPEC and value != RECIPES_OWN else ()
+                ):
                     yield _key((*location, *key)), spec
 
     def _to_servers(self) -> Iterator[_Sent]:

@@ -18,7 +18,8 @@ def preflight_of_recipe(recipe: Recipe, file: Path) -> Preflight:
     """
     named = RecipePaths(recipe, file).roles("revise").specs
     tasks = {spec: Task(writes=True) for role, spec in named.items() if role != "judge"}
-    for spec in filter(None, (named["judge"], recipe.evaluate.judge)):
+    rewarding = (reward.judge for reward in recipe.rewards)
+    for spec in filter(None, (named["judge"], recipe.evaluate.judge, *rewarding)):
         tasks[spec] = tasks.get(spec, Task()) | Task(judges=True)
     servers = {spec: task for spec, task in tasks.items() if spec.startswith("server:")}
     asked: dict[Generator, Task] = {open_generator(spec): task for spec, task in servers.items()}

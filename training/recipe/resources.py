@@ -13,8 +13,9 @@ from engine.sizing.stages import StageResources, hours_of, serving_stage
 from training.evaluation.config import EvaluateConfig
 from training.recipe.amounts import Amounts
 from training.recipe.plan import stages_of
-from training.recipe.schema import TRAINERS, Recipe
+from training.recipe.schema import Recipe
 from training.recipe.stage import Stage
+from training.recipe.steps import TRAINERS
 from training.trainers.config import TrainingConfig
 from training.trainers.memory import training_need
 from training.trainers.sharding import read_sharding

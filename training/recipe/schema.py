@@ -14,100 +14,51 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
 from constitution.problems import InputError, Problem, nearest
-from constitution.typed_yaml import Settings, checked, read_yaml_file, section_of
+from constitution.typed_yaml import checked, read_yaml_file, section_of
 from constitution.yaml_source import Location, YamlSource
 from engine.generators.base import Sampling
-from engine.generators.spec_needs import ENGINE_OPTIONS, ENGINE_OPTIONS_BY_NAME, MODEL_SPEC
+from engine.generators.spec_needs import ENGINE_OPTIONS, ENGINE_OPTIONS_BY_NAME
 from engine.input_files import InputFile, NamedFile, named_files
 from engine.prompts.files import matching, source_parts
 from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, PromptsFile
 from engine.runs.workers import Workers
-from engine.settings import (
-    KeepTruncated,
-    LabelSettings,
-    LoopSettings,
-    Seed,
-    StakeholderChoice,
-)
+from engine.settings import KeepTruncated, Seed, StakeholderChoice
 from training.data.split import HeldOut
-from training.evaluation.config import EvaluationSettings
-from training.trainers.config import (
-    DPOTrainingConfig,
-    GRPOTrainingConfig,
-    SFTTrainingConfig,
-    TrainingConfig,
-)
+from training.recipe.order import misordered
+from training.recipe.sections import BestOf, Evaluate, Helpful, Label, Preferences, Revise
+from training.recipe.steps import ONLINE, STEPS, TRAINERS, Step, section_name
+from training.trainers.budget import Budget
+from training.trainers.config import OnlineTrainingConfig, TrainingConfig
+from training.trainers.reward_config import Reward
 
-__all__ = ["TRAINERS", "Recipe", "load_recipe", "shipped_recipes", "trainer_sections"]
+__all__ = ["Recipe", "load_recipe", "shipped_recipes", "trainer_sections"]
 
 _LIBRARY = Path(__file__).parent / "recipes"
-TRAINERS: dict[str, type[TrainingConfig]] = {
-    "sft": SFTTrainingConfig,
-    "dpo": DPOTrainingConfig,
-    "grpo": GRPOTrainingConfig,
-}
+_SECTIONS = {section_name(step): kind for step, kind in TRAINERS.items()}
 _STAND_INS = {"model": "embedded", "dataset": "rows", "out": "out"}
 """For what a trainer must have and the recipe fills in, while its section is checked."""
 _SHARED = {
     *OtherRoles.model_fields,
-    *("model", "constitution", "chat_template", "stakeholder", "seed", "keep_truncated"),
+    *(
+        "model",
+        "constitution",
+        "chat_template",
+        "stakeholder",
+        "seed",
+        "keep_truncated",
+        "budget",
+        "rewards",
+    ),
 }
 """What is said once, at the top of a recipe, and holds in every stage that knows it."""
+Section = dict[str, Any]
+Arm = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 EngineOptions = dict[str, JsonValue]
 """Arguments of vLLM's engine by its names for them; mappings and lists too."""
-_STAGES, _ROLES = "revise|answer|label|grpo|evaluate", "policy|critic|reviser|judge"
+_STAGES, _ROLES = "revise|answer|label|grpo|rloo|evaluate", "policy|critic|reviser|judge"
 EnginePlace = Annotated[str, Field(pattern=rf"^({_STAGES}|{_ROLES}|({_STAGES})\.({_ROLES}))$")]
 """Where an engine stands in a recipe."""
 _REWARDED_BY = {"judge": "scripted", "constitution": "base"}
-
-
-class Helpful(Settings):
-    """Helpful conversations to mix into SFT, so that the model does not become evasive."""
-
-    file: Annotated[str, InputFile()] = Field(
-        description="Rows with `prompt` and `completion`, or prompts alone."
-    )
-    ratio: float = Field(default=0.2, gt=0, lt=1, description="Share of all rows of SFT.")
-    answer: bool = Field(
-        default=False, description="The rows are prompts alone: let the base model answer them."
-    )
-    limit: int | None = Field(
-        default=None, ge=1, description="Only the first N prompts, of those to answer."
-    )
-    prompt_column: str | None = Field(
-        default=None, description="Column that holds the prompt, of those to answer."
-    )
-
-    @field_validator("limit", "prompt_column")
-    @classmethod
-    def _is_read(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None and not info.data.get("answer"):
-            raise ValueError("it is read with `answer: true` alone: add that, or take this out")
-        return value
-
-
-class Revise(LoopSettings):
-    """The loop, and which of its revisions are learned."""
-
-    every_revision: bool = Field(
-        default=False, description="Train on each revision instead of the last."
-    )
-
-
-class Label(LabelSettings):
-    """Preferences of the judge between samples of the policy."""
-
-    temperature: float = Field(
-        default=1.0, gt=0, description="Of the samples, in place of the recipe's."
-    )
-
-
-class Evaluate(EvaluationSettings):
-    """The table of before and after."""
-
-    judge: Annotated[str | None, MODEL_SPEC] = Field(
-        default=None, description="Another judge than the training's: a model spec."
-    )
 
 
 class Recipe(OtherRoles):
@@ -116,13 +67,19 @@ class Recipe(OtherRoles):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     description: str = ""
     constitution: ConstitutionName
-    prompts: PromptsFile
+    prompts: PromptsFile | None = Field(
+        default=None, description="null: those of `preferences`, or else of `demonstrations`."
+    )
     held_out: HeldOut = 0.1
     helpful: Helpful | None = None
     model: str = Field(description="embedded, a directory or a hub's name: what is trained.")
     chat_template: ChatTemplate = None
     keep_truncated: KeepTruncated = True
     stakeholder: StakeholderChoice = None
+    value_header: bool = Field(
+        default=False,
+        description="Say each prompt's stakeholder in its system turn, so that one policy serves all.",
+    )
     seed: Seed = 0
     sampling: Sampling = Sampling()
     engine: Literal["auto", "vllm", "transformers"] = Field(
@@ -153,14 +110,48 @@ class Recipe(OtherRoles):
         description="Share of the training prompts whose loss is watched instead.",
     )
     revise: Revise = Revise(rounds=2)
-    sft: dict[str, Any] = Field(default_factory=dict, description="Settings of `solon train sft`.")
-    rlaif: Literal["dpo", "grpo"] = "dpo"
-    rounds: int = Field(default=1, ge=1, description="Of sampling, judging and DPO.")
-    label: Label = Label()
-    dpo: dict[str, Any] = Field(default_factory=dict, description="Settings of `solon train dpo`.")
-    grpo: dict[str, Any] = Field(
-        default_factory=dict, description="Settings of `solon train grpo`."
+    demonstrations: Annotated[str | None, InputFile()] = Field(
+        default=None,
+        description="Rows for SFT instead of revisions: `prompt` and `completion`, or preferences, of "
+        "which `chosen` is learned.",
     )
+    preferences: Preferences | None = None
+    train: list[Step] | None = Field(
+        default=None,
+        min_length=1,
+        description="Steps in their order; null: sft and dpo. With `arms`, what they start from.",
+    )
+    arms: dict[Arm, Annotated[list[Step], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="Chains of steps by name, each from where `train` ends, to compare.",
+    )
+    rlaif: Literal["dpo", "grpo"] | None = Field(
+        default=None, description="Short for `train: [sft, dpo]` or `[sft, grpo]`."
+    )
+    budget: Budget = Budget()
+    rounds: int = Field(
+        default=1, ge=1, description="Of preferences and training, after SFT and in each arm."
+    )
+    label: Label = Label()
+    rewards: list[Reward] = Field(
+        default_factory=list,
+        description="Of online training; `recipe` names the recipe's own judge, or the reward model of "
+        "its step. By default that reward model, or else the judge.",
+    )
+    reward_models: int = Field(
+        default=1, ge=1, description="Trained by reward-model with seeds of their own: an ensemble."
+    )
+    best_of_n: BestOf | None = Field(
+        default=None, description="Show over what KL the rewards of online training hold good."
+    )
+    sft: Section = Field(default_factory=dict, description="Settings of `solon train sft`.")
+    reward_model: Section = Field(
+        default_factory=dict, description="Settings of `solon train reward-model`."
+    )
+    dpo: Section = Field(default_factory=dict, description="Settings of `solon train dpo`.")
+    kto: Section = Field(default_factory=dict, description="Settings of `solon train kto`.")
+    grpo: Section = Field(default_factory=dict, description="Settings of `solon train grpo`.")
+    rloo: Section = Field(default_factory=dict, description="Settings of `solon train rloo`.")
     evaluate: Evaluate = Evaluate()
 
     @field_validator("engine_options")
@@ -177,12 +168,34 @@ class Recipe(OtherRoles):
         in_vllm = any(spec.startswith(("vllm:", "embedded")) for spec in others)
         return placed if in_vllm else cls._are_read(placed, info)
 
-    @field_validator("rounds")
-    @classmethod
-    def _are_dpos(cls, rounds: int, info: ValidationInfo) -> int:
-        if rounds > 1 and info.data.get("rlaif") == "grpo":
-            raise ValueError("GRPO samples and judges while it trains, once: take rounds out")
-        return rounds
+    @property
+    def trunk(self) -> tuple[Step, ...]:
+        """What is trained once, before the arms: with them all of `train`, else its SFT."""
+        steps = self._steps
+        return steps if self.arms else steps[: int(steps[0] == "sft")]
+
+    @property
+    def branches(self) -> dict[str, tuple[Step, ...]]:
+        """The steps after the trunk, by arm; without arms one, that has no name."""
+        if self.arms:
+            return {name: tuple(steps) for name, steps in self.arms.items()}
+        return {"": self._steps[len(self.trunk) :]}
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All that are taken, each once."""
+        taken = {*self.trunk, *(step for steps in self.branches.values() for step in steps)}
+        return tuple(step for step in STEPS if step in taken)
+
+    @property
+    def _steps(self) -> tuple[Step, ...]:
+        default: list[Step] = ["sft"] if self.arms else ["sft", self.rlaif or "dpo"]
+        return tuple(self.train or default)
+
+    @property
+    def revises(self) -> bool:
+        """Whether SFT learns from revisions."""
+        return "sft" in self.steps and self.demonstrations is None
 
 
 def shipped_recipes() -> tuple[str, ...]:
@@ -207,6 +220,7 @@ def load_recipe(source: str | Path) -> tuple[Recipe, Path]:
         recipe = checked(written, Recipe)
     except InputError as error:
         raise InputError([*error.problems, *problems]) from None
+    problems += [Problem(written.where(at), *told) for at, *told in misordered(recipe)]
     problems += _missing(written, named_files(recipe), path.parent)
     if problems:
         raise InputError(problems)
@@ -216,18 +230,19 @@ def load_recipe(source: str | Path) -> tuple[Recipe, Path]:
 def trainer_sections(recipe: Recipe) -> Iterator[tuple[str, TrainingConfig]]:
     """The settings of the trainers that the recipe's stages run, each with the name of its section;
     stand-ins are in place of what other keys of the recipe fill in."""
-    for name in ("sft", recipe.rlaif):
-        yield name, TRAINERS[name].model_validate(_filled_in(name, getattr(recipe, name)))
+    for step in recipe.steps:
+        name = section_name(step)
+        yield name, TRAINERS[step].model_validate(_filled_in(step, getattr(recipe, name)))
 
 
-def _filled_in(name: str, section: dict[str, Any]) -> dict[str, Any]:
-    return {**section, **_STAND_INS, **(_REWARDED_BY if name == "grpo" else {})}
+def _filled_in(step: Step, section: dict[str, Any]) -> dict[str, Any]:
+    return {**section, **_STAND_INS, **(_REWARDED_BY if step in ONLINE else {})}
 
 
 def _said_in_a_section(written: YamlSource) -> Iterator[Problem]:
     """What is said once at the top of a recipe, and stands in a section."""
     for name, field in Recipe.model_fields.items():
-        kind, section = section_of(field) or TRAINERS.get(name), written.data.get(name)
+        kind, section = section_of(field) or _SECTIONS.get(name), written.data.get(name)
         if kind is None or not isinstance(section, dict):
             continue
         for key in section.keys() & kind.model_fields.keys():
@@ -235,24 +250,25 @@ def _said_in_a_section(written: YamlSource) -> Iterator[Problem]:
             if key in _SHARED and (name, key) != ("evaluate", "judge"):
                 remedy = f"say `{key}:` at the top, where it holds in every stage"
                 yield Problem(where, f"{name}.{key} is not said in a section", remedy)
-            elif name in TRAINERS and key in _STAND_INS:
+            elif name in _SECTIONS and key in _STAND_INS:
                 yield Problem(where, f"{name}.{key} is filled in by the recipe", "take it out")
 
 
 def _section_problems(written: YamlSource, folder: Path) -> Iterator[Problem]:
     """What is wrong with the settings of each trainer, known before any stage has run."""
-    for name, kind in TRAINERS.items():
+    for step, kind in TRAINERS.items():
+        name = section_name(step)
         section = written.data.get(name)
         if not isinstance(section, dict):
             continue
-        whole = replace(written, data={name: _filled_in(name, section)}, problems=())
+        whole = replace(written, data={name: _filled_in(step, section)}, problems=())
         try:
             config = checked(whole, kind, (name,))
         except InputError as error:
             yield from error.problems
             continue
         yield from _missing(written, named_files(config), folder, (name,))
-        if isinstance(config, GRPOTrainingConfig):
+        if isinstance(config, OnlineTrainingConfig):
             undivided = None if written.data.get("accelerate") else config.undivided(1)
             if undivided:
                 yield Problem(written.where((name, "generations")), *undivided)

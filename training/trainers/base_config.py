@@ -8,6 +8,7 @@ from constitution.permissions import PUSH, REMOTE_CODE, Asks, Need, switched
 from constitution.typed_yaml import Settings
 from engine.input_files import InputFile
 from engine.settings import Seed, Tracker
+from training.trainers.budget import Budget
 
 __all__ = ["LoraSettings", "TrainingConfig"]
 
@@ -53,6 +54,7 @@ class TrainingConfig(Settings):
     seed: Seed = 0
     epochs: float = Field(default=1.0, gt=0, description="Passes over the rows.")
     max_steps: int | None = Field(default=None, ge=1, description="Overrides `epochs`.")
+    budget: Budget = Budget()
     learning_rate: float = Field(
         default=2e-5, gt=0, lt=1, description="Its peak; LoRA wants about ten times as much."
     )

@@ -7,19 +7,25 @@ saves memory or padding is on where there is a GPU and TRL allows it.
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
-from constitution.permissions import REMOTE_CODE, switched
-from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
-from engine.settings import StakeholderChoice
 from training.trainers.base_config import LoraSettings, TrainingConfig
+from training.trainers.online_config import (
+    GRPOTrainingConfig,
+    OnlineTrainingConfig,
+    RLOOTrainingConfig,
+)
 
 __all__ = [
     "DPOTrainingConfig",
     "GRPOTrainingConfig",
+    "KTOTrainingConfig",
     "LoraSettings",
+    "OnlineTrainingConfig",
+    "RLOOTrainingConfig",
+    "ReferenceTrainingConfig",
     "RewardModelConfig",
+    "RowTrainingConfig",
     "SFTTrainingConfig",
     "TrainingConfig",
 ]
@@ -32,9 +38,22 @@ DPOLoss = Literal[
 _SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")
 
 
-class SFTTrainingConfig(TrainingConfig):
+class RowTrainingConfig(TrainingConfig):
+    """What every trainer has that learns from answers in rows."""
+
+    reasoning: Literal["drop", "train"] = Field(
+        default="drop",
+        description="What becomes of the reasoning before an answer: left out, or learned with it.",
+    )
+
+
+class SFTTrainingConfig(RowTrainingConfig):
     """Supervised fine-tuning on `prompt` and `completion`."""
 
+    turns: Literal["last", "all"] = Field(
+        default="last",
+        description="Which of the assistant's turns are learned: its last, or all that are not in `prompt`.",
+    )
     packing: bool | None = Field(
         default=None,
         description="Several rows in one sequence, which do not see each other; null: where `attention` "
@@ -51,13 +70,28 @@ class SFTTrainingConfig(TrainingConfig):
         return self.batch_size * self.max_length if shared else 0
 
 
-class DPOTrainingConfig(TrainingConfig):
-    """Direct preference optimization (Rafailov et al. 2023)."""
+class ReferenceTrainingConfig(RowTrainingConfig):
+    """What trainers have that compare with a reference model, on rows."""
 
     learning_rate: float = Field(default=5e-6, gt=0, lt=1)
     beta: float = Field(
         default=0.1, gt=0, description="How much straying from the reference costs."
     )
+    soft_labels: bool = Field(
+        default=False, description="Train on the judge's `probability` instead of its choice."
+    )
+    reference: Annotated[str | None, InputFile(or_name=True)] = Field(
+        default=None, description="The reference model; the model itself, untrained, if null."
+    )
+    precompute_reference: bool = Field(
+        default=True,
+        description="Ask the reference once, before training; it then takes no memory.",
+    )
+
+
+class DPOTrainingConfig(ReferenceTrainingConfig):
+    """Direct preference optimization (Rafailov et al. 2023)."""
+
     loss_type: DPOLoss = Field(
         default="sigmoid", description="TRL's name of the loss; sigmoid is Rafailov's."
     )
@@ -76,22 +110,19 @@ class DPOTrainingConfig(TrainingConfig):
     sft_weight: float = Field(
         default=0.0, ge=0, description="Of the chosen answer's own loss a token, added (RPO)."
     )
-    soft_labels: bool = Field(
-        default=False, description="Train on the judge's `probability` instead of its choice."
-    )
-    reference: Annotated[str | None, InputFile(or_name=True)] = Field(
-        default=None, description="The reference model; the model itself, untrained, if null."
-    )
-    precompute_reference: bool = Field(
-        default=True,
-        description="Ask the reference once, before training; it then takes no memory.",
-    )
 
-    @field_validator("length_normalised", "soft_labels")
+    @field_validator("length_normalised")
     @classmethod
     def _is_sigmoid(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("loss_type", "sigmoid") != "sigmoid":
             raise ValueError(f"loss_type {info.data['loss_type']} has no such form: sigmoid has")
+        return value
+
+    @field_validator("loss_type")
+    @classmethod
+    def _has_soft_labels(cls, value: str, info: ValidationInfo) -> str:
+        if value != "sigmoid" and info.data.get("soft_labels"):
+            raise ValueError(f"loss_type {value} has no such form: sigmoid has")
         return value
 
     @field_validator("label_smoothing")
@@ -105,140 +136,34 @@ class DPOTrainingConfig(TrainingConfig):
         return value
 
 
-class RewardModelConfig(TrainingConfig):
+class KTOTrainingConfig(ReferenceTrainingConfig):
+    """Kahneman-Tversky optimization (Ethayarajh et al. 2024): answers that are good or bad, one by
+    one. Of a pair `chosen` is good and `rejected` bad; `batch_size` counts answers, two at least."""
+
+    batch_size: int = Field(default=8, ge=2, description="Answers on one device at a time.")
+    desirable_weight: float | None = Field(
+        default=None, gt=0, description="Of good answers; null: so that both kinds count the same."
+    )
+    undesirable_weight: float = Field(default=1.0, gt=0, description="Of bad answers.")
+
+
+class RewardModelConfig(RowTrainingConfig):
     """A reward model on preferences (Bradley and Terry 1952)."""
 
     learning_rate: float = Field(default=1e-5, gt=0, lt=1)
     soft_labels: bool = Field(
         default=False, description="Train on the judge's `probability` instead of its choice."
     )
+    hard_negatives: bool = Field(
+        default=False,
+        description="Learn, and be tested on, padded, flattering and boilerplate versions of the better "
+        "answer and confident ones of the worse.",
+    )
+    margin: float = Field(
+        default=1.0,
+        ge=0,
+        description="How far rewards must differ for each point that ratings do; 0: not at all.",
+    )
     center_rewards: float = Field(
         default=0.01, ge=0, description="Weight of the squared mean of a pair's rewards."
     )
-
-
-class GRPOTrainingConfig(TrainingConfig):
-    """Group relative policy optimization (Shao et al. 2024) against the constitution.
-
-    `batch_size` counts sampled answers on one device at a time, and `max_length` prompt and answer
-    together.
-    """
-
-    learning_rate: float = Field(default=1e-6, gt=0, lt=1)
-    beta: float = Field(
-        default=0.04, ge=0, description="Weight of the KL to the model it starts as."
-    )
-    generations: int = Field(default=8, ge=2, description="Answers to each prompt, to be compared.")
-    max_answer: int = Field(
-        default=256,
-        ge=1,
-        validate_default=True,
-        description="Tokens of an answer; then it is cut.",
-    )
-    temperature: float = Field(default=1.0, gt=0)
-    vllm: bool | None = Field(
-        default=None,
-        description="Sample with vLLM on the training GPUs; null: where there are any.",
-    )
-    vllm_memory: float = Field(
-        default=0.3, gt=0, lt=1, description="Share of a GPU's memory that vLLM takes."
-    )
-    vllm_tensor_parallel: int = Field(
-        default=1, ge=1, description="Training GPUs that share one copy of vLLM's weights."
-    )
-    vllm_sleep: bool = Field(
-        default=False,
-        description="Give vLLM's memory to the training while weights are changed; costs seconds a step.",
-    )
-    vllm_server: Annotated[
-        str | None, switched(REMOTE_CODE, "would exchange weights and Python objects with a server")
-    ] = Field(
-        default=None,
-        validate_default=True,
-        description="URL of `vllm serve` on GPUs of its own, which samples instead.",
-    )
-
-    reward_model: Annotated[str | None, InputFile(or_name=True)] = Field(
-        default=None, description="What `solon train reward-model` wrote."
-    )
-    reward_model_weight: float = Field(default=1.0, gt=0)
-    judge: Annotated[str | None, MODEL_SPEC] = Field(
-        default=None,
-        validate_default=True,
-        description="A generator that judges by the principles.",
-    )
-    judge_weight: float = Field(default=1.0, gt=0)
-    constitution: str | None = Field(
-        default=None, validate_default=True, description="What the judge judges answers against."
-    )
-    principles: int | None = Field(
-        default=None, ge=1, description="To judge each prompt by; null: all that apply."
-    )
-    stakeholder: StakeholderChoice = None
-    length_penalty: float = Field(
-        default=0.5, ge=0, description="Off the reward of an answer of `max_answer` tokens."
-    )
-    soft_length: int | None = Field(
-        default=None, ge=0, description="Tokens free of it; null: three quarters of `max_answer`."
-    )
-    non_answer_penalty: float = Field(
-        default=1.0, ge=0, description="Off the reward of an empty or truncated answer."
-    )
-
-    @field_validator("vllm_server")
-    @classmethod
-    def _has_one_vllm(cls, url: str | None, info: ValidationInfo) -> str | None:
-        beside = info.data.get("vllm_sleep") or info.data.get("vllm_tensor_parallel", 1) > 1
-        if info.data.get("vllm") is False and (url or beside):
-            raise ValueError("`vllm: false` samples without vLLM: take one of them out")
-        if url and beside:
-            raise ValueError(
-                "a server has its own memory and GPUs: take out the other vllm_ options"
-            )
-        if url and not url.startswith(("http://", "https://")):
-            raise ValueError("not a URL: write http://HOST:PORT")
-        lora = info.data.get("lora")
-        if lora and lora.quantize and (url or beside or info.data.get("vllm")):
-            raise ValueError("a base in 4 bits cannot be handed to vLLM: set `vllm: false`")
-        return url
-
-    @field_validator("max_answer")
-    @classmethod
-    def _leaves_a_prompt(cls, max_answer: int, info: ValidationInfo) -> int:
-        longest = info.data.get("max_length")
-        if longest is not None and longest <= max_answer:
-            raise ValueError(f"max_length ({longest:,}) leaves no token to a prompt: set it higher")
-        return max_answer
-
-    @field_validator("judge")
-    @classmethod
-    def _has_a_reward(cls, judge: str | None, info: ValidationInfo) -> str | None:
-        if judge is None and info.data.get("reward_model") is None:
-            raise PydanticCustomError("missing", "neither a judge nor a reward_model")
-        return judge
-
-    @field_validator("constitution")
-    @classmethod
-    def _has_principles(cls, constitution: str | None, info: ValidationInfo) -> str | None:
-        if constitution is None and info.data.get("judge") is not None:
-            raise PydanticCustomError("missing", "a judge without a constitution")
-        return constitution
-
-    def undivided(self, processes: int) -> tuple[str, str] | None:
-        """What is wrong, and the remedy, where the answers of a step over all `processes` are not
-        whole groups of `generations`."""
-        sampled = self.batch_size * self.gradient_accumulation * processes
-        if sampled % self.generations == 0:
-            return None
-        what = f"{sampled:,} answers a step cannot be shared out as {self.generations} a prompt"
-        return what, "make batch_size × gradient_accumulation × processes a multiple of it"
-
-    @property
-    def longest_prompt(self) -> int:
-        """Tokens that `max_length` leaves to a prompt; not positive if it leaves none."""
-        return self.max_length - self.max_answer
-
-    @property
-    def free_length(self) -> int:
-        """Tokens of an answer that cost nothing."""
-        return 3 * self.max_answer // 4 if self.soft_length is None else self.soft_length

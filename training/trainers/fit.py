@@ -13,6 +13,7 @@ from constitution.problems import InputError, Problem, Stopped
 from constitution.reading import read_bytes
 from engine.generators.fingerprint import uses_gpu
 from engine.report.wording import duration
+from training.trainers.budget import Meter
 from training.trainers.config import TrainingConfig
 from training.trainers.disk import refuse_full_disk
 from training.trainers.lora import restore_adapter
@@ -125,6 +126,8 @@ def fit(
     there = len(list(output.checkpoints.glob("checkpoint-*")))
     refuse_full_disk(what_is_written(trainer.model, output.config), output.config, there)
     report_rows(data, report)
+    meter = Meter(output.config.budget)
+    trainer.add_callback(meter.callback())
     checkpoint = output.last_checkpoint
     if checkpoint is not None:
         report(f"resuming from step {checkpoint.name.rpartition('-')[2]}")
@@ -134,13 +137,34 @@ def fit(
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     if checkpoint is None and data.test is not None and measure_before and not sharded:
         trainer.evaluate()
-    began = time.monotonic()
-    trained = _train(trainer, checkpoint)
-    seconds = time.monotonic() - began
-    metrics = _metrics(trainer, trained, output, data) | measure_after(trainer)
-    report(f"trained in {duration(seconds)}; saving")
+    result = _trained(trainer, output, data, meter, report, checkpoint, measure_after)
+    report(f"trained in {duration(result.seconds)}; saving")
     save_final_model(trainer, output.config, tokenizer, output.path)
-    result = TrainingResult(
+    if output.is_main:
+        output.complete(result)
+        output.publish()
+    trainer.accelerator.wait_for_everyone()
+    return result
+
+
+def _trained(
+    trainer: Any,
+    output: Output,
+    data: Tokenized,
+    meter: Meter,
+    report: Report,
+    checkpoint: Path | None,
+    measure_after: Measure,
+) -> TrainingResult:
+    """Train within the budget, and measure."""
+    began = time.monotonic()
+    meter.begin(trainer, checkpoint)
+    trained = _train(trainer, checkpoint)
+    seconds, cost = time.monotonic() - began, meter.report()
+    if cost["stopped_by"]:
+        report(f"stopped by the budget of {cost['stopped_by']}")
+    metrics = _metrics(trainer, trained, output, data) | measure_after(trainer) | {"cost": cost}
+    return TrainingResult(
         trainer=output.trainer,
         out=output.path,
         steps=trainer.state.global_step,
@@ -149,11 +173,6 @@ def fit(
         dropped=data.dropped,
         metrics=metrics,
     )
-    if output.is_main:
-        output.complete(result)
-        _publish(output)
-    trainer.accelerator.wait_for_everyone()
-    return result
 
 
 def _train(trainer: Any, checkpoint: Path | None) -> Any:
@@ -194,14 +213,3 @@ def _held_out(logged: dict[str, Any]) -> dict[str, float]:
     pace.add("model_preparation_time")
     named = {name.removeprefix("eval_"): value for name, value in logged.items()}
     return {n: v for n, v in named.items() if n not in pace and v is not None}
-
-
-def _publish(output: Output) -> None:
-    if output.config.push_to_hub is None:
-        return
-    from huggingface_hub import HfApi
-
-    api = HfApi()
-    api.create_repo(output.config.push_to_hub, private=True, exist_ok=True)
-    folder = output.path / ("model" if (output.path / "model").is_dir() else "adapter")
-    api.upload_folder(repo_id=output.config.push_to_hub, folder_path=folder)

@@ -1,52 +1,58 @@
-"""Online RLAIF: answers sampled while training, scored against the constitution, on TRL's GRPOTrainer.
+"""Online RL: answers sampled while training, and rewarded; and GRPO, on TRL's GRPOTrainer.
 
 Group relative policy optimization (Shao et al. 2024, arXiv 2402.03300): each prompt is answered
 several times and an answer's advantage is its reward compared with the others'. A KL term (section
-4.1.1 there) keeps the policy near the model it starts as, which is the SFT policy.
+4.1.1 there) keeps the policy near the model it starts as, which is the SFT policy. What the loss is
+averaged over is a setting: by default over all tokens of a step, as DAPO does (Yu et al. 2025, arXiv
+2503.14476).
 """
 
 import asyncio
 import importlib.util
 import os
 from collections import Counter
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 from urllib.request import urlopen
 
-from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem
-from engine.generators.base import Generator
-from engine.generators.fingerprint import local_name, uses_gpu
-from engine.generators.spec import open_generator
+from engine.generators.fingerprint import uses_gpu
 from engine.generators.vllm_platform import require_vllm
-from engine.settings import for_stakeholder
 from training.data.rows import Rows, read_rows
-from training.trainers.config import GRPOTrainingConfig
+from training.trainers.config import GRPOTrainingConfig, OnlineTrainingConfig
 from training.trainers.fit import arguments, fit, identity_of
 from training.trainers.lora import check_lora, lora_config
-from training.trainers.models import (
-    fingerprint,
-    is_adapter,
-    load_model,
-    load_tokenizer,
-    quiet_libraries,
-)
+from training.trainers.models import is_adapter, load_model, load_tokenizer, quiet_libraries
 from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report, progress_callback
-from training.trainers.rewards import ConstitutionalReward, Penalties, RewardCounts
-from training.trainers.scorers import JudgeScorer, PrincipleDraw, RewardModelScorer, Scorer
+from training.trainers.rewarding import Rewarding
+from training.trainers.rewards import ConstitutionalReward, RewardCounts
 from training.trainers.tokenized import ChatTokens, Encoded, Tokenized, tokenize, turns_for
 
-__all__ = ["run"]
+__all__ = ["OnlineMethod", "run", "sampling_arguments", "train_online"]
 
 _ENDS = 0.1
 """Share of the steps that count as a training's beginning and as its end."""
 _SERVER_SECONDS = 10
 
 
-def run(
-    config: GRPOTrainingConfig, *, overwrite: bool = False, report: Report = lambda line: None
+@dataclass(frozen=True, slots=True)
+class OnlineMethod:
+    """A trainer's name, and by its configuration TRL's trainer class and configuration."""
+
+    name: str
+    setup: Callable[[Any], tuple[Any, Any]]
+
+
+def train_online(
+    method: OnlineMethod,
+    config: OnlineTrainingConfig,
+    *,
+    overwrite: bool = False,
+    report: Report = lambda line: None,
 ) -> TrainingResult:
     """Train, or resume an interrupted training; what is complete already is returned as it is.
 
@@ -54,29 +60,26 @@ def run(
     written, and Stopped when a judge is gone or answers nothing.
     """
     _check(config)
-    judge = open_generator(config.judge) if config.judge else None
-    principles = None
-    if config.constitution is not None:
-        rules = for_stakeholder(load_for_judging(config.constitution), config.stakeholder)
-        principles = PrincipleDraw(rules, config.principles, config.seed, config.stakeholder)
-    rows = _prompts(config, principles)
+    rewarding = Rewarding(config)
+    rows = _prompts(config, rewarding)
     quiet_libraries()
     tokenizer = load_tokenizer(config)
     check_lora(config, "causal")
     prepare = turns_for(tokenizer)  # TRL itself renders the prompts
     for row in (*rows.train, *rows.test):
         row["prompt"] = prepare(row["prompt"])
-    trl_config = _trl_config(config)
-    identity = identity_of(config) | _rewarders(config, principles, judge)
-    output = Output("grpo", config, rows, identity, overwrite=overwrite)
+    trainer_class, trl_config = method.setup(config)
+    identity = identity_of(config) | rewarding.identity()
+    output = Output(method.name, config, rows, identity, overwrite=overwrite)
     with output:
         if output.finished:
             return output.finished
         with trl_config.main_process_first(local=False):
             folder, longest = output.path / "data", config.longest_prompt
             data = tokenize(rows, _columns, tokenizer, longest, folder, output.is_main)
-        reward = _reward(config, principles, judge, str(trl_config.device))
-        trainer = _trainer(config, trl_config, data, tokenizer, reward, output, report)
+        reward = rewarding.reward(str(trl_config.device))
+        trainer = _trainer(trainer_class, config, trl_config, data, tokenizer, reward)
+        trainer.add_callback(progress_callback(output, report))
         try:
             return fit(
                 trainer, output, data, tokenizer, report, measure_after=lambda t: _report(t, reward)
@@ -87,7 +90,7 @@ def run(
             closing.result()
 
 
-def _check(config: GRPOTrainingConfig) -> None:
+def _check(config: OnlineTrainingConfig) -> None:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     problems = []
     if undivided := config.undivided(processes):
@@ -119,8 +122,10 @@ def _find_server(url: str, model: str) -> None:
         ) from error
 
 
-def _prompts(config: GRPOTrainingConfig, principles: PrincipleDraw | None) -> Rows:
-    """The prompts, without those that no principle applies to if only a judge rewards."""
+def _prompts(config: OnlineTrainingConfig, rewarding: Rewarding) -> Rows:
+    """The prompts, each with its stakeholder, without those that no principle applies to if principles
+    alone reward."""
+    principles = rewarding.principles
     rows = read_rows(config, "prompt")
     for number, row in enumerate([*rows.train, *rows.test]):
         row.setdefault("id", str(number))
@@ -128,7 +133,15 @@ def _prompts(config: GRPOTrainingConfig, principles: PrincipleDraw | None) -> Ro
         return rows
     rows.constitutions = (principles.constitution.content_hash,)
     for split in (rows.train, rows.test):
-        kept = [row for row in split if principles.of(str(row["id"]), row.get("tags") or ())]
+        for row in split:
+            row["stakeholder"] = row.get("stakeholder") or principles.profile(str(row["id"]))
+        if not rewarding.by_principles_alone:
+            continue
+        kept = [
+            row
+            for row in split
+            if principles.of(str(row["id"]), row.get("tags") or (), row["stakeholder"])
+        ]
         rows.dropped["no principle applies"] += len(split) - len(kept)
         split[:] = kept
     rows.dropped = +rows.dropped  # without the reasons that no row has
@@ -139,69 +152,35 @@ def _prompts(config: GRPOTrainingConfig, principles: PrincipleDraw | None) -> Ro
 
 
 def _columns(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
-    """`prompt`, `id` and `tags`, as the sampling and the rewards want them."""
+    """`prompt`, `id`, `tags` and `stakeholder`, as the sampling and the rewards want them."""
     asked = chat.prompts(rows)
     for row, ids in zip(rows, asked, strict=True):
         columns = {"prompt": row["prompt"], "id": str(row["id"]), "tags": row.get("tags") or []}
+        columns["stakeholder"] = str(row.get("stakeholder") or "")
         yield (None, 0) if ids is None else (columns, len(ids))
 
 
-def _rewarders(
-    config: GRPOTrainingConfig, principles: PrincipleDraw | None, judge: Generator | None
-) -> dict[str, str]:
-    """Who rewards, by content: part of what the trained model depends on."""
-    found = {}
-    if principles is not None and judge is not None:
-        found["constitution"] = principles.constitution.content_hash
-        found["judge"] = judge.fingerprint
-    if config.reward_model is not None:
-        found["reward_model"] = fingerprint(config.reward_model)
-    return found
-
-
-def _reward(
-    config: GRPOTrainingConfig,
-    principles: PrincipleDraw | None,
-    judge: Generator | None,
-    device: str,
-) -> ConstitutionalReward:
-    scorers: list[tuple[Scorer, float]] = []
-    if judge is not None and principles is not None:
-        scorers.append((JudgeScorer(judge, principles), config.judge_weight))
-    if config.reward_model is not None:
-        model = RewardModelScorer(Path(local_name(config.reward_model)), device)
-        scorers.append((model, config.reward_model_weight))
-    penalties = Penalties(
-        longest=config.max_answer,
-        soft_length=config.free_length,
-        length=config.length_penalty,
-        non_answer=config.non_answer_penalty,
-    )
-    return ConstitutionalReward(scorers, penalties)
-
-
-def _trl_config(config: GRPOTrainingConfig) -> Any:
-    """Sampling by vLLM beside the trainer on GPUs, by transformers elsewhere."""
-    from trl import GRPOConfig
-
-    return GRPOConfig(
+def sampling_arguments(config: OnlineTrainingConfig) -> dict[str, Any]:
+    """Keyword arguments of TRL's online trainers: sampling by vLLM beside the trainer on GPUs, by
+    transformers elsewhere."""
+    return {
         **arguments(config),
-        beta=config.beta,
-        num_generations=config.generations,
-        num_generations_eval=1,
-        max_completion_length=config.max_answer,
-        temperature=config.temperature,
-        use_vllm=_samples_with_vllm(config),
-        vllm_mode="server" if config.vllm_server else "colocate",
-        vllm_server_base_url=config.vllm_server,
-        vllm_gpu_memory_utilization=config.vllm_memory,
-        vllm_max_model_length=config.max_length,
-        vllm_tensor_parallel_size=config.vllm_tensor_parallel,
-        vllm_enable_sleep_mode=config.vllm_sleep,
-    )
+        "beta": config.beta,
+        "num_generations": config.generations,
+        "num_generations_eval": 1,
+        "max_completion_length": config.max_answer,
+        "temperature": config.temperature,
+        "use_vllm": _samples_with_vllm(config),
+        "vllm_mode": "server" if config.vllm_server else "colocate",
+        "vllm_server_base_url": config.vllm_server,
+        "vllm_gpu_memory_utilization": config.vllm_memory,
+        "vllm_max_model_length": config.max_length,
+        "vllm_tensor_parallel_size": config.vllm_tensor_parallel,
+        "vllm_enable_sleep_mode": config.vllm_sleep,
+    }
 
 
-def _samples_with_vllm(config: GRPOTrainingConfig) -> bool:
+def _samples_with_vllm(config: OnlineTrainingConfig) -> bool:
     """Where it is not said: if a server is, or there are GPUs, vLLM, and no base in 4 bits."""
     if config.vllm is not None or config.vllm_server:
         return config.vllm is not False
@@ -210,30 +189,25 @@ def _samples_with_vllm(config: GRPOTrainingConfig) -> bool:
 
 
 def _trainer(
-    config: GRPOTrainingConfig,
+    base: Any,
+    config: OnlineTrainingConfig,
     trl_config: Any,
     data: Tokenized,
     tokenizer: Any,
     reward: ConstitutionalReward,
-    output: Output,
-    report: Report,
 ) -> Any:
-    from trl import GRPOTrainer
-
-    class Trainer(GRPOTrainer):
+    class Trainer(base):  # type: ignore[misc]
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """None beside checkpoints: the finished model gets ours."""
 
-    rewarding: Any = reward
     trainer = Trainer(
         model=load_model(config, tokenizer, "causal"),
-        reward_funcs=rewarding,
+        reward_funcs=reward,
         args=trl_config,
         train_dataset=data.train,
         eval_dataset=data.test,
         processing_class=tokenizer,
         peft_config=lora_config(config, "causal"),
-        callbacks=[progress_callback(output, report)],
     )
     reward.end_tokens = frozenset(trainer.eos_token_ids)
     return trainer
@@ -259,4 +233,15 @@ def _report(trainer: Any, reward: ConstitutionalReward) -> dict[str, Any]:
         "end": end,
         "sampled": {name: sum(getattr(c, name) for c in counts) for name in outcomes},
         "failures": dict(sum((c.failures for c in counts), Counter())),
+        "vetoed": dict(sum((c.vetoed for c in counts), Counter())),
     }
+
+
+def _grpo(config: GRPOTrainingConfig) -> tuple[Any, Any]:
+    from trl import GRPOConfig, GRPOTrainer
+
+    return GRPOTrainer, GRPOConfig(**sampling_arguments(config), loss_type=config.loss)
+
+
+run = partial(train_online, OnlineMethod("grpo", _grpo))
+"""Train by a GRPOTrainingConfig, as `train_online` does."""

@@ -20,9 +20,9 @@ from engine.sizing.shape import ModelShape
 from engine.sizing.sized import SizedModel, Sizes
 from engine.sizing.specs import Name, model_of, server_notes
 from training.trainers.config import (
-    DPOTrainingConfig,
-    GRPOTrainingConfig,
     LoraSettings,
+    OnlineTrainingConfig,
+    ReferenceTrainingConfig,
     RewardModelConfig,
     TrainingConfig,
 )
@@ -121,15 +121,15 @@ class Training:
         keeps it from that.
         """
         config, share = self.config, self.sharding.share(3)
-        kept = isinstance(config, GRPOTrainingConfig) and config.beta > 0 and not config.lora
-        if isinstance(config, DPOTrainingConfig):
+        kept = isinstance(config, OnlineTrainingConfig) and config.beta > 0 and not config.lora
+        if isinstance(config, ReferenceTrainingConfig):
             asked_before = config.precompute_reference and not self.sharding.fsdp
             kept = config.reference is not None or not (config.lora or asked_before)
         whole = self._frozen(config.lora) if config.lora else 4.0 * self.shape.parameters
         found = whole * share if kept else 0.0
-        if isinstance(config, GRPOTrainingConfig) and config.reward_model is not None:
-            rewarding = self.sizes.of(config.reward_model).shape or self.shape
-            found += 2.0 * rewarding.parameters
+        for reward in config.all_rewards if isinstance(config, OnlineTrainingConfig) else ():
+            for model in reward.reward_models:
+                found += 2.0 * (self.sizes.of(model).shape or self.shape).parameters
         return found
 
     def _output_layer(self) -> float:
@@ -151,7 +151,7 @@ class Training:
     @property
     def tokens(self) -> int:
         """Of a batch on one GPU at most. A pair is two sequences."""
-        pairs = isinstance(self.config, DPOTrainingConfig | RewardModelConfig)
+        pairs = isinstance(self.config, ReferenceTrainingConfig | RewardModelConfig)
         return self.config.batch_size * self.config.max_length * (2 if pairs else 1)
 
     def _activations(self) -> float:
@@ -170,12 +170,12 @@ class Training:
     def _engines(self, machine: Machine | None) -> Iterator[tuple[str, Engine]]:
         """What answers and judges on the same GPU while GRPO trains."""
         config = self.config
-        if not isinstance(config, GRPOTrainingConfig):
+        if not isinstance(config, OnlineTrainingConfig):
             return
         if engine := sampling_engine(config, self.model):
             yield "vLLM", engine
-        if config.judge is not None:
-            judge = engine_of(config.judge, self.judge_model or "", self.sizes)
+        if (spec := config.first_judge) is not None:
+            judge = engine_of(spec, self.judge_model or "", self.sizes)
             if judge is not None:
                 yield "judge", judge
 
@@ -236,7 +236,7 @@ class Training:
     def _least_share(self, machine: Machine) -> float | None:
         """Of a GPU that the policy's own engine starts in; None where there is none, or on no share."""
         config = self.config
-        engine = isinstance(config, GRPOTrainingConfig) and sampling_engine(config, self.model)
+        engine = isinstance(config, OnlineTrainingConfig) and sampling_engine(config, self.model)
         if not engine:
             return None
         share = (1 + 100 * engine.least // machine.gpu.memory) / 100
@@ -245,7 +245,7 @@ class Training:
     def _in_four_bits(self, words: str = "") -> Iterator[tuple[str, "Training"]]:
         """Unless it is, or is sharded, or vLLM would have to take it."""
         lora = self.config.lora or LoraSettings()
-        if not (self._sharded or lora.quantize or isinstance(self.config, GRPOTrainingConfig)):
+        if not (self._sharded or lora.quantize or isinstance(self.config, OnlineTrainingConfig)):
             quantized = self._with(lora=lora.model_copy(update={"quantize": "4bit"}))
             yield f"lora.quantize 4bit{words}", quantized
 
@@ -266,7 +266,7 @@ class Training:
             yield f"{words} over {count} GPUs by FSDP", small._over(count)
 
 
-def sampling_engine(config: GRPOTrainingConfig, model: SizedModel) -> Engine | None:
+def sampling_engine(config: OnlineTrainingConfig, model: SizedModel) -> Engine | None:
     """The engine with which GRPO samples on the training GPUs, if it does."""
     tensor, context = config.vllm_tensor_parallel, config.max_length
     if config.vllm is False or config.vllm_server or (config.lora and config.lora.quantize):
@@ -291,7 +291,7 @@ def training_need(
     model = sizes.of(name(config.model))
     if model.shape is None:
         return Need(notes=(f"not counted: {model}",))
-    judge = getattr(config, "judge", None)
+    judge = config.first_judge if isinstance(config, OnlineTrainingConfig) else None
     looked_up = name(model_of(judge)) if judge else None
     training = Training(config, model, model.shape, sizes, sharding or Sharding(), looked_up)
     notes = server_notes([judge] if judge else [], sizes, machine)

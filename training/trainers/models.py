@@ -14,6 +14,7 @@ from engine.generators.chat_template import read_chat_template
 from engine.generators.fingerprint import fingerprint_model, local_name
 from training.trainers.attention import attention_of
 from training.trainers.base_config import TrainingConfig
+from training.trainers.chat_tokens import turn_end
 from training.trainers.precision import Kind, computing_dtype, in_four_bits, weights_dtype
 
 __all__ = [
@@ -51,7 +52,8 @@ def fingerprint(model: str) -> str:
 def load_tokenizer(config: TrainingConfig) -> Any:
     """The model's tokenizer, with a chat template and a padding token.
 
-    Raises InputError if the model has no chat template and `chat_template` names none.
+    Raises InputError if the model has no chat template and `chat_template` names none, and where no
+    token ends a turn.
     """
     from transformers import AutoTokenizer
 
@@ -65,8 +67,9 @@ def load_tokenizer(config: TrainingConfig) -> Any:
     if not tokenizer.chat_template:
         remedy = "set chat_template to a Jinja file, or train an instruction-tuned model"
         raise InputError(Problem(config.model, "has no chat template", remedy))
+    end = turn_end(tokenizer)
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(end[-1])
     return tokenizer
 
 
@@ -74,8 +77,12 @@ def load_model(config: TrainingConfig, tokenizer: Any, kind: Kind, name: str | N
     """The model in `config`, or `name`: `causal`, or with a head that gives a `reward`.
 
     It is on the CPU, with weights of `weights_dtype`; one whose layers are in 4 bits on this process's GPU
-    if there is one. An adapter is merged into its base.
+    if there is one. An adapter is merged into its base. What is drawn for it, a new head and adapters, is
+    drawn by `config.seed`.
     """
+    import transformers
+
+    transformers.set_seed(config.seed)
     named = name or config.model
     path = local_name(named)
     base = base_of(path)

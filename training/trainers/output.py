@@ -6,6 +6,7 @@ The manifest says what is trained before anything else is written, and `complete
 thing written. `data/` holds tokens while training lasts.
 """
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -17,14 +18,15 @@ from typing import Any
 import yaml
 
 from constitution.problems import InputError, Problem
-from constitution.reading import NotJson, parse_json
+from constitution.reading import NotJson, parse_json, read_json
 from engine.report.wording import setting_rows
 from engine.runs.manifest import MANIFEST, versions
 from engine.runs.output import OutputDirectory, OutputKind
-from engine.storage.atomic import remove
+from engine.storage.atomic import remove, write_json_atomic
 from engine.storage.jsonl import read_jsonl
 from training.data.rows import Rows
 from training.trainers.config import TrainingConfig
+from training.trainers.publish import publish, refuse_unpublishable
 
 __all__ = ["Output", "TrainingResult", "write_model_card"]
 
@@ -38,7 +40,7 @@ _TRAINING = OutputKind(
 _NOT_IDENTITY = {
     "attention", "chat_template", "constitution", "dataset", "eval_share", "gradient_checkpointing",
     "judge", "keep_checkpoints", "liger", "model", "out", "push_to_hub", "reference", "report_to",
-    "reward_model", "save_every", "test_dataset", "trust_remote_code", "vllm", "vllm_memory",
+    "reward_model", "rewards", "save_every", "test_dataset", "trust_remote_code", "vllm", "vllm_memory",
     "vllm_server", "vllm_sleep", "vllm_tensor_parallel",
 }  # fmt: skip
 """Settings that move no weight, or count by the content they name."""
@@ -99,12 +101,30 @@ class Output:
         self._stack = ExitStack()
 
     def find_finished(self) -> TrainingResult | None:
-        """What the directory holds if it is this very training, complete. Needs no model library.
+        """What the directory holds if it is this very training, complete, and published where that is
+        asked for and has not been. Needs no model library.
 
-        Raises InputError as entering does.
+        Raises InputError as entering does, and where what is to be trained may not be published;
+        Stopped where publishing fails.
         """
         found = self.directory.look()
-        return _result(self.path, found) if found and found["complete"] else None
+        if not found or not found["complete"]:
+            refuse_unpublishable(self.config)
+            return None
+        result = _result(self.path, found)
+        first = os.environ.get("RANK", "0") == "0"
+        if first and self.config.push_to_hub not in (None, found.get("published")):
+            self.publish()
+        return result
+
+    def publish(self) -> None:
+        """Upload the finished model where that is asked for, and note it in the manifest. Raises
+        Stopped where it fails."""
+        if self.config.push_to_hub is None:
+            return
+        publish(self.config)
+        manifest = read_json(self.path / MANIFEST, dict)
+        write_json_atomic(self.path / MANIFEST, {**manifest, "published": self.config.push_to_hub})
 
     def __enter__(self) -> "Output":
         from accelerate import PartialState
@@ -199,7 +219,9 @@ _DOES = {
     "dpo": "Direct preference optimization on AI feedback under a constitution.",
     "reward-model": "A reward model of AI feedback under a constitution: one number for a "
     "conversation, higher where the answer fits the constitution better.",
+    "kto": "Kahneman-Tversky optimization on good and bad answers.",
     "grpo": "Group relative policy optimization with rewards under a constitution.",
+    "rloo": "REINFORCE leave-one-out with rewards under a constitution.",
 }
 
 

@@ -2,7 +2,7 @@
 
 One number, because TRL counts a reward function that gives none as zero beside others that give
 one: a judge's failure would become a score. Here such an answer has no reward at all, and TRL
-leaves it out of its group.
+leaves it out of its group. A score below a veto's bound makes all scores count nothing.
 """
 
 import asyncio
@@ -10,18 +10,34 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from constitution.problems import Stopped
 from engine.loop.reply import reply_of
 from engine.messages import Conversation, Message
-from training.trainers.scorers import AnswerScore, Sample, Scorer
+from training.trainers.scorers import NOT_APPLICABLE, AnswerScore, Sample, Scorer
 
-__all__ = ["ConstitutionalReward", "Penalties", "RewardCounts", "length_excess"]
+__all__ = ["ConstitutionalReward", "Penalties", "RewardCounts", "Term", "length_excess"]
 
 
 _ENOUGH = 8
 """Answers without any reward that show that there will be none."""
+
+
+class Term(NamedTuple):
+    """A scorer, its weight in the sum, and as a veto the score `below` which nothing is paid.
+
+    `weights` are by stakeholder profile, in place of `weight` for prompts of those profiles.
+    """
+
+    scorer: Scorer
+    weight: float = 1.0
+    below: float | None = None
+    weights: Mapping[str, float] = {}
+
+    def weight_for(self, profile: str | None) -> float:
+        """In the sum, for a prompt of that stakeholder."""
+        return self.weight if profile is None else self.weights.get(profile, self.weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +57,14 @@ class Penalties:
 
 @dataclass(slots=True)
 class RewardCounts:
-    """The outcomes of the sampled answers; failures by the scorer and its reason."""
+    """The outcomes of the sampled answers; failures by the scorer and its reason, vetoes by scorer."""
 
     answers: int = 0
     rewarded: int = 0
     empty: int = 0
     truncated: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    vetoed: Counter[str] = field(default_factory=Counter)
 
     @property
     def unrewarded(self) -> int:
@@ -75,11 +92,14 @@ class _Form:
         return not (self.empty or self.truncated)
 
 
+_WHOLE = _Form(excess=0.0, empty=False, truncated=False)
+
+
 class ConstitutionalReward:
     """An asynchronous reward function of TRL's GRPOTrainer.
 
-    Each of `scorers` comes with its weight; `end_tokens` are the ids with which an answer ends by
-    itself. Not to be shared by two trainers: `counts` grows.
+    Each of `terms` is a Term, or a scorer and its weight; `end_tokens` are the ids with which an
+    answer ends by itself. Not to be shared by two trainers: `counts` grows.
 
     Raises Stopped when the first answers, eight or more, all come out without a reward: nothing
     could be learned from them.
@@ -87,11 +107,11 @@ class ConstitutionalReward:
 
     def __init__(
         self,
-        scorers: Sequence[tuple[Scorer, float]],
+        terms: Sequence[Term | tuple[Scorer, float]],
         penalties: Penalties,
         end_tokens: Collection[int] = (),
     ) -> None:
-        self.scorers = tuple(scorers)
+        self.terms = tuple(Term(*term) for term in terms)
         self.penalties = penalties
         self.end_tokens = frozenset(end_tokens)
         self.counts = RewardCounts()
@@ -106,14 +126,14 @@ class ConstitutionalReward:
     ) -> list[float | None]:
         """One reward or None for each completion, as TRL asks for them.
 
-        `columns` may hold the prompts' `id` and `tags`. Raises GeneratorUnavailable when a judge
-        is gone for good.
+        `columns` may hold the prompts' `id`, `tags` and `stakeholder`. Raises GeneratorUnavailable
+        when a judge is gone for good.
         """
         samples = _samples(prompts, completions, columns)
         forms = [self._form(s, ids) for s, ids in zip(samples, completion_ids, strict=True)]
-        scored = await asyncio.gather(*(scorer.score(samples) for scorer, _ in self.scorers))
+        scored = await asyncio.gather(*(term.scorer.score(samples) for term in self.terms))
         rewards = [
-            self._reward([scores[index] for scores in scored], form)
+            self._reward([scores[index] for scores in scored], form, samples[index].profile)
             for index, form in enumerate(forms)
         ]
         self._count(scored, forms, rewards)
@@ -125,10 +145,18 @@ class ConstitutionalReward:
             log_metric(name, value)
         return rewards
 
+    async def paid(self, samples: Sequence[Sample]) -> list[float | None]:
+        """The rewards of whole answers, without penalties for their form."""
+        scored = await asyncio.gather(*(term.scorer.score(samples) for term in self.terms))
+        return [
+            self._reward([scores[index] for scores in scored], _WHOLE, sample.profile)
+            for index, sample in enumerate(samples)
+        ]
+
     async def close(self) -> None:
         """Close every scorer."""
-        for scorer, _ in self.scorers:
-            await scorer.close()
+        for term in self.terms:
+            await term.scorer.close()
 
     def _form(self, sample: Sample, ids: Sequence[int]) -> _Form:
         longest = self.penalties.longest
@@ -138,15 +166,20 @@ class ConstitutionalReward:
             truncated=len(ids) >= longest and ids[-1] not in self.end_tokens,
         )
 
-    def _reward(self, scores: Sequence[AnswerScore], form: _Form) -> float | None:
-        """None as soon as one score is missing."""
-        total = -self.penalties.length * form.excess
-        total -= 0.0 if form.is_answer else self.penalties.non_answer
-        for (_, weight), score in zip(self.scorers, scores, strict=True):
-            if score.value is None:
-                return None
-            total += weight * score.value
-        return total
+    def _reward(
+        self, scores: Sequence[AnswerScore], form: _Form, profile: str | None
+    ) -> float | None:
+        """None as soon as one score failed, or if none applies."""
+        given = [pair for pair in zip(self.terms, scores, strict=True) if pair[1] != NOT_APPLICABLE]
+        if not given or any(score.value is None for _, score in given):
+            return None
+        total, vetoed = 0.0, False
+        for term, score in given:
+            total += term.weight_for(profile) * (score.value or 0.0)
+            vetoed |= _is_vetoed(term, score)
+        penalty = self.penalties.length * form.excess
+        penalty += 0.0 if form.is_answer else self.penalties.non_answer
+        return (0.0 if vetoed else total) - penalty
 
     def _count(
         self,
@@ -158,9 +191,10 @@ class ConstitutionalReward:
         self.counts.rewarded += sum(reward is not None for reward in rewards)
         self.counts.empty += sum(form.empty for form in forms)
         self.counts.truncated += sum(form.truncated for form in forms)
-        for (scorer, _), scores in zip(self.scorers, scored, strict=True):
-            failed = (score.failed for score in scores if score.value is None)
-            self.counts.failures.update(f"{scorer.name}: {reason}" for reason in failed)
+        for term, scores in zip(self.terms, scored, strict=True):
+            name, failed = term.scorer.name, (score.failed for score in scores if score.failed)
+            self.counts.failures.update(f"{name}: {reason}" for reason in failed)
+            self.counts.vetoed[name] += sum(_is_vetoed(term, score) for score in scores)
 
     def _metrics(
         self,
@@ -174,11 +208,18 @@ class ConstitutionalReward:
             "non_answers": fmean([not form.is_answer for form in forms]),
             "unrewarded": fmean([reward is None for reward in rewards]),
         }
-        for (scorer, _), scores in zip(self.scorers, scored, strict=True):
+        for term, scores in zip(self.terms, scored, strict=True):
             values = [score.value for score in scores if score.value is not None]
             if values:
-                metrics[f"score/{scorer.name}"] = fmean(values)
+                metrics[f"score/{term.scorer.name}"] = fmean(values)
+            if values and term.below is not None:
+                vetoed = sum(_is_vetoed(term, score) for score in scores)
+                metrics[f"vetoed/{term.scorer.name}"] = vetoed / len(values)
         return metrics
+
+
+def _is_vetoed(term: Term, score: AnswerScore) -> bool:
+    return term.below is not None and score.value is not None and score.value < term.below
 
 
 def _samples(
@@ -188,10 +229,13 @@ def _samples(
 ) -> list[Sample]:
     names = columns.get("id") or [str(_conversation(prompt)) for prompt in prompts]
     tags = columns.get("tags") or [()] * len(prompts)
+    profiles = columns.get("stakeholder") or [None] * len(prompts)
     answers = (reply_of(completion[-1]["content"]).text for completion in completions)
     return [
-        Sample(str(name), _conversation(prompt), answer, tuple(tagged or ()))
-        for name, prompt, answer, tagged in zip(names, prompts, answers, tags, strict=True)
+        Sample(str(name), _conversation(prompt), answer, tuple(tagged or ()), profile or None)
+        for name, prompt, answer, tagged, profile in zip(
+            names, prompts, answers, tags, profiles, strict=True
+        )
     ]
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.data.readers import Shape
-from training.data.rows import read_rows
+from training.data.rows import Rows, read_rows
 from training.trainers.config import TrainingConfig
 from training.trainers.fit import fit, identity_of
+from training.trainers.held_out import CountedEvaluation
 from training.trainers.lora import check_lora, lora_config
 from training.trainers.models import load_model, load_tokenizer, quiet_libraries
 from training.trainers.output import Output, TrainingResult
@@ -60,7 +61,7 @@ class LengthGroupedSampler:
             yield from batch
 
 
-class LengthGrouped:
+class LengthGrouped(CountedEvaluation):
     """For a trainer of TRL to inherit from first; its order is random while `lengths` is None."""
 
     lengths: Sequence[int] | None = None
@@ -86,6 +87,10 @@ class Method:
     encode: Encode
     setup: "Callable[[Any, Any], Setup]"
     kind: Kind = "causal"
+    weighted: "Callable[[Any, Any], Setup] | None" = None
+    """What it is set up as where rows do not all weigh the same; None where weights do not count."""
+    prepare: "Callable[[Any, Rows], None]" = lambda config, rows: None
+    """Changes the rows that were read, by the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +121,21 @@ def train_on_rows(
     Raises InputError for rows, a model or a directory that will not do, before anything is written.
     """
     rows = read_rows(config, method.shape)
+    method.prepare(config, rows)
     output = Output(method.name, config, rows, identity_of(config), overwrite=overwrite)
     if finished := output.find_finished():
         return finished
     quiet_libraries()
     tokenizer = load_tokenizer(config)
     check_lora(config, method.kind)
-    ready = method.setup(config, tokenizer)
+    weighs = any(row["weight"] != 1 for row in (*rows.train, *rows.test))
+    ready = (method.weighted if weighs and method.weighted else method.setup)(config, tokenizer)
     with output:
         with ready.trl_config.main_process_first(local=False):
             place = output.path / "data", output.is_main
             data = tokenize(rows, method.encode, tokenizer, config.max_length, *place)
+        for what, count in rows.noted.items():
+            report(f"{count:,} rows: {what}")
         trainer = ready.trainer(
             model=load_model(config, tokenizer, method.kind),
             args=ready.trl_config,

@@ -8,6 +8,7 @@ from constitution.reading import read_json
 from engine.generators.fingerprint import local_name
 from engine.storage.atomic import write_json_atomic
 from training.trainers.base_config import TrainingConfig
+from training.trainers.chat_tokens import turn_end
 from training.trainers.disk import Written
 from training.trainers.lora import dequantised_into
 from training.trainers.models import base_of, is_adapter, load_model
@@ -100,6 +101,7 @@ def _write(model: Any, weights: dict[str, Any], tokenizer: Any, dtype: Any, path
         for name, weight in weights.items()
         if name not in tied
     }
+    _stop_at(model, turn_end(tokenizer)[-1])
     model.save_pretrained(path, state_dict=cast)
     tokenizer.save_pretrained(path)
     file = path / "config.json"  # as it was while training: other weights, and no KV cache
@@ -107,6 +109,16 @@ def _write(model: Any, weights: dict[str, Any], tokenizer: Any, dtype: Any, path
     described["dtype"] = str(dtype).removeprefix("torch.")
     described["use_cache"] = True
     write_json_atomic(file, described)
+
+
+def _stop_at(model: Any, end: int) -> None:
+    """Let generation stop at the token that ends a turn in training, besides those it stops at."""
+    settings = getattr(model, "generation_config", None)
+    if settings is None:
+        return
+    known = settings.eos_token_id
+    known = known if isinstance(known, list) else [] if known is None else [known]
+    settings.eos_token_id = list(dict.fromkeys((*known, end)))
 
 
 def _replace(part: Path, target: Path) -> None:

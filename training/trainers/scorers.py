@@ -1,4 +1,5 @@
-"""Who says how good a sampled answer is: the constitution's judge, or a trained reward model.
+"""Who says how good a sampled answer is: the constitution's judge, or a trained reward model; the
+others are in `training.trainers.answer_scorers`.
 
 Every scorer gives each answer a score between 0 and 1, or None with a reason: a failure is never a
 score. One scorer serves a whole training run: it is started by its first batch and closed once.
@@ -18,17 +19,28 @@ from engine.judging.judge import judge_answer
 from engine.messages import Conversation, Message, to_dicts
 from training.trainers.tokenized import ChatTokens
 
-__all__ = ["AnswerScore", "JudgeScorer", "PrincipleDraw", "RewardModelScorer", "Sample", "Scorer"]
+__all__ = [
+    "NOT_APPLICABLE",
+    "AnswerScore",
+    "JudgeScorer",
+    "PrincipleDraw",
+    "RewardModelScorer",
+    "Sample",
+    "Scorer",
+    "row_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An answer that the policy sampled. `id` and `tags` are its prompt's."""
+    """An answer that the policy sampled. `id`, `tags` and the stakeholder's `profile` are its
+    prompt's."""
 
     id: str
     prompt: Conversation
     answer: str
     tags: tuple[str, ...] = ()
+    profile: str | None = None
 
     @property
     def conversation(self) -> Conversation:
@@ -38,10 +50,23 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class AnswerScore:
-    """Between 0 and 1, or None and why."""
+    """Between 0 and 1, or None and why it failed."""
 
     value: float | None
     failed: str | None = None
+
+
+NOT_APPLICABLE = AnswerScore(None)
+"""Of an answer to a prompt that the scorer has nothing to say about: no failure, and no score."""
+
+
+def row_of(sample: Sample) -> dict[str, Any]:
+    """The sample as a training row, for `ChatTokens`: `prompt` and `answer`."""
+    return {
+        "prompt": to_dicts(sample.prompt),
+        "answer": [{"role": "assistant", "content": sample.answer}],
+        "truncated": False,
+    }
 
 
 class Scorer(Protocol):
@@ -72,9 +97,15 @@ class PrincipleDraw:
     seed: int = 0
     stakeholder: str | Mapping[str, float] | None = None
 
-    def of(self, prompt_id: str, tags: Sequence[str] = ()) -> list[tuple[Principle, float]]:
+    def profile(self, prompt_id: str) -> str | None:
+        """The stakeholder of one prompt, where its row names none."""
+        return draw_profile(self.stakeholder, prompt_id=prompt_id, seed=self.seed)
+
+    def of(
+        self, prompt_id: str, tags: Sequence[str] = (), profile: str | None = None
+    ) -> list[tuple[Principle, float]]:
         """Those of one prompt, and their share in the score."""
-        profile = draw_profile(self.stakeholder, prompt_id=prompt_id, seed=self.seed)
+        profile = profile or self.profile(prompt_id)
         if self.count is None:
             weighed = applicable(self.constitution, tags, profile)
         else:
@@ -117,9 +148,9 @@ class JudgeScorer:
     async def _score(self, sample: Sample) -> AnswerScore:
         if not sample.answer:  # it breaks no principle, which must not pay
             return AnswerScore(0.0)
-        shares = self.principles.of(sample.id, sample.tags)
+        shares = self.principles.of(sample.id, sample.tags, sample.profile)
         if not shares:
-            return AnswerScore(None, "no principle applies")
+            return NOT_APPLICABLE
         verdicts = await asyncio.gather(*(self._verdict(sample, p) for p, _ in shares))
         total = 0.0
         for (_, share), (probability, failed) in zip(shares, verdicts, strict=True):
@@ -148,10 +179,11 @@ class RewardModelScorer:
     whose reward is 0, which brings it onto the judge's scale.
     """
 
-    name = "reward_model"
-
-    def __init__(self, path: Path, device: str, batch_size: int = 16) -> None:
+    def __init__(
+        self, path: Path, device: str, batch_size: int = 16, name: str = "reward_model"
+    ) -> None:
         """`path` is the `model/` directory that `solon train reward-model` left."""
+        self.name = name
         self.path = path
         self.device = device
         self.batch_size = batch_size
@@ -205,14 +237,7 @@ class RewardModelScorer:
 
     def _tokens(self, samples: Sequence[Sample]) -> list[list[int] | None]:
         """Of whole conversations, as the rows that the reward model was trained on were rendered."""
-        rows = [
-            {
-                "prompt": to_dicts(sample.prompt),
-                "answer": [{"role": "assistant", "content": sample.answer}],
-                "truncated": False,
-            }
-            for sample in samples
-        ]
+        rows = [row_of(sample) for sample in samples]
         encoded: list[list[int] | None] = self._chat.answered(rows, "answer")
         return encoded
 

@@ -9,6 +9,8 @@ from functools import partial
 from training.trainers.attention import keeps_rows_apart
 from training.trainers.config import SFTTrainingConfig
 from training.trainers.fit import arguments
+from training.trainers.output import TrainingResult
+from training.trainers.progress import Report
 from training.trainers.rows_trainer import LengthGrouped, Method, Setup, train_on_rows
 from training.trainers.tokenized import sft_tokens
 
@@ -35,5 +37,9 @@ def _setup(config: SFTTrainingConfig, _tokenizer: object) -> Setup:
     return Setup(Trainer, trl_config, packed=packing)
 
 
-run = partial(train_on_rows, Method("sft", "sft", sft_tokens, _setup))
-"""Train on `prompt` and `completion`, by an SFTTrainingConfig, as `train_on_rows` does."""
+def run(
+    config: SFTTrainingConfig, *, overwrite: bool = False, report: Report = lambda line: None
+) -> TrainingResult:
+    """Train on `prompt` and `completion` or on `messages`, as `train_on_rows` does."""
+    method = Method("sft", "sft", partial(sft_tokens, turns=config.turns), _setup)
+    return train_on_rows(method, config, overwrite=overwrite, report=report)

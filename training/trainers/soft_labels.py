@@ -1,9 +1,10 @@
-"""Training on the judge's probability instead of its choice.
+"""Training on the judge's probability instead of its choice, and on pairs that weigh unlike.
 
 For a pair whose first answer the judge prefers with probability p, and a margin m that the model
 gives it (of implicit rewards for DPO, of rewards for a reward model), the loss is the cross-entropy
 -(p log sigma(m) + (1 - p) log sigma(-m)): for p = 1 that of Rafailov et al. (2023, equation 7) and of
-Bradley and Terry (1952). Conservative and robust DPO know one probability for all pairs instead.
+Bradley and Terry (1952). Conservative and robust DPO know one probability for all pairs instead. Where
+pairs have weights the loss is the mean of theirs times these, which are 1 in the mean of all pairs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SoftLabelDPO", "SoftLabelReward", "soft_label_loss", "with_probability"]
+__all__ = ["SoftLabelDPO", "SoftLabelKTO", "SoftLabelReward", "soft_label_loss", "with_labels"]
 
-_COLUMN = "probability"
+_COLUMN, _WEIGHT = "probability", "weight"
 _CLOSE = 1e-5
 """A margin this near to what the judge says (as a probability) is as wanted: what is left is noise
 of floating point, which an optimizer that scales by the gradient's size would turn into steps."""
@@ -31,16 +32,19 @@ def soft_label_loss(margin: "Tensor", probability: "Tensor") -> "Tensor":
     return torch.where(close, loss.detach(), loss)
 
 
-def with_probability(
-    collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]],
+def with_labels(
+    collate: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]], soft: bool
 ) -> Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]:
-    """A collator that adds `probability`, float32 of shape (pairs,), to what `collate` gives."""
+    """A collator that adds `probability` (1 if labels are not `soft`) and `weight`, float32 of shape
+    (pairs,), to what `collate` gives."""
 
     def collated(examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         import torch
 
         batch = collate(examples)
-        batch[_COLUMN] = torch.tensor([e[_COLUMN] for e in examples], dtype=torch.float32)
+        probabilities = [e[_COLUMN] if soft else 1.0 for e in examples]
+        batch[_COLUMN] = torch.tensor(probabilities, dtype=torch.float32)
+        batch[_WEIGHT] = torch.tensor([e[_WEIGHT] for e in examples], dtype=torch.float32)
         return batch
 
     return collated
@@ -59,14 +63,15 @@ class _Observed:
 
 
 class _WithColumn:
-    """A trainer whose data set keeps the column of probabilities."""
+    """A trainer whose data set keeps the columns of probabilities and weights."""
 
     def _set_signature_columns_if_needed(self) -> None:
         trainer: Any = self
         parent: Any = super()
         parent._set_signature_columns_if_needed()
-        if _COLUMN not in trainer._signature_columns:
-            trainer._signature_columns.append(_COLUMN)
+        for column in (_COLUMN, _WEIGHT):
+            if column not in trainer._signature_columns:
+                trainer._signature_columns.append(column)
 
 
 class SoftLabelDPO(_WithColumn):
@@ -78,13 +83,13 @@ class SoftLabelDPO(_WithColumn):
     def compute_ref_log_probs(self, model: Any, inputs: Mapping[str, Any]) -> Any:
         """As the parent does; the model is not shown the probability."""
         trainer: Any = super()
-        return trainer.compute_ref_log_probs(model, _without_column(inputs))
+        return trainer.compute_ref_log_probs(model, _without_columns(inputs))
 
     def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
         parent: Any = super()
         trainer: Any = self
         observed = _Observed(model)
-        rest = parent._compute_loss(observed, _without_column(inputs), False)
+        rest = parent._compute_loss(observed, _without_columns(inputs), False)
         chosen, rejected = observed.output.log_probs.sum(dim=1).chunk(2)
         if trainer.precompute_ref_logps:
             reference = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
@@ -96,8 +101,34 @@ class SoftLabelDPO(_WithColumn):
             tokens = inputs["completion_mask"].sum(dim=1).clamp(min=1).chunk(2)
             scores = scores[0] / tokens[0], scores[1] / tokens[1]
         margin = trainer.beta * (scores[0] - scores[1])
-        loss = rest + soft_label_loss(margin, inputs[_COLUMN]).mean()
+        loss = rest + (inputs[_WEIGHT] * soft_label_loss(margin, inputs[_COLUMN])).mean()
         return (loss, observed.output) if return_outputs else loss
+
+
+class SoftLabelKTO(_WithColumn):
+    """For TRL's KTOTrainer to inherit from first. Each answer counts its `weight`.
+
+    `probability` is that its label is right. With v the loss of a good answer (Ethayarajh et al. 2024,
+    equation 7, less its constant), that of a bad one is 1 - v, so the mean over what the answer may be
+    is p v + (1 - p)(1 - v), whose gradient is that of the label, (2p - 1) times.
+    """
+
+    def _compute_loss(self, model: Any, inputs: Mapping[str, Any], return_outputs: bool) -> Any:
+        parent: Any = super()
+        trainer: Any = self
+        counts, good = inputs[_WEIGHT] * (2 * inputs[_COLUMN] - 1), inputs["label"].bool()
+        weights = trainer.desirable_weight, trainer.undesirable_weight
+        trainer.desirable_weight = weights[0] * counts[good]
+        trainer.undesirable_weight = weights[1] * counts[~good]
+        try:
+            return parent._compute_loss(model, _without_columns(inputs), return_outputs)
+        finally:
+            trainer.desirable_weight, trainer.undesirable_weight = weights
+
+    def compute_ref_log_probs(self, model: Any, inputs: Mapping[str, Any]) -> Any:
+        """As the parent does; the model is not shown the columns."""
+        trainer: Any = super()
+        return trainer.compute_ref_log_probs(model, _without_columns(inputs))
 
 
 class SoftLabelReward(_WithColumn):
@@ -110,16 +141,22 @@ class SoftLabelReward(_WithColumn):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The parent's loss is of hard labels: what it lacks is the margin's share (1 - p) m."""
+        """The parent's loss is of hard labels that weigh 1: what it lacks is w (1 - p) m, the margin's
+        share, and w - 1 times the pair's own. m is the difference of rewards beyond the one that
+        people's ratings demand."""
+        from torch.nn.functional import softplus
+
         trainer: Any = super()
         hard, outputs = trainer.compute_loss(
-            model, _without_column(inputs), True, num_items_in_batch
+            model, _without_columns(inputs), True, num_items_in_batch
         )
         chosen, rejected = outputs.logits.squeeze(-1).chunk(2)
-        margin = chosen - rejected
-        loss = hard + ((1 - inputs[_COLUMN].to(margin.dtype)) * margin).mean()
+        margin = chosen - rejected - inputs.get("margin", 0.0)
+        weight, wanted = (inputs[name].to(margin.dtype) for name in (_WEIGHT, _COLUMN))
+        lacking = (weight - 1) * softplus(-margin) + weight * (1 - wanted) * margin
+        loss = hard + lacking.mean()
         return (loss, outputs) if return_outputs else loss
 
 
-def _without_column(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in inputs.items() if name != _COLUMN}
+def _without_columns(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in inputs.items() if name not in (_COLUMN, _WEIGHT)}

@@ -1,29 +1,26 @@
 """Rows as tokens, in the columns that TRL's trainers take as they are.
 
-Rows too long to be learned from whole are left out and counted; nothing is cut. Of a row that is
-`truncated`, whose answer ran into a token limit when it was sampled, the tokens that end the turn
-are left out: it is learned as far as it goes, and not that it stops there. Rows are sorted by
+What is learned is the answer and the tokens that end its turn, after the very prompt that will be
+asked (`training.trainers.chat_tokens`). Rows too long to be learned from whole are left out and
+counted; nothing is cut. Of a row that is `truncated`, whose answer ran into a token limit when it was
+sampled, the end of the turn is left out: it is learned as far as it goes, and not that it stops there. Rows are sorted by
 length, so that whatever reads them in order pads little; training draws its own order.
 """
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
-
-import jinja2
+from statistics import fmean
+from typing import Any, Literal
 
 from constitution.problems import InputError, Problem
 from constitution.reading import read_json
-from engine.generators.chat_template import common_prefix
-from engine.generators.control_tokens import Neutraliser
-from engine.generators.template_rendering import ChatTemplate
-from engine.messages import Message, Role, to_dicts
 from engine.storage.atomic import write_json_atomic
 from training.data.rows import Rows
+from training.trainers.chat_tokens import REFUSED, ChatTokens, Exchange, turns_for
 
 __all__ = [
     "ChatTokens",
@@ -35,13 +32,15 @@ __all__ = [
     "sft_tokens",
     "tokenize",
     "turns_for",
+    "unpaired_tokens",
 ]
 
 _BLOCK = 1000
-_TOO_LONG, _REFUSED = "longer than max_length", "refused by the chat template"
+_TOO_LONG = "longer than max_length"
 
-Encoded = Iterator[tuple[dict[str, Any] | None, int]]
-"""Columns of each row (None where the chat template refuses it) and tokens of its longest sequence."""
+Encoded = Iterator[tuple[dict[str, Any] | str | None, int]]
+"""Columns of what each row teaches, and tokens of its longest sequence; or why the chat template cannot
+show it (None: it refuses it)."""
 Encode = Callable[[list[dict[str, Any]], "ChatTokens"], Encoded]
 
 
@@ -60,106 +59,107 @@ class Tokenized:
         return {"train": len(self.train), "test": len(self.test) if self.test else 0}
 
 
-def turns_for(tokenizer: Any) -> Callable[[list[dict[str, str]]], list[dict[str, str]]]:
-    """What makes turns such as the engine asks them of a model: control tokens spelled out in a message
-    are broken, and a system turn that the chat template would refuse or drop is in the user's."""
-    added = tokenizer.added_tokens_decoder.values()
-    neutralise = Neutraliser.for_tokens(t.content for t in added if t.special).neutralise
-    template = ChatTemplate(tokenizer, None)
+def sft_tokens(
+    rows: list[dict[str, Any]], chat: ChatTokens, turns: Literal["last", "all"] = "last"
+) -> Encoded:
+    """`input_ids`, and `labels` that are -100 but where the assistant speaks: of all its turns that are
+    not in the prompt, or of the last.
 
-    def prepare(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-        if any(turn["role"] == "system" for turn in messages):
-            turns = tuple(Message(cast(Role, turn["role"]), turn["content"]) for turn in messages)
-            messages = to_dicts(template.arranged(turns))
-        return [{**turn, "content": neutralise(turn["content"])} for turn in messages]
-
-    return prepare
-
-
-class ChatTokens:
-    """Conversations through the tokenizer's chat template, many at a time, as of `turns_for`."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._prepare = turns_for(tokenizer)
-
-    def prompts(self, rows: Sequence[dict[str, Any]]) -> list[list[int] | None]:
-        """Token ids of each prompt, up to where the answer begins."""
-        return self._ids([self._rendered(r["prompt"], add_generation_prompt=True) for r in rows])
-
-    def answered(self, rows: Sequence[dict[str, Any]], column: str) -> list[list[int] | None]:
-        """Token ids of each prompt and the answer in `column`, without its end if `truncated`."""
-        return self._ids([
-            self._rendered(row["prompt"] + row[column], continue_final_message=row["truncated"])
-            for row in rows
-        ])
-
-    def _ids(self, texts: list[str | None]) -> list[list[int] | None]:
-        """Token ids of each; None where the template refused the conversation."""
-        given = [text for text in texts if text is not None]
-        if not given:
-            return [None] * len(texts)
-        encoded = iter(self._tokenizer(given, add_special_tokens=False)["input_ids"])
-        return [None if text is None else next(encoded) for text in texts]
-
-    def _rendered(self, messages: list[dict[str, str]], **how: bool) -> str | None:
-        prepared = self._prepare(messages)
-        try:
-            text: str = self._tokenizer.apply_chat_template(prepared, tokenize=False, **how)
-        except (jinja2.TemplateError, ValueError):
-            return None
-        return text
-
-
-def sft_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
-    """`input_ids`, and `labels` that are -100 on the prompt: only the answer is learned."""
-    wholes = chat.answered(rows, "completion")
-    for prompt, whole in zip(chat.prompts(rows), wholes, strict=True):
-        if prompt is None or whole is None:
-            yield None, 0
+    Turns are learned in one sequence where each is asked for in the context of those before it, as
+    most chat templates do; else in several.
+    """
+    lessons = [[*_turns(row)] if turns == "all" else [row] for row in rows]
+    found = iter(chat.exchanges([one for row in lessons for one in row], "completion"))
+    for row in lessons:
+        exchanges = [next(found) for _ in row]
+        refused = next((one for one in exchanges if isinstance(one, str)), None)
+        if refused is not None:
+            yield refused, 0
             continue
-        start = common_prefix(prompt, whole)  # rendered alone, its end may differ
-        yield {"input_ids": whole, "labels": [-100] * start + whole[start:]}, len(whole)
+        for ids, labels in _joined(one for one in exchanges if not isinstance(one, str)):
+            yield {"input_ids": ids, "labels": labels}, len(ids)
+
+
+def _turns(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The row once for each turn of the assistant that is not in its prompt, the last in the end."""
+    for at, turn in enumerate(row["prompt"]):
+        if at >= row.get("given", 0) and turn["role"] == "assistant":
+            yield {**row, "prompt": row["prompt"][:at], "completion": [turn], "truncated": False}
+    yield row
+
+
+def _joined(exchanges: Iterable[Exchange]) -> list[tuple[list[int], list[int]]]:
+    """Ids and labels of sequences, of which each goes on while the next prompt does."""
+    sequences: list[tuple[list[int], list[int]]] = []
+    for one in exchanges:
+        ids, labels = sequences[-1] if sequences else ([], [])
+        if sequences and one.prompt[: len(ids)] == ids:
+            sequences.pop()
+        else:
+            ids, labels = [], []
+        asked = [-100] * (len(one.prompt) - len(ids))
+        sequences.append((one.whole, [*labels, *asked, *one.answer]))
+    return sequences
 
 
 def preference_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
-    """`prompt_ids`, `chosen_ids` and `rejected_ids`, as DPO takes them, and `probability`."""
-    both = _chosen_and_rejected(rows, chat)
-    for row, prompt, (chosen, rejected) in zip(rows, chat.prompts(rows), both, strict=True):
-        if prompt is None or chosen is None or rejected is None:
-            yield None, 0
+    """`prompt_ids`, `chosen_ids` and `rejected_ids`, as DPO takes them, `probability` and `weight`."""
+    for row, chosen, rejected in _chosen_and_rejected(rows, chat):
+        if isinstance(chosen, str) or isinstance(rejected, str):
+            yield (chosen if isinstance(chosen, str) else rejected), 0
             continue
-        start = common_prefix(prompt, chosen, rejected)
         columns = {
-            "prompt_ids": prompt[:start],
-            "chosen_ids": chosen[start:],
-            "rejected_ids": rejected[start:],
+            "prompt_ids": chosen.prompt,
+            "chosen_ids": chosen.answer,
+            "rejected_ids": rejected.answer,
             "probability": row["probability"],
+            "weight": row.get("weight", 1.0),
         }
-        yield columns, max(len(chosen), len(rejected))
+        yield columns, max(len(chosen.whole), len(rejected.whole))
 
 
 def reward_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
-    """`chosen_ids` and `rejected_ids` of whole conversations, `probability`, and the characters of
-    each answer as `chosen_length` and `rejected_length`."""
-    for row, (chosen, rejected) in zip(rows, _chosen_and_rejected(rows, chat), strict=True):
-        if chosen is None or rejected is None:
-            yield None, 0
+    """`chosen_ids` and `rejected_ids` of whole conversations, `probability`, `margin`, `weight`,
+    the characters of each answer as `chosen_length` and `rejected_length`, and the `kind` of pair."""
+    for row, chosen, rejected in _chosen_and_rejected(rows, chat):
+        if isinstance(chosen, str) or isinstance(rejected, str):
+            yield (chosen if isinstance(chosen, str) else rejected), 0
             continue
         columns = {
-            "chosen_ids": chosen,
-            "rejected_ids": rejected,
+            "chosen_ids": chosen.whole,
+            "rejected_ids": rejected.whole,
             "probability": row["probability"],
+            "margin": row.get("margin", 0.0),
+            "weight": row.get("weight", 1.0),
             "chosen_length": len(row["chosen"][0]["content"]),
             "rejected_length": len(row["rejected"][0]["content"]),
+            "kind": row.get("kind", ""),
         }
-        yield columns, max(len(chosen), len(rejected))
+        yield columns, max(len(chosen.whole), len(rejected.whole))
+
+
+def unpaired_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
+    """`prompt_ids`, `completion_ids` and `label`, as KTO takes them, `probability` (that the label is
+    right) and `weight`."""
+    for row, one in zip(rows, chat.exchanges(rows, "completion"), strict=True):
+        if isinstance(one, str):
+            yield one, 0
+            continue
+        columns = {
+            "prompt_ids": one.prompt,
+            "completion_ids": one.answer,
+            "label": row["label"],
+            "probability": row.get("probability", 1.0),
+            "weight": row.get("weight", 1.0),
+        }
+        yield columns, len(one.whole)
 
 
 def _chosen_and_rejected(
     rows: list[dict[str, Any]], chat: ChatTokens
-) -> Iterator[tuple[list[int] | None, list[int] | None]]:
-    return zip(chat.answered(rows, "chosen"), chat.answered(rows, "rejected"), strict=True)
+) -> Iterator[tuple[dict[str, Any], Exchange | str, Exchange | str]]:
+    chosen, rejected = chat.exchanges(rows, "chosen"), chat.exchanges(rows, "rejected")
+    return zip(rows, chosen, rejected, strict=True)
 
 
 def tokenize(
@@ -209,10 +209,19 @@ def _encoded(
     source = iter(rows)
     while block := list(islice(source, _BLOCK)):
         for columns, length in encode(block, chat):
-            if columns is None:
-                dropped[_REFUSED] += 1
+            if columns is None or isinstance(columns, str):
+                dropped[columns or REFUSED] += 1
             elif length > max_length:
                 dropped[_TOO_LONG] += 1
             else:
                 kept.append({**columns, "length": length})
+    _weigh(kept)
     return sorted(kept, key=lambda columns: columns["length"])
+
+
+def _weigh(rows: list[dict[str, Any]]) -> None:
+    """Make the weights of pairs 1 in the mean, so that a step is as long as without them."""
+    if rows and "weight" in rows[0]:
+        mean = fmean(row["weight"] for row in rows)
+        for row in rows:
+            row["weight"] /= mean

@@ -1,56 +1,18 @@
 """Every chat template that TRL ships, and small ones in the style of each big family."""
 
-import importlib.util
-import re
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from engine.generators.chat_template import ChatEncoder
-from engine.generators.control_tokens import GENERAL, Neutraliser, structural_tokens
+from engine.generators.control_tokens import structural_tokens
 from engine.messages import Message, TokenIds
-from tests.engine.tiny_model import build_tiny_tokenizer
+from tests.engine.chat_families import OURS, TEMPLATES, TEXTS, shipped, tokenizer
 
-OURS = Path(__file__).parents[2] / "data" / "chat_templates"
-
-
-def shipped():
-    """TRL's own, where it is installed."""
-    found = importlib.util.find_spec("trl")
-    places = found.submodule_search_locations if found else None
-    return sorted((Path(places[0]) / "chat_templates").glob("*.jinja")) if places else []
-
-
-TEMPLATES = {path.stem: path for path in [*shipped(), *sorted(OURS.glob("*.jinja"))]}
-TEXTS = {name: path.read_text(encoding="utf-8") for name, path in TEMPLATES.items()}
 THINKING = {"unsaid": {}, "on": True, "off": False}
 NO_SYSTEM_TURN = {"gemma", "gemma2", "gemma_training", "drops_system"}
 REWRITES_HISTORY = {"mistral", "harmony", "glm", "command", "qwen3_thinking"}
 """Ours whose next prompt does not go on from the last one and what was generated after it."""
-PLAIN = ("<think>", "</think>", "<tool_call>", "</tool_call>")
-"""Added without being special, as Qwen 3 has them."""
-
-
-@cache
-def tokenizer():
-    """The tiny one with the control tokens of every template."""
-    from transformers import PreTrainedTokenizerFast
-
-    with TemporaryDirectory() as directory:
-        made = PreTrainedTokenizerFast.from_pretrained(build_tiny_tokenizer(Path(directory)))
-    general = Neutraliser(GENERAL)
-    spelled = {
-        found
-        for text in TEXTS.values()
-        for found in re.findall(r"[<\[][^\s<>\[\]'\"{}()]{1,40}[>\]]", text)
-        if general.neutralise(found) != found
-    }
-    made.add_tokens(list(PLAIN))
-    made.add_tokens(sorted({"<s>", "</s>", *spelled}.difference(PLAIN)), special_tokens=True)
-    made.bos_token, made.eos_token = "<s>", "</s>"
-    return made
 
 
 @cache

@@ -4,9 +4,14 @@ import jsonlines
 import pytest
 
 from constitution.problems import InputError
-from engine.messages import to_dicts
+from constitution.schema import Stakeholder
+from constitution.selection import draw_profile
+from engine.messages import Message, to_dicts
+from engine.prompts.rows import Prompt
 from engine.prompts.sources import open_prompts
-from training.data.split import prompt_digest, split_prompts
+from tests.engine.builders import constitution
+from training.data.split import is_held_out, prompt_digest, split_prompts
+from training.data.value_header import ValueHeader
 
 
 def source(path, texts, **columns):
@@ -23,6 +28,13 @@ def test_a_share_is_put_aside_and_everything_is_kept(tmp_path):
     assert counts.train + counts.held_out == 200 and 30 < counts.held_out < 70
     kept = sorted((prompt.id, prompt.tags) for side in sides for prompt in side)
     assert kept == sorted((prompt.id, prompt.tags) for prompt in prompts)
+
+
+def test_what_is_set_aside_to_evaluate_on_leaves_rows_to_be_held_out(tmp_path):
+    prompts = source(tmp_path / "p.jsonl", [f"Question {n}?" for n in range(200)])
+    split_prompts(prompts, 0.2, tmp_path / "out")
+    left = [to_dicts(p.messages) for p in open_prompts(tmp_path / "out" / "train.jsonl")]
+    assert 5 < sum(is_held_out(messages, 0.1) for messages in left) < 35
 
 
 def test_what_is_in_both_files_is_only_held_out(tmp_path):
@@ -43,3 +55,28 @@ def test_a_side_without_prompts_is_refused(tmp_path):
         split_prompts(prompts, 0.0001, tmp_path / "out")
     with pytest.raises(InputError, match="no prompt is left to train on"):
         split_prompts(prompts, prompts, tmp_path / "out")
+
+
+def test_a_value_header_says_the_profile_that_judges_will_draw(tmp_path):
+    rules = constitution().model_copy(
+        update={
+            "stakeholders": {
+                "legal": Stakeholder(description="The company's lawyers."),
+                "users": Stakeholder(),
+            }
+        }
+    )
+    header = ValueHeader(rules, {"legal": 1.0, "users": 1.0}, seed=3)
+    plain = Prompt("p1", 0, (Message("user", "Hello?"),))
+    briefed = Prompt("p1", 0, (Message("system", "Be brief."), Message("user", "Hello?")))
+    name = draw_profile({"legal": 1.0, "users": 1.0}, prompt_id="p1", seed=3)
+    assert header.on(plain).extra["stakeholder"] == name
+    assert header.on(plain).messages[0] == Message("system", header.text(name))
+    assert header.text("legal") == (
+        "You answer for this stakeholder: legal. The company's lawyers."
+    )
+    assert header.text("users") == "You answer for this stakeholder: users."
+    assert header.on(briefed).messages[0].content.startswith("Be brief.\n\nYou answer for")
+    assert prompt_digest(to_dicts(plain.messages)) == prompt_digest(
+        to_dicts(header.on(briefed).messages)
+    )

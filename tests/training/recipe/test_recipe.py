@@ -31,7 +31,7 @@ rounds: 2
 sft: {epochs: 1}
 """
 NAMES = (
-    "split revise report sft-data sft label-1 dpo-data-1 dpo-1 label-2 dpo-data-2 dpo-2 evaluate"
+    "split revise report sft-data sft label-1 preferences-1 dpo-1 label-2 preferences-2 dpo-2 evaluate"
 ).split()
 
 
@@ -423,8 +423,10 @@ def test_shipped_recipes_become_stages(name, tmp_path):
     recipe, file = load_recipe(name)
     assert recipe.name == name
     stages = stages_of(recipe, file, tmp_path)
-    assert stages[0].name == "split" and stages[-1].name == "evaluate"
-    assert load_constitution(recipe.constitution)
+    first = "split" if recipe.prompts else "prompts"
+    assert stages[0].name == first and stages[-1].name == "evaluate"
+    beside = file.parent / recipe.constitution
+    assert load_constitution(beside if beside.is_file() else recipe.constitution)
     for stage in stages:
         assert stage.accelerate is None or stage.accelerate.is_file()
 

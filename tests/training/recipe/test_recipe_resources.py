@@ -25,6 +25,12 @@ LOADS = {
     "dpo-1",
     "dpo-2",
     "grpo",
+    "rloo",
+    "kto",
+    "reward-model",
+    *(f"reward-model-seed{number}" for number in range(3)),
+    "rloo-reward-model",
+    "grpo-reward-model",
     "evaluate",
 }
 

@@ -11,8 +11,8 @@ from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
 from tests.training.recipe.test_recipe import CONSTITUTION, Kitchen
 from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig
-from training.recipe.schema import TRAINERS
 from training.recipe.stage import begin, decide
+from training.recipe.steps import TRAINERS
 
 STAKEHOLDERS = "stakeholders: {legal: {weights: {kind: 0}}, users: {weights: {honest: 2}}}\n"
 
@@ -157,7 +157,7 @@ def test_prompts_that_are_missing_are_told_one_by_one(kitchen, named, missing):
         ("evaluate: {attacks: [role_plai]}", "8:21: evaluate.attacks is ['role_plai']; unknown"),
         ("evaluate: {attacks: [all], harmful: none}", "there are none"),
         ("label: {chain_of_thought: true}", "8:27: label.chain_of_thought is True; a pointwise"),
-        ("rlaif: grpo\nrounds: 2", "9:9: rounds is 2; gRPO samples"),
+        ("rlaif: grpo\nrounds: 2", "9:9: rounds is 2; GRPO samples"),
         ("rlaif: grpo\ngrpo: {max_answer: 999, max_length: 99}", "leaves no token to a prompt"),
         ("rlaif: grpo\ngrpo: {generations: 3}", "9:21: 8 answers a step cannot be shared out"),
         ("engine: transformers\nengine_options: {max_model_len: 9}", "arguments of vLLM"),

@@ -3,6 +3,8 @@ import random
 
 import pytest
 
+from training.data.rows import Rows
+from training.trainers.hard_negatives import KINDS, PLAIN, add_hard_negatives
 from training.trainers.reward_model import PairRewards, reward_report
 
 
@@ -49,3 +51,58 @@ def test_what_is_not_defined_is_none():
 def test_extreme_margins_neither_overflow_nor_divide_by_zero():
     report = reward_report([pair(1e4, -1e4), pair(-1e4, 1e4)])
     assert report["accuracy"] == 0.5 and math.isfinite(report["cross_entropy"])
+
+
+def test_accuracy_is_told_by_kind_and_by_length_gap():
+    pairs = [
+        PairRewards(1, 0, 1.0, 10, 10, "plain"),
+        PairRewards(0, 1, 1.0, 10, 40, "padded"),
+        PairRewards(2, 1, 1.0, 10, 40, "padded"),
+        PairRewards(1, 2, 1.0, 40, 10, "plain"),
+    ]
+    report = reward_report(pairs)
+    assert report["by_kind"] == {
+        "padded": {"pairs": 2, "accuracy": 0.5},
+        "plain": {"pairs": 2, "accuracy": 0.5},
+    }
+    assert report["by_length"] == {
+        "alike": {"pairs": 1, "accuracy": 1.0},
+        "longer": {"pairs": 1, "accuracy": 0.0},
+        "shorter": {"pairs": 2, "accuracy": 0.5},
+    }
+    assert reward_report([pair(1, 0)])["by_kind"] == {}
+
+
+def rows_of(count, probability=0.9):
+    return [
+        {
+            "prompt": [{"role": "user", "content": f"Question {n}?"}],
+            "chosen": [{"role": "assistant", "content": "Good."}],
+            "rejected": [{"role": "assistant", "content": "Bad."}],
+            "probability": probability,
+        }
+        for n in range(count)
+    ]
+
+
+def test_hard_negatives_are_worse_versions_and_their_phrases_are_not_those_of_the_test():
+    rows = Rows(rows_of(60), rows_of(60), "", ())
+    add_hard_negatives(rows)
+    assert len(rows.train) == len(rows.test) == 120
+    said = {}
+    for split in ("train", "test"):
+        made = [row for row in getattr(rows, split) if row["kind"] != PLAIN]
+        assert {row["kind"] for row in made} == set(KINDS)
+        assert all(row["chosen"] == rows_of(1)[0]["chosen"] for row in made)
+        for row in made:
+            base = "Bad." if row["kind"] == "confident" else "Good."
+            assert base in row["rejected"][0]["content"] != base
+            assert row["probability"] == 1.0
+        said[split] = {row["rejected"][0]["content"] for row in made}
+    assert not said["train"] & said["test"]
+
+
+def test_a_pair_whose_better_answer_is_not_the_chosen_one_makes_no_hard_negative():
+    rows = Rows(rows_of(5, 0.3), [], "", ())
+    add_hard_negatives(rows)
+    assert [row["kind"] for row in rows.train] == [PLAIN] * 5

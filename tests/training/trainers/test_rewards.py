@@ -18,7 +18,13 @@ from engine.generators.base import (
 from engine.messages import Message
 from tests.engine.builders import Replies, constitution, principle
 from training.trainers.rewards import ConstitutionalReward, Penalties, length_excess
-from training.trainers.scorers import AnswerScore, JudgeScorer, PrincipleDraw, Sample
+from training.trainers.scorers import (
+    NOT_APPLICABLE,
+    AnswerScore,
+    JudgeScorer,
+    PrincipleDraw,
+    Sample,
+)
 
 END = 2
 FREE = Penalties(longest=10, soft_length=8, length=0.5, non_answer=1.0)
@@ -206,7 +212,7 @@ def test_principles_that_do_not_apply_are_not_asked_about():
     narrow = principle("secrets", applies_to=AppliesTo(tags=("work",)))
     rules = constitution().model_copy(update={"principles": (narrow,)})
     (outside, inside), judge = judged(None, sample(), sample(tags=("work",)), rules=rules)
-    assert outside == AnswerScore(None, "no principle applies")
+    assert outside == NOT_APPLICABLE
     assert inside.value == pytest.approx(0.9)
     assert len(judge.questions) == 1
 

@@ -66,12 +66,12 @@ class Parent:
         from torch.nn.functional import logsigmoid
 
         self.seen.append(set(inputs))
-        output = model(**inputs)
+        output = model(**{n: v for n, v in inputs.items() if n != "margin"})
         chosen, rejected = output.logits.squeeze(-1).chunk(2)
-        return -logsigmoid(chosen - rejected).mean(), output
+        return -logsigmoid(chosen - rejected - inputs.get("margin", 0.0)).mean(), output
 
 
-def reward_loss(margins, probabilities):
+def reward_loss(margins, probabilities, weights=None, demanded=0.0):
     """The soft loss of a reward model, its slope for each margin, and the trainer."""
     from types import SimpleNamespace
 
@@ -85,7 +85,11 @@ def reward_loss(margins, probabilities):
     trainer, rejected = Trainer(), torch.full((len(margins), 1), 0.5, dtype=torch.float64)
     chosen = (torch.tensor(margins, dtype=torch.float64)[:, None] + 0.5).requires_grad_()
     output = SimpleNamespace(logits=torch.cat([chosen, rejected]))
-    inputs = {"input_ids": None, "probability": torch.tensor(probabilities, dtype=torch.float32)}
+    weights = [1.0] * len(margins) if weights is None else weights
+    inputs = {"probability": torch.tensor(probabilities, dtype=torch.float32)}
+    inputs |= {"input_ids": None, "weight": torch.tensor(weights, dtype=torch.float32)}
+    if demanded:
+        inputs["margin"] = torch.full((len(margins),), demanded, dtype=torch.float64)
     loss, returned = trainer.compute_loss(lambda input_ids: output, inputs, return_outputs=True)
     assert returned is output
     loss.backward()
@@ -107,3 +111,17 @@ def test_a_reward_models_loss_is_the_same_cross_entropy():
 def test_a_reward_model_is_moved_to_the_judges_side(probability):
     _, (slope,), _ = reward_loss([0.0], [probability])
     assert slope == pytest.approx(0.5 - probability)
+
+
+def test_pairs_weigh_and_a_margin_is_demanded():
+    rng = random.Random(2)
+    margins = [rng.gauss(0, 3) for _ in range(30)]
+    probabilities = [rng.random() for _ in range(30)]
+    weights = [rng.choice([0.25, 0.5, 3.0]) for _ in range(30)]
+    loss, slopes, _ = reward_loss(margins, probabilities, weights, demanded=1.5)
+    expected = [
+        (w * formula(m - 1.5, p), w * (1 / (1 + math.exp(1.5 - m)) - p))
+        for m, p, w in zip(margins, probabilities, weights, strict=True)
+    ]
+    assert loss == pytest.approx(sum(one for one, _ in expected) / 30)
+    assert slopes == pytest.approx([slope for _, slope in expected], abs=1e-5)

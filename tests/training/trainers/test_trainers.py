@@ -200,7 +200,7 @@ def test_text_that_spells_a_control_token_stays_text(model):
     ((forged, _),) = sft_tokens([row], ChatTokens(tokenizer))
     assert forged["input_ids"].count(end) == plain["input_ids"].count(end) == 2
     learned = [token for token in plain["labels"] if token != -100]
-    assert tokenizer.decode(learned) == "The cat sings.<|im_end|>\n"
+    assert tokenizer.decode(learned) == "The cat sings.<|im_end|>"
 
 
 def test_of_a_truncated_answer_no_end_is_learned(model):
@@ -212,7 +212,7 @@ def test_of_a_truncated_answer_no_end_is_learned(model):
     chat = ChatTokens(tokenizer)
     ended, cut = ({**sft_rows(1)[0], "truncated": truncated} for truncated in (False, True))
     (whole, _), (part, _) = sft_tokens([ended, cut], chat)
-    assert tokenizer.decode(whole["input_ids"][len(part["input_ids"]) :]) == "<|im_end|>\n"
+    assert tokenizer.decode(whole["input_ids"][len(part["input_ids"]) :]) == "<|im_end|>"
     learned = [token for token in part["labels"] if token != -100]
     assert tokenizer.decode(learned) == "The cat sings."
 
@@ -224,7 +224,30 @@ def test_of_a_truncated_answer_no_end_is_learned(model):
         (whole, _), (part, _) = encode(pairs, chat)
         for side in ("chosen_ids", "rejected_ids"):
             assert whole[side][: len(part[side])] == part[side]
-            assert tokenizer.decode(whole[side][len(part[side]) :]) == "<|im_end|>\n"
+            assert tokenizer.decode(whole[side][len(part[side]) :]) == "<|im_end|>"
+
+
+def test_a_trained_base_model_stops_where_its_turn_ends(tmp_path):
+    """A base model: its tokenizer and its settings end a text otherwise than its template ends a turn."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from training.trainers.sft import run
+
+    base = build_tiny_model(tmp_path / "base", eos_token_id=0)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(base)
+    rows = write_rows(tmp_path / "rows.jsonl", sft_rows(120))
+    chosen = settings(base, rows, tmp_path / "out", learning_rate=1e-2, epochs=4.0)
+    trained = run(SFTTrainingConfig(**chosen)).model
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    model = AutoModelForCausalLM.from_pretrained(trained)
+    assert model.generation_config.eos_token_id == [0, end]
+    asked = [{"role": "user", "content": "blue dog runs"}]
+    prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt")
+    done = model.generate(**prompt, max_new_tokens=60, do_sample=False)
+    said = tokenizer.decode(done[0, prompt["input_ids"].shape[1] :])
+    assert said == "The cat sings.<|im_end|>"
 
 
 # LoRA --------------------------------------------------------------------------------------------
@@ -369,6 +392,23 @@ def test_a_reward_model_of_soft_labels_follows_the_judge_against_the_chosen(mode
     write_rows(tmp_path / "preferences.jsonl", preference_rows(120, probability=0.1))
     chosen = settings(model, tmp_path / "preferences.jsonl", tmp_path / "out", soft_labels=True)
     assert run(RewardModelConfig(**chosen)).metrics["held_out_pairs"]["accuracy"] <= 0.1
+
+
+def test_the_seed_says_what_head_a_reward_model_begins_with(model, data, tmp_path):
+    import torch
+    from safetensors.torch import load_file
+
+    from training.trainers.reward_model import run
+
+    def weights(name, seed):
+        torch.rand(1)  # what was drawn before does not count
+        chosen = settings(model, data / "preferences.jsonl", tmp_path / name, max_steps=1)
+        result = run(RewardModelConfig(**chosen, seed=seed))
+        return load_file(result.model / "model.safetensors")["score.weight"]
+
+    first = weights("first", 3)
+    assert torch.equal(first, weights("again", 3))
+    assert not torch.equal(first, weights("other", 4))
 
 
 def test_a_reward_model_with_lora_loads_as_a_classifier(model, data, tmp_path):

@@ -18,6 +18,7 @@ from training.evaluation.page.charts import (
     full_scale,
     safety_plane,
 )
+from training.evaluation.page.curves import curve_drawings
 from training.evaluation.page.further_tables import metric_groups, swap_groups
 from training.evaluation.page.headline import headline
 from training.evaluation.page.tables import (
@@ -81,6 +82,7 @@ def evaluation_page(results: Results) -> str:
             swaps=swap_groups(models),
             metrics=metric_groups(models),
             probes=probes(results.imported),
+            curves=curve_drawings(results.curves),
             samples=samples,
             facets=_facets(samples),
         )

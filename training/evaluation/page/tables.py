@@ -79,7 +79,8 @@ def checkpoint_groups(results: Results) -> list[Group]:
         for who in ("rules", "judge")
     ]
     groups = {
-        "Constitution": _constitution(models),
+        "Constitution": [*_constitution(models), *_against(results)],
+        "Cost of training": _costs(results),
         f"Preference over {base}": [
             _change(
                 models,
@@ -183,6 +184,28 @@ def _constitution(models: Sequence[ModelResult]) -> list[TableRow]:
         _change(models, against, lambda m: m.change, lower),
         _row(models, "Weighted by severity", lambda m: m.weighted_violations, hint=lower),
         *profiles,
+    ]
+
+
+def _against(results: Results) -> list[TableRow]:
+    """What comparing with another model than the base shows."""
+    label = f"Change against {results.against}"
+    return [_change(results.models, label, lambda m: m.change_against, "lower is better")]
+
+
+def _costs(results: Results) -> list[TableRow]:
+    costs = [model.cost for model in results.models]
+    written = {
+        "GPU-hours": [c and f"{c.gpu_hours:.3g}" for c in costs],
+        "Tokens trained on": [c and f"{c.tokens:,}" for c in costs],
+        "Steps": [c and f"{c.steps:,}" for c in costs],
+    }
+    hint = "of its own training, and of others on its budget"
+    rows = [TableRow(label, tuple(cells), hint) for label, cells in written.items()]
+    gained = f"fewer violations than {results.against}"
+    return [
+        *rows,
+        _change(results.models, "Gained per GPU-hour", lambda m: m.gain_per_hour, gained),
     ]
 
 

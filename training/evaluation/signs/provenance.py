@@ -11,7 +11,7 @@ from engine.generators.spec import read_spec
 from engine.prompts.files import open_prompt_file
 from engine.runs.manifest import read_manifest
 
-__all__ = ["TrainingRows", "training_rows"]
+__all__ = ["TrainingRows", "training_cost", "training_rows"]
 
 _DEEPEST = 50
 """Checkpoints trained from checkpoints: more than that is a circle."""
@@ -61,29 +61,44 @@ def training_rows(specs: Iterable[str], files: Iterable[Path] = ()) -> TrainingR
             path = dataset / "train.jsonl" if dataset.is_dir() else dataset
             if path.suffix == ".jsonl" and path.is_file():
                 rows.setdefault(path.resolve())
-            if isinstance(judge := config.get("judge"), str):
-                judges.add(judge)
+            listed = [reward.get("judge") for reward in config.get("rewards") or ()]
+            judges |= {judge for judge in (config.get("judge"), *listed) if isinstance(judge, str)}
     return TrainingRows(tuple(rows), frozenset(judges))
+
+
+def training_cost(spec: str) -> dict[str, float] | None:
+    """What the training of a model took, with those before it that drew on the same budget, as its
+    manifest says: `gpu_hours`, `tokens`, `steps`. None where there is none."""
+    model = Path(read_spec(spec).name)
+    named = model.is_dir() and model != Path()
+    metrics = ((_manifest(model) if named else None) or {}).get("metrics") or {}
+    cost = metrics.get("cost")
+    if not isinstance(cost, dict):
+        return None
+    before = cost.get("before") or {}
+    names = ("gpu_hours", "tokens", "steps")
+    return {name: float(cost.get(name, 0)) + float(before.get(name, 0)) for name in names}
 
 
 def _configs(spec: str) -> Iterator[dict[str, Any]]:
     """The settings that made a model, and the model it was made from, and so on."""
     model: Any = read_spec(spec).name
     for _ in range(_DEEPEST):
-        config = _config(Path(model)) if isinstance(model, str) and model else None
-        if config is None:
+        manifest = _manifest(Path(model)) if isinstance(model, str) and model else None
+        if manifest is None:
             return
+        config = manifest["config"]
         yield config
         model = config.get("model")
 
 
-def _config(model: Path) -> dict[str, Any] | None:
-    """The settings in the manifest beside a model, or in its own directory."""
+def _manifest(model: Path) -> dict[str, Any] | None:
+    """The manifest of a training beside a model, or in its own directory."""
     for folder in (model, model.parent):
         try:
-            config = (read_manifest(folder) or {}).get("config")
+            manifest = read_manifest(folder) or {}
         except (OSError, InputError):
             continue
-        if isinstance(config, dict):
-            return config
+        if isinstance(manifest.get("config"), dict):
+            return dict(manifest)
     return None
