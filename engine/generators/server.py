@@ -126,7 +126,10 @@ class ServerGenerator:
         except (GenerationError, GeneratorUnavailable):
             prompt = None
         if prompt is None:
-            return (await self._ask(fields, request.messages))[0]
+            answer = (await self._ask(fields, request.messages))[0]
+            if not self._dialect.folds_system:  # else the server was sent other messages
+                self._tokens.sent(neutral, answer.prompt_token_ids)
+            return answer
         del fields["messages"]
         body = {"model": self._model, "prompt": prompt, **fields}
         affinity = _affinity(request.messages)

@@ -89,7 +89,11 @@ def write_prompts(path: Path, count: int, words: int) -> PromptSource:
 
 
 _STAGES = (("policy", None), ("critic", critique_request), ("reviser", revision_request))
-SETTINGS = LoopSettings(rounds=1, final_check=False, longest_revision=1e9)
+SETTINGS = LoopSettings(
+    select="random", accept="always", framing="conversation", few_shot=False, final_check=False,
+    rounds=1, longest_revision=1e9,
+)  # fmt: skip
+"""Three turns for every prompt, whatever the model writes: no verdict says who is done."""
 SAMPLING = Sampling(max_tokens=64, temperature=0.0)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from constitution.reading import NotJson, parse_json
@@ -45,6 +45,8 @@ class Answer:
     completion_tokens: int
     token_ids: tuple[int, ...] | None = None
     """Those of the text and its end, where the server was asked for them and gives them."""
+    prompt_token_ids: tuple[int, ...] | None = None
+    """Those of the prompt, likewise."""
 
 
 def parse_answers(text: str) -> list[Answer]:
@@ -63,7 +65,9 @@ def parse_answers(text: str) -> list[Answer]:
         _count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens")),
         _count(usage.get("completion_tokens")),
     )
-    return [_answer(mapping(choice), counts, text) for choice in choices]
+    prompt = _token_ids(response.get("prompt_token_ids"))
+    answers = [_answer(mapping(choice), counts, text) for choice in choices]
+    return [replace(answer, prompt_token_ids=prompt) for answer in answers] if prompt else answers
 
 
 def parse_prompt_logprobs(text: str) -> list[tuple[str, float]] | None:

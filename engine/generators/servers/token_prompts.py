@@ -48,6 +48,12 @@ class TokenPrompts:
         kept = ids[:-1] if ids[-1] in self._ends else ids
         return TokenIds(self._tokenizer, kept)
 
+    def sent(self, messages: Conversation, ids: tuple[int, ...] | None) -> None:
+        """Note the tokens that the server made of a prompt of text: the next turn asks for them."""
+        if ids and messages[-1].role != "assistant":
+            self._known[_as_text(messages)] = list(ids)
+            _forget(self._known)
+
     async def prompt(self, messages: Conversation) -> list[int] | None:
         """The prompt's tokens with sampled turns verbatim; None where no turn has any, or where they
         cannot be placed: it is then sent as text. Raises GenerationError as the server does."""
@@ -82,7 +88,10 @@ class TokenPrompts:
         if whole[:start] != before:
             return None
         end = next((n for n in range(start, len(whole)) if whole[n] in self._ends), None)
-        if end is None or not await self._spells(tuple(whole[start:end]), turn.content):
+        if end is None:
+            return None
+        spelled = tuple(whole[start:end])
+        if spelled != turn.tokens.ids and not await self._spells(spelled, turn.content):
             return None  # what ended an answer may be a stop word, which texts hold as well
         return start, end
 
@@ -96,12 +105,16 @@ class TokenPrompts:
 
     async def _tokens(self, messages: Conversation) -> list[int]:
         """As the server tokenizes the prompt of the next turn."""
-        key = tuple(Message(turn.role, turn.content) for turn in messages)
+        key = _as_text(messages)
         if key not in self._known:
             text = await self._post("tokenize", {"messages": key, "add_generation_prompt": True})
             self._known[key] = _field(text, "tokens", list)
             _forget(self._known)
         return self._known[key]
+
+
+def _as_text(messages: Conversation) -> Conversation:
+    return tuple(Message(turn.role, turn.content) for turn in messages)
 
 
 def _forget(kept: "OrderedDict[Any, Any]") -> None:
