@@ -170,7 +170,12 @@ def _example(
     replies = tuple(answer_turn(turns[-1]) for turns in whole)
     if not all(reply["content"].strip() or reply.get("tool_calls") for reply in replies):
         raise Unusable("empty answer")
-    asked = checked_prompt(_without_reasoning(first[:-1]), system)
+    try:
+        asked = checked_prompt(_without_reasoning(first[:-1]), system)
+    except BadPrompt as bad:
+        if prompt is None and all(isinstance(value, str) for value in answers.values()):
+            raise Unusable("a transcript with empty turns, or turns out of order") from bad
+        raise
     added = len(asked) - len(first) + 1  # the `system` column's turn
     return Example(asked, replies, given=added + (len(_asked(prompt)) if prompt is not None else 0))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.generators.reasoning import split_reasoning
 from engine.messages import to_dicts
-from engine.prompts.conversations import BadPrompt, role_and_content
+from engine.prompts.conversations import BadPrompt, kind, role_and_content
 from engine.prompts.rows import Columns, parse_prompt
 from engine.prompts.written_turns import is_message, transcript
 
@@ -86,10 +86,12 @@ def _turn(turn: Mapping[str, Any], number: int) -> Turn:
     role = given.get("role")
     if role == "tool" or (role == "assistant" and given.get("tool_calls")):
         kept = ("tool_call_id", "name") if role == "tool" else ("tool_calls", *_REASONING)
-        content = _text(given.get("content", ""), number)
+        content = _text(given.get("content", ""))
+        if not isinstance(content, str):
+            raise BadPrompt(f"the content of message {number} is {kind(content)}", "give a text")
         return {"role": role, "content": content, **{n: given[n] for n in kept if n in given}}
     if "content" in given:
-        given["content"] = _text(given["content"], number)
+        given["content"] = _text(given["content"])
     elif turn.get("role") == "assistant" and "content" in turn:
         given["content"] = ""
     role, content = role_and_content(given, number)
@@ -97,14 +99,14 @@ def _turn(turn: Mapping[str, Any], number: int) -> Turn:
     return {"role": role, "content": content, **(thoughts if role == "assistant" else {})}
 
 
-def _text(content: Any, number: int) -> Any:
+def _text(content: Any) -> Any:
     """The text of a content in parts; any other content as it is."""
     if not isinstance(content, list | tuple):
         return content
     texts = []
     for part in content:
         if not isinstance(part, Mapping) or not isinstance(part.get("text"), str):
-            kind = part.get("type", "part") if isinstance(part, Mapping) else "part"
-            raise Unusable(f"holds {kind!r}, which is not text")
+            found = part.get("type", "part") if isinstance(part, Mapping) else "part"
+            raise Unusable(f"holds {found!r}, which is not text")
         texts.append(part["text"])
     return "".join(texts)

@@ -154,7 +154,8 @@ class ChatTokens:
     def _written(self, row: dict[str, Any], turn: dict[str, Any]) -> _Text | str:
         """What is asked and what is said, or why the template cannot show it."""
         calls = turn.get("tool_calls")
-        if not self._shows_tools and (calls or any(t["role"] == "tool" for t in row["prompt"])):
+        uses_tools = calls or any(t["role"] == "tool" for t in row["prompt"])
+        if uses_tools and not self._shows_tools:
             return _NO_TOOLS
         asked = self._asked(row)
         if asked is None:

@@ -42,10 +42,11 @@ def _setup(config: RewardModelConfig, tokenizer: Any, weighted: bool = False) ->
     pad = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)
 
     def collate(examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """TRL subtracts `margin` from the difference of a pair's rewards."""
+        """TRL subtracts `margin` from the difference of a pair's rewards, and shows it to the model,
+        which not every one takes: where nobody rated there is none."""
         batch: dict[str, Any] = pad(examples)
-        batch["margin"] = config.margin * batch["margin"]
-        return batch
+        margin = config.margin * batch.pop("margin")
+        return {**batch, "margin": margin} if margin.any() else batch
 
     own_loss = config.soft_labels or weighted
     return Setup(
