@@ -83,7 +83,7 @@ def _win_rate(random: "Generator", prompts: int, truth: float) -> _Sample:
     truth = _near(random, truth)
     scores = [_score(random, math.log(truth / (1 - truth)), 0.3) for _ in range(prompts)]
     found = rate_duels([Duel(str(at), "a", "b", s) for at, s in enumerate(scores)], "b", "a")
-    return 0.7 * truth + 0.15, found and found.rate
+    return 0.7 * truth + 0.15, found.rate if found else None
 
 
 def _score(random: "Generator", strength: float, ties: float = 0.0) -> float:
