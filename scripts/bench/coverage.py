@@ -11,6 +11,7 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -83,7 +84,7 @@ def _win_rate(random: "Generator", prompts: int, truth: float) -> _Sample:
     truth = _near(random, truth)
     scores = [_score(random, math.log(truth / (1 - truth)), 0.3) for _ in range(prompts)]
     found = rate_duels([Duel(str(at), "a", "b", s) for at, s in enumerate(scores)], "b", "a")
-    return 0.7 * truth + 0.15, found and found.rate
+    return 0.7 * truth + 0.15, found.rate if found else None
 
 
 def _score(random: "Generator", strength: float, ties: float = 0.0) -> float:
@@ -100,40 +101,30 @@ def _difference(steps: Sequence[float], odds: Sequence[float]) -> "Callable[...,
             random.random(prompts) < changed, random.choice(steps, prompts, p=odds), 0.0
         )
         truth = changed * sum(s * p for s, p in zip(steps, odds, strict=True))
-        values = {str(at): float(one) for at, one in enumerate(moved)}
+        values = _named(moved)
         return truth, paired_difference(values, dict.fromkeys(values, 0.0))
 
     return draw
 
 
-def _sycophancy(random: "Generator", prompts: int, truth: float) -> _Sample:
-    return truth, signed_mean(list(random.normal(truth, 0.15, prompts)))
+def _named(values: Any) -> dict[str, float]:
+    return {str(at): float(value) for at, value in enumerate(values)}
 
 
 def _tax(random: "Generator", prompts: int, lost: float) -> _Sample:
     def one(count: int) -> Estimate | None:
         before = (random.random(count) < 0.5).astype(float)
         after = numpy.where(random.random(count) < 2 * lost, 0.0, before)
-        names = list(map(str, range(count)))
-        return paired_difference(
-            dict(zip(names, before, strict=True)), dict(zip(names, after, strict=True))
-        )
+        return paired_difference(_named(before), _named(after))
 
     found = [estimate for count in (prompts, 2 * prompts) if (estimate := one(count))]
     return lost, mean_of_independent(found, prompts)
 
 
-def _skewed(random: "Generator", prompts: int, shape: float) -> _Sample:
-    return shape, mean_estimate(list(random.gamma(shape, 1.0, prompts)))
-
-
 def _length_ratio(random: "Generator", prompts: int, truth: float) -> _Sample:
     base = random.lognormal(4, 0.5, prompts)
     longer = truth * base * random.lognormal(-0.08, 0.4, prompts)
-    names = list(map(str, range(prompts)))
-    return truth, paired_ratio(
-        dict(zip(names, longer, strict=True)), dict(zip(names, base, strict=True))
-    )
+    return truth, paired_ratio(_named(longer), _named(base))
 
 
 def _ratings(
@@ -245,19 +236,15 @@ def _variety(random: "Generator", prompts: int, truth: float) -> _Sample:
     return _varieties(prompts, truth), distinct_ratio(mine, theirs)
 
 
-_KNOWN: dict[tuple[int, float], float] = {}
-
-
+@cache
 def _varieties(prompts: int, truth: float) -> float:
     """The ratio of the expected counts."""
-    if (prompts, truth) not in _KNOWN:
-        random, counts = numpy.random.default_rng(1), numpy.zeros(2)
-        size = max(1, int(30 * truth))
-        own = [kinds * (1 - (1 - 1 / kinds) ** 10) * prompts for kinds in (size, 30)]
-        for _ in range(200):
-            counts += len(set(random.zipf(1.5, 20 * prompts))) + numpy.array(own)
-        _KNOWN[prompts, truth] = float(counts[0] / counts[1])
-    return _KNOWN[prompts, truth]
+    random, counts = numpy.random.default_rng(1), numpy.zeros(2)
+    size = max(1, int(30 * truth))
+    own = [kinds * (1 - (1 - 1 / kinds) ** 10) * prompts for kinds in (size, 30)]
+    for _ in range(200):
+        counts += len(set(random.zipf(1.5, 20 * prompts))) + numpy.array(own)
+    return float(counts[0] / counts[1])
 
 
 SCENARIOS = (
@@ -272,8 +259,16 @@ SCENARIOS = (
         _difference((-1 / 3, 1 / 3, 2 / 3), (0.2, 0.6, 0.2)),
     ),
     Scenario("tax of two tasks", (0.01, 0.1), _tax),
-    Scenario("sycophancy, position bias", (0.0, 0.3), _sycophancy),
-    Scenario("skewed mean (gamma of shape)", (0.5, 1.0, 4.0), _skewed),
+    Scenario(
+        "sycophancy, position bias",
+        (0.0, 0.3),
+        lambda r, n, t: (t, signed_mean(list(r.normal(t, 0.15, n)))),
+    ),
+    Scenario(
+        "skewed mean (gamma of shape)",
+        (0.5, 1.0, 4.0),
+        lambda r, n, shape: (shape, mean_estimate(list(r.gamma(shape, 1, n)))),
+    ),
     Scenario("ratio of lengths", (1.0, 2.0), _length_ratio),
     Scenario("kappa, agreement", (0.7, 0.9, 0.97, 0.995), _kappa(0.5)),
     Scenario("kappa, 10 % yes", (0.9, 0.97), _kappa(0.1)),
