@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts.commands.permission_options import (
+    AllowGeneratedCode,
     AllowKeys,
     AllowPush,
     AllowPythonChecks,
@@ -47,6 +48,7 @@ def run_recipe(
     price: Price = None,
     allow_python_checks: AllowPythonChecks = False,
     allow_remote_code: AllowRemoteCode = False,
+    allow_generated_code: AllowGeneratedCode = False,
     allow_keys: AllowKeys = None,
     allow_push: AllowPush = False,
 ) -> None:
