@@ -6,7 +6,7 @@ ARG VLLM=v0.31.0
 FROM vllm/vllm-openai:${VLLM}
 
 WORKDIR /solon
-COPY requirements/cuda.txt scripts/missing.py /tmp/
+COPY requirements/cuda.txt requirements/missing.py /tmp/
 # What the image has stays as it is: its parts are built for each other and for its CUDA.
 RUN python3 /tmp/missing.py /tmp/cuda.txt > /tmp/missing.txt && \
     uv pip install --system --no-cache --no-deps -r /tmp/missing.txt

@@ -1,12 +1,11 @@
 """The locks: what is tested on a CPU is what runs on a GPU, and they name no place."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
 import pytest
-
-from scripts.missing import missing
 
 ROOT = Path(__file__).parents[1]
 LOCKS = {name: ROOT / "requirements" / f"{name}.txt" for name in ("cpu", "cuda")}
@@ -44,6 +43,7 @@ def test_the_cuda_lock_has_all_of_the_extra():
 
 def test_the_image_gets_what_it_lacks():
     lock = "torch==2.13.0\nTRL==1.16.0\npy3langid==0.4\ntyping-extensions==4.16\n"
+    missing = runpy.run_path(str(ROOT / "requirements" / "missing.py"))["missing"]
     assert missing(lock, {"torch", "Typing_Extensions"}) == ["TRL==1.16.0", "py3langid==0.4"]
 
 

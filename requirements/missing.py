@@ -1,4 +1,4 @@
-"""Prints the lines of a lock whose packages are not installed: `python scripts/missing.py LOCK`."""
+"""Prints the lines of a lock whose packages are not installed: `python requirements/missing.py LOCK`."""
 
 import re
 import sys
