@@ -128,21 +128,19 @@ def _length_ratio(random: "Generator", prompts: int, truth: float) -> _Sample:
 
 
 def _ratings(
-    random: "Generator", shape: tuple[int, int], right: float, kind: float
+    random: "Generator", shape: tuple[int, int], agreed: float, kind: float
 ) -> tuple[Any, float, float]:
-    """Verdicts of raters who are right with a probability, how often two agree, and how often one
-    says yes."""
+    """Verdicts of raters, how often two agree, and how often they would by chance."""
+    right = (1 + math.sqrt(2 * _near(random, agreed) - 1)) / 2
     truths = random.random(shape[0]) < kind
     said = numpy.where(random.random(shape) < right, truths[:, None], ~truths[:, None])
     yes = kind * right + (1 - kind) * (1 - right)
-    return said, right**2 + (1 - right) ** 2, yes
+    return said, right**2 + (1 - right) ** 2, yes**2 + (1 - yes) ** 2
 
 
 def _kappa(kind: float, copies: int = 1) -> "Callable[..., _Sample]":
     def draw(random: "Generator", prompts: int, agreed: float) -> _Sample:
-        right = (1 + math.sqrt(2 * _near(random, agreed) - 1)) / 2
-        said, both, yes = _ratings(random, (prompts, 2), right, kind)
-        chance = yes**2 + (1 - yes) ** 2
+        said, both, chance = _ratings(random, (prompts, 2), agreed, kind)
         names = list(map(str, range(prompts))) * copies
         left, right_side = list(said[:, 0]) * copies, list(said[:, 1]) * copies
         return (both - chance) / (1 - chance), kappa_estimate(left, right_side, names)
@@ -152,11 +150,9 @@ def _kappa(kind: float, copies: int = 1) -> "Callable[..., _Sample]":
 
 def _several(statistic: str, kind: float) -> "Callable[..., _Sample]":
     def draw(random: "Generator", prompts: int, agreed: float) -> _Sample:
-        right = (1 + math.sqrt(2 * _near(random, agreed) - 1)) / 2
-        said, both, yes = _ratings(random, (prompts, 3), right, kind)
+        said, both, chance = _ratings(random, (prompts, 3), agreed, kind)
         given = random.random(said.shape) < 0.8
         ratings = [list(row[there]) for row, there in zip(said, given, strict=True)]
-        chance = yes**2 + (1 - yes) ** 2
         if statistic == "alpha":
             return (both - chance) / (1 - chance), krippendorff_alpha(ratings)
         return (both - (1 - chance)) / chance, gwet_ac1(ratings)
@@ -247,17 +243,14 @@ def _varieties(prompts: int, truth: float) -> float:
     return float(counts[0] / counts[1])
 
 
+_THIRDS = (-1 / 3, 1 / 3, 2 / 3), (0.2, 0.6, 0.2)
 SCENARIOS = (
     Scenario("share", (0.01, 0.05, 0.2, 0.5), _share),
     Scenario("share, 4 answers a prompt", (0.05, 0.2, 0.5), _clustered_share),
     Scenario("share of 5 principles broken", (0.02, 0.1, 0.4), _share_of_principles),
     Scenario("win rate, 30 % ties", (0.5, 0.9, 0.99), _win_rate),
     Scenario("difference of yes and no", (0.02, 0.1, 0.4), _difference((-1, 1), (0.3, 0.7))),
-    Scenario(
-        "difference in thirds",
-        (0.05, 0.1, 0.3, 0.8),
-        _difference((-1 / 3, 1 / 3, 2 / 3), (0.2, 0.6, 0.2)),
-    ),
+    Scenario("difference in thirds", (0.05, 0.1, 0.3, 0.8), _difference(*_THIRDS)),
     Scenario("tax of two tasks", (0.01, 0.1), _tax),
     Scenario(
         "sycophancy, position bias",
@@ -296,9 +289,7 @@ def main() -> None:
     given = parser.parse_args()
     print(f"| figure | truth |{''.join(f' n {size} |' for size in SIZES)}")
     print("|---|---|" + "---|" * len(SIZES))
-    for scenario in SCENARIOS:
-        if given.only not in scenario.name:
-            continue
+    for scenario in (one for one in SCENARIOS if given.only in one.name):
         for truth in scenario.truths:
             found = [coverage(scenario, size, truth, given.trials) for size in SIZES]
             cells = "".join(f" {share:.3f} |" for share in found)
