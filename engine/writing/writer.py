@@ -79,7 +79,7 @@ class _Writing:
 
     async def _message(self, key: str, before: Conversation) -> tuple[str, WriteDrop | None]:
         """A user's message, and why it is none."""
-        asked = self._request(before if before else (), opening=key == "opening")
+        asked = self._request(before, opening=key == "opening")
         reply = await self._ask("writer", asked, key)
         text = cleaned(reply)
         self.said = reply.text
