@@ -15,6 +15,9 @@ __all__ = ["serve"]
 
 _GRACE = 10
 """Seconds that answers in flight are given once the server is told to end."""
+_KEPT_ALIVE = 75
+"""Seconds for which an idle connection is kept: longer than clients keep theirs, so that none sends a
+request on one that is being closed."""
 
 
 @o.configured("engine.guard.settings:ServeConfig", {"roles.policy": ("--model", "-m")})
@@ -76,6 +79,7 @@ async def _answer(desk: "Desk", listening: "socket.socket") -> None:
     config = uvicorn.Config(
         application(desk), lifespan="off", log_level="warning", access_log=False,
         timeout_graceful_shutdown=_GRACE,
+        timeout_keep_alive=_KEPT_ALIVE,
     )  # fmt: skip
     server = uvicorn.Server(config)
 

@@ -164,18 +164,18 @@ def _count_topics(
     baseline: Sequence[date],
     config: MonitorConfig,
 ) -> None:
-    """What is broken by topic, and prompts of a new kind: of the baseline every second prompt, which
-    did not say what is known."""
+    """What is broken by topic, and prompts of a new kind: of the baseline those that did not say what
+    is known."""
     before = [one.said for day in baseline for one in days[day]]
     topics = Topics.of(before, config.topics, config.seed)
-    place = 0
+    held_out = iter(topics.held_out)
     for day, answers in days.items():
         prompts = [one.said for one in answers]
         for name, one in zip(topics.of_prompts(prompts), answers, strict=True):
             counted["topic", name].setdefault(day, []).append(one.breaks_any)
         new = topics.new(prompts)
         if day in baseline:
-            new, place = new[(place + 1) % 2 :: 2], place + len(new)
+            new = [is_new for is_new, counts in zip(new, held_out, strict=False) if counts]
         counted["prompts", _NEW][day] = new
 
 

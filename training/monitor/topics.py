@@ -20,6 +20,8 @@ class Topics:
     """Clusters of the baseline's prompts (k-means on TF-IDF), each named by its heaviest words."""
 
     names: tuple[str, ...]
+    held_out: tuple[bool, ...]
+    """Of the baseline's prompts, in their order: whether each did not say what is known."""
     _vectorizer: Any
     _clusters: Any
     _known: Any
@@ -30,32 +32,40 @@ class Topics:
         """Found in the baseline's prompts. Half of them say what is known, the other half how unlike
         that a prompt is that is not new. Raises InputError where scikit-learn is missing."""
         try:
+            from numpy.random import default_rng
             from sklearn.cluster import KMeans
             from sklearn.feature_extraction.text import TfidfVectorizer
+            from threadpoolctl import threadpool_limits
         except ImportError as error:
             remedy = "install it with: pip install 'solon[eval]', or leave it out with --topics 0"
             raise InputError(Problem("--topics", "needs scikit-learn", remedy)) from error
         vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=_MOST_FEATURES)
         vectors = vectorizer.fit_transform(prompts)
         clusters = KMeans(n_clusters=min(count, len(prompts)), n_init=4, random_state=seed)
-        clusters.fit(vectors)
+        with threadpool_limits(
+            1
+        ):  # on so little, threads wait for each other longer than they work
+            clusters.fit(vectors)
         words = vectorizer.get_feature_names_out()
         names = [
             " ".join(words[at] for at in center.argsort()[::-1][:_WORDS])
             for center in clusters.cluster_centers_
         ]
-        known, others = vectors[::2], vectors[1::2]
-        found = sorted(_similarity(others, known))
+        held_out = default_rng(seed).permutation(len(prompts)) % 2 == 1
+        known = vectors[~held_out]
+        found = sorted(_similarity(vectors[held_out], known))
         least = found[int(_QUANTILE * len(found))] if found else 0.0
-        return cls(tuple(names), vectorizer, clusters, known, least)
+        return cls(tuple(names), tuple(held_out.tolist()), vectorizer, clusters, known, least)
 
     def of_prompts(self, prompts: Sequence[str]) -> list[str]:
         """The topic of each."""
         if not prompts:
             return []
-        return [
-            self.names[at] for at in self._clusters.predict(self._vectorizer.transform(prompts))
-        ]
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            found = self._clusters.predict(self._vectorizer.transform(prompts))
+        return [self.names[at] for at in found]
 
     def new(self, prompts: Sequence[str]) -> list[bool]:
         """Whether each is less like what is known than all but one in twenty were."""
