@@ -166,7 +166,7 @@ def test_calls_of_tools_are_learned_where_the_template_has_them(name):
         assert called == answered == "calls a tool, which the chat template cannot show"
         return
     assert "look" in chat.decode(called.answer) and "sea" in chat.decode(called.answer)
-    assert called.answer[-1] in chat.all_special_ids
+    assert called.answer[-1] in shown._control
     assert called.prompt == shown.prompts([calls])[0]
     assert "a barrel" in chat.decode(answered.prompt)
     assert chat.decode(answered.answer).endswith(ANSWER + chat.decode(turn_end(chat)))
