@@ -106,7 +106,7 @@ def preference_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
     """`prompt_ids`, `chosen_ids` and `rejected_ids`, as DPO takes them, `probability` and `weight`."""
     for row, chosen, rejected in _chosen_and_rejected(rows, chat):
         if isinstance(chosen, str) or isinstance(rejected, str):
-            yield (chosen if isinstance(chosen, str) else rejected), 0
+            yield next(one for one in (chosen, rejected) if isinstance(one, str)), 0
             continue
         columns = {
             "prompt_ids": chosen.prompt,
@@ -123,7 +123,7 @@ def reward_tokens(rows: list[dict[str, Any]], chat: ChatTokens) -> Encoded:
     the characters of each answer as `chosen_length` and `rejected_length`, and the `kind` of pair."""
     for row, chosen, rejected in _chosen_and_rejected(rows, chat):
         if isinstance(chosen, str) or isinstance(rejected, str):
-            yield (chosen if isinstance(chosen, str) else rejected), 0
+            yield next(one for one in (chosen, rejected) if isinstance(one, str)), 0
             continue
         columns = {
             "chosen_ids": chosen.whole,
