@@ -43,7 +43,7 @@ def arguments(monkeypatch, chosen, *, gpu=True, vllm=True):
         lambda name: vllm or None if name == "vllm" else find(name),
     )
     monkeypatch.setitem(sys.modules, "trl", SimpleNamespace(GRPOConfig=dict))
-    found = grpo._trl_config(chosen)
+    _, found = grpo._grpo(chosen)
     assert found.keys() <= known
     return found
 
