@@ -42,8 +42,8 @@ def arguments(monkeypatch, chosen, *, gpu=True, vllm=True):
         "find_spec",
         lambda name: vllm or None if name == "vllm" else find(name),
     )
-    monkeypatch.setitem(sys.modules, "trl", SimpleNamespace(GRPOConfig=dict))
-    found = grpo._trl_config(chosen)
+    monkeypatch.setitem(sys.modules, "trl", SimpleNamespace(GRPOConfig=dict, GRPOTrainer=None))
+    _, found = grpo._grpo(chosen)
     assert found.keys() <= known
     return found
 
