@@ -35,7 +35,7 @@ from training.evaluation.questions.prompt_sets import (
     read_opinion_pairs,
 )
 from training.evaluation.questions.questionnaire import Questionnaire
-from training.evaluation.questions.swaps import SWAPS, read_swaps
+from training.evaluation.questions.swaps import SWAPS, Swap, read_swaps
 from training.evaluation.questions.tasks import read_task
 from training.evaluation.recorded.answers import open_recorded
 from training.evaluation.recorded.lm_eval_results import TaskResults, read_lm_eval_results
@@ -139,7 +139,7 @@ def _questionnaire(config: EvaluateConfig) -> Questionnaire:
         lambda: tuple(read_task(file, limit=most, seed=asked.seed) for file in files),
         lambda: some(asked.opinions, SYCOPHANCY, read_opinion_pairs),
         helpful,
-        lambda: some(asked.swaps, SWAPS, read_swaps),
+        lambda: tuple(swap.limited(most) for swap in _swaps(asked.swaps)),
     )
     suites = [task for suite in asked.suites for task in SUITES[suite]]
     named = tuple(dict.fromkeys([*asked.lm_eval, *suites]))
@@ -161,6 +161,10 @@ def _curve(file: Path) -> OverOptimisation:
         return TypeAdapter(OverOptimisation).validate_python(read_json(file, dict, remedy))
     except ValidationError:
         raise InputError(Problem(str(file), "is not a curve", remedy)) from None
+
+
+def _swaps(given: str) -> list[Swap]:
+    return [] if given == NONE else read_swaps(SWAPS if given == SHIPPED else given)
 
 
 def _imported(files: Sequence[Path]) -> tuple[dict[str, Any], ...]:

@@ -161,7 +161,8 @@ class Chains:
             return
         shared = key is None or chain.policy is None or chain.policy.name in self.make.recipe.trunk
         named = replace(chain, arm="").named if shared else chain.named
-        name, share = named("preferences"), ("--test-share", str(self.make.recipe.test_share))
+        name = named("preferences")
+        share: tuple[str, ...] = ("--test-share", str(self.make.recipe.test_share))
         file = self.make.paths.path(people.file) if people else ""
         if people is None or people.with_judge:
             yield self._label(named("label"), self.make.recipe.seed + number - 1)
@@ -227,11 +228,9 @@ class Chains:
     def _policy_read(self) -> dict[str, Path | str]:
         """What a stage depends on that reads the chain's policy."""
         policy = self._chain.policy
-        return (
-            self.make.paths.base_identity
-            if policy is None
-            else {"policy": policy / "manifest.json"}
-        )
+        if policy is None:
+            return {**self.make.paths.base_identity}
+        return {"policy": policy / "manifest.json"}
 
     def _rewards(self, step: Step, reads: dict[str, Path | str]) -> dict[str, Any]:
         """The keys of an online trainer that the recipe says once; what they read goes to `reads`."""

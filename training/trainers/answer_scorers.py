@@ -17,6 +17,7 @@ from constitution.permissions import PYTHON_CHECKS, is_allowed
 from constitution.problems import InputError, Problem
 from constitution.selection import applicable
 from engine.generators.chat_template import common_prefix
+from engine.generators.device import serving_dtype
 from engine.judging.judge import check_answer
 from engine.messages import to_dicts
 from training.trainers.scorers import (
@@ -172,7 +173,9 @@ class PerplexityScorer:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(self.path)
-        model = AutoModelForCausalLM.from_pretrained(self.path, dtype="auto").to(self.device)
+        dtype = serving_dtype(self.path, self.device)
+        model: Any = AutoModelForCausalLM.from_pretrained(self.path, dtype=dtype)
+        model = model.to(self.device)
         return model.eval(), tokenizer, ChatTokens(tokenizer)
 
     def _scores(self, samples: Sequence[Sample]) -> list[AnswerScore]:

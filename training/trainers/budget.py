@@ -124,7 +124,7 @@ class Meter:
 
         meter = self
 
-        class MeterCallback(TrainerCallback):  # type: ignore[misc]
+        class MeterCallback(TrainerCallback):
             """The Trainer checks for its own class."""
 
             def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -175,7 +175,7 @@ def _planned_steps(trainer: Any) -> int:
         return int(trainer.args.max_steps)
     batches = len(trainer.get_train_dataloader())
     in_epoch = max(1, math.ceil(batches / trainer.args.gradient_accumulation_steps))
-    return math.ceil(trainer.args.num_train_epochs * in_epoch)
+    return int(math.ceil(trainer.args.num_train_epochs * in_epoch))
 
 
 def _spent_in(directory: str) -> Cost:

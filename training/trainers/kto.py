@@ -24,7 +24,7 @@ def _setup(config: KTOTrainingConfig, tokenizer: Any, weighted: bool = False) ->
     from trl import KTOConfig, KTOTrainer
     from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
-    class Tokenized(CountedEvaluation, KTOTrainer):  # type: ignore[misc]  # TRL has no types
+    class Tokenized(CountedEvaluation, KTOTrainer):
         lengths: Any = None  # batches are drawn here, not by a sampler
 
         def _prepare_dataset(self, dataset: Any, _tokenizer: Any, args: Any, name: str) -> Any:
@@ -38,7 +38,7 @@ def _setup(config: KTOTrainingConfig, tokenizer: Any, weighted: bool = False) ->
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """None beside checkpoints: the finished model gets ours."""
 
-    class Soft(SoftLabelKTO, Tokenized):  # type: ignore[misc]
+    class Soft(SoftLabelKTO, Tokenized):
         pass
 
     trl_config = KTOConfig(

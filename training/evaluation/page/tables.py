@@ -195,10 +195,10 @@ def _against(results: Results) -> list[TableRow]:
 
 def _costs(results: Results) -> list[TableRow]:
     costs = [model.cost for model in results.models]
-    written = {
-        "GPU-hours": [c and f"{c.gpu_hours:.3g}" for c in costs],
-        "Tokens trained on": [c and f"{c.tokens:,}" for c in costs],
-        "Steps": [c and f"{c.steps:,}" for c in costs],
+    written: dict[str, list[str | None]] = {
+        "GPU-hours": [None if c is None else f"{c.gpu_hours:.3g}" for c in costs],
+        "Tokens trained on": [None if c is None else f"{c.tokens:,}" for c in costs],
+        "Steps": [None if c is None else f"{c.steps:,}" for c in costs],
     }
     hint = "of its own training, and of others on its budget"
     rows = [TableRow(label, tuple(cells), hint) for label, cells in written.items()]

@@ -45,6 +45,10 @@ class Swap:
         """The first group."""
         return next(iter(self.groups))
 
+    def limited(self, most: int | None) -> "Swap":
+        """With the first `most` prompts, the same ones of every group."""
+        return Swap(self.axis, {group: asked[:most] for group, asked in self.groups.items()})
+
 
 def swap_set(axis: str, group: str) -> str:
     """The name of a group's prompts."""

@@ -32,6 +32,7 @@ def test_the_shipped_ones_are_whole():
     assert {swap.axis: len(swap.groups) for swap in swaps} == {"gender": 2, "origin": 4}
     texts = [p.messages[-1].content for s in swaps for of in s.groups.values() for p in of]
     assert not any("{" in text for text in texts)
+    assert {len(of) for swap in swaps for of in swap.limited(3).groups.values()} == {3}
 
 
 @pytest.mark.parametrize(
