@@ -7,6 +7,7 @@ prompts made up, and every row counts: an upper bound. Prompts of a hub count on
 
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 from constitution.loader import load_constitution
 from engine.prompts.sources import prompts_from
@@ -18,7 +19,7 @@ from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig
 from training.recipe.schema import Recipe
 from training.recipe.stage import Stage
-from training.recipe.steps import TRAINERS
+from training.recipe.steps import TRAINERS, Step
 from training.trainers.config import (
     OnlineTrainingConfig,
     ReferenceTrainingConfig,
@@ -51,7 +52,7 @@ class Amounts:
             return None
         match stage.command:
             case ("train", trainer, *_):
-                return self._trained(TRAINERS[trainer].model_validate(config), training)
+                return self._trained(TRAINERS[cast(Step, trainer)].model_validate(config), training)
             case ("revise", *_):
                 return self._revised(ReviseConfig.model_validate(config), training)
             case ("label", *_):

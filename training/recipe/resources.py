@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from constitution.typed_yaml import read_yaml_file
 from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
@@ -15,7 +16,7 @@ from training.recipe.amounts import Amounts
 from training.recipe.plan import stages_of
 from training.recipe.schema import Recipe
 from training.recipe.stage import Stage
-from training.recipe.steps import TRAINERS
+from training.recipe.steps import TRAINERS, Step
 from training.trainers.config import TrainingConfig
 from training.trainers.memory import training_need
 from training.trainers.sharding import read_sharding
@@ -69,7 +70,9 @@ class Resources:
         config = dict(stage.config or {})
         match stage.command:
             case ("train", trainer, *_):
-                return self._training_need(TRAINERS[trainer].model_validate(config), stage)
+                return self._training_need(
+                    TRAINERS[cast(Step, trainer)].model_validate(config), stage
+                )
             case ("revise", *_):
                 specs = ReviseConfig.model_validate(config).roles.specs
             case ("label", *_):

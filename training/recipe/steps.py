@@ -24,7 +24,7 @@ __all__ = [
 
 Step = Literal["sft", "reward-model", "dpo", "kto", "grpo", "rloo"]
 STEPS: tuple[Step, ...] = get_args(Step)
-TRAINERS: Mapping[str, type[TrainingConfig]] = {
+TRAINERS: Mapping[Step, type[TrainingConfig]] = {
     "sft": SFTTrainingConfig,
     "reward-model": RewardModelConfig,
     "dpo": DPOTrainingConfig,

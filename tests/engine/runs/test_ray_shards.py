@@ -32,7 +32,7 @@ def cluster():
         patch.setenv("RAY_worker_niceness", "0")  # else everything else here goes first
         try:
             made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, **_QUIET})
-        except Exception as error:  # its parts have 15 and 30 seconds, on however busy a machine
+        except Exception as error:  # noqa: BLE001  # its parts have 15 and 30 seconds, on however busy a machine
             pytest.skip(f"Ray does not start here: {error}")
         yield made
         made.shutdown()
