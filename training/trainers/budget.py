@@ -175,8 +175,8 @@ def _planned_steps(trainer: Any) -> int:
         return int(trainer.args.max_steps)
     batches = len(trainer.get_train_dataloader())
     in_epoch = max(1, math.ceil(batches / trainer.args.gradient_accumulation_steps))
-    epochs: float = trainer.args.num_train_epochs
-    return math.ceil(epochs * in_epoch)
+    steps: int = math.ceil(trainer.args.num_train_epochs * in_epoch)
+    return steps
 
 
 def _spent_in(directory: str) -> Cost:
