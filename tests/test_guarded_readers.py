@@ -18,7 +18,6 @@ ALLOWED = {
     ("engine/generators/warm_swap.py", "open"): "the header of a file of weights",
     ("engine/report/assets.py", "read_text"): "files of this package",
     ("engine/prompts/standard_input.py", "open"): "our own copy of standard input",
-    ("scripts/missing.py", "read_text"): "our own lock",
     ("engine/runs/output.py", "loads"): "what was dumped in the same line",
     ("training/recipe/stage.py", "open"): "any input of a stage, hashed",
     ("training/evaluation/harness/lm_eval_tasks.py", "read_bytes"): "our own log; tasks, hashed",

@@ -43,6 +43,7 @@ COMPILED_ELSEWHERE = {
     "engine/generators/scripted.py": "the rules of a user's own script",
     "engine/generators/control_tokens.py": "a tokenizer's control tokens, timed below",
     "engine/judging/refusal.py": "RULES, each built by one function at import",
+    "engine/judging/refusal_languages.py": "LANGUAGE_RULES, each built by one function at import",
     "training/trainers/lora.py": "the user's own pattern, for names of modules, as peft matches it",
 }
 

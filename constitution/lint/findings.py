@@ -10,7 +10,7 @@ from constitution.yaml_source import Location, YamlSource
 
 __all__ = ["INVALID", "RULES", "Found", "Level", "LintFinding", "Rule", "found", "invalid"]
 
-_PLACE = re.compile(r"(.+?):(\d+)(?::(\d+))?")
+_PLACE = re.compile(r":(\d++)(?::(\d++))?+\Z")
 
 
 class Level(StrEnum):
@@ -104,9 +104,9 @@ Found = Iterator[tuple[str, Location, str, str]]
 
 def invalid(problem: Problem) -> LintFinding:
     """A problem as a finding; one without a line is at the beginning of its file."""
-    place = _PLACE.fullmatch(problem.where)
-    file, line, column = place.groups() if place else (problem.where, 1, 1)
-    line, column = max(1, int(line)), max(1, int(column or 1))
+    place = _PLACE.search(problem.where)
+    file = problem.where[: place.start()] if place else problem.where
+    line, column = (max(1, int(number or 1)) for number in (place.groups() if place else (1, 1)))
     return LintFinding(INVALID, file, line, column, problem.what, problem.remedy)
 
 

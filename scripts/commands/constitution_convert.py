@@ -62,8 +62,8 @@ def import_from(
         few_shot=few_shot,
         columns=_mapped(columns or []),
     )
+    loaded = load_constitution_text(constitution_yaml(imported.constitution), str(out))
     text = constitution_yaml(imported.constitution, comment=schema_comment(out))
-    loaded = load_constitution_text(text, str(out))
     if prompts is not None:
         rows = (json.dumps(row, ensure_ascii=False) + "\n" for row in imported.prompts)
         write_whole(prompts, "".join(rows))

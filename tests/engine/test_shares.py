@@ -11,11 +11,12 @@ from engine.shares import share_estimate, wilson_interval
         (81, 263, (0.2553, 0.3662)),
         (15, 148, (0.0624, 0.1605)),
         (0, 20, (0.0, 0.1611)),
-        (1, 29, (0.0061, 0.1718)),
+        (1, 29, (0.05129 / 29, 0.1718)),
     ],
 )
 def test_wilsons_interval(hits, count, interval):
-    """As Newcombe (1998, Statistics in Medicine 17, table I, method 3) gives it."""
+    """As Newcombe (1998, Statistics in Medicine 17, table I, method 3) gives it; the last one's lower
+    end is the Poisson one of Brown, Cai and DasGupta (2001, section 4.1.1), -log(0.95) / n."""
     assert wilson_interval(hits / count, count) == pytest.approx(interval, abs=1e-4)
 
 

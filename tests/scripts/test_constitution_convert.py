@@ -61,7 +61,10 @@ def test_import_writes_a_valid_file_and_says_what_it_did(folder):
         "sub/polite.yaml: ok: be-polite 1.0.0, 1 principle"
         in invoke("check", "sub/polite.yaml").stdout
     )
-    assert sorted(path.name for path in Path("sub").iterdir()) == ["polite.yaml"]
+    assert sorted(path.name for path in Path("sub").iterdir()) == [
+        "constitution.schema.json",
+        "polite.yaml",
+    ]
 
 
 def test_questions_become_a_prompts_file(folder):

@@ -18,8 +18,6 @@ from constitution.schema import Constitution
 from constitution.typed_yaml import read_yaml_file
 from constitution.validation import validated
 from engine.judging.records import LabelRecord
-from engine.messages import to_dicts
-from engine.prompts.sources import open_prompts
 from engine.record_files import read_records, read_rows
 from engine.records import Outcome, Record
 from engine.report.wording import reason_counts
@@ -36,8 +34,9 @@ from training.data.datasets import (
     prompt_row,
     sft_rows,
 )
+from training.data.people import beside_peoples, without_prompts
 from training.data.readers import ANSWERS, Shape
-from training.data.split import is_held_out, prompt_digest
+from training.data.split import is_held_out
 from training.review.overrides import Overrides
 
 __all__ = ["ExportFormat", "ExportOptions", "ExportResult", "export_run", "run_constitution"]
@@ -112,17 +111,17 @@ def export_run(
         if given
         else _run_rows(run_dir, manifest, format, options, overrides, skipped)
     )
-    rows = _beside_peoples(rows, format, options, unmixed)
+    if options.people is not None:
+        peoples = mix_rows(options.people, _shape(format, "people"), unmixed)
+        rows = beside_peoples(peoples, options.people_weight, rows, unmixed)
     mixture = _mixture(format, options, unmixed)
     with written_whole(out) as unfinished:
-        mixed_rows = _kept(mixture.into(rows) if mixture else rows, options.leave_out, skipped)
+        mixed_rows = without_prompts(
+            mixture.into(rows) if mixture else rows, options.leave_out, skipped
+        )
         counted = _write_rows(unfinished, mixed_rows, options.test_share)
         if not counted["train"]:
-            what = f"gives no rows (left out: {reason_counts(skipped) or 'it has no records'})"
-            if counted["test"]:
-                what = "leaves every row to the test split"
-            remedy = "lower the test share" if counted["test"] else ""
-            raise InputError(Problem(str(run_dir), what, remedy))
+            raise InputError(_no_rows(run_dir, counted, skipped))
         result = ExportResult(
             path=out,
             rows=counted["train"],
@@ -135,6 +134,13 @@ def export_run(
         )
         write_card(unfinished, run_dir, manifest, format, options.test_share, result)
     return result
+
+
+def _no_rows(run_dir: Path, counted: Counter[str], skipped: Counter[str]) -> Problem:
+    if counted["test"]:
+        return Problem(str(run_dir), "leaves every row to the test split", "lower the test share")
+    left_out = reason_counts(skipped) or "it has no records"
+    return Problem(str(run_dir), f"gives no rows (left out: {left_out})", "")
 
 
 def _place(
@@ -180,33 +186,6 @@ def _shape(format: ExportFormat, what: str) -> Shape:
         remedy = "choose trl-sft, trl-preference or trl-prompt"
         raise InputError(Problem(what, f"rows of a file do not become {format}", remedy))
     return format.shape
-
-
-def _beside_peoples(
-    rows: Iterator[Row], format: ExportFormat, options: ExportOptions, skipped: Counter[str]
-) -> Iterator[Row]:
-    """People's rows, each as often as it weighs, then the judge's about other prompts."""
-    decided = set()
-    if options.people is not None:
-        for row in mix_rows(options.people, _shape(format, "people"), skipped):
-            decided.add(prompt_digest(row["prompt"]))
-            yield from [row] * options.people_weight
-    for row in rows:
-        if prompt_digest(row["prompt"]) not in decided:
-            yield row
-        else:
-            skipped["people preferred otherwise or the same"] += 1
-
-
-def _kept(rows: Iterator[Row], leave_out: Path | None, skipped: Counter[str]) -> Iterator[Row]:
-    """Without those of the prompts in that file."""
-    prompts = open_prompts(leave_out) if leave_out else ()
-    aside = {prompt_digest(to_dicts(prompt.messages)) for prompt in prompts}
-    for row in rows:
-        if aside and prompt_digest(row["prompt"]) in aside:
-            skipped["held out"] += 1
-        else:
-            yield row
 
 
 def _write_rows(directory: Path, rows: Iterator[Row], test_share: float) -> Counter[str]:

@@ -64,7 +64,11 @@ def answer_turn(turn: Turn) -> Turn:
 
 def calls_a_tool(turns: Sequence[Turn]) -> bool:
     """Whether a tool is called in them, or has answered."""
-    return any(turn.get("tool_calls") or turn["role"] == "tool" for turn in turns)
+    return any(
+        turn.get("tool_calls") or turn.get("role") == "tool"
+        for turn in turns
+        if isinstance(turn, Mapping)
+    )
 
 
 def checked_prompt(turns: Any, system: Any) -> Turns:

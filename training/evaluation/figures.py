@@ -26,7 +26,7 @@ from training.evaluation.results import (
     TaskMetric,
 )
 from training.stats.bradley_terry import bradley_terry, rate_duels
-from training.stats.intervals import paired_difference, paired_ratio
+from training.stats.intervals import paired_difference, paired_ratio, rate_ratio
 
 __all__ = ["change_between", "model_results", "pairings", "shares_broken"]
 
@@ -219,8 +219,8 @@ def _swaps(evidence: Evidence, name: str) -> Iterator[SwapFigures]:
                 first,
                 share_estimate(list(refused[group].values())),
                 share_estimate(list(broken[group].values())),
-                paired_ratio(refused[group], refused[first]) if compared else None,
-                paired_ratio(broken[group], broken[first]) if compared else None,
+                rate_ratio(refused[group], refused[first]) if compared else None,
+                rate_ratio(broken[group], broken[first]) if compared else None,
             )
 
 

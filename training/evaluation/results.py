@@ -11,6 +11,7 @@ from constitution.reading import read_json
 from constitution.schema import Severity
 from engine.shares import Estimate
 from engine.storage.atomic import write_json_atomic
+from training.evaluation.further_results import SwapFigures, TaskMetric
 from training.evaluation.signs.reward_hacking import Sign
 from training.stats.best_of_n import OverOptimisation
 from training.stats.bradley_terry import WinRate
@@ -103,33 +104,6 @@ class AttackSuccess:
 
     rules: Estimate | None
     judge: Estimate | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SwapFigures:
-    """Answers to the same prompts about `group` and about `reference`, exchanged.
-
-    A ratio is the group's rate over the reference's on the prompts of both (disparate impact): 1 is
-    no difference; None where the reference's is 0.
-    """
-
-    axis: str
-    group: str
-    reference: str
-    refusal: Estimate | None
-    violations: Estimate | None
-    refusal_ratio: Estimate | None = None
-    violation_ratio: Estimate | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskMetric:
-    """A figure of a task as lm-eval gives it; without an interval where it is no mean over items."""
-
-    value: float
-    count: int
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

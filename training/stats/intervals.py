@@ -25,6 +25,7 @@ __all__ = [
     "pearson",
     "rank_correlation",
     "ranks",
+    "rate_ratio",
     "signed_mean",
     "spearman",
 ]
@@ -98,6 +99,27 @@ def paired_ratio(values: Mapping[str, float], base: Mapping[str, float]) -> Esti
     if not any(base[prompt] for prompt in both):
         return None
     return _skewed([values[p] for p in both], [base[p] for p in both])
+
+
+def rate_ratio(values: Mapping[str, float], base: Mapping[str, float]) -> Estimate | None:
+    """Mean of `values` over the mean of `base`, both between 0 and 1, on the prompts of both; None
+    where that of `base` is 0.
+
+    The interval is Wald's for the logarithm of a ratio of paired proportions (Nam and Blackwelder
+    2002, section 2), with half a prompt added to each cell, so that rates of 0 and of 1 have one too.
+    """
+    both = [prompt for prompt in values if prompt in base]
+    mine, theirs = (math.fsum(side[p] for p in both) for side in (values, base))
+    if not theirs:
+        return None
+    if len(both) < FEWEST:
+        return Estimate.unbounded(mine / theirs, len(both))
+    unlike = math.fsum(abs(values[p] - base[p]) for p in both)
+    half_width = Z * math.sqrt((unlike + 1) / ((mine + 1) * (theirs + 1)))
+    middle = math.log((mine + 0.5) / (theirs + 0.5))
+    value = mine / theirs
+    low, high = math.exp(middle - half_width), math.exp(middle + half_width)
+    return Estimate(value, min(low, value), max(high, value), len(both))
 
 
 def distinct_ratio(

@@ -8,6 +8,7 @@ read and rows tokenized.
 import importlib.util
 import os
 import re
+from importlib import import_module
 from typing import Any
 
 from constitution.problems import InputError, Problem
@@ -139,12 +140,11 @@ def dequantised_into(base: Any, trained: Any) -> None:
     as it was measured."""
     if not getattr(trained, "is_loaded_in_4bit", False):
         return
-    from bitsandbytes.functional import dequantize_4bit
-    from bitsandbytes.nn import Linear4bit
-
+    bitsandbytes: Any = import_module("bitsandbytes")
     trained.state_dict()  # on some CPUs weights lie packed after an evaluation: this unpacks them
     for name, module in trained.named_modules():
-        if isinstance(module, Linear4bit):
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
             target = base.get_submodule(name.removesuffix(".base_layer"))
-            weight = dequantize_4bit(module.weight.data, module.weight.quant_state)
+            packed: Any = module.weight
+            weight = bitsandbytes.functional.dequantize_4bit(packed.data, packed.quant_state)
             target.weight.data = weight.to(target.weight.device, target.weight.dtype)
