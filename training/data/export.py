@@ -115,11 +115,10 @@ def export_run(
         peoples = mix_rows(options.people, _shape(format, "people"), unmixed)
         rows = beside_peoples(peoples, options.people_weight, rows, unmixed)
     mixture = _mixture(format, options, unmixed)
+    mixed = mixture.into(rows) if mixture else rows
+    kept = without_prompts(mixed, options.leave_out, skipped)
     with written_whole(out) as unfinished:
-        mixed_rows = without_prompts(
-            mixture.into(rows) if mixture else rows, options.leave_out, skipped
-        )
-        counted = _write_rows(unfinished, mixed_rows, options.test_share)
+        counted = _write_rows(unfinished, kept, options.test_share)
         if not counted["train"]:
             raise InputError(_no_rows(run_dir, counted, skipped))
         result = ExportResult(
