@@ -71,6 +71,7 @@ def _log_ratios(folder):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder / "policy")
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
     models = [
         AutoModelForCausalLM.from_pretrained(folder / name) for name in ("policy", "reference")
     ]
@@ -80,6 +81,7 @@ def _log_ratios(folder):
             row["prompt"], add_generation_prompt=True, return_dict=False
         )
         ids = tokenizer.apply_chat_template(row["prompt"] + row[side], return_dict=False)
+        ids = ids[: len(ids) - ids[::-1].index(end)]  # nothing after a turn's end is learned
         own, found = torch.tensor(ids[len(asked) :]), []
         for model in models:
             with torch.no_grad():
