@@ -70,17 +70,8 @@ def solon(folder, *arguments, before=""):
     return seen
 
 
-def is_light(untouched, arguments, seconds):
-    """Whether a command that took `seconds` stays within the limits, in the best of `TRIES`, each in a
-    copy of the folder as it was."""
-    for number in range(1, TRIES):
-        if seconds < SECONDS or seconds < TIMES * seconds_to_import():
-            return True
-        copy = untouched.with_name(f"{untouched.name}-{number}")
-        shutil.copytree(untouched, copy)
-        seconds = solon(copy, *arguments)["seconds"]
-        shutil.rmtree(copy)
-    return seconds < SECONDS or seconds < TIMES * seconds_to_import()
+def is_light(seen):
+    return seen["seconds"] < SECONDS or seen["seconds"] < TIMES * seconds_to_import()
 
 
 def seconds_to_import():
@@ -127,11 +118,11 @@ def test_no_commands_help_loads_a_model_library(folder):
     ids=" ".join,
 )
 def test_commands_are_light(folder, tmp_path, arguments):
-    untouched = tmp_path / "untouched"
-    shutil.copytree(folder, untouched)
-    seen = solon(folder, *arguments)
+    copies = (shutil.copytree(folder, tmp_path / f"{number}") for number in range(TRIES))
+    tries = (solon(copy, *arguments) for copy in copies)
+    seen = next(tries)
     assert not set(MODEL_LIBRARIES) & set(seen["modules"])
-    assert is_light(untouched, arguments, seen["seconds"])
+    assert is_light(seen) or any(is_light(again) for again in tries)
     needs_engine = arguments[0] != "constitution" or {"--judge", "--rendered", "--run"} & {
         *arguments
     }

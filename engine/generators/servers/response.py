@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from constitution.reading import NotJson, parse_json
@@ -66,8 +66,7 @@ def parse_answers(text: str) -> list[Answer]:
         _count(usage.get("completion_tokens")),
     )
     prompt = _token_ids(response.get("prompt_token_ids"))
-    answers = [_answer(mapping(choice), counts, text) for choice in choices]
-    return [replace(answer, prompt_token_ids=prompt) for answer in answers] if prompt else answers
+    return [_answer(mapping(choice), counts, prompt, text) for choice in choices]
 
 
 def parse_prompt_logprobs(text: str) -> list[tuple[str, float]] | None:
@@ -108,7 +107,12 @@ def _no_choices(response: Mapping[str, Any], text: str) -> TransientError:
     return bad_response("it has no choices", text)
 
 
-def _answer(choice: Mapping[str, Any], counts: tuple[int, int, int], text: str) -> Answer:
+def _answer(
+    choice: Mapping[str, Any],
+    counts: tuple[int, int, int],
+    prompt: tuple[int, ...] | None,
+    text: str,
+) -> Answer:
     message = mapping(choice.get("message"))
     said, thought = _content(message.get("content", choice.get("text")))
     finish = str(choice.get("finish_reason") or "stop").lower()
@@ -132,6 +136,7 @@ def _answer(choice: Mapping[str, Any], counts: tuple[int, int, int], text: str) 
         _positions(mapping(choice.get("logprobs")).get("content"), text),
         *counts,
         token_ids=_token_ids(choice.get("token_ids")),
+        prompt_token_ids=prompt,
     )
 
 
