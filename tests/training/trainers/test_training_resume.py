@@ -23,7 +23,14 @@ def killed(tmp_path_factory):
     write_rows(folder / "dpo.jsonl", preference_rows(96))
     found, arguments = {}, []
     for task in ("sft", "dpo"):
-        chosen = settings(model, folder / f"{task}.jsonl", folder / task, epochs=2.0, save_every=4)
+        chosen = settings(
+            model,
+            folder / f"{task}.jsonl",
+            folder / task,
+            epochs=2.0,
+            save_every=4,
+            keep_checkpoints=2,
+        )
         found[task] = chosen
         (folder / f"{task}.yaml").write_text(yaml.safe_dump(chosen), encoding="utf-8")
         arguments += [task, str(folder / f"{task}.yaml")]
