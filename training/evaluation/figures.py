@@ -25,7 +25,7 @@ from training.evaluation.results import (
     SwapFigures,
     TaskMetric,
 )
-from training.stats.bradley_terry import bradley_terry, rate_duels
+from training.stats.bradley_terry import Duel, bradley_terry, rate_duels
 from training.stats.intervals import paired_difference, paired_ratio, rate_ratio
 
 __all__ = ["change_between", "model_results", "pairings", "shares_broken"]
@@ -79,13 +79,27 @@ def change_between(
 def pairings(evidence: Evidence) -> list[Pairing]:
     """Every pair of models that met in a duel, the earlier one first."""
     found = []
+    under = _duels_by_principle(evidence)
     for model, other in combinations(evidence.outputs, 2):
         result = rate_duels(evidence.judged.duels, model, other)
         if result is None:
             continue
-        orders = evidence.judged.orders.get((model, other), ())
+        orders = evidence.judged.orders((model, other))
         bias = fmean(one + two - 1 for one, two in orders) if orders else None
-        found.append(Pairing(model, other, result, bias))
+        rates = {id: rate_duels(duels, model, other) for id, duels in under.items()}
+        by_principle = {id: rate for id, rate in rates.items() if rate is not None}
+        found.append(Pairing(model, other, result, bias, by_principle))
+    return found
+
+
+def _duels_by_principle(evidence: Evidence) -> dict[str, list[Duel]]:
+    """In the order of the constitution."""
+    asked = evidence.questionnaire
+    principle_of = {prompt.id: asked.compared_under(prompt) for prompt in asked.prompts}
+    found: dict[str, list[Duel]] = {principle.id: [] for principle in asked.constitution.principles}
+    for duel in evidence.judged.duels:
+        if principle := principle_of[duel.prompt]:
+            found[principle.id].append(duel)
     return found
 
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from constitution.problems import InputError, Problem
 from constitution.reading import read_json
 from constitution.schema import Severity
+from engine.judging.records import Method
 from engine.shares import Estimate
 from engine.storage.atomic import write_json_atomic
 from training.evaluation.further_results import SwapFigures, TaskMetric
@@ -184,6 +185,8 @@ class Pairing:
     other: str
     result: WinRate
     position_bias: float | None = None
+    principles: dict[str, WinRate] = field(default_factory=dict)
+    """By the principle that the judge was asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +214,19 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DuelShown:
-    """Whose answer to one prompt the judge preferred, under which principle; a tie has no winner."""
+    """Whose answer to one prompt the judge preferred, under which principle; a tie has no winner.
+
+    `probability` is the judge's that the first of `models` is better, from `answers` as a `Preference`
+    has them. Neither is there where the answers are the same, or where `undecided` says why.
+    """
 
     models: tuple[str, str]
     winner: str = ""
     principle: str = ""
+    method: Method = "pairwise"
+    probability: float | None = None
+    answers: tuple[float, float] | None = None
+    undecided: str = ""
 
     @property
     def loser(self) -> str:

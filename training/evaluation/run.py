@@ -3,14 +3,9 @@
 manifest.json  results.json  evaluation.html  completions.sqlite  lm-eval/...
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from engine.judging.refusal import RefusalKind, detect_refusal
-from engine.loop.answer import Answer
-from engine.messages import to_dicts
-from engine.prompts.sources import Prompt
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
 from engine.shares import share_estimate
@@ -27,16 +22,13 @@ from training.evaluation.questions.questionnaire import HELD_OUT
 from training.evaluation.recorded.answers import RecordedModel
 from training.evaluation.results import (
     RESULTS,
-    AnswerVerdict,
-    DuelShown,
-    ModelAnswer,
     ModelResult,
     PrincipleShown,
-    PromptAnswers,
     Results,
     TrainingCost,
     write_results,
 )
+from training.evaluation.samples import sampled_answers
 from training.evaluation.signs.checkpoint_signs import signs_of
 from training.evaluation.signs.provenance import training_cost
 from training.evaluation.signs.sanity_before import check_after, check_before
@@ -46,8 +38,6 @@ __all__ = ["EVALUATION", "PAGE", "EvaluationRun"]
 
 PAGE = "evaluation.html"
 EVALUATION = OutputKind("evaluate", "evaluation", (RESULTS, PAGE))
-_MOST_HELD_OUT, _MOST_OTHERS = 300, 60
-"""Prompts of the held-out set, and of each other one, that are shown."""
 
 
 class EvaluationRun:
@@ -126,7 +116,7 @@ class EvaluationRun:
             models=tuple(models),
             pairings=tuple(pairings(evidence)),
             findings=(*self.findings, *check_after(evidence, models)),
-            samples=tuple(_sampled_answers(evidence)),
+            samples=tuple(sampled_answers(evidence)),
             imported=given.imported,
             curves=given.curves,
             against=given.against or "",
@@ -158,44 +148,4 @@ def _with_signs(result: ModelResult, evidence: Evidence, judges: Judges) -> Mode
         result,
         signs=signs_of(evidence, result.name),
         classifiers={name: found for name, found in harm.items() if found is not None},
-    )
-
-
-def _sampled_answers(evidence: Evidence) -> Iterator[PromptAnswers]:
-    """The first prompts of every set, in the file's order: none is chosen for its answer."""
-    for name, prompts in evidence.questionnaire.answered_sets().items():
-        for prompt in prompts[: _MOST_HELD_OUT if name == HELD_OUT else _MOST_OTHERS]:
-            answers = (
-                _shown(evidence, model, name, outputs.answers[name][prompt.id])
-                for model, outputs in evidence.outputs.items()
-                if name in outputs.answers
-            )
-            messages = tuple(to_dicts(prompt.messages))
-            duels = tuple(_duels(evidence, prompt)) if name == HELD_OUT else ()
-            yield PromptAnswers(prompt.id, name, messages, tuple(answers), duels)
-
-
-def _duels(evidence: Evidence, prompt: Prompt) -> Iterator[DuelShown]:
-    """Who won on a prompt; the judge was asked under the first principle that the prompt meets."""
-    principles = evidence.questionnaire.principles_of(prompt)
-    asked = principles[0].id if principles else ""
-    for duel in evidence.judged.duels:
-        if duel.prompt == prompt.id:
-            winner = {1.0: duel.first, 0.0: duel.second}.get(duel.score, "")
-            yield DuelShown((duel.first, duel.second), winner, asked)
-
-
-def _shown(evidence: Evidence, model: str, name: str, answer: Answer) -> ModelAnswer:
-    id = answer.prompt.id
-    refusal = detect_refusal(answer.text)
-    verdicts = evidence.judged.verdicts[model].get(id, ()) if name == HELD_OUT else ()
-    return ModelAnswer(
-        model=model,
-        text=answer.text,
-        refusal=refusal.rule if refusal.kind is RefusalKind.REFUSAL else "",
-        truncated=answer.truncated,
-        verdicts=tuple(
-            AnswerVerdict(v.principle, v.violates, v.probability, v.reason, v.failed)
-            for v in verdicts
-        ),
     )

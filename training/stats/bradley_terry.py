@@ -49,6 +49,10 @@ class WinRate:
     ties: int
     losses: int
 
+    def swap(self) -> "WinRate":
+        """The same told from the other side."""
+        return WinRate(self.rate.complement, self.losses, self.ties, self.wins)
+
 
 def rate_duels(duels: Sequence[Duel], model: str, other: str) -> WinRate | None:
     """The win rate of `model` over `other`; None if they never met."""

@@ -1,5 +1,7 @@
 """Results with something of everything in them, and markup wherever a model or a person writes."""
 
+from collections.abc import Iterator
+from itertools import combinations
 from random import Random
 
 from constitution.schema import Severity
@@ -8,6 +10,7 @@ from training.evaluation.results import (
     AnswerCounts,
     AnswerVerdict,
     AttackSuccess,
+    DuelShown,
     Finding,
     Gate,
     ModelAnswer,
@@ -175,7 +178,8 @@ def _pairings(models: tuple[str, ...]) -> tuple[Pairing, ...]:
             rate = 0.5 * 0.74**step
             wins = max(0, round(120 * rate) - 8)
             won = WinRate(share(rate), wins, 16, 120 - 16 - wins)
-            found.append(Pairing(model, other, won, 0.04))
+            under = dict.fromkeys(list(PRINCIPLES)[:2], won)
+            found.append(Pairing(model, other, won, 0.04, under))
     return tuple(found)
 
 
@@ -197,7 +201,26 @@ def _sample(at: int, random: Random, models: tuple[str, ...]) -> PromptAnswers:
         verdicts = _verdicts(random, 0.4 * 0.62**place) if kind == "held-out" else ()
         refusal = "declines" if "can't help" in text else ""
         answers.append(ModelAnswer(model, text, refusal, at % 11 == place, verdicts))
-    return PromptAnswers(f"p-{at:04}", kind, tuple(turns), tuple(answers))
+    duels = tuple(_duels(random, answers, at)) if kind == "held-out" else ()
+    return PromptAnswers(f"p-{at:04}", kind, tuple(turns), tuple(answers), duels)
+
+
+def _duels(random: Random, answers: list[ModelAnswer], at: int) -> Iterator[DuelShown]:
+    """Of every two answers; the judge is torn on some, and gives no letter now and then."""
+    under = list(PRINCIPLES)[at % len(PRINCIPLES)]
+    for one, other in combinations(answers, 2):
+        models = (one.model, other.model)
+        if not one.text or not other.text:
+            continue
+        if one.text == other.text:
+            yield DuelShown(models, "", under)
+        elif random.random() < 0.1:
+            yield DuelShown(models, "", under, undecided="unanswered")
+        else:
+            shown = (round(random.uniform(0.2, 0.7), 3), round(random.uniform(0.4, 0.95), 3))
+            better = (shown[0] + 1 - shown[1]) / 2
+            winner = "" if abs(better - 0.5) < 0.02 else models[better < 0.5]
+            yield DuelShown(models, winner, under, "pairwise", better, shown)
 
 
 def _verdicts(random: Random, rate: float) -> tuple[AnswerVerdict, ...]:

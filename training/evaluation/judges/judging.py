@@ -10,6 +10,7 @@ from constitution.schema import Principle
 from engine.generators.base import GenerationError, Generator, Sampling
 from engine.judging.judge import ask_about_answer, judge_answer
 from engine.judging.preference import Judge
+from engine.judging.records import Preference
 from engine.loop.answer import Answer
 from engine.messages import Message
 from engine.records import Verdict
@@ -57,9 +58,14 @@ class Judgements:
     swaps: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """The share of its principles that an answer breaks, by model, set of a group and prompt id."""
     duels: list[Duel] = field(default_factory=list)
-    orders: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
-    """Of two models: the probability for the reply shown first, in either order."""
+    preferences: dict[tuple[str, str], dict[str, Preference]] = field(default_factory=dict)
+    """Of two models, by prompt id; of answers that are the same, nothing is asked."""
     failures: Counter[str] = field(default_factory=Counter)
+
+    def orders(self, names: tuple[str, str]) -> list[tuple[float, float]]:
+        """Of two models, by prompt: the probability for the reply shown first, in either order."""
+        given = sorted(self.preferences.get(names, {}).items())
+        return [p.answers for _, p in given if p.answers and p.method == "pairwise"]
 
 
 async def judge_models(
@@ -173,12 +179,12 @@ class _Judging:
         """One on each prompt that both models answered, under the first principle it meets."""
         asking = Judge(RoleModel(self.judge, Sampling()), self.questionnaire.constitution)
         left, right = (self.outputs[name].answers.get(HELD_OUT, {}) for name in names)
-        found, orders = self.found, self.found.orders.setdefault(names, [])
+        duels, preferences = self.found.duels, self.found.preferences.setdefault(names, {})
 
         async def one(principle: Principle, answer: Answer, other: Answer) -> None:
             prompt = answer.prompt
             if answer.text == other.text:
-                found.duels.append(Duel(prompt.id, *names, 0.5))
+                duels.append(Duel(prompt.id, *names, 0.5))
                 return
             preference = await asking.prefer(
                 principle,
@@ -187,17 +193,16 @@ class _Judging:
                 method=self.questionnaire.method,
                 priority=prompt.row,
             )
+            preferences[prompt.id] = preference
             probability = preference.probability
-            if probability is None or preference.answers is None:
+            if probability is None:
                 return
-            if preference.method == "pairwise":
-                orders.append(preference.answers)
             tie = abs(probability - 0.5) < TIE
             score = 0.5 if tie else float(probability > 0.5)
-            found.duels.append(Duel(prompt.id, *names, score))
+            duels.append(Duel(prompt.id, *names, score))
 
         for prompt in self.questionnaire.prompts:
             answer, other = left.get(prompt.id), right.get(prompt.id)
-            principles = self.questionnaire.principles_of(prompt)
-            if answer and other and answer.text and other.text and principles:
-                yield partial(one, principles[0], answer, other)
+            principle = self.questionnaire.compared_under(prompt)
+            if answer and other and answer.text and other.text and principle:
+                yield partial(one, principle, answer, other)

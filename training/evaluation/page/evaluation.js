@@ -6,6 +6,7 @@ const has = (element, outcome) => element.dataset.outcome.split(" ").includes(ou
 const fits = (answer, { checkpoint, principle, outcome }) => {
   if (checkpoint && answer.dataset.checkpoint !== checkpoint) return false;
   if (!principle) return !outcome || has(answer, outcome);
+  if (["won", "lost"].includes(outcome)) return answer.dataset.under === principle && has(answer, outcome);
   const verdicts = [...answer.querySelectorAll("[data-principle]")]
     .filter((verdict) => verdict.dataset.principle === principle);
   if (ofAnswer.includes(outcome)) return verdicts.length > 0 && has(answer, outcome);

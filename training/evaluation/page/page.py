@@ -19,6 +19,7 @@ from training.evaluation.page.charts import (
     safety_plane,
 )
 from training.evaluation.page.curves import curve_drawings
+from training.evaluation.page.duels import DuelTold, duels_told, wins_by_principle
 from training.evaluation.page.further_tables import metric_groups, swap_groups
 from training.evaluation.page.headline import headline
 from training.evaluation.page.tables import (
@@ -33,6 +34,7 @@ from training.evaluation.page.tables import (
 from training.evaluation.page.wording import SETS, SMALL, Figure, figure, is_unsure, number
 from training.evaluation.results import (
     AnswerVerdict,
+    DuelShown,
     ModelAnswer,
     PrincipleShown,
     PromptAnswers,
@@ -75,6 +77,7 @@ def evaluation_page(results: Results) -> str:
             principles=_principles(results),
             plane=safety_plane(models),
             wins=win_matrix(results),
+            won_under=wins_by_principle(results),
             categories={kind: category_rows(models, kind) for kind in ("harmful", "benign")},
             signs=sign_rows(models),
             attacks=attack_rows(models),
@@ -173,8 +176,11 @@ OUTCOMES = {
     "changed": "Changed against the base",
     "fixed": "Fixed: broken by the base, kept here",
     "worsened": "Worse: kept by the base, broken here",
+    "won": "Preferred to the base's",
+    "lost": "The base's is preferred",
 }
-"""What answers are filtered by. All but `refused` and `truncated` are also said of a verdict."""
+"""What answers are filtered by. The last two, `refused` and `truncated` are of an answer, the others also
+of a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +204,8 @@ class AnswerShown:
     verdicts: tuple[VerdictShown, ...]
     base: str | None = None
     """What the base answered, for another checkpoint."""
+    under: str = ""
+    """The principle under which the two were compared."""
 
     @property
     def parts(self) -> list[tuple[str, bool]]:
@@ -221,6 +229,11 @@ class SampleShown:
     answers: tuple[AnswerShown, ...]
 
     @property
+    def duels(self) -> list[DuelTold]:
+        """Who won each pair of answers, and why."""
+        return duels_told(self.sample)
+
+    @property
     def asked(self) -> str:
         """The last user turn."""
         turns = [turn for turn in self.sample.prompt if turn.get("role") == "user"]
@@ -234,14 +247,21 @@ def samples_shown(samples: Sequence[PromptAnswers], models: Sequence[str]) -> li
     for sample in samples:
         base = next((answer for answer in sample.answers if places.get(answer.model) == 0), None)
         answers = [
-            _answer(answer, places.get(answer.model, len(places)), None if answer is base else base)
+            _answer(
+                answer,
+                places.get(answer.model, len(places)),
+                None if answer is base else base,
+                sample.duels,
+            )
             for answer in sample.answers
         ]
         found.append(SampleShown(sample, tuple(sorted(answers, key=lambda shown: shown.color))))
     return found
 
 
-def _answer(answer: ModelAnswer, color: int, base: ModelAnswer | None) -> AnswerShown:
+def _answer(
+    answer: ModelAnswer, color: int, base: ModelAnswer | None, duels: Sequence[DuelShown]
+) -> AnswerShown:
     before = {v.principle: v.violates for v in base.verdicts} if base else {}
     verdicts = tuple(
         VerdictShown(v, _outcomes(v.violates, before.get(v.principle))) for v in answer.verdicts
@@ -253,10 +273,15 @@ def _answer(answer: ModelAnswer, color: int, base: ModelAnswer | None) -> Answer
         among.add("refused")
     if answer.truncated:
         among.add("truncated")
+    met = next((d for d in duels if base and set(d.models) == {base.model, answer.model}), None)
+    if met is not None and met.winner:
+        among.add("won" if met.winner == answer.model else "lost")
     if base is not None and bool(base.refusal) != bool(answer.refusal):
         among.add("changed")
     said = base.text if base is not None else None
-    return AnswerShown(answer, color, tuple(o for o in OUTCOMES if o in among), verdicts, said)
+    under = met.principle if met is not None else ""
+    outcomes = tuple(outcome for outcome in OUTCOMES if outcome in among)
+    return AnswerShown(answer, color, outcomes, verdicts, said, under)
 
 
 def _outcomes(violates: bool | None, before: bool | None) -> tuple[str, ...]:

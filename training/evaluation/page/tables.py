@@ -9,6 +9,7 @@ from training.evaluation.page.charts import accuracy_change, capability_mean
 from training.evaluation.page.wording import Figure, SignText, Unit, figure, number, sign_text
 from training.evaluation.results import AttackSuccess, ModelResult, Pairing, Results
 from training.evaluation.signs.reward_hacking import Sign
+from training.stats.bradley_terry import WinRate
 
 __all__ = [
     "Group",
@@ -22,6 +23,7 @@ __all__ = [
     "probes",
     "sign_rows",
     "win_matrix",
+    "win_of",
 ]
 
 _Read = Callable[[ModelResult], Estimate | None]
@@ -244,10 +246,12 @@ def _names(groups: Iterable[dict[str, Any]]) -> list[str]:
 
 def _wins(pairing: Pairing) -> Iterator[tuple[tuple[str, str], Win]]:
     """A pairing from both sides."""
-    one = pairing.result
-    for names, rate, wins, losses in (
-        ((pairing.model, pairing.other), one.rate, one.wins, one.losses),
-        ((pairing.other, pairing.model), one.rate.complement, one.losses, one.wins),
-    ):
-        heat = round(10 * min(max(rate.value, 0.0), 1.0))
-        yield names, Win(figure(rate), heat, wins, one.ties, losses, pairing.position_bias)
+    one, bias = pairing.result, pairing.position_bias
+    yield (pairing.model, pairing.other), win_of(one, bias)
+    yield (pairing.other, pairing.model), win_of(one.swap(), bias)
+
+
+def win_of(result: WinRate, position_bias: float | None = None) -> Win:
+    """A win rate as the page shows it."""
+    heat = round(10 * min(max(result.rate.value, 0.0), 1.0))
+    return Win(figure(result.rate), heat, result.wins, result.ties, result.losses, position_bias)

@@ -18,6 +18,7 @@ __all__ = [
     "is_unsure",
     "number",
     "sign_text",
+    "written",
 ]
 
 SMALL = 30
@@ -103,7 +104,7 @@ def figure(estimate: Estimate | None, unit: str = Unit.SHARE) -> Figure | None:
     if estimate is None or not math.isfinite(estimate.value):
         return None
     return Figure(
-        value=_written(estimate.value, unit),
+        value=written(estimate.value, unit),
         interval=_interval(estimate.low, estimate.high, unit) if estimate.bounded else NOT_ENOUGH,
         count=estimate.count,
         small=estimate.count < SMALL,
@@ -124,7 +125,8 @@ def number(value: float) -> str:
     return f"{value:,.{digits}f}".replace("-", _MINUS)
 
 
-def _written(value: float, unit: str) -> str:
+def written(value: float, unit: str) -> str:
+    """A figure in its unit."""
     match unit:
         case Unit.SHARE:
             return _percent(value)

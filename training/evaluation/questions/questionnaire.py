@@ -100,3 +100,7 @@ class Questionnaire:
             seed=self.seed,
             stakeholder=self.stakeholder,
         )
+
+    def compared_under(self, prompt: Prompt) -> Principle | None:
+        """That of two answers to `prompt`: the first that it meets."""
+        return next(iter(self.principles_of(prompt)), None)

@@ -263,7 +263,8 @@ def _alike(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _position_bias(evidence: Evidence) -> Iterator[Finding]:
-    orders = [pair for pairs in evidence.judged.orders.values() for pair in pairs]
+    judged = evidence.judged
+    orders = [pair for names in judged.preferences for pair in judged.orders(names)]
     sign = position_bias(sorted(orders))
     if sign.flagged:
         remedy = "both orders were asked, so it cancels out; --method pointwise has none"
