@@ -44,11 +44,10 @@ class Tracked:
         return [[visible(cell)[:_LONGEST] for cell in row] for row in self.rows]
 
 
-def check_tracker(tracker: Tracker) -> None:
+def check_tracker(tracker: Tracker, where: str = "--report-to") -> None:
     """Raise InputError, before anything is generated, where the tracker's package is missing."""
     if tracker != "none" and importlib.util.find_spec(tracker) is None:
-        what, remedy = f"{tracker} is not installed", f"pip install {tracker}"
-        raise InputError(Problem("--report-to", what, remedy))
+        raise InputError(Problem(where, f"{tracker} is not installed", f"pip install {tracker}"))
 
 
 def track(tracker: Tracker, tracked: Tracked, folder: Path) -> None:

@@ -58,6 +58,7 @@ def run_recipe(
     """
     from rich.console import Console
 
+    from engine.report.tracking import check_tracker
     from training.recipe.outbound import outbound, refuse_unpermitted
     from training.recipe.plan import stages_of
     from training.recipe.schema import load_recipe
@@ -71,6 +72,7 @@ def run_recipe(
         to_run = _print_plan(stages_of(loaded, file, out), out, console)
         _print_resources(loaded, file, out, to_run, gpu, price, console)
         return
+    check_tracker(loaded.report_to, f"{file}: report_to")
     refuse_unpermitted(loaded, file, sent)
     stages = stages_of(loaded, file, out)
     console.print(f"{loaded.name} -> {out}", markup=False)

@@ -196,6 +196,7 @@ class Chains:
             sampling=self.make.recipe.sampling.model_copy(
                 update={"temperature": label.temperature}
             ),
+            report_to=self.make.recipe.report_to,
             workers=self.make.recipe.workers,
         )
         reads = self.make.rules() | {"judge": fingerprint_of(judge)} | self._policy_read()
@@ -208,7 +209,11 @@ class Chains:
         recipe, policy = self.make.recipe, self._chain.policy
         file = rows if rows.suffix else rows / "train.jsonl"
         reads: dict[str, Path | str] = {"rows": file, **self._policy_read()}
-        shared: dict[str, Any] = {"seed": recipe.seed + seed, "chat_template": recipe.chat_template}
+        shared: dict[str, Any] = {
+            "seed": recipe.seed + seed,
+            "chat_template": recipe.chat_template,
+            "report_to": recipe.report_to,
+        }
         if step not in self.make.recipe.trunk:
             spent = list(map(str, self._chain.spent))
             reads |= {f"cost of {d.name}": d / "manifest.json" for d in self._chain.spent}

@@ -20,6 +20,7 @@ from engine.generators.spec import read_spec
 from engine.generators.spec_needs import MODEL_SPEC, host_of, keys_of, servers_of, specs_in
 from engine.input_files import named_files
 from engine.prompts.hub import HUB, read_hub_name
+from engine.settings import Tracker
 from training.recipe.launcher import launcher_hosts, launcher_needs
 from training.recipe.paths import RecipePaths
 from training.recipe.schema import Recipe, trainer_sections
@@ -164,16 +165,12 @@ class _Reading:
         for name, trainer in trainer_sections(recipe):
             if trainer.push_to_hub:
                 yield f"{name}.push_to_hub"
-            if trainer.report_to == "trackio" and os.environ.get("TRACKIO_SPACE_ID"):
-                yield f"{name}.report_to"
+        if recipe.report_to == "trackio" and os.environ.get("TRACKIO_SPACE_ID"):
+            yield "report_to"
 
     def _to_others(self) -> Iterator[_Sent]:
+        yield from _to_the_tracker(self._recipe.report_to)
         for name, trainer in trainer_sections(self._recipe):
-            if trainer.report_to == "wandb":
-                host = _host_in("WANDB_BASE_URL", _WANDB)
-                yield _Sent(
-                    host, f"{name}.report_to", _set("WANDB_API_KEY") or ("the stored login",)
-                )
             if server := getattr(trainer, "vllm_server", None):
                 yield _Sent(host_of(server), f"{name}.vllm_server")
         for host in launcher_hosts(self._launcher) if self._launcher else ():
@@ -191,6 +188,17 @@ class _Reading:
             resolved = Path(path).resolve()
             if resolved.exists() and not any(resolved.is_relative_to(folder) for folder in own):
                 yield path
+
+
+def _to_the_tracker(tracker: Tracker) -> Iterator[_Sent]:
+    """Weights & Biases unless it is offline; MLflow where its tracking server is another machine."""
+    if tracker == "wandb" and os.environ.get("WANDB_MODE") not in ("offline", "disabled"):
+        keys = _set("WANDB_API_KEY") or ("the stored login",)
+        yield _Sent(_host_in("WANDB_BASE_URL", _WANDB), "report_to", keys)
+    server = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if tracker == "mlflow" and server.startswith(("http://", "https://")):
+        keys = _set("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+        yield _Sent(host_of(server), "report_to", keys)
 
 
 def _is_here(name: object) -> bool:

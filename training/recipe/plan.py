@@ -97,6 +97,7 @@ class _Plan:
             out=str(self.make.out / "revise"),
             roles=self.make.paths.roles("revise", revising=True),
             revise=self.make.settings(LoopSettings, self.make.recipe.revise),
+            report_to=self.make.recipe.report_to,
             sampling=self.make.recipe.sampling,
             workers=self.make.recipe.workers,
         )
@@ -160,6 +161,7 @@ class _Plan:
             evaluate=self.make.located(
                 self.make.settings(EvaluationSettings, self.make.recipe.evaluate)
             ),
+            report_to=self.make.recipe.report_to,
             sampling=self.make.recipe.sampling,
             workers=self.make.recipe.workers,
         )

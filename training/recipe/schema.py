@@ -22,7 +22,7 @@ from engine.input_files import InputFile, NamedFile, named_files
 from engine.prompts.files import matching, source_parts
 from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, PromptsFile
 from engine.runs.workers import Workers
-from engine.settings import KeepTruncated, Seed, StakeholderChoice
+from engine.settings import KeepTruncated, Seed, StakeholderChoice, Tracker
 from training.data.split import HeldOut
 from training.recipe.order import misordered
 from training.recipe.sections import BestOf, Evaluate, Helpful, Label, Preferences, Revise
@@ -46,6 +46,7 @@ _SHARED = {
         "stakeholder",
         "seed",
         "keep_truncated",
+        "report_to",
         "budget",
         "rewards",
     ),
@@ -102,6 +103,11 @@ class Recipe(OtherRoles):
         default=Workers(),
         description="Where revise, answer, label and evaluate run in shards; one process does them "
         "without.",
+    )
+    report_to: Tracker = Field(
+        default="none",
+        description="A tracker that revisions, labels, trainings and the evaluation report to; its own "
+        "settings say where.",
     )
     test_share: float = Field(
         default=0.1,

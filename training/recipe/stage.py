@@ -37,8 +37,8 @@ __all__ = [
 
 _CACHE = "completions.sqlite"
 """What was generated stays when a stage starts over: it is looked up by content."""
-_WORKERS = "workers."
-"""Settings of where a stage is worked on, which nothing that it leaves depends on."""
+_ELSEWHERE = ("workers.", "report_to")
+"""Settings of where a stage is worked on and what is told of it, which nothing that it leaves depends on."""
 _EDITS = {"constitution changed", "prompts changed"}
 """What a stage that updates may go on after."""
 
@@ -171,7 +171,7 @@ def _inputs(stage: Stage, out: Path) -> dict[str, str]:
 
     found = {"command": plain(" ".join(stage.command))}
     for name, value in _flat(stage.config or {}):
-        if name not in stage.reads and not name.startswith(_WORKERS):  # nor where a file lies
+        if name not in stage.reads and not name.startswith(_ELSEWHERE):  # nor where a file lies
             found[name] = plain(value)
     for name, value in stage.reads.items():
         found[name] = digest_of(value) if isinstance(value, Path) else f"={value}"

@@ -1,6 +1,5 @@
 """What every trainer does alike: arguments from settings, and from the first step to the manifest."""
 
-import importlib.util
 import math
 import os
 import time
@@ -12,6 +11,7 @@ from typing import Any
 from constitution.problems import InputError, Problem, Stopped
 from constitution.reading import read_bytes
 from engine.generators.fingerprint import uses_gpu
+from engine.report.tracking import check_tracker
 from engine.report.wording import duration
 from training.trainers.budget import Meter
 from training.trainers.config import TrainingConfig
@@ -78,8 +78,7 @@ def _liger(config: TrainingConfig, gpu: bool) -> bool:
 def _tracker(config: TrainingConfig) -> str:
     """Where metrics go besides the log. Raises InputError if its package is missing."""
     name = config.report_to
-    if name != "none" and importlib.util.find_spec(name) is None:
-        raise InputError(Problem("report_to", f"{name} is not installed", f"pip install {name}"))
+    check_tracker(name, "report_to")
     if name == "tensorboard":
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(config.out) / "tensorboard"))
     return name

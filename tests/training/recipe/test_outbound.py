@@ -14,7 +14,8 @@ principles:
   - {id: polite, statement: Be polite., check: {python: "manners:polite"}}
 """
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT", "OPENAI_API_KEY",
-             "OPENAI_BASE_URL", "WANDB_API_KEY", "WANDB_BASE_URL", "TRACKIO_SPACE_ID")  # fmt: skip
+             "OPENAI_BASE_URL", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE", "TRACKIO_SPACE_ID",
+             "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN")  # fmt: skip
 
 
 @pytest.fixture
@@ -70,7 +71,8 @@ def test_every_role_and_section_is_looked_through(read):
         model="org/model",
         dpo={"reference": "org/reference"},
         engine_options_for={"label": {"tokenizer": "org/tokenizer"}},
-        sft={"report_to": "wandb", "test_dataset": "hf:org/rows"},
+        sft={"test_dataset": "hf:org/rows"},
+        report_to="wandb",
     )  # fmt: skip
     assert talks(found) == {
         "critic": (("critic",), ()),
@@ -81,7 +83,7 @@ def test_every_role_and_section_is_looked_through(read):
              "sft.test_dataset", "dpo.reference", "evaluate.lm_eval"),
             (),
         ),
-        "api.wandb.ai": (("sft.report_to",), ("the stored login",)),
+        "api.wandb.ai": (("report_to",), ("the stored login",)),
     }  # fmt: skip
 
 
@@ -137,6 +139,23 @@ def test_what_needs_a_permission_is_refused_with_its_place(read, monkeypatch, ke
     assert refused[0].endswith(f"add {permission}")
     monkeypatch.setenv("SOLON_ALLOWED", permission)
     assert read(**keys) == (found, [])
+
+
+@pytest.mark.parametrize(
+    ("tracker", "variables", "host"),
+    [
+        ("wandb", {"WANDB_API_KEY": "secret"}, {"api.wandb.ai": (("report_to",), ("$WANDB_API_KEY",))}),
+        ("wandb", {"WANDB_MODE": "offline"}, {}),
+        ("mlflow", {"MLFLOW_TRACKING_URI": "https://flow:5000"}, {"flow:5000": (("report_to",), ())}),
+        ("mlflow", {"MLFLOW_TRACKING_URI": "sqlite:///runs.db"}, {}),
+        ("trackio", {"TRACKIO_SPACE_ID": "a/b"}, {"huggingface.co": (("report_to",), ())}),
+        ("tensorboard", {}, {}),
+    ],
+)  # fmt: skip
+def test_a_tracker_elsewhere_is_listed(read, monkeypatch, tracker, variables, host):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert talks(read(report_to=tracker)[0]) == host
 
 
 def test_sections_that_no_stage_reads_need_nothing(read):

@@ -72,6 +72,20 @@ def test_stakeholder_seed_and_what_is_truncated_reach_every_stage(kitchen, said,
     assert by_name["sft"].config["seed"] == 7
 
 
+@pytest.mark.parametrize("rlaif", ["dpo", "grpo"])
+def test_a_tracker_is_said_once_and_another_one_runs_nothing_again(kitchen, rlaif):
+    kitchen.edit("recipe.yaml", "rounds: 2", f"rlaif: {rlaif}\nreport_to: tensorboard")
+    kitchen.cook()
+    by_name = {stage.name: stage for stage in kitchen.stages()[1]}
+    reporting = {name for name, stage in by_name.items() if "report_to" in (stage.config or {})}
+    assert reporting == {"revise", "sft", rlaif, "evaluate"} | (
+        {"label"} if rlaif == "dpo" else set()
+    )
+    assert {by_name[name].config["report_to"] for name in reporting} == {"tensorboard"}
+    kitchen.edit("recipe.yaml", "report_to: tensorboard", "report_to: wandb")
+    assert kitchen.cook().names == []
+
+
 def test_a_chat_template_reaches_every_model_and_is_an_input(kitchen):
     kitchen.write("chat.jinja", "{{ messages }}")
     by_name = stages(kitchen, "chat_template: chat.jinja")
@@ -142,6 +156,7 @@ def test_prompts_that_are_missing_are_told_one_by_one(kitchen, named, missing):
         ("evaluate: {stakeholder: legal}", "evaluate.stakeholder is not said in a section"),
         ("dpo: {seed: 3}", "dpo.seed is not said in a section"),
         ("grpo: {stakeholder: legal}", "grpo.stakeholder is not said in a section"),
+        ("sft: {report_to: wandb}", "sft.report_to is not said in a section; say `report_to:` at"),
         ("dpo: {dataset: rows}", "dpo.dataset is filled in by the recipe"),
         ("stakeholder: nobody", "rules has no stakeholder `nobody`; it has: legal, users"),
         (
