@@ -207,7 +207,7 @@ def _sample(at: int, random: Random, models: tuple[str, ...]) -> PromptAnswers:
 
 def _duels(random: Random, answers: list[ModelAnswer], at: int) -> Iterator[DuelShown]:
     """Of every two answers; the judge is torn on some, and gives no letter now and then."""
-    under = list(PRINCIPLES)[at % len(PRINCIPLES)]
+    under = list(PRINCIPLES)[at // 4 % len(PRINCIPLES)]
     for one, other in combinations(answers, 2):
         models = (one.model, other.model)
         if not one.text or not other.text:

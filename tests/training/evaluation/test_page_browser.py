@@ -77,6 +77,13 @@ def test_filters_narrow_the_answers(visit):
         assert await page.evaluate(IDS) == everything
         for outcome in ("kept", "broken", "undecided", "refused", "truncated", "changed", "fixed"):
             assert await choose(page, outcome=outcome) == matching(outcome=outcome) != []
+        for outcome in ("won", "lost"):
+            assert await choose(page, outcome=outcome) == matching(outcome=outcome) != []
+        won = await choose(page, outcome="won", principle="no-preaching")
+        under = f"{SHOWN}.map((one) => one.querySelector('.duels').textContent)"
+        assert won
+        assert all("under no-preaching" in told for told in await page.evaluate(under))
+        await page.choose(principle="")
         refused = await choose(page, outcome="refused", set="harmful")
         assert refused == matching(outcome="refused", name="harmful") != []
 
@@ -155,12 +162,19 @@ def test_everything_is_reached_by_keyboard_alone(visit):
         column = "[...document.querySelectorAll('#wins tbody tr')].map((r) => r.cells[1].innerText)"
         shares = [float(t.split("%")[0]) for t in await page.evaluate(column) if "%" in t]
         assert shares == sorted(shares, reverse=True) and len(shares) == 2
+        await tab_to(page, "#wins details summary")
+        await type_key(page, "Enter")
+        await tab_to(page, "#wins details .tool")
+        assert await page.evaluate("document.activeElement.checkVisibility()")
         await tab_to(page, "#words")
         await type_key(page, "Space")
         marked = "getComputedStyle(document.querySelector('.sample ins')).textDecorationLine"
         assert await page.evaluate(marked) == "underline"
         await tab_to(page, ".sample summary")
         await type_key(page, "Enter")
+        opened = "document.querySelector('.sample[open] .duels')"
+        assert await page.evaluate(f"{opened}.checkVisibility()")
+        assert "the same, word for word" in await page.evaluate(f"{opened}.innerText")
         await tab_to(page, ".sample .jump a")
         await type_key(page, "Enter")
         assert await page.evaluate("decodeURIComponent(location.hash).includes('/')")

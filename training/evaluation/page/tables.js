@@ -62,7 +62,7 @@
     const told = () => { hint.hidden = scroll.scrollWidth <= scroll.clientWidth + 1; };
     new ResizeObserver(told).observe(scroll);
     told();
-    bar.append(hint, button("CSV", `Save ${label} as CSV`, () => {
+    bar.append(hint, button("↓ CSV", `Save ${label} as CSV`, () => {
       save(URL.createObjectURL(new Blob(["\ufeff", csv(table)], { type: "text/csv" })), named(label, "csv"));
     }));
     scroll.before(bar);
@@ -107,7 +107,7 @@
 
   for (const figure of document.querySelectorAll("figure")) {
     const svg = figure.querySelector("svg[viewBox]");
-    if (svg) figure.append(button("PNG", "Save the figure as PNG", () => png(figure, svg)));
+    if (svg) figure.append(button("↓ PNG", "Save the figure as PNG", () => png(figure, svg)));
   }
 
   const open = () => {
