@@ -46,7 +46,7 @@ def test_alpha_is_one_less_observed_over_expected_disagreement(seed):
     assert krippendorff_alpha(rows, level="ordinal").value == pytest.approx(by_pairs(rows, between))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(100))
 def test_ac1_is_agreement_of_pairs_beyond_its_chance(seed):
     rows = [row for row in sampled(seed) if row]
     shared = [row for row in rows if len(row) > 1]
