@@ -26,6 +26,7 @@ from training.stats.intervals import (
     paired_difference,
     paired_ratio,
     rank_correlation,
+    rate_ratio,
     signed_mean,
 )
 from training.stats.raters import gwet_ac1, kappa_estimate, krippendorff_alpha
@@ -78,6 +79,40 @@ def _share_of_principles(random: "Generator", prompts: int, truth: float) -> _Sa
     truth = _near(random, truth)
     hard = random.beta(4 * truth, 4 * (1 - truth), prompts)
     return truth, share_estimate(list(random.binomial(5, hard) / 5))
+
+
+def _weighed_share(random: "Generator", prompts: int, truth: float) -> _Sample:
+    """Of four principles, one of each severity, that break together or not."""
+    truth = _near(random, truth)
+    weights = numpy.array([1, 2, 4, 8]) / 15
+    hard = random.beta(2 * truth, 2 * (1 - truth), prompts)
+    return truth, share_estimate(list((random.random((prompts, 4)) < hard[:, None]) @ weights))
+
+
+def _mean_of_tasks(random: "Generator", prompts: int, truth: float) -> _Sample:
+    """Of two tasks, the other one twice as long and half as hard."""
+    hits = [random.random(n) < t for n, t in ((prompts, truth), (2 * prompts, (1 + truth) / 2))]
+    found = [share_estimate(list(map(float, of_task))) for of_task in hits]
+    return (3 * truth + 1) / 4, mean_of_independent([one for one in found if one], prompts)
+
+
+def _rate_ratio(rate: float) -> "Callable[..., _Sample]":
+    """Of two groups, `rate` of the first's; six prompts in ten treat both alike if they can."""
+
+    def draw(random: "Generator", prompts: int, truth: float) -> _Sample:
+        one = random.random(prompts)
+        other = numpy.where(random.random(prompts) < 0.6, one, random.random(prompts))
+        base, mine = (one < rate).astype(float), (other < truth * rate).astype(float)
+        return truth, rate_ratio(_named(mine), _named(base))
+
+    return draw
+
+
+def _perplexity(random: "Generator", prompts: int, truth: float) -> _Sample:
+    """Nats a token, over answers of unlike lengths, of which each has its own."""
+    tokens = random.lognormal(4, 0.8, prompts).round() + 1
+    nats = random.gamma(tokens * random.gamma(16, 1 / 16, prompts), truth)
+    return truth, paired_ratio(_named(nats), _named(tokens))
 
 
 def _win_rate(random: "Generator", prompts: int, truth: float) -> _Sample:
@@ -248,6 +283,11 @@ SCENARIOS = (
     Scenario("share", (0.01, 0.05, 0.2, 0.5), _share),
     Scenario("share, 4 answers a prompt", (0.05, 0.2, 0.5), _clustered_share),
     Scenario("share of 5 principles broken", (0.02, 0.1, 0.4), _share_of_principles),
+    Scenario("share weighed by severity", (0.02, 0.1, 0.4), _weighed_share),
+    Scenario("mean of two tasks", (0.05, 0.5, 0.9), _mean_of_tasks),
+    Scenario("ratio of rates, over 30 %", (0.5, 1.0, 2.0), _rate_ratio(0.3)),
+    Scenario("ratio of rates, over 5 %", (1.0, 3.0), _rate_ratio(0.05)),
+    Scenario("perplexity, nats a token", (2.0,), _perplexity),
     Scenario("win rate, 30 % ties", (0.5, 0.9, 0.99), _win_rate),
     Scenario("difference of yes and no", (0.02, 0.1, 0.4), _difference((-1, 1), (0.3, 0.7))),
     Scenario("difference in thirds", (0.05, 0.1, 0.3, 0.8), _difference(*_THIRDS)),

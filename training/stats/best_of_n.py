@@ -61,7 +61,7 @@ def over_optimisation(
     """The curve for n = 1, 2, 4, ... up to the fewest answers that a prompt has; None without any.
 
     For each prompt the mean over all subsets of n of its answers is taken exactly, and intervals are
-    the bootstrap's over prompts.
+    those of its mean over prompts.
     """
     sampled = [list(answers) for answers in prompts if answers]
     if not sampled:

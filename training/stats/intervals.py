@@ -105,8 +105,9 @@ def rate_ratio(values: Mapping[str, float], base: Mapping[str, float]) -> Estima
     """Mean of `values` over the mean of `base`, both between 0 and 1, on the prompts of both; None
     where that of `base` is 0.
 
-    The interval is Wald's for the logarithm of a ratio of paired proportions (Nam and Blackwelder
-    2002, section 2), with half a prompt added to each cell, so that rates of 0 and of 1 have one too.
+    The interval is Bonett and Price's (2006, Journal of Educational and Behavioral Statistics 31,
+    section 3): Wilson's of either rate among the prompts that hit at all, each at a level that makes
+    their ratio one of 95 %. Values between 0 and 1 count as hits of that size.
     """
     both = [prompt for prompt in values if prompt in base]
     mine, theirs = (math.fsum(side[p] for p in both) for side in (values, base))
@@ -114,12 +115,22 @@ def rate_ratio(values: Mapping[str, float], base: Mapping[str, float]) -> Estima
         return None
     if len(both) < FEWEST:
         return Estimate.unbounded(mine / theirs, len(both))
-    unlike = math.fsum(abs(values[p] - base[p]) for p in both)
-    half_width = Z * math.sqrt((unlike + 1) / ((mine + 1) * (theirs + 1)))
-    middle = math.log((mine + 0.5) / (theirs + 0.5))
-    value = mine / theirs
-    low, high = math.exp(middle - half_width), math.exp(middle + half_width)
-    return Estimate(value, min(low, value), max(high, value), len(both))
+    hit = math.fsum(max(values[p], base[p]) for p in both)
+    unlike = 2 * hit - mine - theirs
+    together = math.sqrt((unlike + 2) / ((mine + 1) * (theirs + 1)))
+    alone = (math.sqrt((1 - (one + 1) / (hit + 2)) / (one + 1)) for one in (mine, theirs))
+    z = Z * together / sum(alone)
+    (low, high), (least, most) = (_wilson(one / hit, hit, z) for one in (mine, theirs))
+    interval = (low / most, high / least if least > 0 else math.inf)
+    return Estimate.around(mine / theirs, interval, len(both))
+
+
+def _wilson(share: float, count: float, z: float) -> tuple[float, float]:
+    """Wilson's score interval at the level of `z`."""
+    middle = share + z**2 / (2 * count)
+    half = z * math.sqrt(max(0.0, share * (1 - share)) / count + z**2 / (4 * count**2))
+    whole = 1 + z**2 / count
+    return max(0.0, middle - half) / whole, min(whole, middle + half) / whole
 
 
 def distinct_ratio(

@@ -65,7 +65,7 @@ def kappa_estimate(
         [_one_hot(cell, size * size) for cell in cells],
         [_one_hot(cell, size * size) for cell in every],
         prompts,
-        lambda tables: _kappas(tables.reshape(-1, size, size)),
+        lambda weights, things: _kappas((weights @ things).reshape(-1, size, size)),
     )
 
 
@@ -90,15 +90,12 @@ def krippendorff_alpha(
         return None
     size = len(kinds)
 
-    def alphas(tables: "Floats") -> "Floats":
-        return _alphas(tables.reshape(-1, size, size), level)
-
     return _smoothed(
         alpha,
         [_coincidences(of_it).ravel() for of_it in counts],
         [_coincidences(pair).ravel() for pair in _pairs(size)],
         [prompts[at] for at in shared] if prompts else None,
-        alphas,
+        lambda weights, things: _alphas(weights, things.reshape(-1, size, size), level),
     )
 
 
@@ -114,9 +111,12 @@ def gwet_ac1(ratings: Ratings, prompts: Sequence[str] | None = None) -> Estimate
     rated = [at for at, of_it in enumerate(ratings) if of_it]
     parts = [_ac1_parts(_counts(ratings[at], kinds)) for at in rated]
     value = float(_ac1s(numpy.sum(parts, axis=0)[None])[0])
-    smoothing = [_ac1_parts(pair) for pair in _pairs(size)]
     return _smoothed(
-        value, parts, smoothing, [prompts[at] for at in rated] if prompts else None, _ac1s
+        value,
+        parts,
+        [_ac1_parts(pair) for pair in _pairs(size)],
+        [prompts[at] for at in rated] if prompts else None,
+        lambda weights, things: _ac1s(weights @ things),
     )
 
 
@@ -125,9 +125,10 @@ def _smoothed(
     parts: "Sequence[Floats]",
     smoothing: "Sequence[Floats]",
     prompts: Sequence[str] | None,
-    statistic: "Callable[[Floats], Floats]",
+    statistic: "Callable[[Floats, Floats], Floats]",
 ) -> Estimate:
-    """The middle 95 % of a statistic of sums of `parts`, in the Bayesian bootstrap (Rubin 1981).
+    """The middle 95 % of a statistic of weighted things (draws, things) and (things, parts), in the
+    Bayesian bootstrap (Rubin 1981).
 
     A prompt's things weigh as it does, which is drawn. Pairs of ratings of every kind, `_UNSEEN` in
     all, are drawn with them: for two raters this is a Dirichlet posterior of their table, and as of a
@@ -143,10 +144,11 @@ def _smoothed(
     sums = numpy.zeros((count, len(parts[0])))
     numpy.add.at(sums, place, numpy.stack(parts))
     random = numpy.random.default_rng(0)
-    drawn = random.standard_exponential((_DRAWS, count)) @ sums
+    drawn = random.standard_exponential((_DRAWS, count))
     unseen = random.standard_gamma(_UNSEEN / len(smoothing), (_DRAWS, len(smoothing)))
-    drawn += unseen @ numpy.stack(smoothing) * (len(parts) / count)
-    low, high = numpy.nanquantile(statistic(drawn), _ENDS)
+    weights = numpy.hstack([drawn, unseen * (len(parts) / count)])
+    found = statistic(weights, numpy.vstack([sums, numpy.stack(smoothing)]))
+    low, high = numpy.nanquantile(found, _ENDS)
     return Estimate.around(value, (float(low), float(high)), count)
 
 
@@ -171,15 +173,24 @@ def _alpha(table: "Floats", level: Level) -> float | None:
     return 1 - float((table * distances).sum()) * float(whole - 1) / by_chance
 
 
-def _alphas(tables: "Floats", level: Level) -> "Floats":
-    """Of tables of coincidences (n, kinds, kinds), each as of a whole population."""
+def _alphas(weights: "Floats", things: "Floats", level: Level) -> "Floats":
+    """Of weights (n, things) of tables of coincidences (things, kinds, kinds).
+
+    By chance are pairs of ratings of two things: with those of one, of which there are many where
+    things are few, disagreement by chance would seem less than it is, and alpha too low.
+    """
     import numpy
 
-    tables = tables / tables.sum(axis=(1, 2), keepdims=True)
+    size = things.shape[1]
+    tables = (weights @ things.reshape(len(things), -1)).reshape(-1, size, size)
+    of_each = things.sum(axis=1)
+    own = (of_each[:, :, None] * of_each[:, None, :]).reshape(len(things), -1)
     totals = tables.sum(axis=1)
+    pairs = totals[:, :, None] * totals[:, None, :] - (weights**2 @ own).reshape(-1, size, size)
     distances = _distances(totals, level)
-    chance = (totals[:, :, None] * totals[:, None, :] * distances).sum(axis=(1, 2))
-    return numpy.asarray(1 - (tables * distances).sum(axis=(1, 2)) / chance)
+    seen = (tables * distances).sum(axis=(1, 2)) / tables.sum(axis=(1, 2))
+    by_chance = (pairs * distances).sum(axis=(1, 2)) / pairs.sum(axis=(1, 2))
+    return numpy.asarray(1 - seen / by_chance)
 
 
 def _distances(totals: "Floats", level: Level) -> "Floats":

@@ -1,5 +1,6 @@
 """An interval of 95 % holds the truth 95 times in 100, also where answers share a prompt."""
 
+import math
 import random
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.shares import share_estimate
-from training.stats.intervals import mean_estimate, paired_difference, paired_ratio
+from training.stats.intervals import mean_estimate, paired_difference, paired_ratio, rate_ratio
 
 TOLERANCE = 0.02
 
@@ -137,3 +138,36 @@ def test_swapping_the_sides_turns_a_difference_of_shares_round(values, rng):
     right = {prompt: float(rng.random() < 0.5) for prompt in left}
     one, other = paired_difference(left, right), paired_difference(right, left)
     assert (one.value, one.low, one.high) == pytest.approx((-other.value, -other.high, -other.low))
+
+
+YES_OR_NO = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=8, max_size=60)
+
+
+@given(YES_OR_NO)
+def test_a_ratio_of_rates_turned_over_is_that_of_the_other_side(pairs):
+    mine, theirs = (
+        {str(at): float(pair[side]) for at, pair in enumerate(pairs)} for side in (0, 1)
+    )
+    one, other = rate_ratio(mine, theirs), rate_ratio(theirs, mine)
+    if one is None or other is None:
+        assert not any(mine.values()) or not any(theirs.values())
+        return
+    assert one.low < one.value < one.high
+    assert (one.low, one.high) == pytest.approx((1 / other.high, 1 / other.low))
+
+
+def test_the_ratio_of_rates_is_bonett_and_prices():
+    """By hand: 10 and 5 of 20 prompts, on 4 of them both."""
+    mine = {str(at): float(at < 10) for at in range(20)}
+    theirs = {str(at): float(6 <= at < 11) for at in range(20)}
+    found = rate_ratio(mine, theirs)
+    k = math.sqrt(9 / (11 * 6)) / (math.sqrt((1 - 11 / 13) / 11) + math.sqrt((1 - 6 / 13) / 6))
+    z = k * 1.959964
+
+    def wilson(share):
+        half = z * math.sqrt(share * (1 - share) / 11 + z**2 / (4 * 11**2))
+        return [(share + z**2 / 22 + side * half) / (1 + z**2 / 11) for side in (-1, 1)]
+
+    (low, high), (least, most) = wilson(10 / 11), wilson(5 / 11)
+    assert found.value == 2
+    assert (found.low, found.high) == pytest.approx((low / most, high / least))
