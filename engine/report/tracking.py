@@ -15,9 +15,10 @@ from typing import Any
 from constitution.problems import InputError, Problem, visible
 from engine.settings import Tracker
 
-__all__ = ["Tracked", "check_tracker", "track"]
+__all__ = ["PROJECT", "Tracked", "check_tracker", "track"]
 
-_PROJECT = "solon"
+PROJECT = "solon"
+"""Under which every tracker keeps the runs, trainings too."""
 _LONGEST = 4_000
 """Characters of a cell."""
 
@@ -67,7 +68,7 @@ def _wandb(tracked: Tracked, folder: Path) -> None:
     import wandb
 
     run = wandb.init(
-        project=_PROJECT, name=tracked.name, dir=str(folder), config=dict(tracked.settings)
+        project=PROJECT, name=tracked.name, dir=str(folder), config=dict(tracked.settings)
     )
     run.log(tracked.known)
     if tracked.rows:
@@ -78,7 +79,7 @@ def _wandb(tracked: Tracked, folder: Path) -> None:
 def _trackio(tracked: Tracked) -> None:
     import trackio
 
-    trackio.init(project=_PROJECT, name=tracked.name, config=dict(tracked.settings))
+    trackio.init(project=PROJECT, name=tracked.name, config=dict(tracked.settings))
     trackio.log(tracked.known)
     if tracked.rows:
         table = trackio.Table(columns=list(tracked.columns), data=tracked.cells)
@@ -89,7 +90,7 @@ def _trackio(tracked: Tracked) -> None:
 def _mlflow(tracked: Tracked) -> None:
     import mlflow
 
-    mlflow.set_experiment(_PROJECT)
+    mlflow.set_experiment(PROJECT)
     with mlflow.start_run(run_name=tracked.name):
         mlflow.log_dict(dict(tracked.settings), "settings.json")
         mlflow.log_metrics({_plain(name): value for name, value in tracked.known.items()})

@@ -11,7 +11,7 @@ from typing import Any
 from constitution.problems import InputError, Problem, Stopped
 from constitution.reading import read_bytes
 from engine.generators.fingerprint import uses_gpu
-from engine.report.tracking import check_tracker
+from engine.report.tracking import PROJECT, check_tracker
 from engine.report.wording import duration
 from training.trainers.budget import Meter
 from training.trainers.config import TrainingConfig
@@ -62,7 +62,7 @@ def arguments(config: TrainingConfig) -> dict[str, Any]:
         "eval_strategy": "no",
         "disable_tqdm": True,
         "report_to": _tracker(config),
-        "project": "solon",
+        "project": PROJECT,
         "run_name": Path(config.out).name,
     }
 
@@ -81,6 +81,8 @@ def _tracker(config: TrainingConfig) -> str:
     check_tracker(name, "report_to")
     if name == "tensorboard":
         os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(config.out) / "tensorboard"))
+    if name == "mlflow":
+        os.environ.setdefault("MLFLOW_EXPERIMENT_NAME", PROJECT)
     return name
 
 
