@@ -205,6 +205,42 @@ def test_an_address_opens_one_prompt_and_a_table_is_saved_as_it_stands(visit, pa
     asyncio.run(check())
 
 
+KEEP = """URL.createObjectURL = (blob) => {
+  blob.type === 'text/csv' ? blob.text().then((text) => window.saved = text)
+    : createImageBitmap(blob).then((image) => window.drawn = image);
+  return '#';
+}"""
+COLOURS = """(() => {
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [drawn.width, drawn.height];
+  const paper = canvas.getContext('2d');
+  paper.drawImage(drawn, 0, 0);
+  const seen = new Uint32Array(paper.getImageData(0, 0, drawn.width, drawn.height).data.buffer);
+  return new Set(seen).size;
+})()"""
+
+
+@pytest.mark.parametrize("section", ["#principles", "#refusal", "#plane"])
+def test_figures_are_saved_as_pictures_and_bars_as_csv(visit, section):
+    async def check(page):
+        await page.evaluate(KEEP)
+        buttons = f"[...document.querySelectorAll('{section} .tool')]"
+        click = f"{buttons}.find((one) => one.textContent === '↓ {{}}').click()"
+        await page.evaluate(click.format("PNG"))
+        await page.until("Boolean(window.drawn)")
+        assert await page.evaluate("drawn.width") >= 1200
+        assert await page.evaluate(COLOURS) > 10
+        await page.evaluate(click.format("CSV"))
+        await page.until("window.saved")
+        rows = (await page.evaluate("window.saved")).lstrip("\ufeff").splitlines()
+        if section == "#principles":
+            assert rows[0] == '"","Checkpoint","Share","95% interval","n"'
+            assert len(rows) == 1 + 3 * len(RESULTS.models[0].principles)
+            assert '"no-physical-harm","base","38%","30–47%","118"' in rows
+
+    visit(check)
+
+
 def test_wide_tables_say_that_they_scroll(visit):
     async def check(page):
         said = "[...document.querySelectorAll('.sideways')].filter((one) => !one.hidden).length"
