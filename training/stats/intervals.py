@@ -235,7 +235,7 @@ def _skewed(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate:
     """sum(tops) / sum(bottoms) over prompts, with Hall's transformation of its studentized error,
     which removes the skewness (1992, Journal of the Royal Statistical Society B 54, equation 2.3),
     and Student's quantile. Errors are the jackknife's: without a prompt the rest is smaller. Where
-    nothing varies there is nothing to estimate a spread from."""
+    nothing varies, one prompt is taken to differ by as much as all of them have on average."""
     count, below = len(tops), math.fsum(bottoms)
     value = math.fsum(tops) / below
     errors = [
@@ -243,10 +243,11 @@ def _skewed(tops: Sequence[float], bottoms: Sequence[float]) -> Estimate:
         for top, bottom in zip(tops, bottoms, strict=True)
     ]
     square = math.fsum(error**2 for error in errors) / count
-    if square <= 1e-24 * math.fsum(top * top for top in tops) / count:
-        return Estimate(value, value, value, count)
     if count < FEWEST:
         return Estimate.unbounded(value, count)
+    if square <= 1e-24 * math.fsum(top * top for top in tops) / count:
+        half = _student(count - 1) * abs(value) / count
+        return Estimate(value, value - half, value + half, count)
     skew = math.fsum(error**3 for error in errors) / count / square**1.5
     unit = math.sqrt(square * count / (count - 1) * count) / below
     reach = _student(count - 1)

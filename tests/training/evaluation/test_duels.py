@@ -71,13 +71,18 @@ def test_a_pair_has_the_principle_and_the_judges_log_odds_in_either_place(tmp_pa
     assert not told.doubt
     assert read_results(tmp_path).samples == results.samples
     page = evaluation_page(results)
-    assert told.why in page and "By the principle that decided" in page
+    assert (
+        "asked in both orders" in page
+        and told.why in page
+        and "By the principle that decided" in page
+    )
 
 
 def test_pointwise_the_verdicts_on_each_answer_decide(tmp_path):
     _, results = evaluated(tmp_path, Torn(), method="pointwise")
     told = told_of(results)
     assert told.why == "probability of breaking it: base 0.80, sft 0.20; log-odds +2.77 for sft"
+    assert "both orders" not in evaluation_page(results)
 
 
 def test_win_rates_by_principle_add_up_to_the_whole(tmp_path):

@@ -319,6 +319,15 @@ def test_the_first_sentence_says_what_training_changed(results):
     assert headline(replace(results, models=results.models[:1])) == []
 
 
+def test_a_checkpoint_that_answered_nothing_is_said_first_and_hides_no_other(results):
+    gone = ModelResult("gone", "s", AnswerCounts(120, 120, 0, 0, None))
+    both = replace(results, models=(*results.models, gone))
+    *measured, silent = headline(both)
+    assert measured == headline(results)
+    assert silent == "gone answered none of 120 prompts: each ended in an error."
+    assert "120 of 120 prompts failed" in text_of(both)
+
+
 def test_where_checks_decide_everything_no_judge_is_named(results):
     principles = tuple(replace(principle, exact=True) for principle in results.principles)
     page = evaluation_page(replace(results, principles=principles))

@@ -171,3 +171,11 @@ def test_the_ratio_of_rates_is_bonett_and_prices():
     (low, high), (least, most) = wilson(10 / 11), wilson(5 / 11)
     assert found.value == 2
     assert (found.low, found.high) == pytest.approx((low / most, high / least))
+
+
+def test_a_mean_or_ratio_that_never_varies_is_no_point():
+    same = {str(at): 2.0 for at in range(40)}
+    found = paired_ratio(same, dict.fromkeys(same, 1.0))
+    assert found.value == 2 and 1.85 < found.low < 2 < found.high < 2.15
+    assert not paired_ratio(dict.fromkeys("abc", 2.0), dict.fromkeys("abc", 1.0)).bounded
+    assert mean_estimate([0.3] * 10).low < 0.3

@@ -9,15 +9,29 @@ __all__ = ["headline"]
 
 
 def headline(results: Results) -> list[str]:
-    """What the last checkpoint breaks against the base, and what that cost in capability.
+    """What the last checkpoint that was measured breaks against the base, what that cost in
+    capability, and who answered nothing.
 
     Of the principles that checks decide where there are any, else of all. Empty where nothing is
-    compared.
+    compared and everybody answered.
     """
-    if len(results.models) < 2:
-        return []
-    base, last = results.models[0], results.models[-1]
-    return [said for said in (_broken(results, base, last), _accuracy(base, last)) if said]
+    base, *others = results.models or (None,)
+    silent = [model for model in results.models if _failed_all(model)]
+    answered = [model for model in others if model not in silent]
+    found = []
+    if base is not None and answered:
+        found = [_broken(results, base, answered[-1]), _accuracy(base, answered[-1])]
+    return [said for said in (*found, *map(_silence, silent)) if said]
+
+
+def _failed_all(model: ModelResult) -> bool:
+    return 0 < model.answers.prompts == model.answers.failed
+
+
+def _silence(model: ModelResult) -> str:
+    return (
+        f"{model.name} answered none of {model.answers.prompts:,} prompts: each ended in an error."
+    )
 
 
 def _broken(results: Results, base: ModelResult, last: ModelResult) -> str | None:

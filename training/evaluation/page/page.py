@@ -78,6 +78,7 @@ def evaluation_page(results: Results) -> str:
             plane=safety_plane(models),
             wins=win_matrix(results),
             won_under=wins_by_principle(results),
+            in_both_orders=any(one.position_bias is not None for one in results.pairings),
             categories={kind: category_rows(models, kind) for kind in ("harmful", "benign")},
             signs=sign_rows(models),
             attacks=attack_rows(models),

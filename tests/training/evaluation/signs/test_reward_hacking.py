@@ -141,7 +141,7 @@ def test_k3_is_never_negative_and_nothing_for_the_same_model(tokens):
 
 
 def test_a_policy_far_away_is_found():
-    assert kl_from_base([[0.0] * 40] * 5, [[-3.0] * 40] * 5).flagged
+    assert kl_from_base([[0.0] * 40] * 10, [[-3.0] * 40] * 10).flagged
 
 
 @pytest.mark.parametrize("path", [BENIGN_LOOKALIKES, HARMFUL])
