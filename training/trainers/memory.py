@@ -54,8 +54,8 @@ class Training:
     shape: ModelShape
     sizes: Sizes
     sharding: Sharding = field(default_factory=Sharding)
-    judge_model: str | None = None
-    """What the shape of a judge in this process is looked up by."""
+    name: Name = str
+    """What the size of a judge or a reward model is looked up by."""
 
     def need(self, machine: Machine | None) -> Need:
         """Bytes by part, problems and remedies, on that machine or on any."""
@@ -129,7 +129,7 @@ class Training:
         found = whole * share if kept else 0.0
         for reward in config.all_rewards if isinstance(config, OnlineTrainingConfig) else ():
             for model in reward.reward_models:
-                found += 2.0 * (self.sizes.of(model).shape or self.shape).parameters
+                found += 2.0 * (self.sizes.of(self.name(model)).shape or self.shape).parameters
         return found
 
     def _output_layer(self) -> float:
@@ -175,7 +175,7 @@ class Training:
         if engine := sampling_engine(config, self.model):
             yield "vLLM", engine
         if (spec := config.first_judge) is not None:
-            judge = engine_of(spec, self.judge_model or "", self.sizes)
+            judge = engine_of(spec, self.name(model_of(spec)), self.sizes)
             if judge is not None:
                 yield "judge", judge
 
@@ -292,8 +292,7 @@ def training_need(
     if model.shape is None:
         return Need(notes=(f"not counted: {model}",))
     judge = config.first_judge if isinstance(config, OnlineTrainingConfig) else None
-    looked_up = name(model_of(judge)) if judge else None
-    training = Training(config, model, model.shape, sizes, sharding or Sharding(), looked_up)
+    training = Training(config, model, model.shape, sizes, sharding or Sharding(), name)
     notes = server_notes([judge] if judge else [], sizes, machine)
     if server := getattr(config, "vllm_server", None):
         notes += (f"the server at {server} that samples is not counted: it has GPUs of its own",)
