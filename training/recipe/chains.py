@@ -48,6 +48,8 @@ class Chains:
         self._made: dict[tuple[Path | None, int] | None, Path] = {}
         """Preferences by policy and round, which arms that start from one policy share; None: people's
         alone, which all share."""
+        self._judging: dict[Chain, tuple[Path, ...]] = {}
+        """Reward models by what they were trained after, which arms share too."""
 
     def stages(self) -> Iterator[Stage]:
         """In order; each arm starts where the trunk ends."""
@@ -96,13 +98,17 @@ class Chains:
 
     def _reward_models(self) -> Iterator[Stage]:
         """One, or several with other seeds."""
-        count, names = self.make.recipe.reward_models, []
-        for place in range(count):
-            name = self._chain.named("reward-model") + (f"-seed{place}" if count > 1 else "")
-            yield self._train(name, "reward-model", self._rows_of("reward-model"), place)
-            names.append(self.make.out / name)
-        spent = (*self._chain.spent, *names)
-        self._chain = replace(self._chain, reward_models=tuple(names), spent=spent)
+        count, after = self.make.recipe.reward_models, replace(self._chain, arm="")
+        if after not in self._judging:
+            names = []
+            for place in range(count):
+                name = self._chain.named("reward-model") + (f"-seed{place}" if count > 1 else "")
+                yield self._train(name, "reward-model", self._rows_of("reward-model"), place)
+                names.append(self.make.out / name)
+            self._judging[after] = tuple(names)
+        made = self._judging[after]
+        spent = (*self._chain.spent, *made)
+        self._chain = replace(self._chain, reward_models=made, spent=spent)
 
     def _best_of_n(self, step: Step) -> Iterator[Stage]:
         """The curve of the rewards of an online step, once for each policy and reward model."""

@@ -105,13 +105,17 @@ class Meter:
             self.stopped_by = "steps"
 
     @property
+    def tokens(self) -> int:
+        """That this process has trained on so far."""
+        return self._tokens_seen() - self._tokens_before
+
+    @property
     def cost(self) -> Cost:
         """Of this training so far."""
         processes = self._trainer.args.world_size
         hours = (time.monotonic() - self._began) * processes / 3600
-        tokens = self._tokens_seen() - self._tokens_before
         steps = self._trainer.state.global_step - self._steps_before
-        return self._earlier + Cost(hours, tokens, steps)
+        return self._earlier + Cost(hours, self.tokens, steps)
 
     def report(self) -> dict[str, Any]:
         """For the manifest."""

@@ -161,10 +161,11 @@ def _trained(
     began = time.monotonic()
     meter.begin(trainer, checkpoint)
     trained = _train(trainer, checkpoint)
-    seconds, cost = time.monotonic() - began, meter.report()
+    seconds, cost, tokens = time.monotonic() - began, meter.report(), meter.tokens
     if cost["stopped_by"]:
         report(f"stopped by the budget of {cost['stopped_by']}")
-    metrics = _metrics(trainer, trained, output, data) | measure_after(trainer) | {"cost": cost}
+    metrics = _metrics(trainer, trained, output, data, tokens)
+    metrics |= measure_after(trainer) | {"cost": cost}
     return TrainingResult(
         trainer=output.trainer,
         out=output.path,
@@ -191,9 +192,10 @@ def _train(trainer: Any, checkpoint: Path | None) -> Any:
     return trained
 
 
-def _metrics(trainer: Any, trained: Any, output: Output, data: Tokenized) -> dict[str, Any]:
+def _metrics(
+    trainer: Any, trained: Any, output: Output, data: Tokenized, tokens: int
+) -> dict[str, Any]:
     """Mean training loss, pace, and the held-out figures before and after."""
-    tokens = getattr(trainer, "_total_train_tokens", 0)
     runtime = trained.metrics["train_runtime"]
     metrics: dict[str, Any] = {
         "train_loss": trained.training_loss,

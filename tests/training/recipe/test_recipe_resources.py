@@ -30,7 +30,6 @@ LOADS = {
     "reward-model",
     *(f"reward-model-seed{number}" for number in range(3)),
     "rloo-reward-model",
-    "grpo-reward-model",
     "evaluate",
 }
 
