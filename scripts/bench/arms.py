@@ -68,7 +68,14 @@ def write_recipe(folder: Path, tokens: int) -> Path:
 def table_of(out: Path) -> Table:
     """Principles broken on held-out prompts, and what came along."""
     results = read_json(out / "evaluate" / "results.json", dict)
-    columns = ("", "broken", "against SFT", "tokens spent", "tokens an answer", "nats from the base")
+    columns = (
+        "",
+        "broken",
+        "against SFT",
+        "tokens spent",
+        "tokens an answer",
+        "nats from the base",
+    )
     table = Table(*columns, title="principles broken on held-out prompts, 95 % intervals")
     for model in results["models"]:
         change = model.get("change_against") or {}
