@@ -115,7 +115,7 @@ def _print_plan(name: str, config: "TrainingConfig", gpu: str | None) -> None:
     from engine.sizing.sized import Sizes
     from engine.sizing.stages import StageResources
     from scripts.commands.resources import machine_to_plan_for, print_resources
-    from training.trainers.memory import training_need
+    from training.trainers.training_need import training_need
 
     machine, sizes = machine_to_plan_for(gpu), Sizes(ask_hub=gpu is not None)
     found = [StageResources(name, training_need(config, sizes, machine))]

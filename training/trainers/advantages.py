@@ -65,7 +65,8 @@ def whitened(
     count = count.clamp(min=1.0)
     centred = (advantages - summed / count) * mask
     variance = total([centred.square().sum()])[0] / count
-    return centred / (variance + 1e-8).sqrt()
+    found: Tensor = centred / (variance + 1e-8).sqrt()
+    return found
 
 
 def value_losses(values: "Tensor", old: "Tensor", returns: "Tensor", clip: float) -> "Tensor":

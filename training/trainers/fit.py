@@ -124,7 +124,7 @@ def fit(
     trainer.remove_callback(PrinterCallback)
     restore_adapter(trainer.model, output.config.lora)
     there = len(list(output.checkpoints.glob("checkpoint-*")))
-    refuse_full_disk(what_is_written(trainer.model, output.config), output.config, there)
+    refuse_full_disk(what_is_written(trainer, output.config), output.config, there)
     report_rows(data, report)
     meter = Meter(output.config.budget)
     trainer.add_callback(meter.callback())

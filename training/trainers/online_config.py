@@ -254,3 +254,11 @@ class PPOTrainingConfig(OnlineTrainingConfig):
         if target is not None and info.data.get("beta") == 0:
             raise ValueError("`beta: 0` is no weight to adapt: set it above 0")
         return target
+
+    def undivided(self, processes: int) -> tuple[str, str] | None:
+        """As of others, and where a step has a single answer; its answers are those of all its
+        `minibatches`."""
+        sampled = self.minibatches * processes
+        if sampled * self.batch_size * self.gradient_accumulation == 1:
+            return "one answer a step has nothing to be compared with", "raise batch_size"
+        return super().undivided(sampled)

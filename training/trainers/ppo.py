@@ -23,7 +23,7 @@ def _ppo(config: PPOTrainingConfig) -> tuple[Any, Any]:
 
     _refuse_sharding()
 
-    class PPOTrainer(WithValueFunction, GRPOTrainer):  # type: ignore[misc]  # TRL has no types
+    class PPOTrainer(WithValueFunction, GRPOTrainer):
         ppo = config
 
     batches = config.minibatches * config.gradient_accumulation

@@ -46,9 +46,9 @@ class WithValueFunction:
         self.value = self.accelerator.prepare_model(value)
         trainer.add_callback(_zero_gradients())
         self._values: Any = (
-            None  # of the policy's last pass, shape (answers, tokens of prompt and answer)
+            None  # of the policy's last pass: (answers, tokens of prompt and answer)
         )
-        self._rewards: Any = None  # of the last answers of all processes, shape (answers, 1)
+        self._rewards: Any = None  # of the last answers of all processes: (answers, 1)
 
     # The answers of a step ----------------------------------------------------------------------
 
@@ -110,7 +110,8 @@ class WithValueFunction:
             ids, attended = given["input_ids"], given["attention_mask"]
             values.append(self.value(ids, attended, output.last_hidden_state))
 
-        policy = self.model.get_base_model() if self.ref_model is None else self.model
+        adapted = hasattr(self.model, "get_base_model")
+        policy = self.model.get_base_model() if adapted else self.model
         hook = policy.base_model.register_forward_hook(note, with_kwargs=True)
         try:
             found = parent._get_per_token_logps_and_entropies(*asked, **options)
@@ -125,18 +126,17 @@ class WithValueFunction:
         returns, errors = answers["returns"], answers["returns"] - answers["values"]
         sums = [kl.sum(), mask.sum(), (mask.sum(1) > 0).sum(), scored.sum()]
         sums += [(each * scored).sum() for each in (returns, returns**2, errors, errors**2)]
-        drift, tokens, count, n, *moments = self._total(sums).tolist()
-        n, first = max(n, 1.0), {}
-        total, total2, missed, missed2 = (moment / n for moment in moments)
-        first = {"kl": drift / max(tokens, 1), "kl_of_answer": drift / max(count, 1)}
-        first |= {"kl_weight": self.kl.beta, "value": total - missed}
-        spread = total2 - total**2
-        if spread > 0:
-            first["explained_variance"] = 1 - (missed2 - missed**2) / spread
-        for name, value in first.items():
-            self._metrics[self._mode][name].append(value)
+        drift, tokens, count, learned, *moments = self._total(sums).tolist()
+        mean, square, missed, missed_square = (each / max(learned, 1.0) for each in moments)
+        figures = {"kl": drift / max(tokens, 1), "kl_of_answer": drift / max(count, 1)}
+        figures |= {"kl_weight": self.kl.beta, "value": mean - missed}
+        if (variance := square - mean**2) > 0:
+            left = (missed_square - missed**2) / variance
+            figures["explained_variance"] = 1 - left
+        for name, figure in figures.items():
+            self._metrics[self._mode][name].append(figure)
         if self.model.training:
-            self.kl.update(first["kl_of_answer"])
+            self.kl.update(figures["kl_of_answer"])
 
     def _total(self, sums: list[Any]) -> Any:
         """Over all processes."""
@@ -224,7 +224,7 @@ def _zero_gradients() -> Any:
     from transformers import TrainerCallback
 
     class ZeroGradients(TrainerCallback):
-        def on_optimizer_step(self, *_: Any, optimizer: Any, **__: Any) -> None:
-            optimizer.zero_grad()
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            given["optimizer"].zero_grad()
 
     return ZeroGradients()
