@@ -14,6 +14,7 @@ from constitution.problems import InputError, Problem
 from training.trainers.config import PPOTrainingConfig
 from training.trainers.grpo import OnlineMethod, sampling_arguments, train_online
 from training.trainers.ppo_trainer import WithValueFunction
+from training.trainers.value_function import check_value_model
 
 __all__ = ["run"]
 
@@ -22,6 +23,7 @@ def _ppo(config: PPOTrainingConfig) -> tuple[Any, Any]:
     from trl import GRPOConfig, GRPOTrainer
 
     _refuse_sharding()
+    check_value_model(config)
 
     class PPOTrainer(WithValueFunction, GRPOTrainer):
         ppo = config

@@ -6,9 +6,24 @@ from constitution.problems import InputError, Problem
 from engine.generators.fingerprint import local_name
 from training.trainers.config import PPOTrainingConfig
 from training.trainers.lora import lora_config
-from training.trainers.models import load_model, told
+from training.trainers.models import load_model, load_tokenizer, told
 
-__all__ = ["value_function"]
+__all__ = ["check_value_model", "value_function"]
+
+
+def check_value_model(config: PPOTrainingConfig) -> None:
+    """Raise InputError where a value model cannot read what the policy writes: it has another tokenizer."""
+    from transformers import AutoTokenizer
+
+    if config.value_model is None:
+        return
+    with told(config.value_model):
+        own = AutoTokenizer.from_pretrained(local_name(config.value_model))
+    if own.get_vocab() != load_tokenizer(config).get_vocab():
+        remedy = "name a reward model that was trained from the same base, or take value_model out"
+        raise InputError(
+            Problem(f"value_model {config.value_model}", "has another tokenizer", remedy)
+        )
 
 
 def value_function(config: PPOTrainingConfig, policy: Any, tokenizer: Any) -> Any:
@@ -16,11 +31,10 @@ def value_function(config: PPOTrainingConfig, policy: Any, tokenizer: Any) -> An
     policy's last hidden states, of shape (answers, tokens, width).
 
     A linear head on these, which says 0 at first; or the reward model that `value_model` names, read at each
-    token instead of the last. Raises InputError if that one has another tokenizer.
+    token instead of the last.
     """
     if config.value_model is None:
         return _head(policy.config.get_text_config().hidden_size)
-    _check_tokenizer(config.value_model, tokenizer)
     model = load_model(config, tokenizer, "reward", config.value_model)
     if config.lora is not None:
         from peft import get_peft_model
@@ -69,13 +83,3 @@ def _started_from(reward_model: Any) -> Any:
             return scores[0].squeeze(-1).float()
 
     return ValueModel()
-
-
-def _check_tokenizer(name: str, tokenizer: Any) -> None:
-    from transformers import AutoTokenizer
-
-    with told(name):
-        own = AutoTokenizer.from_pretrained(local_name(name))
-    if own.get_vocab() != tokenizer.get_vocab():
-        remedy = "name a reward model that was trained from the same base, or take value_model out"
-        raise InputError(Problem(f"value_model {name}", "has another tokenizer", remedy))

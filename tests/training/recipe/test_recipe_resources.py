@@ -26,11 +26,13 @@ LOADS = {
     "dpo-2",
     "grpo",
     "rloo",
+    "ppo",
     "kto",
     "reward-model",
     *(f"reward-model-seed{number}" for number in range(3)),
     "rloo-reward-model",
     "grpo-reward-model",
+    "ppo-reward-model",
     "evaluate",
 }
 

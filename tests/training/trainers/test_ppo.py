@@ -8,7 +8,7 @@ from constitution.problems import InputError
 from engine.generators.base import Choice, GeneratorUnavailable
 from engine.generators.scripted import ScriptedGenerator
 from engine.storage.jsonl import read_jsonl
-from tests.engine.tiny_model import build_tiny_model
+from tests.engine.tiny_model import build_tiny_model, build_tiny_tokenizer
 from tests.training.trainers.test_grpo import RULES, VOWELS, _tiny_reward_model
 from tests.training.trainers.test_rl_numerics import moved
 from training.trainers.config import PPOTrainingConfig, RLOOTrainingConfig
@@ -247,15 +247,19 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(folder, monkeypatc
     ("changes", "told"),
     [
         ({"value_model": "nowhere"}, "nowhere: cannot be loaded"),
+        ({"value_model": "other"}, "value_model other has another tokenizer|other: has another"),
         ({"generations": 5}, "32 answers a step cannot be shared out as 5 a prompt"),
         ({"batch_size": 1}, "one answer a step has nothing to be compared with"),
     ],
 )
-def test_what_is_wrong_is_said(folder, changes, told):
+def test_what_is_wrong_is_said_before_anything_is_written(folder, changes, told, monkeypatch):
     from training.trainers.ppo import run
 
+    monkeypatch.chdir(folder)
+    build_tiny_tokenizer(folder / "other", vocabulary=300)
     with pytest.raises(InputError, match=told):
         run(config(folder, "wrong", **changes))
+    assert not (folder / "wrong").exists()
 
 
 def test_sharding_is_refused(folder, monkeypatch):
