@@ -64,12 +64,12 @@ class RayShards:
     most, or as many as the cluster has room for; more as nodes join, and each has a shard only once
     it is placed.
 
-    `address` is that of a running cluster, None starts one on this machine. Raises InputError where
+    `address` is that of a running cluster, "local" starts one on this machine. Raises InputError where
     Ray is missing, no cluster answers, or it has no room for a worker.
     """
 
     def __init__(
-        self, job: ShardJob, *, address: str | None, gpus: float = 1.0, workers: int | None = None
+        self, job: ShardJob, *, address: str, gpus: float = 1.0, workers: int | None = None
     ) -> None:
         self._ray = _ray()
         self._job = job
@@ -93,11 +93,12 @@ class RayShards:
             self.close()
             raise
 
-    def _connect(self, address: str | None) -> None:
+    def _connect(self, address: str) -> None:
+        # Ray takes no address for the last cluster of this machine, which may be dead.
         try:
             self._ray.init(
                 address=address, runtime_env={"env_vars": _variables()}, log_to_driver=False,
-                logging_level="error", include_dashboard=False if address is None else None,
+                logging_level="error", include_dashboard=False if address == "local" else None,
             )  # fmt: skip
         except (ConnectionError, ValueError) as error:
             what = f"no cluster at `{address}`: {str(error).splitlines()[0]}"

@@ -52,11 +52,6 @@ class Workers(Settings):
         """Of the shards."""
         return self.shards or _SHARDS
 
-    @property
-    def address(self) -> str | None:
-        """Of the cluster; None starts one on this machine."""
-        return None if self.ray == "local" else self.ray
-
     def check(self, shard: str | None) -> None:
         """Raise InputError for what contradicts itself, or `--shard`."""
         if self.ray is not None and shard is not None:

@@ -66,7 +66,9 @@ def evaluate_on_ray(config: "EvaluateConfig", *, overwrite: bool) -> int:
 def _do_shards(work: ShardWork, settings: Workers, console: Console) -> int:
     """Finish them; the exit code where that was interrupted, else 0."""
     job = ShardJob(work, settings.count, settings.scratch)
-    workers = RayShards(job, address=settings.address, gpus=settings.gpus, workers=settings.most)
+    workers = RayShards(
+        job, address=settings.ray or "auto", gpus=settings.gpus, workers=settings.most
+    )
     try:
         with _shown(console) as show:
             run_interruptibly(workers.execute(show), lambda: console.print("stopping the workers"))

@@ -41,10 +41,10 @@ class Topics:
             raise InputError(Problem("--topics", "needs scikit-learn", remedy)) from error
         vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=_MOST_FEATURES)
         vectors = vectorizer.fit_transform(prompts)
-        clusters = KMeans(n_clusters=min(count, len(prompts)), n_init=4, random_state=seed)
-        with threadpool_limits(
-            1
-        ):  # on so little, threads wait for each other longer than they work
+        distinct = {(row.indices.tobytes(), row.data.tobytes()) for row in vectors}
+        clusters = KMeans(n_clusters=min(count, len(distinct)), n_init=4, random_state=seed)
+        # On so little, threads wait for each other longer than they work.
+        with threadpool_limits(1):
             clusters.fit(vectors)
         words = vectorizer.get_feature_names_out()
         names = [

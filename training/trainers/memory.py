@@ -18,6 +18,7 @@ from engine.sizing.need import Need
 from engine.sizing.serving import Engine, engine_of
 from engine.sizing.shape import ModelShape
 from engine.sizing.sized import SizedModel, Sizes
+from engine.sizing.specs import Name, model_of
 from training.trainers.config import (
     LoraSettings,
     OnlineTrainingConfig,
@@ -53,8 +54,8 @@ class Training:
     shape: ModelShape
     sizes: Sizes
     sharding: Sharding = field(default_factory=Sharding)
-    judge_model: str | None = None
-    """What the shape of a judge in this process is looked up by."""
+    name: Name = str
+    """What the size of a judge or a reward model is looked up by."""
 
     def need(self, machine: Machine | None) -> Need:
         """Bytes by part, problems and remedies, on that machine or on any."""
@@ -129,7 +130,7 @@ class Training:
         found = whole * share if kept else 0.0
         for reward in config.all_rewards if isinstance(config, OnlineTrainingConfig) else ():
             for model in reward.reward_models:
-                found += 2.0 * (self.sizes.of(model).shape or self.shape).parameters
+                found += 2.0 * (self.sizes.of(self.name(model)).shape or self.shape).parameters
         return found
 
     def _value_model(self) -> float:
@@ -137,7 +138,7 @@ class Training:
         named = getattr(self.config, "value_model", None)
         if named is None:
             return 0.0
-        beside = replace(self, shape=self.sizes.of(named).shape or self.shape)
+        beside = replace(self, shape=self.sizes.of(self.name(named)).shape or self.shape)
         frozen = beside._frozen(self.config.lora) if self.config.lora else 0.0
         return frozen + (4 + 4 + 8) * beside.trained + beside._activations()
 
@@ -184,7 +185,7 @@ class Training:
         if engine := sampling_engine(config, self.model):
             yield "vLLM", engine
         if (spec := config.first_judge) is not None:
-            judge = engine_of(spec, self.judge_model or "", self.sizes)
+            judge = engine_of(spec, self.name(model_of(spec)), self.sizes)
             if judge is not None:
                 yield "judge", judge
 

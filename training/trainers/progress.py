@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 from engine.report.wording import duration
@@ -39,7 +40,6 @@ class _Progress:
     def __init__(self, output: Output, report: Report) -> None:
         self._output = output
         self._report = report
-        self._log: JsonlStore | None = None
         self._began = self._told = self._saved = time.monotonic()
         self._first_step = 0
         self._last: dict[str, Any] = {}
@@ -48,7 +48,7 @@ class _Progress:
         self._began = self._told = self._saved = time.monotonic()
         self._first_step = state.global_step
         if state.is_world_process_zero:
-            self._open_log(state.global_step)
+            self._cut_log(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         config = self._output.config
@@ -69,27 +69,22 @@ class _Progress:
     ) -> None:
         if not state.is_world_process_zero or "train_runtime" in logs:
             return
-        if self._log is None:
-            self._open_log(state.global_step)
-        assert self._log is not None
         figures = {name: _plain(value) for name, value in logs.items()}
         if "loss" in figures:
             self._last = figures
-        self._log.append({"step": state.global_step, **figures})
+        with closing(JsonlStore(self._output.log)) as log:
+            log.append({"step": state.global_step, **figures})
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._say(state, now=True)
 
-    def _open_log(self, step: int) -> None:
+    def _cut_log(self, step: int) -> None:
         """Lines of steps that a killed run made after its last checkpoint are made again."""
         file = self._output.log
-        if self._log is not None:
-            self._log.close()
         if file.exists():
             kept = [line for line in read_jsonl(file) if line["step"] <= step]
             with replacing(file) as draft:
                 draft.writelines(json.dumps(line).encode() + b"\n" for line in kept)
-        self._log = JsonlStore(file)
 
     @staticmethod
     def _agreed(due: bool, args: Any, state: Any) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from engine.sizing.gpus import Machine
 from engine.sizing.need import Need
 from engine.sizing.sized import Sizes
-from engine.sizing.specs import Name, model_of, server_notes
+from engine.sizing.specs import Name, server_notes
 from training.trainers.config import OnlineTrainingConfig, TrainingConfig
 from training.trainers.memory import Training
 from training.trainers.sharding import Sharding
@@ -25,8 +25,7 @@ def training_need(
     if model.shape is None:
         return Need(notes=(f"not counted: {model}",))
     judge = config.first_judge if isinstance(config, OnlineTrainingConfig) else None
-    looked_up = name(model_of(judge)) if judge else None
-    training = Training(config, model, model.shape, sizes, sharding or Sharding(), looked_up)
+    training = Training(config, model, model.shape, sizes, sharding or Sharding(), name)
     notes = server_notes([judge] if judge else [], sizes, machine)
     if server := getattr(config, "vllm_server", None):
         notes += (f"the server at {server} that samples is not counted: it has GPUs of its own",)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from constitution.permissions import needs_of
 from constitution.problems import InputError
 from engine.runs.config import AnswerConfig
 from engine.runs.manifest import read_manifest
+from engine.runs.ray_shards import RayShards
 from engine.runs.ray_worker import RunWork, ShardEnd, ShardJob, ShardWorker
 from engine.runs.workers import Workers
 from engine.storage.atomic import DirectoryLock
@@ -82,7 +84,7 @@ def test_wrong_input_is_no_other_workers_business(config, tmp_path):
 
 
 def test_workers_that_contradict_themselves_are_refused():
-    assert Workers(ray="local").address is None and Workers(ray="auto").count == 32
+    assert Workers(ray="auto").count == 32
     with pytest.raises(InputError, match="exclude each other"):
         Workers(ray="local").check("1/2")
     with pytest.raises(InputError, match="--workers: is for --ray"):
@@ -92,3 +94,18 @@ def test_workers_that_contradict_themselves_are_refused():
 @pytest.mark.parametrize(("address", "asks"), [("local", 0), ("auto", 0), ("10.0.0.1:6379", 1)])
 def test_a_cluster_elsewhere_needs_a_permission(address, asks):
     assert len(needs_of(Workers(ray=address))) == asks
+
+
+@pytest.mark.parametrize("address", ["local", "auto", "10.0.0.1:6379"])
+def test_the_cluster_that_was_named_is_asked_for(address, tmp_path, monkeypatch):
+    """Without an address Ray takes the last cluster of this machine, also where that was killed."""
+    asked = []
+
+    def init(**options):
+        asked.append(options["address"])
+        raise ConnectionError("none answers")
+
+    monkeypatch.setattr("engine.runs.ray_shards._ray", lambda: SimpleNamespace(init=init))
+    with pytest.raises(InputError, match=f"no cluster at `{address}`: none answers"):
+        RayShards(ShardJob(None, 2), address=address)
+    assert asked == [address]

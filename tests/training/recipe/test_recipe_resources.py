@@ -44,10 +44,10 @@ def named_machine(name):
     return read_machine(named[1]) if named else None
 
 
-def resources(name, machine, out):
+def resources(name, machine, out, sizes=None):
     recipe, file = load_recipe(name)
     names = [stage.name for stage in stages_of(recipe, file, out)]
-    return Resources(recipe, file, out, Sizes(), machine).of(names)
+    return Resources(recipe, file, out, sizes or Sizes(), machine).of(names)
 
 
 @pytest.mark.parametrize("cached", [True, False], ids=["by configuration", "by name"])
@@ -57,8 +57,10 @@ def test_a_shipped_recipe_fits_the_machine_it_names(name, cached, tmp_path, monk
         fill_cache(tmp_path / "hub", monkeypatch)
     machine = named_machine(name)
     assert machine or "CPU" in name.upper(), "the comment names a machine, as (H100-80GB x8)"
-    found = resources(name, machine, tmp_path / "out")
+    sizes = Sizes()
+    found = resources(name, machine, tmp_path / "out", sizes)
     refuse_unfit(found, machine)
+    assert [str(model) for model in sizes.found.values() if model.shape is None] == []
     assert {each.stage for each in found} <= LOADS and len(found) >= 4
     assert not any(n.startswith("not counted") for each in found for n in each.need.notes)
     if machine:

@@ -143,10 +143,7 @@ def test_a_judge_in_the_process_counts():
         "lora": {},
     })
     sizes = Sizes()
-    made = Training(
-        config, sizes.of(QWEN), sizes.of(QWEN).shape, sizes,
-        judge_model="Qwen/Qwen2.5-7B-Instruct",
-    )  # fmt: skip
+    made = Training(config, sizes.of(QWEN), sizes.of(QWEN).shape, sizes)
     assert made.need(H100).parts["judge"] == 0.25 * H100.gpu.memory
 
 
