@@ -42,7 +42,8 @@ class WithValueFunction:
         trainer: Any = self
         self.beta = 0.0  # with another one TRL would put the KL into the loss
         self.kl = AdaptiveKL(self.ppo.beta, self.ppo.target_kl)
-        value = value_function(self.ppo, self.model, trainer.processing_class)
+        recomputed = self.args.gradient_checkpointing
+        value = value_function(self.ppo, self.model, trainer.processing_class, recomputed)
         self.value = self.accelerator.prepare_model(value)
         trainer.add_callback(_zero_gradients())
         self._values: Any = (

@@ -26,12 +26,14 @@ def check_value_model(config: PPOTrainingConfig) -> None:
         )
 
 
-def value_function(config: PPOTrainingConfig, policy: Any, tokenizer: Any) -> Any:
+def value_function(
+    config: PPOTrainingConfig, policy: Any, tokenizer: Any, checkpointing: bool = False
+) -> Any:
     """A module that gives values of shape (answers, tokens) for token ids, their attention mask and the
     policy's last hidden states, of shape (answers, tokens, width).
 
     A linear head on these, which says 0 at first; or the reward model that `value_model` names, read at each
-    token instead of the last.
+    token instead of the last, with activations recomputed where `checkpointing` says so.
     """
     if config.value_model is None:
         return _head(policy.config.get_text_config().hidden_size)
@@ -40,6 +42,9 @@ def value_function(config: PPOTrainingConfig, policy: Any, tokenizer: Any) -> An
         from peft import get_peft_model
 
         model = get_peft_model(model, lora_config(config, "reward"))
+    if checkpointing:
+        model.gradient_checkpointing_enable()
+        model.train()  # otherwise its layers keep everything
     return _started_from(model)
 
 
