@@ -233,10 +233,9 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(folder, monkeypatc
     gone, whole = (list(read_jsonl(folder / out / "log.jsonl")) for out in ("gone", "whole"))
     compared = ("step", "loss", "grad_norm", "kl", "kl_weight", "value", "value_loss")
     for mine, theirs in zip(gone, whole, strict=True):
-        assert {k: mine.get(k) for k in compared} == pytest.approx(
-            {k: theirs.get(k) for k in compared}, rel=1e-4
-        )
-    assert whole[-1]["loss"] != 0
+        found, wanted = ({k: line[k] for k in compared if k in line} for line in (mine, theirs))
+        assert found == pytest.approx(wanted, rel=1e-4)
+    assert any("value_loss" in line and "kl_weight" in line for line in whole[2:])
 
 
 @pytest.mark.parametrize(
