@@ -43,8 +43,8 @@ _CONSTANT = {"schedule": "constant"}  # where a budget ends a training is not kn
 _ARMS = {
     "rloo": _ONLINE | _CONSTANT | {"learning_rate": 2e-3, "generations": 4},
     "grpo": _ONLINE | _CONSTANT | {"learning_rate": 2e-3, "generations": 8},
-    "dpo": _DIRECT | _CONSTANT | {"learning_rate": 3e-4},
-    "kto": _DIRECT | _CONSTANT | {"learning_rate": 3e-4},
+    "dpo": _DIRECT | _CONSTANT | {"learning_rate": 1e-3, "beta": 0.3, "sft_weight": 1.0},
+    "kto": _DIRECT | _CONSTANT | {"learning_rate": 1e-3, "beta": 0.3},
 }
 
 

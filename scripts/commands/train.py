@@ -1,4 +1,4 @@
-"""`solon train`: SFT, DPO, a reward model or GRPO, from a YAML file."""
+"""`solon train`: SFT, DPO, a reward model or online RL, from a YAML file."""
 
 import os
 from functools import cache
@@ -107,6 +107,7 @@ _add("kto", "KTOTrainingConfig", "Learn from good and bad answers, of pairs or o
 _ONLINE = "Sample, reward by a judge, reward models, checks or code, and learn, online: "
 _add("grpo", "GRPOTrainingConfig", f"{_ONLINE}answers compared with the others of their prompt.")
 _add("rloo", "RLOOTrainingConfig", f"{_ONLINE}REINFORCE, with the others' mean as the baseline.")
+_add("ppo", "PPOTrainingConfig", f"{_ONLINE}PPO with a value function, as InstructGPT.")
 
 
 def _print_plan(name: str, config: "TrainingConfig", gpu: str | None) -> None:
@@ -114,7 +115,7 @@ def _print_plan(name: str, config: "TrainingConfig", gpu: str | None) -> None:
     from engine.sizing.sized import Sizes
     from engine.sizing.stages import StageResources
     from scripts.commands.resources import machine_to_plan_for, print_resources
-    from training.trainers.memory import training_need
+    from training.trainers.training_need import training_need
 
     machine, sizes = machine_to_plan_for(gpu), Sizes(ask_hub=gpu is not None)
     found = [StageResources(name, training_need(config, sizes, machine))]

@@ -22,6 +22,7 @@ from training.recipe.stage import Stage
 from training.recipe.steps import TRAINERS, Step
 from training.trainers.config import (
     OnlineTrainingConfig,
+    PPOTrainingConfig,
     ReferenceTrainingConfig,
     RewardModelConfig,
     TrainingConfig,
@@ -143,9 +144,12 @@ class Amounts:
         elif recipe.helpful:
             rows /= 1 - recipe.helpful.ratio
         rows *= config.epochs
+        passes = config.inner_epochs if isinstance(config, PPOTrainingConfig) else 1
         if config.max_steps:
-            rows = config.max_steps * config.batch_size * config.gradient_accumulation
-        work.add(f"vllm:{config.model}", rows * reads, rows * writes, rows * row)
+            rows = config.max_steps * config.batch_size * config.gradient_accumulation / passes
+        work.add(f"vllm:{config.model}", rows * reads, rows * writes, rows * row * passes)
+        if value_model := getattr(config, "value_model", None):
+            work.add(f"vllm:{value_model}", rows * row, 0, rows * row * passes)
         return work.tokens
 
     def _rules(self, constitution: str | None) -> tuple[object, ...]:

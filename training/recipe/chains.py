@@ -224,14 +224,19 @@ class Chains:
             spent = list(map(str, self._chain.spent))
             reads |= {f"cost of {d.name}": d / "manifest.json" for d in self._chain.spent}
             shared["budget"] = recipe.budget.model_copy(update={"after": spent})
+        section, there = getattr(recipe, section_name(step)), ["rewards"]
         if step in ONLINE:
             shared |= self._rewards(step, reads)
+        if section.get("value_model") == RECIPES_OWN:
+            first = self._chain.reward_models[0]
+            shared["value_model"] = str(first)
+            reads["value model"] = first / "manifest.json"
+            there.append("value_model")
         model = self.make.paths.base if policy is None else str(policy / "model")
         filled_in = {"model": model, "dataset": str(rows), "out": str(self.make.out / name)}
-        section = getattr(recipe, section_name(step))
         config = TRAINERS[step].model_validate({**section, **shared, **filled_in})
         return self.make.stage(
-            name, f"train with {step.upper()}", self.make.located(config, ("rewards",)), name,
+            name, f"train with {step.upper()}", self.make.located(config, tuple(there)), name,
             ["manifest.json"], command=("train", step), reads=reads, resumes=True,
             accelerate=Path(self.make.paths.path(recipe.accelerate)) if recipe.accelerate else None,
         )  # fmt: skip

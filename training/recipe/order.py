@@ -34,10 +34,19 @@ def misordered(recipe: "Recipe") -> Iterator[Misorder]:
             yield at, *told
         if recipe.rounds > 1 and (once := _why_once(recipe, steps)):
             yield ("rounds",), f"rounds is {recipe.rounds}; {once}", "take rounds out"
-        own = any(reward.reward_model == RECIPES_OWN for reward in recipe.rewards)
-        if own and "reward-model" not in chain and not ONLINE.isdisjoint(chain):
+        for key in _own_reward_models(recipe, chain):
             remedy = "put reward-model before it, or name a directory"
-            yield ("rewards",), "no step trains the recipe's reward model", remedy
+            yield key, "no step trains the recipe's reward model", remedy
+
+
+def _own_reward_models(recipe: "Recipe", chain: Sequence[Step]) -> Iterator[Location]:
+    """Keys that mean the recipe's reward model in a chain that has not trained it when they are read."""
+    own = any(reward.reward_model == RECIPES_OWN for reward in recipe.rewards)
+    if own and "reward-model" not in chain and not ONLINE.isdisjoint(chain):
+        yield ("rewards",)
+    own = "ppo" in chain and recipe.ppo.get("value_model") == RECIPES_OWN
+    if own and "reward-model" not in chain[: chain.index("ppo")]:
+        yield "ppo", "value_model"
 
 
 def _why_not(chain: Sequence[Step]) -> tuple[str, str] | None:

@@ -15,7 +15,7 @@ __all__ = ["Reads", "StageParts", "path_or_name"]
 
 Section = TypeVar("Section", bound=Settings)
 Reads = Mapping[str, Path | str]
-_TRAINED = ("budget", "rewards")
+_TRAINED = ("budget", "rewards", "value_model")
 """Keys that may name directories of the recipe's own trainings."""
 
 

@@ -18,8 +18,8 @@ from training.recipe.schema import Recipe
 from training.recipe.stage import Stage
 from training.recipe.steps import TRAINERS, Step
 from training.trainers.config import TrainingConfig
-from training.trainers.memory import training_need
 from training.trainers.sharding import read_sharding
+from training.trainers.training_need import training_need
 
 __all__ = ["Resources"]
 

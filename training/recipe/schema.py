@@ -56,7 +56,7 @@ Section = dict[str, Any]
 Arm = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 EngineOptions = dict[str, JsonValue]
 """Arguments of vLLM's engine by its names for them; mappings and lists too."""
-_STAGES, _ROLES = "revise|answer|label|grpo|rloo|evaluate", "policy|critic|reviser|judge"
+_STAGES, _ROLES = "revise|answer|label|grpo|rloo|ppo|evaluate", "policy|critic|reviser|judge"
 EnginePlace = Annotated[str, Field(pattern=rf"^({_STAGES}|{_ROLES}|({_STAGES})\.({_ROLES}))$")]
 """Where an engine stands in a recipe."""
 _REWARDED_BY = {"judge": "scripted", "constitution": "base"}
@@ -158,6 +158,7 @@ class Recipe(OtherRoles):
     kto: Section = Field(default_factory=dict, description="Settings of `solon train kto`.")
     grpo: Section = Field(default_factory=dict, description="Settings of `solon train grpo`.")
     rloo: Section = Field(default_factory=dict, description="Settings of `solon train rloo`.")
+    ppo: Section = Field(default_factory=dict, description="Settings of `solon train ppo`.")
     evaluate: Evaluate = Evaluate()
 
     @field_validator("engine_options")

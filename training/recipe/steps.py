@@ -7,6 +7,7 @@ from training.trainers.config import (
     DPOTrainingConfig,
     GRPOTrainingConfig,
     KTOTrainingConfig,
+    PPOTrainingConfig,
     RewardModelConfig,
     RLOOTrainingConfig,
     SFTTrainingConfig,
@@ -22,7 +23,7 @@ __all__ = [
     "section_name",
 ]
 
-Step = Literal["sft", "reward-model", "dpo", "kto", "grpo", "rloo"]
+Step = Literal["sft", "reward-model", "dpo", "kto", "grpo", "rloo", "ppo"]
 STEPS: tuple[Step, ...] = get_args(Step)
 TRAINERS: Mapping[Step, type[TrainingConfig]] = {
     "sft": SFTTrainingConfig,
@@ -31,9 +32,10 @@ TRAINERS: Mapping[Step, type[TrainingConfig]] = {
     "kto": KTOTrainingConfig,
     "grpo": GRPOTrainingConfig,
     "rloo": RLOOTrainingConfig,
+    "ppo": PPOTrainingConfig,
 }
 ON_PREFERENCES = frozenset({"reward-model", "dpo", "kto"})
-ONLINE = frozenset({"grpo", "rloo"})
+ONLINE = frozenset({"grpo", "rloo", "ppo"})
 """Those that sample while they train."""
 
 

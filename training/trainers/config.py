@@ -13,6 +13,7 @@ from training.trainers.base_config import LoraSettings, TrainingConfig
 from training.trainers.online_config import (
     GRPOTrainingConfig,
     OnlineTrainingConfig,
+    PPOTrainingConfig,
     RLOOTrainingConfig,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "KTOTrainingConfig",
     "LoraSettings",
     "OnlineTrainingConfig",
+    "PPOTrainingConfig",
     "RLOOTrainingConfig",
     "ReferenceTrainingConfig",
     "RewardModelConfig",

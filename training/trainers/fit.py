@@ -89,9 +89,9 @@ def _tracker(config: TrainingConfig) -> str:
 def identity_of(config: TrainingConfig) -> dict[str, str]:
     """What the trained model depends on besides rows and settings: files, by their content."""
     found = {"model": f"{Path(config.model).name} ({fingerprint(config.model)})"}
-    reference = getattr(config, "reference", None)
-    if reference:
-        found["reference"] = f"{Path(reference).name} ({fingerprint(reference)})"
+    for name in ("reference", "value_model"):
+        if model := getattr(config, name, None):
+            found[name] = f"{Path(model).name} ({fingerprint(model)})"
     if config.chat_template:
         text = read_bytes(Path(config.chat_template))
         found["chat_template"] = sha256(text).hexdigest()[:16]
@@ -125,7 +125,7 @@ def fit(
     trainer.remove_callback(PrinterCallback)
     restore_adapter(trainer.model, output.config.lora)
     there = len(list(output.checkpoints.glob("checkpoint-*")))
-    refuse_full_disk(what_is_written(trainer.model, output.config), output.config, there)
+    refuse_full_disk(what_is_written(trainer, output.config), output.config, there)
     report_rows(data, report)
     meter = Meter(output.config.budget)
     trainer.add_callback(meter.callback())

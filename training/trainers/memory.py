@@ -18,7 +18,7 @@ from engine.sizing.need import Need
 from engine.sizing.serving import Engine, engine_of
 from engine.sizing.shape import ModelShape
 from engine.sizing.sized import SizedModel, Sizes
-from engine.sizing.specs import Name, model_of, server_notes
+from engine.sizing.specs import Name, model_of
 from training.trainers.config import (
     LoraSettings,
     OnlineTrainingConfig,
@@ -28,7 +28,7 @@ from training.trainers.config import (
 )
 from training.trainers.sharding import Sharding
 
-__all__ = ["Training", "training_need"]
+__all__ = ["Training"]
 
 _CONTEXT = 1 * GIB
 """CUDA's context, and the libraries' workspaces."""
@@ -101,6 +101,7 @@ class Training:
         if accumulates and not self.config.lora and sharding.stage < 3 and self.computing < 4:
             yield "bfloat16 copy", 2 * trained  # of autocast, while gradients are kept
         yield "reference", self._reference()
+        yield "value model", self._value_model()
         yield "output layer", self._output_layer()
         yield "gathered layers", self._gathered()
         yield "activations", self._activations()
@@ -131,6 +132,15 @@ class Training:
             for model in reward.reward_models:
                 found += 2.0 * (self.sizes.of(self.name(model)).shape or self.shape).parameters
         return found
+
+    def _value_model(self) -> float:
+        """Of PPO, trained as the policy is and beside it; a head on the policy weighs nothing."""
+        named = getattr(self.config, "value_model", None)
+        if named is None:
+            return 0.0
+        beside = replace(self, shape=self.sizes.of(self.name(named)).shape or self.shape)
+        frozen = beside._frozen(self.config.lora) if self.config.lora else 0.0
+        return frozen + (4 + 4 + 8) * beside.trained + beside._activations()
 
     def _output_layer(self) -> float:
         """Its gradient for a moment, and it itself where it is sharded."""
@@ -278,22 +288,3 @@ def _halves(size: int, least: int) -> Iterator[int]:
     """Half of it, a quarter, and so on."""
     while (size := size // 2) >= least:
         yield size
-
-
-def training_need(
-    config: TrainingConfig,
-    sizes: Sizes,
-    machine: Machine | None,
-    sharding: Sharding | None = None,
-    name: Name = str,
-) -> Need:
-    """What a training needs, with what is not in the sum; `name` is what models are sized by."""
-    model = sizes.of(name(config.model))
-    if model.shape is None:
-        return Need(notes=(f"not counted: {model}",))
-    judge = config.first_judge if isinstance(config, OnlineTrainingConfig) else None
-    training = Training(config, model, model.shape, sizes, sharding or Sharding(), name)
-    notes = server_notes([judge] if judge else [], sizes, machine)
-    if server := getattr(config, "vllm_server", None):
-        notes += (f"the server at {server} that samples is not counted: it has GPUs of its own",)
-    return replace(training.need(machine), notes=notes)

@@ -12,7 +12,12 @@ from engine.settings import StakeholderChoice
 from training.trainers.base_config import TrainingConfig
 from training.trainers.reward_config import LengthPenalty, Reward
 
-__all__ = ["GRPOTrainingConfig", "OnlineTrainingConfig", "RLOOTrainingConfig"]
+__all__ = [
+    "GRPOTrainingConfig",
+    "OnlineTrainingConfig",
+    "PPOTrainingConfig",
+    "RLOOTrainingConfig",
+]
 
 
 class OnlineTrainingConfig(TrainingConfig):
@@ -187,3 +192,73 @@ class RLOOTrainingConfig(OnlineTrainingConfig):
         default=0.05, ge=0, description="Weight of the KL to the model it starts as, in the reward."
     )
     generations: int = Field(default=4, ge=2, description="Answers to each prompt, to be compared.")
+
+
+class PPOTrainingConfig(OnlineTrainingConfig):
+    """Proximal policy optimization (Schulman et al. 2017; of answers, Ouyang et al. 2022): a value function
+    says for each token what the rest of the answer should earn, and the policy learns from what it earned
+    beyond that. The KL is taken off the rewards."""
+
+    beta: float = Field(
+        default=0.05,
+        ge=0,
+        description="Weight of the KL to the model it starts as, in the rewards.",
+    )
+    kl: Literal["token", "answer"] = Field(
+        default="token",
+        description="token: each token is charged its own KL (Ouyang et al. 2022); answer: the last one is "
+        "charged all of it.",
+    )
+    target_kl: float | None = Field(
+        default=None,
+        gt=0,
+        description="Nats an answer that `beta` is adapted to (Ziegler et al. 2019); null: beta stays.",
+    )
+    generations: int = Field(default=1, ge=1, description="Answers to each prompt in a step.")
+    minibatches: int = Field(
+        default=1, ge=1, description="Steps of the optimizer that share out newly sampled answers."
+    )
+    inner_epochs: int = Field(
+        default=4, ge=1, description="Passes over the answers before new ones are sampled."
+    )
+    clip: float = Field(
+        default=0.2, gt=0, lt=1, description="How far a token's probability ratio counts from 1."
+    )
+    value_model: Annotated[str | None, InputFile(or_name=True)] = Field(
+        default=None,
+        description="The reward model that a value model starts as; null: a head on the policy.",
+    )
+    value_learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Of the value function; null: `learning_rate`, but at least 1e-5, of a head 1e-4.",
+    )
+    value_weight: float = Field(default=0.1, gt=0, description="Of its loss, beside the policy's.")
+    value_clip: float = Field(
+        default=0.2,
+        gt=0,
+        description="How far a value counts from what it was when answers were new.",
+    )
+    discount: float = Field(default=1.0, gt=0, le=1, description="Of what later tokens earn.")
+    gae_lambda: float = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description="Of advantages (Schulman et al. 2016); 1: what was earned less the value.",
+    )
+
+    @field_validator("target_kl")
+    @classmethod
+    def _has_a_weight(cls, target: float | None, info: ValidationInfo) -> float | None:
+        if target is not None and info.data.get("beta") == 0:
+            raise ValueError("`beta: 0` is no weight to adapt: set it above 0")
+        return target
+
+    def undivided(self, processes: int) -> tuple[str, str] | None:
+        """As of others, and where a step has a single answer; its answers are those of all its
+        `minibatches`."""
+        sampled = self.minibatches * processes
+        if sampled * self.batch_size * self.gradient_accumulation == 1:
+            return "one answer a step has nothing to be compared with", "raise batch_size"
+        return super().undivided(sampled)

@@ -40,8 +40,8 @@ _TRAINING = OutputKind(
 _NOT_IDENTITY = {
     "attention", "chat_template", "constitution", "dataset", "eval_share", "gradient_checkpointing",
     "judge", "keep_checkpoints", "liger", "model", "out", "push_to_hub", "reference", "report_to",
-    "reward_model", "rewards", "save_every", "test_dataset", "trust_remote_code", "vllm", "vllm_memory",
-    "vllm_server", "vllm_sleep", "vllm_tensor_parallel",
+    "reward_model", "rewards", "save_every", "test_dataset", "trust_remote_code", "value_model", "vllm",
+    "vllm_memory", "vllm_server", "vllm_sleep", "vllm_tensor_parallel",
 }  # fmt: skip
 """Settings that move no weight, or count by the content they name."""
 
@@ -221,6 +221,7 @@ _DOES = {
     "conversation, higher where the answer fits the constitution better.",
     "kto": "Kahneman-Tversky optimization on good and bad answers.",
     "grpo": "Group relative policy optimization with rewards under a constitution.",
+    "ppo": "Proximal policy optimization with rewards under a constitution.",
     "rloo": "REINFORCE leave-one-out with rewards under a constitution.",
 }
 

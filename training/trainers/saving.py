@@ -44,10 +44,13 @@ def save_final_model(trainer: Any, config: TrainingConfig, tokenizer: Any, out: 
     accelerator.wait_for_everyone()
 
 
-def what_is_written(model: Any, config: TrainingConfig) -> Written:
-    """By a training of this model, before it is sharded."""
+def what_is_written(trainer: Any, config: TrainingConfig) -> Written:
+    """By a training of this trainer's model, and of its value function if it has one, before they are
+    sharded."""
+    model = trainer.model
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-    weights = [each for each in model.parameters() if each.requires_grad]
+    modules = [model, trainer.value] if hasattr(trainer, "value") else [model]
+    weights = [w for module in modules for w in module.parameters() if w.requires_grad]
     trained = sum(getattr(each, "ds_numel", each.numel()) for each in weights)  # ZeRO-3 cuts them
     models = 1
     if config.lora is not None:

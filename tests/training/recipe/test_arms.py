@@ -8,6 +8,7 @@ from training.recipe.plan import stages_of
 from training.recipe.schema import load_recipe
 
 OUT = Path("/out")
+ARMS = ("rloo", "grpo", "ppo", "dpo", "kto")
 
 
 @pytest.fixture
@@ -17,17 +18,17 @@ def stages():
 
 
 def test_arms_start_from_one_sft_and_share_a_reward_model(stages):
-    trained = ["rloo-reward-model", "rloo", "grpo", "dpo", "kto"]
+    trained = ["rloo-reward-model", *ARMS]
     assert [name for name in stages if name in trained or "reward" in name] == trained
     assert {stages[name]["model"] for name in trained} == {str(OUT / "sft" / "model")}
-    for arm in ("rloo", "grpo"):
+    for arm in ("rloo", "grpo", "ppo"):
         assert stages[arm]["rewards"][0]["reward_model"] == [str(OUT / "rloo-reward-model")]
-    assert list(stages["evaluate"]["models"]) == ["base", "sft", "rloo", "grpo", "dpo", "kto"]
+    assert list(stages["evaluate"]["models"]) == ["base", "sft", *trained[1:]]
 
 
 def test_a_reward_model_is_in_the_budget_of_each_arm_that_uses_it(stages):
-    budgets = {name: stages[name]["budget"] for name in ("rloo", "grpo", "dpo", "kto")}
+    budgets = {name: stages[name]["budget"] for name in ARMS}
     after = {name: budget.pop("after") for name, budget in budgets.items()}
-    assert after["rloo"] == after["grpo"] == [str(OUT / "rloo-reward-model")]
+    assert after["rloo"] == after["grpo"] == after["ppo"] == [str(OUT / "rloo-reward-model")]
     assert after["dpo"] == after["kto"] == []
     assert len({str(budget) for budget in budgets.values()}) == 1

@@ -26,6 +26,7 @@ LOADS = {
     "dpo-2",
     "grpo",
     "rloo",
+    "ppo",
     "kto",
     "reward-model",
     *(f"reward-model-seed{number}" for number in range(3)),

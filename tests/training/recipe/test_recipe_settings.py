@@ -120,6 +120,18 @@ def test_a_reward_model_trained_again_trains_the_policy_again(kitchen):
     assert "test_dataset changed" in kitchen.line("grpo")
 
 
+def test_ppo_starts_its_value_model_as_the_recipes_reward_model(kitchen):
+    lines = ("train: [sft, reward-model, ppo]", "ppo: {value_model: recipe, lora: {r: 4}}")
+    ppo = stages(kitchen, *lines)["ppo"]
+    made = kitchen.stages()[1][-2].output.parent / "reward-model"
+    assert ppo.config["value_model"] == str(made)
+    assert ppo.reads["value model"] == made / "manifest.json"
+    assert "value_model" not in ppo.reads  # its files are not there yet
+    kitchen.edit("recipe.yaml", "[sft, reward-model, ppo]", "[sft, ppo, reward-model]")
+    with pytest.raises(InputError, match="no step trains the recipe's reward model"):
+        kitchen.stages()
+
+
 def test_prompts_that_only_moved_change_nothing(kitchen):
     kitchen.cook()
     (kitchen.folder / "prompts.jsonl").rename(kitchen.folder / "moved.jsonl")

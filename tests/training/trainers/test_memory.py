@@ -9,6 +9,7 @@ from tests.engine.sizing.published import PUBLISHED, fill_cache
 from training.trainers.config import (
     DPOTrainingConfig,
     GRPOTrainingConfig,
+    PPOTrainingConfig,
     RewardModelConfig,
     SFTTrainingConfig,
 )
@@ -101,6 +102,19 @@ def test_dpo_keeps_a_reference_where_it_cannot_be_asked_before(
 ):
     found = parts(DPOTrainingConfig, sharding=sharding, **settings)
     assert found.get("reference", 0) == bytes_per_parameter * 8_030_261_248
+
+
+def test_the_value_model_of_ppo_is_trained_beside_the_policy():
+    """16 bytes a parameter and activations as the policy's; under LoRA 2, and 16 of the adapter."""
+    config = {**JUDGED, "batch_size": 4, "max_answer": 512, "vllm": False}
+    head = parts(PPOTrainingConfig, QWEN, **config)
+    assert "value model" not in head
+    both = parts(PPOTrainingConfig, QWEN, **config, value_model=QWEN)
+    states = sum(head[name] for name in STATES)
+    assert both["value model"] == states + head["activations"]
+    adapted = parts(PPOTrainingConfig, QWEN, **config, value_model=QWEN, lora={"r": 8})
+    wanted = sum(adapted[name] for name in ("frozen weights", *STATES, "activations"))
+    assert adapted["value model"] == wanted < both["value model"] / 3
 
 
 def test_grpo_on_one_gpu_with_all_weights_does_not_fit():
