@@ -118,7 +118,11 @@ class VllmGenerator:
         engine = before.running
         if engine is None or before.users != {old} or after.users:
             return False
-        if before.adapters or after.adapters or engine.get_num_unfinished_requests():
+        if (
+            before.adapters
+            or after.adapters
+            or engine.output_processor.get_num_unfinished_requests()
+        ):
             return False
         try:
             if not swappable(before.located(), after.located(), old.options, self.options):

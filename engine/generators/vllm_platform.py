@@ -15,6 +15,7 @@ from typing import Any
 
 from constitution.problems import InputError, Problem
 from engine.generators.background import quiet_descriptors
+from engine.generators.fingerprint import uses_gpu
 
 __all__ = [
     "cache_directory",
@@ -22,6 +23,7 @@ __all__ = [
     "log_path",
     "memory_share",
     "require_vllm",
+    "spawn_engines_on_gpu",
     "start_engine",
 ]
 
@@ -114,6 +116,13 @@ def _memory_kib() -> tuple[int, int]:
     return fields["MemAvailable"], fields["MemTotal"]
 
 
+def spawn_engines_on_gpu() -> None:
+    """vLLM forks its engine's process unless torch has begun to use CUDA, and does not see that it was
+    merely asked for; a fork of such a process cannot use it."""
+    if uses_gpu():
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
+
+
 def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
     """An `AsyncLLM`. Raises InputError when vLLM refuses the model or the arguments, and when the
     script that asks for it runs again in vLLM's engine process."""
@@ -123,6 +132,7 @@ def start_engine(spec: str, arguments: Mapping[str, Any]) -> Any:
     for log in logs[:-_LOGS_KEPT]:
         log.unlink(missing_ok=True)
     logged = log_path().stat().st_size if log_path().exists() else 0
+    spawn_engines_on_gpu()
     with quiet_descriptors(log_path()):
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.usage.usage_lib import UsageContext

@@ -67,7 +67,8 @@ def build_shapes(folder: Path, layers: int, **changes: Any) -> Path:
             shutil.copy(file, folder)
         shutil.copy(embedded_model() / "chat_template.jinja", folder)
     except Exception:  # noqa: BLE001  whatever keeps it from being made here
-        build_tiny_tokenizer(folder)
+        build_tiny_tokenizer(folder)  # of 384 tokens: a model with more would write what is no text
+        changes |= {"vocab_size": 384}
     described = {**SHAPES, "num_hidden_layers": layers, "eos_token_id": 2, **changes}
     (folder / "config.json").write_text(json.dumps(described), encoding="utf-8")
     return folder

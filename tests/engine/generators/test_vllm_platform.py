@@ -84,3 +84,12 @@ def test_an_h100_is_filled_as_the_offline_interface_fills_it(tmp_path):
     command = [sys.executable, "-c", H100, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.stdout.split() == ["1024", "16384"], done.stderr
+
+
+@pytest.mark.parametrize(("gpu", "expected"), [(True, "spawn"), (False, None)])
+def test_engines_are_spawned_where_a_fork_could_not_use_the_gpu(gpu, expected, monkeypatch):
+    monkeypatch.delenv("VLLM_WORKER_MULTIPROC_METHOD", raising=False)
+    monkeypatch.setattr(vllm_platform, "uses_gpu", lambda: gpu)
+    vllm_platform.spawn_engines_on_gpu()
+    assert os.environ.get("VLLM_WORKER_MULTIPROC_METHOD") == expected
+    monkeypatch.delenv("VLLM_WORKER_MULTIPROC_METHOD", raising=False)

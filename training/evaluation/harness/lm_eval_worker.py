@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from constitution.reading import parse_json
 from engine.generators.device import serving_dtype
 from engine.generators.fingerprint import local_name, uses_gpu
+from engine.generators.vllm_platform import spawn_engines_on_gpu
 from training.evaluation.harness.lm_eval_scores import metrics_of, scores_of
 
 __all__: list[str] = []
@@ -93,7 +94,7 @@ def _backend(model: Mapping[str, Any]) -> tuple[str, dict[str, Any], int | str]:
     lora = options.pop("lora", None)
     name = local_name(model["name"])
     if gpu and importlib.util.find_spec("vllm"):
-        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"  # CUDA may be in use here
+        spawn_engines_on_gpu()
         adapter = {"lora_local_path": lora} if lora else {}
         return "vllm", {"pretrained": name, **options, **adapter}, "auto"
     kept = {
