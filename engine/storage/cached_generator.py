@@ -165,10 +165,15 @@ class CachedGenerator:
         async with self._starting:
             if not self.started:
                 old, new = self._give_up(), self._generator
-                if isinstance(old, VllmGenerator) and isinstance(new, VllmGenerator):
-                    await new.take_over(old)
-                if old is not None:
-                    await old.close()
+                try:
+                    if isinstance(old, VllmGenerator) and isinstance(new, VllmGenerator):
+                        await new.take_over(old)
+                except BaseException:
+                    await new.close()
+                    raise
+                finally:  # an engine that nobody closes keeps the program from ending
+                    if old is not None:
+                        await old.close()
                 await new.start()
                 self.started = True
 

@@ -163,3 +163,38 @@ def test_the_embedded_model_takes_over_an_engine_too(tmp_path, monkeypatch):
 
     assert asyncio.run(one_after_the_other()) == new.spec
     assert taken == [old]
+
+
+def test_an_exchange_that_fails_leaves_no_engine_behind(tmp_path, monkeypatch):
+    """One that nobody closes keeps the program from ending."""
+    closed: list[VllmGenerator] = []
+
+    async def take_over(self: VllmGenerator, old: VllmGenerator) -> bool:
+        raise AttributeError("of another version of vLLM")
+
+    async def nothing(self: VllmGenerator) -> None:
+        return None
+
+    async def close(self: VllmGenerator) -> None:
+        closed.append(self)
+
+    async def answer(self: VllmGenerator, request: Request) -> Completion:
+        return Completion(self.spec, "stop")
+
+    monkeypatch.setattr(VllmGenerator, "take_over", take_over)
+    monkeypatch.setattr(VllmGenerator, "start", nothing)
+    monkeypatch.setattr(VllmGenerator, "close", close)
+    monkeypatch.setattr(VllmGenerator, "generate", answer)
+    old, new = VllmGenerator(tmp_path / "old"), VllmGenerator(tmp_path / "new")
+    request = Request((Message("user", "Why?"),), Sampling(), 0)
+
+    async def one_after_the_other() -> None:
+        cache = CompletionCache(None)
+        first, second = CachedGenerator(old, cache), CachedGenerator(new, cache)
+        await first.generate(request)
+        second.succeed(first)
+        await second.generate(request)
+
+    with pytest.raises(AttributeError):
+        asyncio.run(one_after_the_other())
+    assert closed == [new, old]
