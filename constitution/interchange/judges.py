@@ -67,7 +67,7 @@ def _read_promptfoo(data: Any, draft: ConstitutionDraft) -> None:
     """A rubric that several tests share is one principle, whose tests' variables are its prompts."""
     ids: dict[tuple[str, str], str] = {}
     left: dict[str, int] = {}
-    parts = data if isinstance(data, list) else [data[part] for part in _PARTS if part in data]
+    parts = [data[part] for part in _PARTS if part in data] if isinstance(data, dict) else data
     for assertion, variables in _assertions(parts):
         kind = str(assertion["type"])
         if not _is_read(kind, assertion.get("value")):

@@ -176,7 +176,7 @@ def test_every_training_command_of_the_pages_runs(walked):
     assert len(typed) >= 3
     for words in typed:
         few = ["--set", f"model={model}", "--set", "max_steps=1", "--set", "max_length=256"]
-        few += ["--set", "max_answer=8"] if words[2] == "grpo" else []
+        few += ["--set", "max_answer=8"] if words[2] in ("grpo", "ppo") else []
         command = [sys.executable, "-m", "scripts.solon", *map(by_hand, words[1:]), *few]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)

@@ -128,7 +128,7 @@ class InThisProcess:
     """In place of Ray: one worker that does all shards."""
 
     def __init__(self, job, *, address, gpus, workers):
-        assert (address, gpus, workers) == (None, 0, 2)
+        assert (address, gpus, workers) == ("local", 0, 2)
         self.job = job
 
     async def execute(self, on_progress):
