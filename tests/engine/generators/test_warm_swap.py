@@ -133,7 +133,31 @@ def test_a_model_in_doubt_is_not_taken_over(left, emptied, swapped):
     assert asyncio.run(swap_weights(Engine(), "there")) is swapped
 
 
-def test_the_embedded_model_takes_over_an_engine_too(tmp_path, monkeypatch):
+@pytest.fixture
+def without_vllm(monkeypatch):
+    """Generators that start, close and answer at once."""
+
+    async def nothing(self: VllmGenerator) -> None:
+        return None
+
+    async def answer(self: VllmGenerator, request: Request) -> Completion:
+        return Completion(self.spec, "stop")
+
+    monkeypatch.setattr(VllmGenerator, "start", nothing)
+    monkeypatch.setattr(VllmGenerator, "close", nothing)
+    monkeypatch.setattr(VllmGenerator, "generate", answer)
+
+
+async def one_after_the_other(old: VllmGenerator, new: VllmGenerator) -> str:
+    """What `new` answers, which succeeds `old`."""
+    request, cache = Request((Message("user", "Why?"),), Sampling(), 0), CompletionCache(None)
+    first, second = CachedGenerator(old, cache), CachedGenerator(new, cache)
+    await first.generate(request)
+    second.succeed(first)
+    return (await second.generate(request)).text
+
+
+def test_the_embedded_model_takes_over_an_engine_too(tmp_path, without_vllm, monkeypatch):
     """A base that is the embedded model comes last in an evaluation."""
     taken: list[VllmGenerator] = []
 
@@ -141,60 +165,25 @@ def test_the_embedded_model_takes_over_an_engine_too(tmp_path, monkeypatch):
         taken.append(old)
         return True
 
-    async def nothing(self: VllmGenerator) -> None:
-        return None
-
-    async def answer(self: VllmGenerator, request: Request) -> Completion:
-        return Completion(self.spec, "stop")
-
     monkeypatch.setattr(VllmGenerator, "take_over", take_over)
-    monkeypatch.setattr(VllmGenerator, "start", nothing)
-    monkeypatch.setattr(VllmGenerator, "close", nothing)
-    monkeypatch.setattr(VllmGenerator, "generate", answer)
     old, new = VllmGenerator(tmp_path), open_generator("embedded?backend=vllm")
-    request = Request((Message("user", "Why?"),), Sampling(), 0)
-
-    async def one_after_the_other() -> str:
-        cache = CompletionCache(None)
-        first, second = CachedGenerator(old, cache), CachedGenerator(new, cache)
-        await first.generate(request)
-        second.succeed(first)
-        return (await second.generate(request)).text
-
-    assert asyncio.run(one_after_the_other()) == new.spec
+    assert asyncio.run(one_after_the_other(old, new)) == new.spec
     assert taken == [old]
 
 
-def test_an_exchange_that_fails_leaves_no_engine_behind(tmp_path, monkeypatch):
+def test_an_exchange_that_fails_leaves_no_engine_behind(tmp_path, without_vllm, monkeypatch):
     """One that nobody closes keeps the program from ending."""
     closed: list[VllmGenerator] = []
 
     async def take_over(self: VllmGenerator, old: VllmGenerator) -> bool:
         raise AttributeError("of another version of vLLM")
 
-    async def nothing(self: VllmGenerator) -> None:
-        return None
-
     async def close(self: VllmGenerator) -> None:
         closed.append(self)
 
-    async def answer(self: VllmGenerator, request: Request) -> Completion:
-        return Completion(self.spec, "stop")
-
     monkeypatch.setattr(VllmGenerator, "take_over", take_over)
-    monkeypatch.setattr(VllmGenerator, "start", nothing)
     monkeypatch.setattr(VllmGenerator, "close", close)
-    monkeypatch.setattr(VllmGenerator, "generate", answer)
     old, new = VllmGenerator(tmp_path / "old"), VllmGenerator(tmp_path / "new")
-    request = Request((Message("user", "Why?"),), Sampling(), 0)
-
-    async def one_after_the_other() -> None:
-        cache = CompletionCache(None)
-        first, second = CachedGenerator(old, cache), CachedGenerator(new, cache)
-        await first.generate(request)
-        second.succeed(first)
-        await second.generate(request)
-
     with pytest.raises(AttributeError):
-        asyncio.run(one_after_the_other())
+        asyncio.run(one_after_the_other(old, new))
     assert closed == [new, old]
