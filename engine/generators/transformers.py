@@ -53,7 +53,7 @@ class TransformersGenerator:
     """A causal language model loaded by transformers.
 
     `dtype` is that of `serving_dtype` unless given; `device` is the GPU if
-    there is one; `gather` is how long a batch waits for more requests, in seconds; `thinking` and
+    there is one; `gather` is how long a batch waits for one more request, in seconds; `thinking` and
     `reasoning_effort` are of Thinking, which raises InputError for what they cannot be. `start` raises
     it if the packages are missing or there is no such model.
     """
@@ -164,13 +164,20 @@ class TransformersGenerator:
     async def _serve(self) -> None:
         while True:
             jobs = [await self._queue.get()]
-            await asyncio.sleep(self._gather)
+            await self._gathered()
             while len(jobs) < self._batch_size and not self._queue.empty():
                 jobs.append(self._queue.get_nowait())
             wanted = [job for job in jobs if not job.batch.cancelled()]
             # Choices first: they take one step, and would otherwise wait for the longest row.
             await self._run_batch([job for job in wanted if job.row.candidates])
             await self._run_batch([job for job in wanted if not job.row.candidates])
+
+    async def _gathered(self) -> None:
+        """Waits until a batch is full, or no request came for the time of `gather`."""
+        seen = -1
+        while seen < self._queue.qsize() < self._batch_size - 1:
+            seen = self._queue.qsize()
+            await asyncio.sleep(self._gather)
 
     async def _run_batch(self, jobs: list[_Job]) -> None:
         if not jobs:

@@ -37,9 +37,9 @@ _TINY: dict[str, Any] = {
     "sft": {"epochs": 9, "batch_size": 64, "max_length": 128, "learning_rate": 1e-2},
     "reward_model": {"epochs": 4, "batch_size": 32, "max_length": 128, "learning_rate": 3e-3},
 }
-_ONLINE = {"batch_size": 64, "max_answer": 32, "max_length": 128, "beta": 0.02}
+_ONLINE = {"epochs": 40, "batch_size": 64, "max_answer": 32, "max_length": 128, "beta": 0.02}
 _DIRECT = {"epochs": 40, "batch_size": 64, "max_length": 128}
-_CONSTANT = {"schedule": "constant"}  # where a budget ends a training is not known before
+_CONSTANT = {"schedule": "constant", "warmup": 0.0}  # where a budget ends a training is not known before
 _ARMS = {
     "rloo": _ONLINE | _CONSTANT | {"learning_rate": 2e-3, "generations": 4},
     "grpo": _ONLINE | _CONSTANT | {"learning_rate": 2e-3, "generations": 8},

@@ -71,7 +71,7 @@ def figures_table(first: str, *numbers: str, title: str | Text | None = None) ->
         pad_edge=False,
         collapse_padding=True,
     )
-    table.add_column(first, overflow="fold", min_width=24)
+    table.add_column(first, overflow="fold")
     for name in numbers:
         table.add_column(name, justify="right")
     return table

@@ -175,12 +175,17 @@ def print_training(result: "TrainingResult", console: "Console") -> None:
         console.print(f"{result.out}: complete already; nothing to do", soft_wrap=True)
     metrics = result.metrics
     before, after = metrics.get("before", {}), metrics.get("after", {})
+    named = ("before", "after")
+    sampled = "start" in metrics
+    if sampled and not after:
+        before, after, named = metrics["start"], metrics["end"], ("first steps", "last steps")
     table = Table(box=None, pad_edge=False, show_header=bool(before))
     table.add_column("")
-    table.add_column("before", justify="right")
-    table.add_column("after", justify="right")
+    for name in named:
+        table.add_column(name, justify="right")
     for name, label in _SHOWN.items():
-        if name in after:
+        # The loss of a policy gradient says nothing: it is near 0 whatever was learned.
+        if name in after and not (sampled and name == "loss"):
             table.add_row(label, decimal(before.get(name)) if before else "", _number(after[name]))
     for label, value in _reward_model(metrics.get("held_out_pairs", {})):
         table.add_row(label, "", value)
@@ -189,8 +194,8 @@ def print_training(result: "TrainingResult", console: "Console") -> None:
     rows = result.rows
     console.print(
         f"{result.steps:,} steps in {duration(result.seconds)} on {rows.get('train', 0):,} rows, "
-        f"{metrics.get('tokens_per_second', 0):,.0f} tokens/s; "
-        f"training loss {_number(metrics.get('train_loss'))}"
+        f"{metrics.get('tokens_per_second', 0):,.0f} tokens/s"
+        + ("" if sampled else f"; training loss {_number(metrics.get('train_loss'))}")
     )
     for reason, count in result.dropped.items():
         console.print(f"{count:,} rows left out: {reason}")

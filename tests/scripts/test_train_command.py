@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+from io import StringIO
 
 import pytest
 import yaml
+from rich.console import Console
 
+from scripts.commands.train import print_training
 from tests.training.trainer_data import preference_rows, sft_rows, write_rows
+from training.trainers.output import TrainingResult
 
 
 def solon(*arguments):
@@ -61,3 +65,19 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path):
 def test_resuming_and_overwriting_at_once_is_refused(tmp_path):
     done = solon("sft", "--config", config(tmp_path), "--resume", "--overwrite")
     assert done.returncode == 2 and "contradicts" in done.stderr
+
+
+def test_of_sampled_answers_the_reward_is_shown_and_not_the_loss(tmp_path):
+    moved = {"start": {"reward": 0.4, "kl": 0.0}, "end": {"reward": 0.8, "kl": 0.1}}
+    result = TrainingResult(
+        trainer="rloo", out=tmp_path, steps=8, seconds=60.0, rows={"train": 9}, dropped={},
+        metrics={"train_loss": 1e-9, "tokens_per_second": 20.0, **moved},
+    )  # fmt: skip
+    console = Console(record=True, width=80, file=StringIO())
+    print_training(result, console)
+    said = console.export_text()
+    assert said.split("\n")[0].split() == ["first", "steps", "last", "steps"]
+    assert [line.split() for line in said.splitlines() if line.startswith("reward")] == [
+        ["reward", "0.40", "0.80"]
+    ]
+    assert "loss" not in said

@@ -27,7 +27,8 @@ _FILE = "cost.json"
 
 
 class Budget(Settings):
-    """The most that a training may cost; it stops at whichever comes first, before going beyond."""
+    """The most that a training may cost; it stops at whichever comes first, before a step that
+    would go beyond; what the first step costs is not known before it is done."""
 
     gpu_hours: float | None = Field(
         default=None, gt=0, description="Hours of the training loop, times its processes."
@@ -90,6 +91,9 @@ class Meter:
         self._trainer: Any = None
         self._began = 0.0
         self._tokens_before = 0
+        self._tokens_at_step = 0
+        self._most_tokens = 0
+        """Of one step: a trainer that samples for several steps at once reads them all in the first."""
         self._steps_before = 0
 
     def begin(self, trainer: Any, checkpoint: Path | None) -> None:
@@ -132,7 +136,7 @@ class Meter:
             """The Trainer checks for its own class."""
 
             def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-                meter._tokens_before = meter._tokens_seen()
+                meter._tokens_before = meter._tokens_at_step = meter._tokens_seen()
                 meter._steps_before = state.global_step
 
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -148,14 +152,16 @@ class Meter:
         return MeterCallback()
 
     def exhausted(self) -> str | None:
-        """The limit that one more step of mean cost would exceed; the same in every process."""
-        here = self.cost
-        spent, each = asdict(self.before + here), asdict(here)
-        beyond = [
-            name
-            for name, limit in self.limits.items()
-            if spent[name] + each[name] / max(1, here.steps) > limit
-        ]
+        """The limit that one more step would exceed, of mean hours and the most tokens that one took.
+
+        To be asked after every step; the same in every process.
+        """
+        here, seen = self.cost, self._tokens_seen()
+        self._most_tokens = max(self._most_tokens, seen - self._tokens_at_step)
+        self._tokens_at_step = seen
+        one_more = Cost(here.gpu_hours / max(1, here.steps), self._most_tokens, 1)
+        then = asdict(self.before + here + one_more)
+        beyond = [name for name, limit in self.limits.items() if then[name] > limit]
         return self._agreed(beyond[0] if beyond else None)
 
     def _agreed(self, name: str | None) -> str | None:
@@ -168,9 +174,10 @@ class Meter:
         return decided[0]
 
     def _tokens_seen(self) -> int:
+        """Trainers on rows keep a count of TRL's own, which stays 0 in those that sample their answers."""
         trainer = self._trainer
-        own = getattr(trainer, "_total_train_tokens", None)
-        return int(trainer.state.num_input_tokens_seen if own is None else own)
+        samples = hasattr(trainer, "num_generations") or not hasattr(trainer, "_total_train_tokens")
+        return int(trainer.state.num_input_tokens_seen if samples else trainer._total_train_tokens)
 
 
 def _planned_steps(trainer: Any) -> int:

@@ -228,7 +228,6 @@ def _report(trainer: Any, reward: ConstitutionalReward) -> dict[str, Any]:
     counts: list[RewardCounts] = gather_object([reward.counts])
     outcomes = ("answers", "rewarded", "unrewarded", "empty", "truncated")
     return {
-        "tokens": trainer.state.num_input_tokens_seen,
         "start": start,
         "end": end,
         "sampled": {name: sum(getattr(c, name) for c in counts) for name in outcomes},

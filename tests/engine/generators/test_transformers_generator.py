@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import pytest
 
 from constitution.problems import InputError
+from engine.generators import transformers
 from engine.generators.base import FailureReason, GenerationError, Request, Sampling
 from engine.generators.fingerprint import fingerprint_model
 from engine.generators.transformers import TransformersGenerator
+from engine.generators.transformers_batch import generate_batch
 from engine.messages import Conversation, Message, TokenIds
 from tests.engine.tiny_model import build_tiny_model, build_tiny_tokenizer
 
@@ -227,3 +229,25 @@ def test_a_fingerprint_is_of_content_and_options_not_of_place(tmp_path):
         fingerprint_model("org/name", revision="v2"),
     ]
     assert len({fingerprint_model(one), *others}) == 7
+
+
+@pytest.mark.slow
+def test_a_batch_waits_as_long_as_requests_go_on_arriving(model, monkeypatch):
+    sizes = []
+
+    def counted(loaded, rows, *rest):
+        sizes.append(len(rows))
+        return generate_batch(loaded, rows, *rest)
+
+    async def one_after_another(generator: TransformersGenerator) -> None:
+        async def late(number: int, request: Request) -> None:
+            await asyncio.sleep(0.2 * number)
+            await generator.generate(request)
+
+        await asyncio.gather(*(late(*each) for each in enumerate(requests())))
+
+    monkeypatch.setattr(transformers, "generate_batch", counted)
+    ask(model, one_after_another, gather=0.4)
+    assert sizes == [6]
+    ask(model, one_after_another, gather=0.4, batch_size=4)
+    assert sizes == [6, 4, 2]

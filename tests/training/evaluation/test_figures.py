@@ -176,4 +176,6 @@ def test_where_checks_decide_all_the_judge_gives_no_verdict(tmp_path):
     _, results = evaluated(rules_of(BRIEF), asked, tmp_path, ("One two three four.", "One."))
     assert asked.verdicts == asked.duels == []
     assert results.models[0].judged_violations is None
+    first = checkpoint_groups(results)[0].rows[0]
+    assert (first.label, first.hint) == ("Violations", "decided by checks; lower is better")
     assert results.win_over_base("m1").value == 1

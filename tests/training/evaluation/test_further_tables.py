@@ -3,6 +3,7 @@
 from dataclasses import replace
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from engine.shares import Estimate
@@ -51,3 +52,14 @@ def test_both_are_printed_and_on_the_page():
     page = evaluation_page(results())
     assert 'id="swaps"' in page and 'href="#metrics"' in page
     assert 'id="swaps"' not in evaluation_page(rich_results(2))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_no_figure_falls_off_the_terminal(width):
+    console = Console(record=True, width=width, file=StringIO())
+    print_results(rich_results(3), console)
+    lines = console.export_text().splitlines()
+    names = next(line.split() for line in lines if "base" in line)
+    assert names == [model.name for model in rich_results(3).models]
+    found = rich_results(3).models[-1].violations
+    assert any(f"{found.value:.0%} " in line and line.rstrip().endswith("%]") for line in lines)

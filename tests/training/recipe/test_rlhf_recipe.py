@@ -32,12 +32,20 @@ def folder(tmp_path_factory) -> Path:
         "preferences": str(ROWS),
         "demonstrations": str(ROWS),
         "model": "model",
-        "budget": {"tokens": 45_000},
+        "held_out": 0.25,
+        "budget": {"tokens": 130_000},
         "sft": {"epochs": 9, "batch_size": 64, "max_length": 128, "learning_rate": 1e-2},
         "reward_model": {"epochs": 4, "batch_size": 32, "max_length": 128, "learning_rate": 3e-3},
     }
-    written["rloo"] |= {"batch_size": 64, "learning_rate": 2e-3, "schedule": "constant"}
-    del written["rloo"]["max_steps"]
+    written["rloo"] |= {
+        "batch_size": 64,
+        "learning_rate": 2e-3,
+        "schedule": "constant",
+        "warmup": 0.0,
+    }
+    for name in ("max_steps", "eval_share"):
+        del written["rloo"][name]
+    written["rloo"]["epochs"] = 40
     text = yaml.safe_dump(written, sort_keys=False)
     (folder / "recipe.yaml").write_text(text, encoding="utf-8")
     return folder
@@ -63,7 +71,8 @@ def test_three_stages_raise_what_people_prefer(folder):
     trained = json.loads((out / "rloo" / "manifest.json").read_bytes())
     cost = trained["metrics"]["cost"]
     assert cost["before"]["steps"] == reward_model["steps"]
-    assert cost["tokens"] + cost["before"]["tokens"] <= 45_000
+    assert cost["stopped_by"] == "tokens"
+    assert 120_000 < cost["tokens"] + cost["before"]["tokens"] <= 130_000
     assert {"start", "end", "vetoed"} <= trained["metrics"].keys()
 
     results = json.loads((out / "evaluate" / "results.json").read_bytes())

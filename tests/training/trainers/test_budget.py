@@ -17,12 +17,33 @@ class Clock:
         return self.now
 
 
-class FakeTrainer:
-    """Counts steps and tokens as TRL's trainers do."""
+class OnRows:
+    """Counts steps and tokens as TRL's trainers on rows do."""
 
     def __init__(self, planned=100, processes=1):
         self.args = SimpleNamespace(world_size=processes, max_steps=planned)
         self.state = SimpleNamespace(global_step=0, num_input_tokens_seen=0)
+        self._total_train_tokens = 0
+
+    def step(self, tokens):
+        self.state.global_step += 1
+        self._total_train_tokens += tokens
+
+
+class Sampling(OnRows):
+    """As those that sample their answers: for `at_once` steps in the first of them, counted elsewhere."""
+
+    num_generations = 4
+    at_once = 1
+
+    def step(self, tokens):
+        if self.state.global_step % self.at_once == 0:
+            self.state.num_input_tokens_seen += tokens * self.at_once
+        self.state.global_step += 1
+
+
+class SamplingForFour(Sampling):
+    at_once = 4
 
 
 @pytest.fixture
@@ -32,13 +53,12 @@ def clock(monkeypatch):
     return clock
 
 
-def trained(budget, clock, *, seconds=36.0, tokens=100, planned=100, processes=1):
+def trained(budget, clock, *, kind=OnRows, seconds=36.0, tokens=100, planned=100, processes=1):
     """Steps of that cost, until the meter ends it."""
-    trainer, meter = FakeTrainer(planned, processes), Meter(budget)
+    trainer, meter = kind(planned, processes), Meter(budget)
     meter.begin(trainer, None)
     while trainer.state.global_step < trainer.args.max_steps:
-        trainer.state.global_step += 1
-        trainer.state.num_input_tokens_seen += tokens
+        trainer.step(tokens)
         clock.now += seconds
         if meter.exhausted():
             break
@@ -59,9 +79,16 @@ def test_without_a_budget_all_steps_are_done(clock):
     assert meter.cost == Cost(pytest.approx(1.0), 10_000, 100)
 
 
-def test_tokens_are_never_exceeded(clock):
-    trainer, meter = trained(Budget(tokens=1050), clock)
+@pytest.mark.parametrize("kind", [OnRows, Sampling])
+def test_tokens_are_never_exceeded(clock, kind):
+    trainer, meter = trained(Budget(tokens=1050), clock, kind=kind)
     assert (trainer.state.global_step, meter.cost.tokens) == (10, 1000)
+
+
+def test_tokens_are_never_exceeded_where_answers_are_sampled_for_several_steps(clock):
+    trainer, meter = trained(Budget(tokens=1050), clock, kind=SamplingForFour)
+    assert meter.cost.tokens == 800
+    assert trainer.state.global_step <= 8
 
 
 def test_hours_count_for_every_process(clock):
@@ -100,12 +127,12 @@ def test_what_was_spent_before_an_interruption_counts(tmp_path, clock):
     (tmp_path / "cost.json").write_text(
         json.dumps({"gpu_hours": 0.5, "tokens": 900, "steps": 9}), encoding="utf-8"
     )
-    trainer, meter = FakeTrainer(), Meter(Budget(tokens=1000))
-    trainer.state.global_step, trainer.state.num_input_tokens_seen = 9, 900
+    trainer, meter = OnRows(), Meter(Budget(tokens=1000))
+    trainer.state.global_step, trainer._total_train_tokens = 9, 900
     meter.begin(trainer, tmp_path)
     meter._tokens_before, meter._steps_before = 900, 9  # as at the beginning of the loop
     assert meter.cost == Cost(0.5, 900, 9)
-    trainer.state.global_step, trainer.state.num_input_tokens_seen = 10, 1000
+    trainer.state.global_step, trainer._total_train_tokens = 10, 1000
     assert meter.cost.tokens == 1000
     assert meter.exhausted() == "tokens"
 

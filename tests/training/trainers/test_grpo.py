@@ -10,61 +10,23 @@ from constitution.problems import InputError, Stopped
 from engine.generators.base import Choice, GeneratorUnavailable
 from engine.generators.scripted import ScriptedGenerator
 from engine.storage.jsonl import read_jsonl
-from tests.engine.tiny_model import build_tiny_model
+from tests.training.trainers.vowels import build_reward_model, config_of, write_inputs
 from training.trainers.config import GRPOTrainingConfig
 
 pytestmark = pytest.mark.slow
-
-VOWELS = """
-rules:
-  - {match: '(?s)<reply>(.*[aeiou]){4}.*</reply>', probabilities: [0.0, 1.0]}
-  - {match: '(?s)<reply>(.*[aeiou]){2}.*</reply>', probabilities: [0.5, 0.5]}
-  - {match: '(?s)<reply>.*[aeiou].*</reply>', probabilities: [0.75, 0.25]}
-  - {probabilities: [1.0, 0.0]}
-"""
-"""A judge that wants vowels, which a random model writes now and then."""
-RULES = """
-name: vowels
-principles:
-  - {id: vowels, statement: The assistant uses vowels.}
-"""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     pytest.importorskip("trl")
     folder = tmp_path_factory.mktemp("grpo")
-    build_tiny_model(folder / "base", hidden_size=64)
-    (folder / "judge.yaml").write_text(VOWELS, encoding="utf-8")
-    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
-    rows = [
-        {"prompt": [{"role": "user", "content": f"Question {number}?"}], "id": f"p{number}"}
-        for number in range(64)
-    ]
-    rows.append({"prompt": [{"role": "user", "content": "Why? " * 100}], "id": "long"})
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    write_inputs(folder, [*(f"Question {number}?" for number in range(64)), "Why? " * 100])
     return folder
 
 
-def config(folder: Path, **changes) -> GRPOTrainingConfig:
-    settings = {
-        "model": str(folder / "base"),
-        "dataset": str(folder / "rows.jsonl"),
-        "out": str(folder / "out"),
-        "judge": f"scripted:{folder / 'judge.yaml'}",
-        "constitution": str(folder / "rules.yaml"),
-        "max_steps": 24,
-        "learning_rate": 1e-2,
-        "schedule": "constant",
-        "warmup": 0.0,
-        "batch_size": 32,
-        "max_length": 64,
-        "max_answer": 12,
-        "length_penalty": 0.0,
-        "non_answer_penalty": 0.0,
-    }
-    return GRPOTrainingConfig.model_validate(settings | changes)
+def config(folder: Path, out: str = "out", **changes) -> GRPOTrainingConfig:
+    settings = {"max_steps": 24, "learning_rate": 1e-2} | changes
+    return config_of(GRPOTrainingConfig, folder, out, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +57,12 @@ def test_the_manifest_says_who_rewarded_what(trained, folder):
     assert manifest["metrics"]["failures"] == {}
 
 
+def test_tokens_read_and_sampled_count_for_the_budget_and_the_pace(trained):
+    metrics = trained.metrics
+    assert metrics["cost"]["tokens"] > 2 * 24 * 32, "each of 32 answers has a prompt and a token"
+    assert metrics["tokens_per_second"] > 0
+
+
 def test_the_log_has_what_tells_a_good_run_from_a_bad_one(trained, folder):
     lines = [line for line in read_jsonl(folder / "out" / "log.jsonl") if "loss" in line]
     assert [line["step"] for line in lines] == list(range(1, 25))
@@ -118,9 +86,10 @@ def test_a_finished_training_is_not_done_again(trained, folder):
 def test_judge_and_reward_model_together_and_an_undecided_judge_counts_as_none(folder):
     from training.trainers.grpo import run
 
-    undecided = VOWELS.replace("[1.0, 0.0]", "[1.0, 0.0], mass: 0.0")
+    decided = (folder / "judge.yaml").read_text(encoding="utf-8")
+    undecided = decided.replace("[1.0, 0.0]", "[1.0, 0.0], mass: 0.0")
     (folder / "undecided.yaml").write_text(undecided, encoding="utf-8")
-    _tiny_reward_model(folder)
+    build_reward_model(folder)
     changes = {
         "judge": f"scripted:{folder / 'undecided.yaml'}",
         "reward_model": str(folder / "reward"),
@@ -128,7 +97,7 @@ def test_judge_and_reward_model_together_and_an_undecided_judge_counts_as_none(f
         "eval_share": 0.0,
         "lora": {"r": 4},
     }
-    result = run(config(folder, out=str(folder / "both"), **changes))
+    result = run(config(folder, "both", **changes))
     sampled, failures = result.metrics["sampled"], result.metrics["failures"]
     reason = "judge: the judge answered neither Yes nor No"
     assert failures == {reason: sampled["unrewarded"]}
@@ -142,9 +111,9 @@ def test_a_judge_that_never_answers_stops_the_training(folder):
     from training.trainers.grpo import run
 
     (folder / "mute.yaml").write_text("rules: [{fail: timeout}]", encoding="utf-8")
-    changes = {"judge": f"scripted:{folder / 'mute.yaml'}", "out": str(folder / "mute")}
+    changes = {"judge": f"scripted:{folder / 'mute.yaml'}"}
     with pytest.raises(Stopped, match="timeout"):
-        run(config(folder, **changes))
+        run(config(folder, "mute", **changes))
     assert not (folder / "mute" / "model").exists()
 
 
@@ -159,13 +128,13 @@ def test_a_judge_that_goes_away_stops_the_training_which_then_goes_on(folder, mo
             raise GeneratorUnavailable("the server is gone")
         return Choice((0.5, 0.5), 1.0)
 
-    changes = {"max_steps": 4, "save_every": 2, "eval_share": 0.0, "out": str(folder / "gone")}
+    changes = {"max_steps": 4, "save_every": 2, "eval_share": 0.0}
     with monkeypatch.context() as patched:
         patched.setattr(ScriptedGenerator, "choose", goes_away)
         with pytest.raises(GeneratorUnavailable, match="the server is gone"):
-            run(config(folder, **changes))
+            run(config(folder, "gone", **changes))
     told = []
-    result = run(config(folder, **changes), report=told.append)
+    result = run(config(folder, "gone", **changes), report=told.append)
     assert "resuming from step 2" in told
     assert result.steps == 4
     assert result.metrics["sampled"]["answers"] == 2 * 32
@@ -185,16 +154,5 @@ def test_what_is_wrong_is_said_before_anything_is_written(folder, changes, told)
     from training.trainers.grpo import run
 
     with pytest.raises(InputError, match=told):
-        run(config(folder, out=str(folder / "wrong"), **changes))
+        run(config(folder, "wrong", **changes))
     assert not os.path.exists(folder / "wrong")
-
-
-def _tiny_reward_model(folder):
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
-
-    tokenizer = AutoTokenizer.from_pretrained(folder / "base")
-    shape = LlamaConfig.from_pretrained(folder / "base", num_labels=1)
-    torch.manual_seed(0)
-    LlamaForSequenceClassification(shape).save_pretrained(folder / "reward")
-    tokenizer.save_pretrained(folder / "reward")

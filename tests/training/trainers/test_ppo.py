@@ -1,16 +1,14 @@
 """PPO on a tiny random model: its loss by hand, a planted reward, and an interrupted training."""
 
-import json
-
 import pytest
 
 from constitution.problems import InputError
 from engine.generators.base import Choice, GeneratorUnavailable
 from engine.generators.scripted import ScriptedGenerator
 from engine.storage.jsonl import read_jsonl
-from tests.engine.tiny_model import build_tiny_model, build_tiny_tokenizer
-from tests.training.trainers.test_grpo import RULES, VOWELS, _tiny_reward_model
+from tests.engine.tiny_model import build_tiny_tokenizer
 from tests.training.trainers.test_rl_numerics import moved
+from tests.training.trainers.vowels import build_reward_model, config_of, write_inputs
 from training.trainers.config import PPOTrainingConfig, RLOOTrainingConfig
 
 pytestmark = pytest.mark.slow
@@ -20,36 +18,13 @@ pytestmark = pytest.mark.slow
 def folder(tmp_path_factory):
     pytest.importorskip("trl")
     folder = tmp_path_factory.mktemp("ppo")
-    build_tiny_model(folder / "base", hidden_size=64)
-    _tiny_reward_model(folder)
-    (folder / "judge.yaml").write_text(VOWELS, encoding="utf-8")
-    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
-    rows = [
-        {"prompt": [{"role": "user", "content": f"Question {number}?"}], "id": f"p{number}"}
-        for number in range(64)
-    ]
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    write_inputs(folder, [f"Question {number}?" for number in range(64)])
+    build_reward_model(folder)
     return folder
 
 
 def config(folder, out, kind=PPOTrainingConfig, **changes):
-    settings = {
-        "model": str(folder / "base"),
-        "dataset": str(folder / "rows.jsonl"),
-        "out": str(folder / out),
-        "judge": f"scripted:{folder / 'judge.yaml'}",
-        "constitution": str(folder / "rules.yaml"),
-        "schedule": "constant",
-        "warmup": 0.0,
-        "batch_size": 32,
-        "max_length": 64,
-        "max_answer": 12,
-        "length_penalty": 0.0,
-        "non_answer_penalty": 0.0,
-        "eval_share": 0.0,
-    }
-    return kind.model_validate(settings | changes)
+    return config_of(kind, folder, out, **({"eval_share": 0.0} | changes))
 
 
 def test_a_planted_reward_rises_as_with_rloo(folder):

@@ -177,13 +177,19 @@ def _constitution(models: Sequence[ModelResult]) -> list[TableRow]:
     ]
     against = "Change against the base"
     checks, judge = f"decided by checks; {lower}", f"as the judge sees it; {lower}"
-    return [
+    by_kind = [
         _row(models, "Violations, exact", lambda m: m.exact_violations, hint=checks),
         _change(models, f"{against}, exact", lambda m: m.exact_change, checks),
         _row(models, "Violations, judged", lambda m: m.judged_violations, hint=judge),
         _change(models, f"{against}, judged", lambda m: m.judged_change, judge),
-        _row(models, "Violations", lambda m: m.violations, hint=lower),
-        _change(models, against, lambda m: m.change, lower),
+    ]
+    of_both = any(model.judged_violations for model in models)
+    all_exact = not of_both and any(model.exact_violations for model in models)
+    how = checks if all_exact else lower
+    return [
+        *(by_kind if of_both else []),
+        _row(models, "Violations", lambda m: m.violations, hint=how),
+        _change(models, against, lambda m: m.change, how),
         _row(models, "Weighted by severity", lambda m: m.weighted_violations, hint=lower),
         *profiles,
     ]
