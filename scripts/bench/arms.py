@@ -10,6 +10,7 @@ counted by checks on held-out prompts. The same command goes on where it was int
 import argparse
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ _TINY: dict[str, Any] = {
 }
 _ONLINE = {"epochs": 40, "batch_size": 64, "max_answer": 32, "max_length": 128, "beta": 0.02}
 _DIRECT = {"epochs": 40, "batch_size": 64, "max_length": 128}
-_CONSTANT = {"schedule": "constant", "warmup": 0.0}  # where a budget ends a training is not known before
+_CONSTANT = {
+    "schedule": "constant",
+    "warmup": 0.0,
+}  # where a budget ends a training is not known before
 _ARMS = {
     "rloo": _ONLINE | _CONSTANT | {"learning_rate": 2e-3, "generations": 4},
     "grpo": _ONLINE | _CONSTANT | {"learning_rate": 2e-3, "generations": 8},
@@ -48,15 +52,15 @@ _ARMS = {
 }
 
 
-def write_recipe(folder: Path, tokens: int) -> Path:
-    """The model, and the recipe that trains it."""
+def write_recipe(folder: Path, tokens: int, words: Iterable[str] = ()) -> Path:
+    """The model, which has the rows' and further words as tokens, and the recipe that trains it."""
     recipe, file = load_recipe("rlhf-cpu")
     given = yaml.safe_load(file.read_text(encoding="utf-8"))
     rows = (file.parent / given["preferences"]).resolve()
     if not (folder / "model").exists():
         with jsonlines.open(rows) as read:
             said = [row["chosen"].replace("Human:", "").replace("Assistant:", "") for row in read]
-        build_tiny_model(folder / "model", lines=said, vocabulary=800, hidden_size=64)
+        build_tiny_model(folder / "model", lines=[*said, *words], vocabulary=800, hidden_size=64)
     places = {"constitution": str((file.parent / str(recipe.constitution)).resolve())}
     places |= {"preferences": str(rows), "demonstrations": str(rows)}
     made = given | places | _TINY | _ARMS | {"budget": {"tokens": tokens}}

@@ -56,7 +56,10 @@ _SAMPLES = 4
 
 def write_inputs(folder: Path, tokens: int) -> Path:
     """The recipe and its constitution of two profiles."""
-    written = write_recipe(folder, tokens)
+    headers = (
+        f"You answer for this stakeholder: {name}. {told}" for name, told in _PROFILES.items()
+    )
+    written = write_recipe(folder, tokens, [line for line in headers for _ in range(20)])
     recipe = yaml.safe_load(written.read_text(encoding="utf-8"))
     rules = yaml.safe_load(Path(recipe["constitution"]).read_text(encoding="utf-8"))
     rules["principles"].append(_STATES)
@@ -65,6 +68,7 @@ def write_inputs(folder: Path, tokens: int) -> Path:
         for name, told in _PROFILES.items()
     }
     (folder / "two.yaml").write_text(yaml.safe_dump(rules, sort_keys=False), encoding="utf-8")
+    recipe["rloo"] |= {"beta": 0.1, "learning_rate": 1e-3}
     written.write_text(yaml.safe_dump(recipe | _CHANGES, sort_keys=False), encoding="utf-8")
     return written
 
