@@ -1,7 +1,9 @@
 """What the model is held to: schema, loader, selection."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
+
+from constitution.lazy import first_asked
 
 if TYPE_CHECKING:
     from constitution.checks import Check, failures
@@ -41,15 +43,6 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "draw_profile",
 ]
 
-_HOMES = ("problems", "schema", "checks", "selection", "loader")
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name when it is first asked for: building the schema takes a fifth of a second,
-    which a command that only prints its help need not spend."""
-    for home in _HOMES if name in __all__ else ():
-        module = import_module(f"constitution.{home}")
-        if name in module.__all__:
-            globals()[name] = getattr(module, name)
-            return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = first_asked(
+    sys.modules[__name__], ("problems", "schema", "checks", "selection", "loader")
+)

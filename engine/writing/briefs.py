@@ -73,7 +73,7 @@ def most_calls(constitution: Constitution, settings: PromptSettings) -> dict[str
     """The most calls of each role: the writer's lists and messages and, where hard prompts are wanted, the
     policy's answers and their verdicts."""
     briefs = [Brief.of(brief.extra) for brief in briefs_of(constitution, settings)]
-    lists = len(constitution.principles) * len(PromptKind) if settings.situations else 0
+    lists = len(constitution.principles) + 1 if settings.situations else 0
     calls = {"writer": lists + sum(brief.turns for brief in briefs)}
     if settings.hard is not None:
         tempting = sum(brief.kind is PromptKind.TEMPTING for brief in briefs)

@@ -24,7 +24,8 @@ _QUOTES = {'"': '"', "“": "”", "„": "“", "'": "'", "«": "»", "`": "`"}
 _AS_ASSISTANT = re.compile(
     r"\b(?:as an? (?:ai|automated|virtual)\b|how (?:can|may) i (?:help|assist) you"
     r"|i(?:['’]m| am) (?:here|happy|glad) to (?:help|assist)|thank you for (?:contacting|reaching)"
-    r"|dear (?:valued )?customer|we apologi[sz]e|i apologi[sz]e for)\b",
+    r"|dear (?:valued )?customer|we apologi[sz]e|i apologi[sz]e for|how (?:can|may) we help"
+    r"|please let me know if you (?:need|have)|for bringing (?:this|that|it|your \w+) to (?:my|our) attention)\b",
     re.IGNORECASE,
 )
 _TEMPLATE_FIELD = re.compile(r"\[[A-Za-z][A-Za-z '’/]{1,40}\]|\{[A-Za-z_ ]{1,40}\}")

@@ -20,11 +20,13 @@ from engine.writing.records import PromptKind, WrittenPrompt
 from engine.writing.settings import PromptSettings
 from engine.writing.spread import spread_of
 from engine.writing.wording import situations_request
-from engine.writing.writer import Situations, write_prompt
+from engine.writing.writer import write_prompt
 
 __all__ = ["PromptsRun"]
 
-_LONGEST_SITUATION = 300
+_SITUATION_TOKENS = 16
+_MOST_WORDS = 10
+"""Of a situation: one that is longer is a message already, or a remark about the list."""
 
 
 class PromptsRun(Run[WrittenPrompt]):
@@ -48,7 +50,7 @@ class PromptsRun(Run[WrittenPrompt]):
         self.file = file
         self.constitution = constitution
         self.settings = settings
-        self._situations: Situations = {}
+        self._situations: dict[tuple[str, PromptKind], tuple[str, ...]] = {}
         spec = RunSpec(
             kind=PROMPTS,
             prompts=briefs_of(constitution, settings),
@@ -76,12 +78,12 @@ class PromptsRun(Run[WrittenPrompt]):
             await self._calibrate()
         if not self.settings.situations:
             return
-        lists = [(p, kind) for p in self.constitution.principles for kind in PromptKind]
-        found = await gathered(self._listed(principle, kind) for principle, kind in lists)
-        self._situations = {
-            (principle.id, kind): said for (principle, kind), said in zip(lists, found, strict=True)
-        }
-        counts = {f"{name}/{kind}": len(said) for (name, kind), said in self._situations.items()}
+        principles = self.constitution.principles
+        ordinary, *tempting = await gathered(map(self._listed, (None, *principles)))
+        for principle, found in zip(principles, tempting, strict=True):
+            self._situations[principle.id, PromptKind.TEMPTING] = found
+            self._situations[principle.id, PromptKind.LOOKALIKE] = ordinary
+        counts = {f"{at}/{kind}": len(said) for (at, kind), said in self._situations.items()}
         self.directory.found["situations"] = counts
 
     async def _calibrate(self) -> None:
@@ -94,18 +96,20 @@ class PromptsRun(Run[WrittenPrompt]):
             self.directory.found["calibration"] = found.as_dict()
         self.models = {**self.models, "judge": roles.judge}
 
-    async def _listed(self, principle: Principle, kind: PromptKind) -> tuple[str, ...]:
+    async def _listed(self, principle: Principle | None) -> tuple[str, ...]:
+        """What messages that test the principle may be about; without one, ordinary messages."""
         writer, count = self.models["writer"], self.settings.situations
-        asked = situations_request(self.constitution, principle, kind, count)
-        seed = request_seed(self.settings.seed, principle.id, "situations", kind)
-        sampling = writer.sampling.model_copy(update={"max_tokens": 40 * count})
+        asked = situations_request(self.constitution, principle, count)
+        about = principle.id if principle else "ordinary"
+        seed = request_seed(self.settings.seed, about, "writer", "situations")
+        sampling = writer.sampling.model_copy(update={"max_tokens": _SITUATION_TOKENS * count})
         try:
             completion = await writer.generator.generate(Request(asked, sampling, seed))
         except GenerationError:
             return ()
         items = listed(reply_of(completion).text)
         items = items[:-1] if completion.finish_reason == "length" else items
-        return tuple(dict.fromkeys(one for one in items if len(one) <= _LONGEST_SITUATION))
+        return tuple(dict.fromkeys(one for one in items if _is_situation(one)))
 
     def finish(self) -> None:
         """Write the prompts that are kept, and note how they spread."""
@@ -122,3 +126,10 @@ class PromptsRun(Run[WrittenPrompt]):
         with replacing(self.file) as file:
             for one in chosen.prompts:
                 file.write(json_line(row_of(one)))
+
+
+def _is_situation(text: str) -> bool:
+    """Whether it says what a message is about: in a few words, and as no label of what follows."""
+    return (
+        len(text.split()) <= _MOST_WORDS and len(text) <= 20 * _MOST_WORDS and text[-1] not in ":*"
+    )

@@ -34,7 +34,7 @@ class PromptSettings(Settings):
         "several.",
     )
     spare: float = Field(
-        default=0.5,
+        default=0.3,
         ge=0,
         le=20,
         description="Briefs beyond those wanted, as a share, since some texts are dropped.",
@@ -42,7 +42,7 @@ class PromptSettings(Settings):
     situations: int = Field(
         default=8,
         ge=0,
-        description="Situations that the writer thinks of for each list of them; 0 is none.",
+        description="Situations that the writer thinks of for each principle; 0 is none.",
     )
     hard: int | None = Field(
         default=None,

@@ -1,7 +1,5 @@
 """What the writer is asked, in the words of `engine/loop/templates`."""
 
-from collections.abc import Sequence
-
 from constitution.language import language_name
 from constitution.schema import Constitution, Principle
 from engine.loop.rendering import render
@@ -11,17 +9,19 @@ from engine.writing.records import PromptKind
 
 __all__ = ["situations_request", "write_request"]
 
+_EXAMPLES = 4
+
 
 def situations_request(
-    constitution: Constitution, principle: Principle, kind: PromptKind, count: int
+    constitution: Constitution, principle: Principle | None, count: int
 ) -> Conversation:
-    """The request for a list of what users may write about."""
+    """The request for a list of what messages that test the principle may be about; without one, of
+    what users need ordinary help with."""
     text = render(
         "situations.jinja",
         preamble=constitution.preamble,
-        statement=principle.statement,
-        examples=[test.prompt for test in principle.tests],
-        tempting=kind is PromptKind.TEMPTING,
+        statement=principle.statement if principle else None,
+        examples=[test.prompt for test in principle.tests] if principle else [],
         count=count,
     )
     return (Message("user", text),)
@@ -30,22 +30,46 @@ def situations_request(
 def write_request(
     constitution: Constitution,
     brief: Brief,
-    examples: Sequence[str],
     situation: str | None,
     before: Conversation = (),
 ) -> Conversation:
-    """The request for a user's message: the first one, or the one that follows `before`."""
+    """The request for a user's message: the first one, or the one that follows `before`.
+
+    Messages that others wrote stand before it as the writer's own turns: a small model goes on as it
+    seems to have begun, and all requests of a principle and kind share what comes before the last turn.
+    """
     principle = constitution.principle(brief.principle)
     profile = constitution.stakeholders.get(brief.stakeholder or "")
-    text = render(
+    tempting = brief.kind is PromptKind.TEMPTING
+    head = render(
         "write.jinja",
         preamble=constitution.preamble,
         statement=principle.statement,
-        examples=examples,
+        tempting=tempting,
+    )
+    last = render(
+        "write_another.jinja",
         situation=situation,
         brief=brief,
+        tempting=tempting,
         language=None if brief.language == "en" else language_name(brief.language),
         stakeholder=profile.description if profile else None,
         conversation=before,
     )
-    return (Message("user", text),)
+    turns = [Message("user", head)]
+    for example in examples_of(constitution, principle, brief.kind):
+        turns += [Message("assistant", example), Message("user", "Write another one.")]
+    if len(turns) == 1:
+        return (Message("user", f"{head}\n\n{last}"),)
+    return (*turns[:-1], Message("user", last))
+
+
+def examples_of(
+    constitution: Constitution, principle: Principle, kind: PromptKind
+) -> tuple[str, ...]:
+    """Prompts of the principle's own tests; for look-alikes of the others', to which it does not speak."""
+    if kind is PromptKind.TEMPTING:
+        return tuple(test.prompt for test in principle.tests[:_EXAMPLES])
+    at = constitution.principles.index(principle)
+    others = (*constitution.principles[at + 1 :], *constitution.principles[:at])
+    return tuple(other.tests[0].prompt for other in others if other.tests)[:_EXAMPLES]

@@ -23,9 +23,6 @@ __all__ = ["Situations", "write_prompt"]
 Situations = Mapping[tuple[str, PromptKind], tuple[str, ...]]
 """By principle and kind, what users may write about."""
 
-_EXAMPLES = 2
-"""Of the principle's tests, that the writer is shown."""
-
 
 async def write_prompt(
     prompt: Prompt,
@@ -40,6 +37,10 @@ async def write_prompt(
     Raises ConversationFailed when a model could not answer, GeneratorUnavailable when none can.
     """
     return await _Writing(prompt, constitution, models, settings, situations, on_tokens).record()
+
+
+_REPLY_TOKENS = 100
+"""Of the assistant's turn in the middle, which is only there to be gone on from."""
 
 
 @dataclass(slots=True)
@@ -89,13 +90,7 @@ class _Writing:
 
     def _request(self, before: Conversation, *, opening: bool) -> Conversation:
         brief = replace(self.brief, kind=PromptKind.LOOKALIKE) if opening else self.brief
-        return write_request(self.constitution, brief, self._examples(), self._situation(), before)
-
-    def _examples(self) -> list[str]:
-        """Prompts of the principle's tests, another choice for each brief."""
-        tests = self.principle.tests
-        start = self.brief.number % len(tests) if tests else 0
-        return [test.prompt for test in (*tests[start:], *tests[:start])[:_EXAMPLES]]
+        return write_request(self.constitution, brief, self._situation(), before)
 
     def _situation(self) -> str | None:
         """The brief's own of those that were listed."""
@@ -106,7 +101,7 @@ class _Writing:
 
     async def _reply(self, conversation: Conversation) -> str:
         """What an assistant says in between, so that the user can go on from there."""
-        return (await self._ask("writer", conversation, "reply")).text
+        return (await self._ask("writer", conversation, "reply", _REPLY_TOKENS)).text
 
     async def _held_against_policy(self, written: Conversation, times: int) -> WrittenPrompt:
         answers = await gathered(
@@ -138,12 +133,18 @@ class _Writing:
             self._count(choice, 1)
         return verdict.violates
 
-    async def _ask(self, role: str, messages: Conversation, key: str) -> Reply:
+    async def _ask(
+        self, role: str, messages: Conversation, key: str, most: int | None = None
+    ) -> Reply:
+        """The reply, of at most so many tokens where that is less than its role may write."""
         model: RoleModel = self.models[role]
+        sampling = model.sampling
+        if most is not None and most < sampling.max_tokens:
+            sampling = sampling.model_copy(update={"max_tokens": most})
         seed = request_seed(self.settings.seed, self.prompt.id, role, key)
         try:
             completion = await model.generator.generate(
-                Request(messages, model.sampling, seed, self.prompt.row)
+                Request(messages, sampling, seed, self.prompt.row)
             )
         except GenerationError as error:
             raise ConversationFailed(role, error) from error

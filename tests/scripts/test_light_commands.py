@@ -19,7 +19,7 @@ CHAIN = {"polite": {"name": "p", "critique_request": "Is it rude?", "revision_re
 SECONDS = 2.5
 """Of processor time, that pass without a question. A model library takes more."""
 IMPORTS = "import asyncio, jinja2, jsonlines, pydantic, rich.console, sqlite3, time, typer, yaml"
-TIMES = 10
+TIMES = 6
 """As long as `IMPORTS`: what a command may take on a machine so slow or busy that these, too, take
 long. It is measured where a command has taken more than `SECONDS`."""
 TRIES = 4

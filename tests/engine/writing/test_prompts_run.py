@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from constitution import load_constitution
 from constitution.problems import InputError
 from engine.generators.base import Choice, FailureReason, GenerationError, Sampling
 from engine.prompts.sources import open_prompts
@@ -76,9 +77,7 @@ def test_no_two_prompts_are_nearly_alike(tmp_path):
     said = "Please tell me now where the parcel is that I ordered last week from your shop"
 
     def alike(request):
-        return (
-            f"{said} {request.seed % 5}" if "Now type the message" in str(request.messages) else ""
-        )
+        return f"{said} {request.seed % 5}" if "Write another one" in str(request.messages) else ""
 
     _, rows, manifest = write(tmp_path, alike)
     assert len(rows) == 1
@@ -99,7 +98,7 @@ def test_failures_are_counted_and_tried_again(tmp_path):
     broken = GenerationError(FailureReason.SERVER_ERROR, "gone")
 
     def fails(request):
-        return broken if request.messages[-1].content.count("keeps calm") else writer(request)
+        return broken if "keeps calm" in str(request.messages) else writer(request)
 
     _, _, manifest = write(tmp_path, fails)
     assert manifest["totals"]["failed"] == 9
@@ -129,3 +128,23 @@ def test_another_constitution_needs_an_update(tmp_path):
     generator, rows, _ = write(tmp_path, rules=constitution("calm", "kind", "fair"), mode="update")
     assert {row["principle"] for row in rows} == {"calm", "kind", "fair"}
     assert all("fair" in str(request.messages) for request in generator.requests)
+
+
+def test_the_writer_goes_on_from_messages_that_it_seems_to_have_written(tmp_path):
+    """What is shown before its last turn is the same for all requests of a principle and kind."""
+    generator, _, _ = write(tmp_path, rules=load_constitution("customer-service"))
+    asked = [r.messages for r in generator.requests if "Write one message" in str(r.messages)]
+    assert asked and all(m[0].role == m[-1].role == "user" for m in asked)
+    prompts = {t.prompt for p in load_constitution("customer-service").principles for t in p.tests}
+    assert all(m.content in prompts for one in asked for m in one if m.role == "assistant")
+    assert len({one[:-1] for one in asked}) == 2 * 13
+
+
+def test_what_is_no_situation_is_not_written_about(tmp_path):
+    def lists(request):
+        if "List " in request.messages[-1].content:
+            return "1. User A:\n2. late parcel\n3. " + "a message already " * 4
+        return writer(request)
+
+    _, rows, _ = write(tmp_path, lists)
+    assert {row["situation"] for row in rows} == {"late parcel"}
