@@ -20,7 +20,7 @@ from engine.writing.records import PromptKind, WrittenPrompt
 from engine.writing.settings import PromptSettings
 from engine.writing.spread import spread_of
 from engine.writing.wording import situations_request
-from engine.writing.writer import write_prompt
+from engine.writing.writer import Situations, write_prompt
 
 __all__ = ["PromptsRun"]
 
@@ -50,7 +50,7 @@ class PromptsRun(Run[WrittenPrompt]):
         self.file = file
         self.constitution = constitution
         self.settings = settings
-        self._situations: dict[tuple[str, PromptKind], tuple[str, ...]] = {}
+        self._situations: Situations = {}
         spec = RunSpec(
             kind=PROMPTS,
             prompts=briefs_of(constitution, settings),
@@ -80,9 +80,11 @@ class PromptsRun(Run[WrittenPrompt]):
             return
         principles = self.constitution.principles
         ordinary, *tempting = await gathered(map(self._listed, (None, *principles)))
-        for principle, found in zip(principles, tempting, strict=True):
-            self._situations[principle.id, PromptKind.TEMPTING] = found
-            self._situations[principle.id, PromptKind.LOOKALIKE] = ordinary
+        self._situations = {
+            (principle.id, kind): found if kind is PromptKind.TEMPTING else ordinary
+            for principle, found in zip(principles, tempting, strict=True)
+            for kind in PromptKind
+        }
         counts = {f"{at}/{kind}": len(said) for (at, kind), said in self._situations.items()}
         self.directory.found["situations"] = counts
 

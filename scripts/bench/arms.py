@@ -10,7 +10,7 @@ counted by checks on held-out prompts. The same command goes on where it was int
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,9 @@ def write_recipe(folder: Path, tokens: int, words: Iterable[str] = ()) -> Path:
     return written
 
 
-def table_of(out: Path) -> Table:
+def table_of(folder: Path) -> Table:
     """Principles broken on held-out prompts, and what came along."""
-    results = read_json(out / "evaluate" / "results.json", dict)
+    results = read_json(folder / "run" / "evaluate" / "results.json", dict)
     columns = (
         "",
         "broken",
@@ -99,17 +99,27 @@ def _percent(found: dict[str, Any]) -> str:
     return f"{found['value']:.1%} [{found['low']:.1%}, {found['high']:.1%}]"
 
 
-def main() -> None:
-    """Train and evaluate, and print the table."""
-    asked = argparse.ArgumentParser(description=__doc__)
+def train_and_show(
+    description: str | None,
+    out: str,
+    write: Callable[[Path, int], Path],
+    table_of: Callable[[Path], Table],
+) -> None:
+    """A command: `write` the recipe into a folder, run it into the folder's `run`, print the table."""
+    asked = argparse.ArgumentParser(description=description)
     asked.add_argument("--tokens", type=int, default=150_000, help="that each arm may spend")
-    asked.add_argument("--out", type=Path, default=Path("runs/arms"))
+    asked.add_argument("--out", type=Path, default=Path(out))
     given = asked.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    recipe = write_recipe(given.out, given.tokens)
+    recipe = write(given.out, given.tokens)
     command = [sys.executable, "-m", "scripts.solon", "run", str(recipe), "--out"]
     subprocess.run([*command, str(given.out / "run")], check=True)
-    Console().print(table_of(given.out / "run"))
+    Console().print(table_of(given.out))
+
+
+def main() -> None:
+    """Train and evaluate, and print the table."""
+    train_and_show(__doc__, "runs/arms", write_recipe, table_of)
 
 
 if __name__ == "__main__":

@@ -7,24 +7,20 @@ paid for an answer that ends by asking back, `plain` for one that does not. The 
 asked under both headers, before and after RLOO.
 """
 
-import argparse
 import asyncio
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 
 from constitution.loader import load_constitution
 from engine import Prompt, Request, Sampling, open_generator, open_prompts
 from engine.messages import Message
 from engine.shares import Estimate
-from scripts.bench.arms import write_recipe
+from scripts.bench.arms import train_and_show, write_recipe
 from training.data.value_header import ValueHeader
 from training.stats.intervals import paired_difference
 
@@ -117,15 +113,7 @@ def _told(found: Estimate | None) -> str:
 
 def main() -> None:
     """Train, and print the table."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--tokens", type=int, default=150_000, help="that RLOO may spend")
-    asked.add_argument("--out", type=Path, default=Path("runs/value-header"))
-    given = asked.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    recipe = write_inputs(given.out, given.tokens)
-    command = [sys.executable, "-m", "scripts.solon", "run", str(recipe), "--out"]
-    subprocess.run([*command, str(given.out / "run")], check=True)
-    Console().print(table_of(given.out))
+    train_and_show(__doc__, "runs/value-header", write_inputs, table_of)
 
 
 if __name__ == "__main__":
