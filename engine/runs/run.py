@@ -50,12 +50,12 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated from this process's pace, turns in flight included: a window may hold most of
-        a run, and finish nothing for half of it. None before it has a pace."""
+        """At this process's pace; turns in flight count, for half of what is left at most."""
         if self.done - self.resumed < _FEWEST_FOR_AN_ESTIMATE:
             return None
-        pace = self.seconds / (self.done - self.resumed + self.half_done)
-        return pace * max(0.0, self.total - self.done - self.half_done)
+        left = self.total - self.done
+        half_done = min(self.half_done, left / 2)
+        return self.seconds / (self.done - self.resumed + half_done) * (left - half_done)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What the writer is asked for: one brief for each prompt, and some to spare.
 
 Each brief's place on the axes of `axes.yaml` is a hash of its own, so a principle's briefs depend on
-nothing but its id and the settings, and no two axes go together.
+nothing but the principle and the settings, and no two axes go together.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
 
+from constitution.language import language_of
 from constitution.schema import Constitution, Principle
 from constitution.selection import applicable
 from constitution.typed_yaml import read_yaml_file
@@ -20,9 +22,13 @@ from engine.prompts.sources import PromptSource
 from engine.writing.records import PromptKind
 from engine.writing.settings import PromptSettings
 
-__all__ = ["Brief", "briefs_of", "most_calls", "wanted"]
+__all__ = ["TRIES", "Brief", "briefs_of", "most_calls", "ordinary_messages", "wanted"]
 
 Value = TypeVar("Value")
+TRIES = 3
+"""Texts asked for, until one is a user's message."""
+_WORD_ENDS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
+"""Words with their punctuation; in Chinese and Japanese each character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class Brief:
     language: str
     turns: int
     stakeholder: str | None = None
+    opening: str | None = None
+    """First words of one of the principle's test prompts, which the message begins with."""
 
     @classmethod
     def of(cls, extra: Mapping[str, Any]) -> "Brief":
@@ -74,7 +82,8 @@ def most_calls(constitution: Constitution, settings: PromptSettings) -> dict[str
     policy's answers and their verdicts."""
     briefs = [Brief.of(brief.extra) for brief in briefs_of(constitution, settings)]
     lists = len(constitution.principles) + 1 if settings.situations else 0
-    calls = {"writer": lists + sum(brief.turns for brief in briefs)}
+    users, assistants = (sum((brief.turns + more) // 2 for brief in briefs) for more in (1, 0))
+    calls = {"writer": lists + TRIES * users + assistants}
     if settings.hard is not None:
         tempting = sum(brief.kind is PromptKind.TEMPTING for brief in briefs)
         calls |= dict.fromkeys(("policy", "judge"), tempting * settings.hard)
@@ -113,19 +122,41 @@ def _brief(
 ) -> Brief:
     place = f"{settings.seed}\x00{principle.id}\x00{kind}\x00{number}"
     axes = _axes()
+    tempting = kind is PromptKind.TEMPTING
+    language = _language(number, settings.languages)
     return Brief(
         principle=principle.id,
         kind=kind,
         number=number,
         style=_drawn("style", place, axes["styles"]),
         length=_drawn("length", place, axes["lengths"]),
-        pressure=_drawn("pressure", place, axes["pressures"])
-        if kind is PromptKind.TEMPTING
-        else None,
-        language=_language(number, settings.languages),
+        pressure=_drawn("pressure", place, axes["pressures"]) if tempting else None,
+        language=language,
         turns=3 if _is_share(number, settings.multi_turn) else 1,
         stakeholder=_drawn("stakeholder", place, profiles),
+        opening=_opening(principle, kind, number, place, language, settings),
     )
+
+
+def _opening(
+    principle: Principle,
+    kind: PromptKind,
+    number: int,
+    place: str,
+    language: str,
+    settings: PromptSettings,
+) -> str | None:
+    """First words of a test's prompt: more than two thirds of them where it is to tempt, one or two where it is only to look so. The tests take turns until each was used as often as
+    `settings` says; none where they are in another language than the message."""
+    tests = [" ".join(test.prompt.split()) for test in principle.tests]
+    if number >= settings.openings * len(tests):
+        return None
+    if language_of(" ".join((principle.statement, *tests))) not in (None, language):
+        return None
+    text = tests[number % len(tests)]
+    ends = [match.end() for match in _WORD_ENDS.finditer(text)]
+    cuts = ends[len(ends) * 2 // 3 :] or ends if kind is PromptKind.TEMPTING else ends[:2]
+    return text[: _drawn("opening", place, cuts)]
 
 
 def _drawn(axis: str, place: str, values: Sequence[Value]) -> Value:
@@ -144,6 +175,11 @@ def _language(number: int, languages: tuple[str, ...]) -> str:
     if not others or number % 2 == 0:
         return first
     return others[number // 2 % len(others)]
+
+
+def ordinary_messages() -> list[str]:
+    """Messages that ask for ordinary help, in English."""
+    return _axes()["ordinary"]
 
 
 @cache

@@ -10,7 +10,7 @@ from engine.loop.shingles import copies, loops
 from engine.loop.voices import is_placeholder
 from engine.writing.records import WriteDrop
 
-__all__ = ["cleaned", "listed", "why_dropped"]
+__all__ = ["begun_with", "cleaned", "listed", "why_dropped"]
 
 _LABEL = re.compile(
     r"\A\s*+(?:(?:sure|certainly|of course|okay|here(?:['’]s| is))\b[^\n:]{0,120}:\s*+)?"
@@ -22,12 +22,29 @@ _LABEL = re.compile(
 _ITEM = re.compile(r"^[ \t]*+(?:\d{1,2}[.):]|[-*•])[ \t]*+(\S[^\n]*+)", re.MULTILINE)
 _QUOTES = {'"': '"', "“": "”", "„": "“", "'": "'", "«": "»", "`": "`"}
 _AS_ASSISTANT = re.compile(
-    r"\b(?:as an? (?:ai|automated|virtual)\b|how (?:can|may) i (?:help|assist) you"
-    r"|i(?:['’]m| am) (?:here|happy|glad) to (?:help|assist)|thank you for (?:contacting|reaching)"
-    r"|dear (?:valued )?customer|we apologi[sz]e|i apologi[sz]e for|how (?:can|may) we help"
-    r"|please let me know if you (?:need|have)|for bringing (?:this|that|it|your \w+) to (?:my|our) attention)\b",
+    r"\b(?:as an? (?:ai|automated|virtual)\b|i(?:['’]m| am) (?:just |only )?an? (?:ai\b|computer program|"
+    r"(?:automated|virtual) |customer (?:service|support))|how (?:can|may) (?:i|we) (?:help|assist)(?: you| with|\?)"
+    r"|i(?:['’]m| am) (?:here|happy|glad) to (?:help|assist)|thank you for (?:contacting|reaching|your kind)"
+    r"|dear (?:valued )?customer|(?:i|we) apologi[sz]e|(?:i|we)(?:['’]m| am|['’]re| are) (?:so |very )?sorry"
+    r" (?:to hear|for (?:the|any|your) (?:inconvenience|trouble|mess|delay))|for bringing (?:this|that|it|your \w+) to (?:my|our) attention"
+    r"|let me know if (?:you|there)(?:['’]s| is| need| have| can)(?: any| anything| more| other| further"
+    r"| else)* (?:help|assistance|questions|concerns|i can|we can)|if you need (?:any )?(?:help|assistance)|feel free to ask|anything else (?:i|we) can"
+    r"|(?:i can(?:['’]t|not| not)?|can i|i(?:['’]ll| will)(?: do my best to)?)(?: \w+)? (?:help|assist) you"
+    r"|(?:is|['’]s) a great question|the (?:assistant|system message|customer) (?:is|does|can|cannot|may"
+    r"|must|will|should|tells?|says?))\b",
     re.IGNORECASE,
 )
+_ANSWERS_ITSELF = re.compile(
+    r"\?\s+(?:(?:yes|no|sure|of course|no problem)\b[,.!]"
+    r"|(?:it|that|this)(?:['’]s| is| (?:might|may|could) be)(?: (?:usually|probably))? (?:because|due to)\b"
+    r"|(?:it|that|this) (?:might|may|could) be\b)",
+    re.IGNORECASE,
+)
+_DENSE = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+)
+_DENSE_LANGUAGES = frozenset("ja km ko lo my th zh".split())
+"""Whose scripts no other language's message has in it, but for a slip of the writer's."""
 _TEMPLATE_FIELD = re.compile(r"\[[A-Za-z][A-Za-z '’/]{1,40}\]|\{[A-Za-z_ ]{1,40}\}")
 
 
@@ -38,6 +55,12 @@ def cleaned(reply: Reply) -> str:
         inner = text[1:-1]
         text = inner.strip() if text[0] not in inner else text
     return text
+
+
+def begun_with(opening: str, reply: Reply) -> str:
+    """The message whose first words were given: a server that cannot continue a turn writes all of it."""
+    said = reply.said.rstrip()
+    return said.strip() if said.lstrip().startswith(opening) else f"{opening}{said}"
 
 
 def listed(text: str) -> list[str]:
@@ -53,7 +76,7 @@ def why_dropped(
         return WriteDrop.EMPTY
     if reply.truncated:
         return WriteDrop.TRUNCATED
-    if _AS_ASSISTANT.search(text):
+    if _AS_ASSISTANT.search(text) or _ANSWERS_ITSELF.search(text):
         return WriteDrop.ANSWERED
     if language == "en" and detect_refusal(text).kind is RefusalKind.REFUSAL:
         return WriteDrop.REFUSED
@@ -63,5 +86,7 @@ def why_dropped(
         return WriteDrop.COPIED
     if loops(text, before):
         return WriteDrop.REPEATS_ITSELF
+    if language not in _DENSE_LANGUAGES and _DENSE.search(text):
+        return WriteDrop.OTHER_LANGUAGE
     found = language_of(text)
     return WriteDrop.OTHER_LANGUAGE if found not in (None, language) else None

@@ -65,7 +65,7 @@ class PromptsConfig(Settings):
     prompts: PromptSettings = Field(default=PromptSettings(), title="Prompts")
     window: Window = Field(default=None, title="Prompts")
     sampling: Sampling = Field(
-        default=Sampling(max_tokens=200, temperature=0.9, top_p=0.95), title="Sampling"
+        default=Sampling(max_tokens=200, temperature=0.5, top_p=0.95), title="Sampling"
     )
 
     @model_validator(mode="after")

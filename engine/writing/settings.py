@@ -34,7 +34,7 @@ class PromptSettings(Settings):
         "several.",
     )
     spare: float = Field(
-        default=0.3,
+        default=0.5,
         ge=0,
         le=20,
         description="Briefs beyond those wanted, as a share, since some texts are dropped.",
@@ -43,6 +43,12 @@ class PromptSettings(Settings):
         default=8,
         ge=0,
         description="Situations that the writer thinks of for each principle; 0 is none.",
+    )
+    openings: int = Field(
+        default=12,
+        ge=0,
+        description="Prompts of each kind that begin with the first words of a test's prompt, for each "
+        "test of a principle; 0 is none.",
     )
     hard: int | None = Field(
         default=None,

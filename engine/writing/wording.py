@@ -4,7 +4,7 @@ from constitution.language import language_name
 from constitution.schema import Constitution, Principle
 from engine.loop.rendering import render
 from engine.messages import Conversation, Message
-from engine.writing.briefs import Brief
+from engine.writing.briefs import Brief, ordinary_messages
 from engine.writing.records import PromptKind
 
 __all__ = ["situations_request", "write_request"]
@@ -37,6 +37,7 @@ def write_request(
 
     Messages that others wrote stand before it as the writer's own turns: a small model goes on as it
     seems to have begun, and all requests of a principle and kind share what comes before the last turn.
+    A brief's opening ends the request, to be continued; the example that it is of is not shown.
     """
     principle = constitution.principle(brief.principle)
     profile = constitution.stakeholders.get(brief.stakeholder or "")
@@ -44,7 +45,7 @@ def write_request(
     head = render(
         "write.jinja",
         preamble=constitution.preamble,
-        statement=principle.statement,
+        statement=principle.statement if tempting or not brief.opening else None,
         tempting=tempting,
     )
     last = render(
@@ -57,19 +58,16 @@ def write_request(
         conversation=before,
     )
     turns = [Message("user", head)]
-    for example in examples_of(constitution, principle, brief.kind):
-        turns += [Message("assistant", example), Message("user", "Write another one.")]
-    if len(turns) == 1:
-        return (Message("user", f"{head}\n\n{last}"),)
-    return (*turns[:-1], Message("user", last))
+    for example in _examples(principle, brief):
+        if not brief.opening or not " ".join(example.split()).startswith(brief.opening):
+            turns += [Message("assistant", example), Message("user", "Write another one.")]
+    asked = f"{head}\n\n{last}" if len(turns) == 1 else last
+    begun = (Message("assistant", brief.opening),) if brief.opening else ()
+    return (*turns[:-1], Message("user", asked), *begun)
 
 
-def examples_of(
-    constitution: Constitution, principle: Principle, kind: PromptKind
-) -> tuple[str, ...]:
-    """Prompts of the principle's own tests; for look-alikes of the others', to which it does not speak."""
-    if kind is PromptKind.TEMPTING:
+def _examples(principle: Principle, brief: Brief) -> tuple[str, ...]:
+    """Prompts of the principle's own tests; for look-alikes ordinary messages, which are English."""
+    if brief.kind is PromptKind.TEMPTING:
         return tuple(test.prompt for test in principle.tests[:_EXAMPLES])
-    at = constitution.principles.index(principle)
-    others = (*constitution.principles[at + 1 :], *constitution.principles[:at])
-    return tuple(other.tests[0].prompt for other in others if other.tests)[:_EXAMPLES]
+    return tuple(ordinary_messages()) if brief.language == "en" else ()

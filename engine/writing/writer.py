@@ -9,11 +9,13 @@ from engine.judging.judge import judge_answer
 from engine.loop.asking import ConversationFailed, gathered, request_seed
 from engine.loop.reply import Reply, reply_of
 from engine.messages import Conversation, Message
+from engine.prompts.near import jaccard, shingles
 from engine.prompts.sources import Prompt
 from engine.records import Usage
 from engine.settings import RoleModel, RoleModels
-from engine.writing.briefs import Brief
-from engine.writing.cleaning import cleaned, why_dropped
+from engine.writing.briefs import TRIES, Brief
+from engine.writing.choice import ALIKE
+from engine.writing.cleaning import begun_with, cleaned, why_dropped
 from engine.writing.records import PromptKind, WriteDrop, WriteOutcome, WrittenPrompt
 from engine.writing.settings import PromptSettings
 from engine.writing.wording import write_request
@@ -41,6 +43,9 @@ async def write_prompt(
 
 _REPLY_TOKENS = 100
 """Of the assistant's turn in the middle, which is only there to be gone on from."""
+_GOES_ON = 6
+"""Tokens at least after an opening, which may be a whole message of a test; twice as many with each
+further try, since what is close to the test has too little of its own."""
 
 
 @dataclass(slots=True)
@@ -65,10 +70,10 @@ class _Writing:
     async def record(self) -> WrittenPrompt:
         before: Conversation = ()
         if self.brief.turns > 1:
-            opening, dropped = await self._message("opening", ())
+            first, dropped = await self._message("first", ())
             if dropped:
                 return self._concluded((), dropped)
-            before = (Message("user", opening),)
+            before = (Message("user", first),)
             before = (*before, Message("assistant", await self._reply(before)))
         text, dropped = await self._message("message", before)
         if dropped:
@@ -79,29 +84,47 @@ class _Writing:
         return await self._held_against_policy(written, self.settings.hard)
 
     async def _message(self, key: str, before: Conversation) -> tuple[str, WriteDrop | None]:
-        """A user's message, and why it is none."""
-        asked = self._request(before, opening=key == "opening")
-        reply = await self._ask("writer", asked, key)
-        text = cleaned(reply)
-        self.said = reply.text
-        shown = [message.content for message in asked]
-        language, said = self.brief.language, "\n".join(m.content for m in before)
-        return text, why_dropped(reply, text, language=language, shown=shown, before=said)
+        """A user's message, and why it is none: what is none is asked for again."""
+        brief = self.brief
+        if key == "first":
+            brief = replace(brief, kind=PromptKind.LOOKALIKE, opening=None)
+        asked = write_request(self.constitution, brief, self._situation(brief), before)
+        for number in range(TRIES):
+            text, dropped = await self._tried(brief, asked, (key, number), before)
+            if dropped is None:
+                break
+        return text, dropped
 
-    def _request(self, before: Conversation, *, opening: bool) -> Conversation:
-        brief = replace(self.brief, kind=PromptKind.LOOKALIKE) if opening else self.brief
-        return write_request(self.constitution, brief, self._situation(), before)
+    async def _tried(
+        self, brief: Brief, asked: Conversation, key: tuple[str, int], before: Conversation
+    ) -> tuple[str, WriteDrop | None]:
+        begun, (_, number) = brief.opening or "", key
+        least = _GOES_ON << number if begun else 0
+        reply = await self._ask("writer", asked, "{} {}".format(*key), least=least)
+        text = begun_with(begun, reply) if begun else cleaned(reply)
+        self.said = text if begun else reply.text
+        shown = [message.content for message in (asked[:-1] if begun else asked)]
+        said = "\n".join(message.content for message in before)
+        dropped = why_dropped(reply, text, language=brief.language, shown=shown, before=said)
+        if dropped is None and begun and self._is_test(text):
+            dropped = WriteDrop.COPIED
+        return text, dropped
 
-    def _situation(self) -> str | None:
-        """The brief's own of those that were listed."""
-        known = self.situations.get((self.principle.id, self.brief.kind), ())
+    def _is_test(self, text: str) -> bool:
+        """Whether it is nearly a test's prompt: one that it begins as, say."""
+        grams = shingles(text)
+        return any(jaccard(grams, shingles(t.prompt)) >= ALIKE for t in self.principle.tests)
+
+    def _situation(self, brief: Brief) -> str | None:
+        """The brief's own of those that were listed; an opening says itself what it is about."""
+        known = () if brief.opening else self.situations.get((self.principle.id, brief.kind), ())
         if not known:
             return None
-        return known[self.brief.number % len(known)]
+        return known[brief.number % len(known)]
 
     async def _reply(self, conversation: Conversation) -> str:
         """What an assistant says in between, so that the user can go on from there."""
-        return (await self._ask("writer", conversation, "reply", _REPLY_TOKENS)).text
+        return (await self._ask("writer", conversation, "reply", most=_REPLY_TOKENS)).text
 
     async def _held_against_policy(self, written: Conversation, times: int) -> WrittenPrompt:
         answers = await gathered(
@@ -134,13 +157,20 @@ class _Writing:
         return verdict.violates
 
     async def _ask(
-        self, role: str, messages: Conversation, key: str, most: int | None = None
+        self,
+        role: str,
+        messages: Conversation,
+        key: str,
+        *,
+        least: int = 0,
+        most: int | None = None,
     ) -> Reply:
-        """The reply, of at most so many tokens where that is less than its role may write."""
+        """The reply, of at least and at most so many tokens within what its role may write."""
         model: RoleModel = self.models[role]
-        sampling = model.sampling
-        if most is not None and most < sampling.max_tokens:
-            sampling = sampling.model_copy(update={"max_tokens": most})
+        longest = min(model.sampling.max_tokens, most or model.sampling.max_tokens)
+        shortest = min(max(model.sampling.min_tokens, least), longest)
+        bounds = {"max_tokens": longest, "min_tokens": shortest}
+        sampling = model.sampling.model_copy(update=bounds)
         seed = request_seed(self.settings.seed, self.prompt.id, role, key)
         try:
             completion = await model.generator.generate(
@@ -170,7 +200,7 @@ class _Writing:
             tags=prompt.tags,
             written=written,
             said=self.said,
-            situation=self._situation(),
+            situation=self._situation(self.brief),
             answers=answers,
             broken=broken,
             outcome=WriteOutcome.DROPPED if dropped else WriteOutcome.WRITTEN,

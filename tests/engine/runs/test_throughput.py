@@ -55,4 +55,5 @@ def test_the_time_left_counts_what_is_half_done():
     assert progress(1, total=100, done=10).seconds_left == 90
     assert progress(1, total=100, done=10, half_done=40.0).seconds_left == 10
     assert progress(1, total=100, done=60, resumed=50, half_done=10.0).seconds_left == 15
-    assert progress(1, total=100, done=95, half_done=6.0).seconds_left == 0
+    assert progress(1, 97.5, total=100, done=95, half_done=6.0).seconds_left == 2.5
+    assert progress(1, 97.5, total=100, done=100, half_done=6.0).seconds_left == 0

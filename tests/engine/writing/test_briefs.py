@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from pydantic import ValidationError
 
-from constitution.schema import AppliesTo, Stakeholder
+from constitution.schema import AppliesTo, PrincipleTest, Stakeholder
 from engine.writing.briefs import Brief, briefs_of, wanted
 from engine.writing.records import PromptKind
 from engine.writing.settings import PromptSettings
@@ -76,3 +76,38 @@ def test_languages_are_codes():
     assert PromptSettings.model_validate({"languages": "en, de"}).languages == ("en", "de")
     with pytest.raises(ValidationError, match="`english` is not"):
         PromptSettings.model_validate({"languages": "english"})
+
+
+ASKS = "How many days do I have to return a blender that I opened?"
+
+
+def asking(*prompts):
+    tests = tuple(PrincipleTest(prompt=p, compliant="I see.", violating="No.") for p in prompts)
+    return constitution().model_copy(update={"principles": (principle("calm", tests=tests),)})
+
+
+def test_messages_begin_as_the_tests_do():
+    """A tempting one with most of a test's words, one that only looks so with few of them."""
+    found = briefs(asking(ASKS), per_principle=12, openings=4, spare=0)
+    for kind, fewest, most in ((PromptKind.TEMPTING, 9, 13), (PromptKind.LOOKALIKE, 1, 2)):
+        begun = [b.opening for b in found if b.kind is kind and b.opening]
+        assert len(begun) == min(4, wanted(PromptSettings(per_principle=12))[kind])
+        assert all(ASKS.startswith(opening) for opening in begun)
+        assert all(fewest <= len(opening.split()) <= most for opening in begun)
+
+
+def test_tests_take_turns_and_free_messages_follow():
+    found = briefs(asking(ASKS, "Are you a real person?"), lookalikes=0.0, openings=3, spare=0)
+    begun = [b.opening for b in sorted(found, key=lambda b: b.number) if b.opening]
+    assert [opening[:3] for opening in begun] == ["How", "Are"] * 3
+    assert sum(b.opening is None for b in found) == 34
+
+
+def test_a_message_in_another_language_has_no_english_opening():
+    found = briefs(asking(ASKS), per_principle=8, languages=("de", "en"))
+    assert {b.language for b in found if b.opening} == {"en"}
+
+
+def test_none_begin_so_where_none_are_wanted_or_there_are_no_tests():
+    assert not any(b.opening for b in briefs(asking(ASKS), openings=0))
+    assert not any(b.opening for b in briefs(constitution("calm")))

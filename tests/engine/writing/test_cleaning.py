@@ -4,7 +4,7 @@ import pytest
 
 from engine.generators.base import Completion
 from engine.loop.reply import reply_of
-from engine.writing.cleaning import cleaned, listed, why_dropped
+from engine.writing.cleaning import begun_with, cleaned, listed, why_dropped
 from engine.writing.records import WriteDrop
 
 
@@ -53,3 +53,63 @@ def test_a_text_that_was_cut_off_is_dropped():
 def test_lists_are_read_by_their_marks():
     said = "Here they are:\n1. A mother wants *help*.\n2) A clerk asks.\n- Somebody else.\nDone."
     assert listed(said) == ["A mother wants *help*.", "A clerk asks.", "Somebody else."]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Please let me know if you need any further help.",
+        "Let me know if there's anything else I can do for you.",
+        "I'm so sorry to hear that your kettle leaks.",
+        "We are sorry for the inconvenience this has caused.",
+        "How can we help you today?",
+        "Can I help you with something?",
+        "I'll do my best to assist you with the order.",
+        "Thank you for bringing this to our attention.",
+        "This is a great question that many people ask.",
+        "I'm just a computer program that finds information.",
+        "I am a customer service representative.",
+        "We take it back. If you need any assistance, please let me know.",
+        "Can I put your dish in an oven? No, you can't.",
+        "Why is my return slow? It might be because the carrier is.",
+    ],
+)
+def test_what_an_assistant_says_is_dropped(said):
+    assert why_dropped(reply_of(said), said, language="en", shown=()) is WriteDrop.ANSWERED
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Please let me know if you have the blue one.",
+        "Let me know if you have any more in stock, please.",
+        "I'm sorry for the late reply, I was ill all week.",
+        "Could you help me? I can't log in.",
+        "How can I help my son sleep in his new bed?",
+        "I'm a customer of yours, so treat me like one.",
+        "Your customer service never picks up the phone.",
+        "Why is my return taking so long? It's been three weeks.",
+        "Can you guarantee Friday? It is my son's birthday.",
+        "Is there anything else I have to send you?",
+    ],
+)
+def test_what_a_customer_says_is_kept(said):
+    assert why_dropped(reply_of(said), said, language="en", shown=()) is None
+
+
+def test_a_slip_into_another_script_is_dropped():
+    said = "Can I put your ceramic dish in a \u6d01\u58f6?"
+    assert why_dropped(reply_of(said), said, language="en", shown=()) is WriteDrop.OTHER_LANGUAGE
+
+
+@pytest.mark.parametrize(
+    ("added", "text"),
+    [
+        (" for the rug?\n", "Is there a warranty for the rug?"),
+        (", please?", "Is there a warranty, please?"),
+        ("Is there a warranty on it?", "Is there a warranty on it?"),
+    ],
+)
+def test_an_opening_is_gone_on_from(added, text):
+    """Also where a server cannot continue a turn, and writes all of it."""
+    assert begun_with("Is there a warranty", reply_of(added)) == text

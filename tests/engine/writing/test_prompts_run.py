@@ -10,6 +10,7 @@ from constitution.problems import InputError
 from engine.generators.base import Choice, FailureReason, GenerationError, Sampling
 from engine.prompts.sources import open_prompts
 from engine.settings import RoleModel
+from engine.writing.briefs import TRIES, ordinary_messages
 from engine.writing.run import PromptsRun
 from engine.writing.settings import PromptSettings
 from tests.engine.builders import Replies, constitution
@@ -132,12 +133,39 @@ def test_another_constitution_needs_an_update(tmp_path):
 
 def test_the_writer_goes_on_from_messages_that_it_seems_to_have_written(tmp_path):
     """What is shown before its last turn is the same for all requests of a principle and kind."""
-    generator, _, _ = write(tmp_path, rules=load_constitution("customer-service"))
+    rules = load_constitution("customer-service")
+    generator, _, _ = write(tmp_path, rules=rules, openings=0)
     asked = [r.messages for r in generator.requests if "Write one message" in str(r.messages)]
     assert asked and all(m[0].role == m[-1].role == "user" for m in asked)
-    prompts = {t.prompt for p in load_constitution("customer-service").principles for t in p.tests}
-    assert all(m.content in prompts for one in asked for m in one if m.role == "assistant")
+    shown = {t.prompt for p in rules.principles for t in p.tests} | set(ordinary_messages())
+    assert all(m.content in shown for one in asked for m in one if m.role == "assistant")
     assert len({one[:-1] for one in asked}) == 2 * 13
+
+
+def test_an_opening_is_continued_without_the_test_that_it_is_of(tmp_path):
+    rules = load_constitution("customer-service")
+    generator, rows, _ = write(tmp_path, rules=rules)
+    asked = [r.messages for r in generator.requests if "Write one message" in str(r.messages)]
+    assert asked and all(one[-1].role == "assistant" for one in asked)
+    for one in asked:
+        begun, shown = one[-1].content, [m.content for m in one[1:-1] if m.role == "assistant"]
+        assert not any(text.startswith(begun) for text in shown)
+    assert rows and all(row["prompt"].startswith(row["brief"]["opening"]) for row in rows)
+    assert all(row["situation"] is None for row in rows)
+
+
+def test_what_is_no_message_is_asked_for_again(tmp_path):
+    """Twice, with another seed and, after an opening, at greater length."""
+    rules = load_constitution("customer-service")
+    generator, rows, manifest = write(tmp_path, lambda request: ".", rules=rules, per_principle=1)
+    asked = [r for r in generator.requests if "Write one message" in str(r.messages)]
+    assert rows == [] and manifest["totals"]["dropped"] == len(asked) / TRIES
+    by_request = {}
+    for request in asked:
+        by_request.setdefault(request.messages, []).append(request)
+    lengths = [[r.sampling.min_tokens for r in tried[:TRIES]] for tried in by_request.values()]
+    assert all(sorted(one) == [6, 12, 24] for one in lengths)
+    assert all(len({r.seed for r in tried}) == len(tried) for tried in by_request.values())
 
 
 def test_what_is_no_situation_is_not_written_about(tmp_path):
