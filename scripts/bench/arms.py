@@ -104,10 +104,12 @@ def train_and_show(
     out: str,
     write: Callable[[Path, int], Path],
     table_of: Callable[[Path], Table],
+    tokens: int = 150_000,
 ) -> None:
-    """A command: `write` the recipe into a folder, run it into the folder's `run`, print the table."""
+    """A command: `write` the recipe into a folder, run it into the folder's `run`, print the table.
+    Each arm may spend `tokens` unless the command line says another number."""
     asked = argparse.ArgumentParser(description=description)
-    asked.add_argument("--tokens", type=int, default=150_000, help="that each arm may spend")
+    asked.add_argument("--tokens", type=int, default=tokens, help="that each arm may spend")
     asked.add_argument("--out", type=Path, default=Path(out))
     given = asked.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)

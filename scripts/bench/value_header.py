@@ -113,7 +113,7 @@ def _told(found: Estimate | None) -> str:
 
 def main() -> None:
     """Train, and print the table."""
-    train_and_show(__doc__, "runs/value-header", write_inputs, table_of)
+    train_and_show(__doc__, "runs/value-header", write_inputs, table_of, 700_000)
 
 
 if __name__ == "__main__":
