@@ -32,12 +32,15 @@ def write_request(
     brief: Brief,
     situation: str | None,
     before: Conversation = (),
+    *,
+    continues: bool = True,
 ) -> Conversation:
     """The request for a user's message: the first one, or the one that follows `before`.
 
     Messages that others wrote stand before it as the writer's own turns: a small model goes on as it
     seems to have begun, and all requests of a principle and kind share what comes before the last turn.
-    A brief's opening ends the request, to be continued; the example that it is of is not shown.
+    A brief's opening ends the request, to be continued, or is said in it where the model cannot continue; the
+    example that it is of is not shown.
     """
     principle = constitution.principle(brief.principle)
     profile = constitution.stakeholders.get(brief.stakeholder or "")
@@ -56,13 +59,14 @@ def write_request(
         language=None if brief.language == "en" else language_name(brief.language),
         stakeholder=profile.description if profile else None,
         conversation=before,
+        opening=None if continues else brief.opening,
     )
     turns = [Message("user", head)]
     for example in _examples(principle, brief):
         if not brief.opening or not " ".join(example.split()).startswith(brief.opening):
             turns += [Message("assistant", example), Message("user", "Write another one.")]
     asked = f"{head}\n\n{last}" if len(turns) == 1 else last
-    begun = (Message("assistant", brief.opening),) if brief.opening else ()
+    begun = (Message("assistant", brief.opening),) if brief.opening and continues else ()
     return (*turns[:-1], Message("user", asked), *begun)
 
 

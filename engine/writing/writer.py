@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from constitution.schema import Constitution, Principle
-from engine.generators.base import Choice, Completion, GenerationError, Request
+from engine.generators.base import Choice, Completion, FailureReason, GenerationError, Request
 from engine.judging.judge import judge_answer
 from engine.loop.asking import ConversationFailed, gathered, request_seed
 from engine.loop.reply import Reply, reply_of
@@ -43,6 +43,7 @@ async def write_prompt(
 
 _REPLY_TOKENS = 100
 """Of the assistant's turn in the middle, which is only there to be gone on from."""
+_CANNOT_CONTINUE = (FailureReason.REJECTED, FailureReason.TEMPLATE_ERROR)
 _GOES_ON = 6
 """Tokens at least after an opening, which may be a whole message of a test; twice as many with each
 further try, since what is close to the test has too little of its own."""
@@ -88,27 +89,41 @@ class _Writing:
         brief = self.brief
         if key == "first":
             brief = replace(brief, kind=PromptKind.LOOKALIKE, opening=None)
-        asked = write_request(self.constitution, brief, self._situation(brief), before)
         for number in range(TRIES):
-            text, dropped = await self._tried(brief, asked, (key, number), before)
+            text, dropped = await self._tried(brief, (key, number), before)
             if dropped is None:
                 break
         return text, dropped
 
     async def _tried(
-        self, brief: Brief, asked: Conversation, key: tuple[str, int], before: Conversation
+        self, brief: Brief, key: tuple[str, int], before: Conversation
     ) -> tuple[str, WriteDrop | None]:
-        begun, (_, number) = brief.opening or "", key
-        least = _GOES_ON << number if begun else 0
-        reply = await self._ask("writer", asked, "{} {}".format(*key), least=least)
+        told = self.constitution, brief, self._situation(brief), before
+        asked = write_request(*told)
+        named = "{} {}".format(*key)
+        least = _GOES_ON << key[1] if brief.opening else 0
+        try:
+            reply = await self._ask("writer", asked, named, least=least)
+            begun = brief.opening
+        except ConversationFailed as error:
+            if not brief.opening or error.error.reason not in _CANNOT_CONTINUE:
+                raise
+            reply = await self._ask("writer", write_request(*told, continues=False), named)
+            begun = None
         text = begun_with(begun, reply) if begun else cleaned(reply)
         self.said = text if begun else reply.text
-        shown = [message.content for message in (asked[:-1] if begun else asked)]
+        return text, self._why_dropped(reply, text, brief, asked, before)
+
+    def _why_dropped(
+        self, reply: Reply, text: str, brief: Brief, asked: Conversation, before: Conversation
+    ) -> WriteDrop | None:
+        """Why the text is no message, or only a test's."""
+        shown = [message.content for message in (asked[:-1] if brief.opening else asked)]
         said = "\n".join(message.content for message in before)
         dropped = why_dropped(reply, text, language=brief.language, shown=shown, before=said)
-        if dropped is None and begun and self._is_test(text):
+        if dropped is None and brief.opening and self._is_test(text):
             dropped = WriteDrop.COPIED
-        return text, dropped
+        return dropped
 
     def _is_test(self, text: str) -> bool:
         """Whether it is nearly a test's prompt: one that it begins as, say."""

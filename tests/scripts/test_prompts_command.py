@@ -22,7 +22,7 @@ def test_a_plan_asks_nothing(tmp_path, capfd):
     assert solon(*words, "--spare", 0, "--multi-turn", 0, "--hard", 3, "--plan") == 0
     said = capfd.readouterr().out
     calls = [line.split()[-2] for line in said.splitlines() if "scripted" in line]
-    assert calls == ["79", "54", "54"]  # 7 lists, 24 messages of 3 tries; 18 tempting ones, 3 times each
+    assert calls == ["79", "54", "54"]  # 7 lists, 24 messages, 3 tries; 18 tempting, 3 answers
     assert not (tmp_path / "p").exists()
 
 

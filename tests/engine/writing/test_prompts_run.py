@@ -154,6 +154,19 @@ def test_an_opening_is_continued_without_the_test_that_it_is_of(tmp_path):
     assert all(row["situation"] is None for row in rows)
 
 
+def test_a_model_that_cannot_continue_is_told_the_opening(tmp_path):
+    def refuses(request):
+        if request.messages[-1].role == "assistant":
+            return GenerationError(FailureReason.REJECTED, "unknown field")
+        return writer(request)
+
+    rules = load_constitution("customer-service")
+    generator, rows, manifest = write(tmp_path, refuses, rules=rules, per_principle=2)
+    assert len(rows) == 26 and manifest["totals"]["failed"] == 0
+    told = [r.messages[-1].content for r in generator.requests if r.messages[-1].role == "user"]
+    assert all(any(row["brief"]["opening"] in text for text in told) for row in rows)
+
+
 def test_what_is_no_message_is_asked_for_again(tmp_path):
     """Twice, with another seed and, after an opening, at greater length."""
     rules = load_constitution("customer-service")
