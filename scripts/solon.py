@@ -14,6 +14,7 @@ from scripts.commands.best_of_n import best_of_n
 from scripts.commands.constitution import app as constitution_app
 from scripts.commands.evaluate import evaluate
 from scripts.commands.export import export
+from scripts.commands.garak import garak
 from scripts.commands.gather import gather
 from scripts.commands.guard import app as guard_app
 from scripts.commands.import_garak import import_garak
@@ -83,6 +84,7 @@ app.command(rich_help_panel=_MODELS)(evaluate)
 app.command(rich_help_panel=_MODELS)(redteam)
 app.add_typer(judge_app, name="judge", rich_help_panel=_MODELS)
 app.add_typer(models_app, name="models", rich_help_panel=_MODELS)
+app.command(rich_help_panel=_MODELS)(garak)
 app.command("import-garak", rich_help_panel=_MODELS)(import_garak)
 app.command(rich_help_panel=_USE)(serve)
 app.command(rich_help_panel=_USE)(monitor)

@@ -135,7 +135,12 @@ def run_all(page, folder):
         if words[0] != "solon":
             assert OTHER_PROGRAMS[words[0]](words), words
             continue
-        if words[1] in ("train", "best-of-n", "serve"):  # they need models, or go on for ever
+        if words[1] in (
+            "train",
+            "best-of-n",
+            "serve",
+            "garak",
+        ):  # need models, or a server, or are one
             continue
         words = [by_hand(word) for word in words]
         if words[1] == "run":

@@ -3,9 +3,7 @@
 import io
 
 import pytest
-import typer
 from rich.console import Console
-from typer.testing import CliRunner
 
 from constitution.problems import InputError
 from engine.report import summarize
@@ -13,17 +11,12 @@ from scripts.commands.export import export
 from scripts.commands.report import report
 from scripts.commands.run_command import print_summary
 from tests.engine.run_fixture import PRINCIPLES, write_run
+from tests.scripts.invoking import invoke
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("runs") / "run", 60)
-
-
-def invoke(command, *arguments):
-    app = typer.Typer()
-    app.command()(command)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_report_writes_the_page_and_prints_its_path(run):

@@ -4,25 +4,18 @@ import json
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from constitution.problems import InputError
 from scripts.commands.export import export
 from scripts.commands.import_garak import import_garak
 from scripts.commands.import_reviews import import_reviews
+from tests.scripts.invoking import invoke
 from tests.training.review.exports import label_studio_json, write_label_run
 
 
 @pytest.fixture
 def run(tmp_path):
     return write_label_run(tmp_path / "run", 4)
-
-
-def invoke(command, *arguments):
-    app = typer.Typer()
-    app.command()(command)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_reviews_go_out_come_back_and_are_exported(run, tmp_path):

@@ -1,0 +1,84 @@
+"""Starting garak, a red-teaming tool, against an OpenAI-compatible server.
+
+garak needs an environment of its own, so it is a program that is started, not a package that is imported.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from constitution.problems import InputError, Problem
+from training.evaluation.harness.garak import read_garak
+
+__all__ = ["KEY", "garak_command", "model_at", "scan"]
+
+KEY = "OPENAICOMPATIBLE_API_KEY"
+"""The variable in which garak looks for the server's key."""
+_SECONDS = 30
+_LARGEST_LIST = 1 << 20
+_GENERATOR = "openai.OpenAICompatible"
+
+
+def scan(
+    url: str,
+    model: str,
+    reports: Path,
+    *,
+    probes: str | None = None,
+    generations: int = 5,
+    program: str = "garak",
+    run: Callable[..., "subprocess.CompletedProcess[Any]"] = subprocess.run,
+) -> list[dict[str, Any]]:
+    """Run garak to its end, its output on this terminal and its reports beginning with `reports`;
+    the rows that `read_garak` makes of them.
+
+    Raises InputError where garak is not installed, ends with an error, or reports nothing.
+    """
+    found = shutil.which(program)
+    if found is None:
+        remedy = "install it in an environment of its own: uv tool install garak"
+        raise InputError(Problem(program, "is not installed", remedy))
+    reports.parent.mkdir(parents=True, exist_ok=True)
+    command = garak_command(found, url, model, reports.resolve(), probes, generations)
+    ended = run(command, env={KEY: "none", **os.environ}, check=False)
+    if ended.returncode:
+        what = f"ended with exit code {ended.returncode}"
+        raise InputError(Problem("garak", what, "see what it printed above"))
+    return read_garak(Path(f"{reports}.report.jsonl"))
+
+
+def garak_command(
+    program: str, url: str, model: str, reports: Path, probes: str | None, generations: int
+) -> Sequence[str]:
+    """The words of a command line. garak's own stop texts, `#` and `;`, would cut chat answers short."""
+    package, name = _GENERATOR.split(".")
+    options = {package: {name: {"uri": f"{url.rstrip('/')}/", "stop": []}}}
+    words = [program, "--target_type", _GENERATOR, "--target_name", model]
+    words += ["--generator_options", json.dumps(options), "--report_prefix", str(reports)]
+    words += ["--generations", str(generations)]
+    return [*words, "--probes", probes] if probes else words
+
+
+def model_at(url: str, key: str | None = None) -> str:
+    """The first model that a server lists. Raises InputError where nobody answers, or with no list."""
+    where = f"{url.rstrip('/')}/models"
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    if not url.startswith(("http://", "https://")):
+        remedy = "name it as `solon serve` prints it: http://127.0.0.1:8000/v1"
+        raise InputError(Problem(url, "is no address of a server", remedy))
+    try:
+        asked = urllib.request.Request(where, headers=headers)
+        with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:
+            listed = json.loads(answer.read(_LARGEST_LIST))
+        return str(listed["data"][0]["id"])
+    except (OSError, urllib.error.URLError) as error:
+        remedy = f"start `solon serve` there; a key goes into {KEY}"
+        raise InputError(Problem(where, f"does not answer ({error})", remedy)) from error
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise InputError(Problem(where, "lists no model", "name it with --model")) from error
