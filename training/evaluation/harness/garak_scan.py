@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 import subprocess
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
+from constitution.reading import NotJson, parse_json
 from training.evaluation.harness.garak import read_garak
 
 __all__ = ["KEY", "garak_command", "model_at", "scan"]
@@ -75,10 +75,10 @@ def model_at(url: str, key: str | None = None) -> str:
     try:
         asked = urllib.request.Request(where, headers=headers)
         with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:
-            listed = json.loads(answer.read(_LARGEST_LIST))
+            listed = parse_json(answer.read(_LARGEST_LIST))
         return str(listed["data"][0]["id"])
-    except (OSError, urllib.error.URLError) as error:
+    except OSError as error:
         remedy = f"start `solon serve` there; a key goes into {KEY}"
         raise InputError(Problem(where, f"does not answer ({error})", remedy)) from error
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (NotJson, LookupError, TypeError) as error:
         raise InputError(Problem(where, "lists no model", "name it with --model")) from error
