@@ -183,7 +183,7 @@ def test_preferences_are_learned_on_a_base_in_four_bits(folder, plain_kernel):
     after = dpo(folder, "q-dpo", learning_rate=2e-2, **QLORA).metrics["after"]
     assert after["rewards/accuracies"] > 0.9
     chosen = settings(folder / "tiny", folder / "preferences.jsonl", folder / "q-rm", **QLORA)
-    result = run(RewardModelConfig(**chosen | {"learning_rate": 2e-2}))
+    result = run(RewardModelConfig(**chosen | {"learning_rate": 2e-2, "epochs": 3.0}))
     assert result.metrics["held_out_pairs"]["accuracy"] > 0.7
     loaded = AutoModelForSequenceClassification.from_pretrained(result.model)
     assert loaded.score.weight.dtype == torch.float32
