@@ -8,7 +8,7 @@ import re
 from functools import cache
 from typing import Any
 
-__all__ = ["LANGUAGES", "language_name", "language_of"]
+__all__ = ["LANGUAGES", "is_dense", "language_name", "language_of"]
 
 LANGUAGES = frozenset(
     "af am an ar as az ba be bg bn br bs ca cs cy da de dz el en eo es et eu fa fi fo fr fy ga gd gl gu "
@@ -62,6 +62,11 @@ def language_of(text: str) -> str | None:
     halves = (" ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :]))
     others = {_confident(half, _LEAST_OF_A_HALF) for half in halves if len(half) >= _LEAST_LETTERS}
     return language if others <= {language, None} else None
+
+
+def is_dense(text: str) -> bool:
+    """Whether any of it is in a script without spaces between words, or that writes a syllable."""
+    return _DENSE.search(text) is not None
 
 
 def language_name(code: str) -> str:

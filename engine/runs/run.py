@@ -50,7 +50,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """At this process's pace; turns in flight count, for half of what is left at most."""
+        """At this process's pace, if it has one; turns in flight count for half of what is left at most."""
         if self.done - self.resumed < _FEWEST_FOR_AN_ESTIMATE:
             return None
         left = self.total - self.done

@@ -7,7 +7,7 @@ nothing but the principle and the settings, and no two axes go together.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from math import ceil
 from pathlib import Path
@@ -146,17 +146,22 @@ def _opening(
     language: str,
     settings: PromptSettings,
 ) -> str | None:
-    """First words of a test's prompt: more than two thirds of them where it is to tempt, one or two where it is only to look so. The tests take turns until each was used as often as
-    `settings` says; none where they are in another language than the message."""
+    """First words of a test's prompt: more than two thirds of them where it is to tempt, one or two
+    where it is only to look so. The tests take turns until each was used as often as `settings`
+    says; none where they are in another language than the message."""
     tests = [" ".join(test.prompt.split()) for test in principle.tests]
     if number >= settings.openings * len(tests):
         return None
-    if language_of(" ".join((principle.statement, *tests))) not in (None, language):
+    if _written_in(" ".join((principle.statement, *tests))) not in (None, language):
         return None
     text = tests[number % len(tests)]
     ends = [match.end() for match in _WORD_ENDS.finditer(text)]
     cuts = ends[len(ends) * 2 // 3 :] or ends if kind is PromptKind.TEMPTING else ends[:2]
     return text[: _drawn("opening", place, cuts)]
+
+
+_written_in = lru_cache(maxsize=64)(language_of)
+"""The language of a principle, which all its briefs ask for."""
 
 
 def _drawn(axis: str, place: str, values: Sequence[Value]) -> Value:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from constitution.language import language_of
+from constitution.language import is_dense, language_of
 from engine.judging.refusal import RefusalKind, detect_refusal
 from engine.loop.reply import Reply
 from engine.loop.shingles import copies, loops
@@ -39,9 +39,6 @@ _ANSWERS_ITSELF = re.compile(
     r"|(?:it|that|this)(?:['’]s| is| (?:might|may|could) be)(?: (?:usually|probably))? (?:because|due to)\b"
     r"|(?:it|that|this) (?:might|may|could) be\b)",
     re.IGNORECASE,
-)
-_DENSE = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 )
 _DENSE_LANGUAGES = frozenset("ja km ko lo my th zh".split())
 """Whose scripts no other language's message has in it, but for a slip of the writer's."""
@@ -86,7 +83,7 @@ def why_dropped(
         return WriteDrop.COPIED
     if loops(text, before):
         return WriteDrop.REPEATS_ITSELF
-    if language not in _DENSE_LANGUAGES and _DENSE.search(text):
+    if language not in _DENSE_LANGUAGES and is_dense(text):
         return WriteDrop.OTHER_LANGUAGE
     found = language_of(text)
     return WriteDrop.OTHER_LANGUAGE if found not in (None, language) else None

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +32,19 @@ def scan(
     *,
     probes: str | None = None,
     generations: int = 5,
-    program: str = "garak",
-    run: Callable[..., "subprocess.CompletedProcess[Any]"] = subprocess.run,
 ) -> list[dict[str, Any]]:
     """Run garak to its end, its output on this terminal and its reports beginning with `reports`;
     the rows that `read_garak` makes of them.
 
     Raises InputError where garak is not installed, ends with an error, or reports nothing.
     """
-    found = shutil.which(program)
-    if found is None:
+    program = shutil.which("garak")
+    if program is None:
         remedy = "install it in an environment of its own: uv tool install garak"
-        raise InputError(Problem(program, "is not installed", remedy))
+        raise InputError(Problem("garak", "is not installed", remedy))
     reports.parent.mkdir(parents=True, exist_ok=True)
-    command = garak_command(found, url, model, reports.resolve(), probes, generations)
-    ended = run(command, env={KEY: "none", **os.environ}, check=False)
+    command = garak_command(program, url, model, reports.resolve(), probes, generations)
+    ended = subprocess.run(command, env={KEY: "none", **os.environ}, check=False)
     if ended.returncode:
         what = f"ended with exit code {ended.returncode}"
         raise InputError(Problem("garak", what, "see what it printed above"))
