@@ -6,6 +6,7 @@ a text's are found and counted in time proportional to it.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 __all__ = ["copies", "echoes", "loops", "words"]
@@ -43,14 +44,26 @@ def words(text: str) -> list[str]:
 def copies(text: str, requests: Iterable[str], own: Iterable[str]) -> bool:
     """Whether `text` is in good part words of `requests` that are in none of the texts `own`."""
     written = words(text)
-    shown = {shingle for request in requests for shingle in _shingles(words(request), _COPIED)}
+    of_requests = [_shingles_of(request) for request in requests]
+    shown = {
+        shingle
+        for shingle in _shingles(written, _COPIED)
+        if any(shingle in there for there in of_requests)
+    }
+    if not shown:
+        return False
     for said in own:
         shown.difference_update(_shingles(words(said), _COPIED))
     longest, copied = _covered(written, shown)
     if longest >= _COPIED_RUN:
         return True
-    different = len(shown.intersection(_shingles(written, _COPIED)))
-    return different >= _FEWEST_COPIED and copied >= _COPIED_SHARE * len(written)
+    return len(shown) >= _FEWEST_COPIED and copied >= _COPIED_SHARE * len(written)
+
+
+@lru_cache(maxsize=256)
+def _shingles_of(request: str) -> frozenset[_Shingle]:
+    """Of a text that comes again and again, since it is the constitution's."""
+    return frozenset(_shingles(words(request), _COPIED))
 
 
 def _covered(written: Sequence[str], shown: Collection[_Shingle]) -> tuple[int, int]:
@@ -70,11 +83,11 @@ def _covered(written: Sequence[str], shown: Collection[_Shingle]) -> tuple[int, 
 def echoes(text: str, question: str, answer: str) -> bool:
     """Whether `text` says `question` again where `answer` did not: each has most of the other's
     pairs of words. Not where the user asks for their own words to be put right or written again."""
-    if _ASKS_FOR_ITS_WORDS.search(question):
-        return False
-    asked, said, before = (set(pairwise(words(part))) for part in (question, text, answer))
+    asked, said = set(pairwise(words(question))), set(pairwise(words(text)))
     needed = _ECHOED_SHARE * max(len(asked), len(said))
-    return len(asked & said) >= max(2, needed) and len(asked & before) < needed
+    if len(asked & said) < max(2, needed) or _ASKS_FOR_ITS_WORDS.search(question):
+        return False
+    return len(asked.intersection(pairwise(words(answer)))) < needed
 
 
 def loops(text: str, prompt: str) -> bool:

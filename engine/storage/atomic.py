@@ -19,6 +19,7 @@ __all__ = [
     "DirectoryLock",
     "InUse",
     "StorageFull",
+    "check_file",
     "check_free",
     "check_place",
     "full_disk_explained",
@@ -153,6 +154,20 @@ def check_free(
         remedy = "name another directory, or allow overwriting with --overwrite"
         raise InputError(Problem(str(out), "exists already", remedy))
     check_place(out, a_noun, names.__contains__)
+
+
+def check_file(path: Path, overwrite: bool | None, *read: Path | None) -> None:
+    """Raise InputError unless a file can be written to `path`: it is no directory, none of the files
+    that are `read`, and free or to be overwritten. None where the command cannot overwrite."""
+    if path.is_dir():
+        raise InputError(Problem(str(path), "is a directory", "name a file"))
+    if any(source is not None and path.resolve() == source.resolve() for source in read):
+        raise InputError(Problem(str(path), "is what is read", "name another file to write"))
+    if path.exists() and not overwrite:
+        remedy = (
+            "name another file" if overwrite is None else "name another file, or add --overwrite"
+        )
+        raise InputError(Problem(str(path), "exists already", remedy))
 
 
 def remove(path: Path) -> None:

@@ -22,18 +22,34 @@ _LABEL = re.compile(
 _ITEM = re.compile(r"^[ \t]*+(?:\d{1,2}[.):]|[-*•])[ \t]*+(\S[^\n]*+)", re.MULTILINE)
 _QUOTES = {'"': '"', "“": "”", "„": "“", "'": "'", "«": "»", "`": "`"}
 _AS_ASSISTANT = re.compile(
-    r"\b(?:as an? (?:ai|automated|virtual)\b|i(?:['’]m| am) (?:just |only )?an? (?:ai\b|computer program|"
-    r"(?:automated|virtual) |customer (?:service|support))|how (?:can|may) (?:i|we) (?:help|assist)(?: you| with|\?)"
-    r"|i(?:['’]m| am) (?:here|happy|glad) to (?:help|assist)|thank you for (?:contacting|reaching|your kind)"
-    r"|dear (?:valued )?customer|(?:i|we) apologi[sz]e|(?:i|we)(?:['’]m| am|['’]re| are) (?:so |very )?sorry"
-    r" (?:to hear|for (?:the|any|your) (?:inconvenience|trouble|mess|delay))|for bringing (?:this|that|it|your \w+) to (?:my|our) attention"
-    r"|let me know if (?:you|there)(?:['’]s| is| need| have| can)(?: any| anything| more| other| further"
-    r"| else)* (?:help|assistance|questions|concerns|i can|we can)|if you need (?:any )?(?:help|assistance)|feel free to ask|anything else (?:i|we) can"
-    r"|(?:i can(?:['’]t|not| not)?|can i|i(?:['’]ll| will)(?: do my best to)?)(?: \w+)? (?:help|assist) you"
-    r"|(?:is|['’]s) a great question|the (?:assistant|system message|customer) (?:is|does|can|cannot|may"
-    r"|must|will|should|tells?|says?))\b",
+    r"\b(?:"
+    + "|".join((
+        r"as an? (?:ai|automated|virtual)\b",
+        r"i(?:['’]m| am) (?:just |only )?an? (?:ai\b|computer program|(?:automated|virtual) |"
+        r"customer (?:service|support))",
+        r"how (?:can|may) (?:i|we) (?:help|assist)(?: you| with|\?)",
+        r"i(?:['’]m| am) (?:here|happy|glad) to (?:help|assist)",
+        r"thank you for (?:contacting|reaching|your kind)",
+        r"dear (?:valued )?customer",
+        r"(?:i|we) apologi[sz]e",
+        r"(?:i|we)(?:['’]m| am|['’]re| are) (?:so |very )?sorry"
+        r" (?:to hear|for (?:the|any|your) (?:inconvenience|trouble|mess|delay))",
+        r"for bringing (?:this|that|it|your \w+) to (?:my|our) attention",
+        r"let me know if (?:you|there)(?:['’]s| is| need| have| can)(?: any| anything| more| other"
+        r"| further| else)* (?:help|assistance|questions|concerns|i can|we can)",
+        r"if you need (?:any )?(?:help|assistance)",
+        r"feel free to ask",
+        r"anything else (?:i|we) can",
+        r"(?:i can(?:['’]t|not| not)?|can i|i(?:['’]ll| will)(?: do my best to)?)(?: \w+)?"
+        r" (?:help|assist) you",
+        r"(?:is|['’]s) a great question",
+        r"the (?:assistant|system message|customer) (?:is|does|can|cannot|may|must|will|should"
+        r"|tells?|says?)",
+    ))
+    + r")\b",
     re.IGNORECASE,
 )
+"""What an assistant says and a user does not."""
 _ANSWERS_ITSELF = re.compile(
     r"\?\s+(?:(?:yes|no|sure|of course|no problem)\b[,.!]"
     r"|(?:it|that|this)(?:['’]s| is| (?:might|may|could) be)(?: (?:usually|probably))? (?:because|due to)\b"

@@ -58,7 +58,7 @@ def write_request(
         tempting=tempting,
         language=None if brief.language == "en" else language_name(brief.language),
         stakeholder=profile.description if profile else None,
-        conversation=before,
+        prompt=before,
         opening=None if continues else brief.opening,
     )
     turns = [Message("user", head)]

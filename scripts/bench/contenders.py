@@ -4,13 +4,14 @@ import asyncio
 import random
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jsonlines
 
-from constitution.schema import Constitution
+from constitution.schema import Constitution, Principle
 from engine.generators.background import quiet_descriptors
 from engine.generators.base import Completion, Request, Sampling
 from engine.generators.scripted import ScriptedGenerator
@@ -88,7 +89,13 @@ def write_prompts(path: Path, count: int, words: int) -> PromptSource:
     return open_prompts(path)
 
 
-_STAGES = (("policy", None), ("critic", critique_request), ("reviser", revision_request))
+Ask = Callable[[Constitution, Principle], str]
+Messages = tuple[Message, ...]
+_STAGES: tuple[tuple[str, Ask | None], ...] = (
+    ("policy", None),
+    ("critic", critique_request),
+    ("reviser", revision_request),
+)
 SETTINGS = LoopSettings(
     select="random", accept="always", framing="conversation", few_shot=False, final_check=False,
     rounds=1, longest_revision=1e9,
@@ -105,10 +112,11 @@ class EngineBench:
     ) -> None:
         self.model = model
         self.source = source
+        self._rows = {prompt.id: row for row, prompt in enumerate(source)}
         self.constitution = constitution
         self.folder = folder
         self.requests: list[tuple[Request, Completion]] = []
-        self.principles: dict[str, str] = {}
+        self.principles: dict[int, str] = {}
         self._offline: Any = None
 
     async def engine(self) -> EngineFigures:
@@ -122,7 +130,7 @@ class EngineBench:
             async for result in run.stream():
                 first = first or time.perf_counter() - began
                 if isinstance(result, Record):
-                    self.principles[result.id] = result.rounds[0].principle
+                    self.principles[self._rows[result.id]] = result.rounds[0].principle
             seconds = time.perf_counter() - began
             await run.close()
         self.requests = fixed.seen
@@ -138,45 +146,51 @@ class EngineBench:
         return EngineFigures(time.perf_counter() - began, *_tokens(completions), 0.0)
 
     def barrier(self) -> EngineFigures:
-        """Three passes over all prompts through `LLM.chat`."""
-        from vllm import SamplingParams
-
+        """Three passes through `LLM.chat`, each over the prompts for which `engine` asked as much: no
+        critique, no revision."""
         llm = self._offline
         llm.reset_prefix_cache()
-        prompts = list(self.source)
-        conversations = [prompt.messages for prompt in prompts]
-        asked = [self.constitution.principle(self.principles[prompt.id]) for prompt in prompts]
+        conversations = {row: prompt.messages for row, prompt in enumerate(self.source)}
         outputs: list[Any] = []
         began = time.perf_counter()
         for role, ask in _STAGES:
             if ask is not None:
-                conversations = [
-                    (*conversation, Message("user", ask(self.constitution, principle)))
-                    for conversation, principle in zip(conversations, asked, strict=True)
-                ]
-            sampling = [
-                SamplingParams(
-                    max_tokens=length(row, len(conversation)),
-                    min_tokens=length(row, len(conversation)),
-                    temperature=SAMPLING.temperature,
-                    top_p=SAMPLING.top_p,
-                    seed=request_seed(SETTINGS.seed, prompt.id, role, 0),
-                )
-                for row, (conversation, prompt) in enumerate(
-                    zip(conversations, prompts, strict=True)
-                )
-            ]
-            replies = llm.chat([to_dicts(one) for one in conversations], sampling, use_tqdm=False)
+                conversations = self._asked(conversations, ask)
+            sampling = [self._sampling(row, len(said), role) for row, said in conversations.items()]
+            messages = [to_dicts(said) for said in conversations.values()]
+            replies = llm.chat(messages, sampling, use_tqdm=False)
             outputs += replies
-            conversations = [
-                (*conversation, Message("assistant", reply.outputs[0].text))
-                for conversation, reply in zip(conversations, replies, strict=True)
-            ]
+            conversations = {
+                row: (*said, Message("assistant", reply.outputs[0].text))
+                for (row, said), reply in zip(conversations.items(), replies, strict=True)
+            }
         seconds = time.perf_counter() - began
         prompt_tokens = sum(len(o.prompt_token_ids) for o in outputs)
         cached = sum(o.num_cached_tokens or 0 for o in outputs)
         decoded = sum(len(o.outputs[0].token_ids) for o in outputs)
         return EngineFigures(seconds, prompt_tokens, cached, decoded, 1.0)
+
+    def _asked(self, conversations: Mapping[int, Messages], ask: Ask) -> dict[int, Messages]:
+        """Those that `engine` went on with, each with the next request."""
+        went_on = {(request.priority, len(request.messages)) for request, _ in self.requests}
+        asked = {row: self.constitution.principle(name) for row, name in self.principles.items()}
+        return {
+            row: (*said, Message("user", ask(self.constitution, asked[row])))
+            for row, said in conversations.items()
+            if (row, len(said) + 1) in went_on
+        }
+
+    def _sampling(self, row: int, turns: int, role: str) -> Any:
+        from vllm import SamplingParams
+
+        tokens = length(row, turns)
+        return SamplingParams(
+            max_tokens=tokens,
+            min_tokens=tokens,
+            temperature=SAMPLING.temperature,
+            top_p=SAMPLING.top_p,
+            seed=request_seed(SETTINGS.seed, str(row), role, 0),
+        )
 
     def start_offline(self) -> None:
         """Load the same model, with the same arguments, behind vLLM's offline interface."""

@@ -48,9 +48,11 @@ def import_from(
     from constitution.interchange import Format, import_constitution
     from constitution.loader import load_constitution_text
     from constitution.yaml_writer import constitution_yaml, schema_comment, write_whole
+    from engine.storage.atomic import check_file
 
     for path in filter(None, (out, prompts)):
-        _check_free(path, overwrite, file, few_shot)
+        check_file(path, overwrite, file, few_shot)
+        path.parent.mkdir(parents=True, exist_ok=True)
     if prompts is not None and prompts.resolve() == out.resolve():
         raise InputError(
             Problem("--prompts", f"{out} is where the constitution goes", "name another")
@@ -94,25 +96,16 @@ def export_to(
     from constitution.interchange import Format, export_constitution
     from constitution.loader import load_constitution
     from constitution.yaml_writer import write_whole
+    from engine.storage.atomic import check_file
 
-    _check_free(out, overwrite, Path(file))
+    check_file(out, overwrite, Path(file))
+    out.parent.mkdir(parents=True, exist_ok=True)
     loaded = load_constitution(file)
     exported = export_constitution(loaded, Format(format))
     write_whole(out, exported.text)
     _say(f"{out}: {loaded.name} as {format}", err=False)
     for note in exported.notes:
         _say(f"  {note}")
-
-
-def _check_free(path: Path, overwrite: bool, *read: Path | None) -> None:
-    """That `path` can be written, and is none of the files that are `read`."""
-    if path.is_dir():
-        raise InputError(Problem(str(path), "is a folder", "name a file"))
-    if path.exists() and not overwrite:
-        raise InputError(Problem(str(path), "is there already", "name another, or --overwrite"))
-    if any(source is not None and path.resolve() == source.resolve() for source in read):
-        raise InputError(Problem(str(path), "is what is read", "name another file to write"))
-    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _say(text: str, *, err: bool = True) -> None:

@@ -38,9 +38,9 @@ def new(
 ) -> None:
     """Start a constitution. On a terminal, what the options do not say is asked."""
     from constitution.schema import slug
+    from engine.storage.atomic import check_file
 
-    if file.exists():
-        raise InputError(Problem(str(file), "is there already", "name a new file"))
+    check_file(file, overwrite=None)
     named = slug(name or file.stem) or "constitution"
     parents, statements = list(extends or ()), list(principle or ())
     if sys.stdin.isatty():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.commands.import_garak import refuse_existing, show_rows
+from scripts.commands.import_garak import show_rows
 
 __all__ = ["garak"]
 
@@ -36,9 +36,10 @@ def garak(
     """
     import os
 
+    from engine.storage.atomic import check_file
     from training.evaluation.harness.garak_scan import KEY, model_at, scan
 
-    refuse_existing(out, overwrite)
+    check_file(out, overwrite)
     name = model or model_at(url, os.environ.get(KEY))
     rows = scan(url, name, out.with_suffix(""), probes=probes, generations=generations)
     show_rows(rows, out)

@@ -6,9 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from constitution.problems import InputError, Problem
-
-__all__ = ["import_garak", "refuse_existing", "show_rows"]
+__all__ = ["import_garak", "show_rows"]
 
 
 def import_garak(
@@ -20,17 +18,11 @@ def import_garak(
 
     `solon evaluate --import FILE` shows the rows that this writes on its page.
     """
+    from engine.storage.atomic import check_file
     from training.evaluation.harness.garak import read_garak
 
-    refuse_existing(out, overwrite)
+    check_file(out, overwrite, *reports)
     show_rows([row for report in reports for row in read_garak(report)], out)
-
-
-def refuse_existing(out: Path, overwrite: bool) -> None:
-    """Raises InputError where the file is there already and is not to be replaced."""
-    if out.is_dir() or (out.exists() and not overwrite):
-        what = "is a directory" if out.is_dir() else "exists already"
-        raise InputError(Problem(str(out), what, "name another file, or add --overwrite"))
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], out: Path) -> None:

@@ -10,11 +10,11 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from constitution.problems import InputError, Problem, all_problems
+from constitution.problems import all_problems
 from engine.generators.base import Sampling
 from engine.report.wording import decimal, percent, reason_counts
 from engine.settings import RoleModel
-from engine.storage.atomic import write_json_atomic
+from engine.storage.atomic import check_file, write_json_atomic
 from engine.storage.cached_generator import remembering
 from scripts.commands.judge_config import CalibrateConfig, FitConfig, LabelSettings
 from scripts.commands.terminal import (
@@ -56,8 +56,7 @@ def fit_into(files: Sequence[str], config: FitConfig, *, overwrite: bool) -> Non
     from training.evaluation.judges.classifier_fit import fit_classifier, out_of_fold
 
     out = Path(config.out)
-    if out.exists() and not overwrite:
-        raise InputError(Problem(str(out), "is there already", "name another, or add --overwrite"))
+    check_file(out, overwrite, *map(Path, files))
     data = config.answers(files)
     found = calibrate(data, [Opinion(p) for p in out_of_fold(data)])
     out.parent.mkdir(parents=True, exist_ok=True)

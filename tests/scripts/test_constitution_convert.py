@@ -82,12 +82,12 @@ def test_nothing_is_overwritten_unasked(folder):
         ("export", "harmlessness", "--to", "icai", "-o", "there.yaml"),
         ("new", "there.yaml", "--principle", "The assistant is kind."),
     ):
-        assert "there.yaml: is there already" in told(*command)
+        assert "there.yaml: exists already" in told(*command)
     assert Path("there.yaml").read_text(encoding="utf-8") == "mine"
     assert not Path("new.yaml").exists()
     invoke("import", "chain.json", "-o", "there.yaml", "--overwrite")
     assert load_constitution("there.yaml").principles
-    assert "is a folder" in told("import", "chain.json", "-o", folder)
+    assert "is a directory" in told("import", "chain.json", "-o", folder)
 
 
 def test_what_is_read_is_not_written_over(folder):

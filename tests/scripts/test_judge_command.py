@@ -83,7 +83,7 @@ def test_what_is_missing_or_makes_no_sense_is_told_at_once(place):
     lines = refused(none, "no.csv", "no.json")
     assert len(lines) == 2
     (place / "there.json").write_text("mine", encoding="utf-8")
-    refused(judge(place, "fit", "--out", place / "there.json"), "is there already", "--overwrite")
+    refused(judge(place, "fit", "--out", place / "there.json"), "exists already", "--overwrite")
     assert (place / "there.json").read_text(encoding="utf-8") == "mine"
 
 
