@@ -218,7 +218,8 @@ def _run_rows(
         yield from _label_rows(run_dir, format, overrides, skipped)
         return
     constitution = run_constitution(run_dir) if format is ExportFormat.LLM_SWARM else None
-    for record in read_records(run_dir):
+    for found in read_records(run_dir):
+        record = overrides.settled(found, waiting_too=options.include_escalated)
         reason = _reason_to_skip(record, format, options, overrides)
         if constitution and not reason:
             reason = _reason_against_llm_swarm(record, constitution)
@@ -263,11 +264,12 @@ def _reason_to_skip(
 ) -> str | None:
     if format is ExportFormat.TRL_PROMPT:
         return None
-    if record.outcome in (Outcome.DROPPED, Outcome.UNRESOLVED):
+    if record.outcome is Outcome.DROPPED:
         return record.drop_reason or record.outcome
-    withheld = overrides.reason_to_withhold(record) if record.escalate else None
-    if withheld and not (withheld == "escalated" and options.include_escalated):
+    if withheld := overrides.reason_to_withhold(record):
         return withheld
+    if record.outcome is Outcome.UNRESOLVED:
+        return record.drop_reason or record.outcome
     for_sft = format is ExportFormat.TRL_SFT
     if format is not ExportFormat.TRL_PREFERENCE and overrides.prefers_first(record):
         return "review_prefers_the_first_answer"

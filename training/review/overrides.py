@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from constitution.problems import InputError, Problem
-from engine.records import Record
+from engine.records import Outcome, Record
 from engine.storage.jsonl import numbered_jsonl
 from training.data.datasets import Row, preference_row
 from training.review.items import (
@@ -46,7 +46,7 @@ class Overrides:
         Raises InputError if it is not such a file.
         """
         if path is None:
-            return cls({}, ())
+            return cls({}, critical_principles(run))
         file = path / REVIEWS if path.is_dir() else path
         remedy = "name what `solon import-reviews` wrote"
         if not file.is_file():
@@ -82,19 +82,41 @@ class Overrides:
         share = self._for_chosen(pair_item(row)) if row else None
         return share is not None and share < 0.5
 
+    def settled(self, record: Record, *, waiting_too: bool = False) -> Record:
+        """An escalated record as its reviewers leave it: what they cleared is no longer unresolved, and
+        with nothing unresolved its final answer is used. `waiting_too` clears what nobody decided on."""
+        asked = self._asked(record)
+        open_ = {name for name, share in asked.items() if share is None or share == 0.5}
+        if _finds_broken(asked) or not asked or (open_ and not waiting_too):
+            return record
+        left = tuple(name for name in record.unresolved if name not in asked)
+        outcome = record.outcome
+        if outcome is Outcome.UNRESOLVED and not left:
+            outcome = Outcome.COMPLIANT if record.final == record.answer else Outcome.REVISED
+        return record.model_copy(update={"unresolved": left, "escalate": False, "outcome": outcome})
+
     def reason_to_withhold(self, record: Record) -> str | None:
-        """Why an escalated record gives no row; None if reviewers found it to keep everything that
-        it was escalated for."""
-        asked = escalated_for(record, self._critical)
-        shares = [self._shares.get(escalation_id(record.id, record.final, name)) for name in asked]
-        if any(share is not None and share > 0.5 for share in shares):
+        """Why a record gives no row that waits for people, or that they found to break a principle."""
+        asked = self._asked(record)
+        if _finds_broken(asked):
             return "review_finds_a_principle_broken"
-        cleared = all(share is not None and share < 0.5 for share in shares)
-        return None if cleared else "escalated"
+        return "escalated" if asked else None
+
+    def _asked(self, record: Record) -> dict[str, float | None]:
+        """The share of reviewers that find each principle broken for which it was escalated."""
+        if not record.escalate:
+            return {}
+        asked = escalated_for(record, self._critical)
+        ids = {name: escalation_id(record.id, record.final, name) for name in asked}
+        return {name: self._shares.get(id) for name, id in ids.items()}
 
     def _for_chosen(self, item: ReviewItem) -> float | None:
         share = self._shares.get(item.id)
         return share if share is None or item.label == "A" else 1 - share
+
+
+def _finds_broken(asked: Mapping[str, float | None]) -> bool:
+    return any(share is not None and share > 0.5 for share in asked.values())
 
 
 def _reviewed(row: Row, share: float) -> Row:

@@ -1,6 +1,7 @@
 """Verdicts come back to what they are about, and outweigh the judge's in training data."""
 
 import json
+import shutil
 from collections import Counter
 
 import jsonlines
@@ -8,6 +9,7 @@ import pytest
 
 from constitution.problems import InputError
 from engine.record_files import read_records
+from engine.records import Outcome
 from tests.engine.run_fixture import write_run
 from tests.training.review.exports import (
     argilla_dump,
@@ -175,6 +177,45 @@ def test_escalated_records_are_used_once_people_clear_them(revised, review, tmp_
     assert withheld.skipped["review_finds_a_principle_broken"] == before.skipped["escalated"]
     assert broken.agreement.queues["escalated"].same.value == 1
     assert broken.agreement.queues["escalated"].kappa is None, "the label is always the same"
+
+
+def test_people_decide_about_what_the_loop_left_unresolved(revised, review, tmp_path):
+    """By default an answer that breaks anything is unresolved: people who clear a critical principle clear
+    that one, and the judge's other findings stand."""
+    run = tmp_path / "unresolved"
+    shutil.copytree(revised, run)
+    records = [
+        record.model_copy(update={"outcome": Outcome.UNRESOLVED})
+        if record.unresolved and record.outcome is not Outcome.DROPPED
+        else record
+        for record in read_records(revised)
+    ]
+    text = "".join(f"{record.model_dump_json()}\n" for record in records)
+    (run / "records.jsonl").write_text(text, encoding="utf-8")
+    waiting = [r for r in records if r.escalate and r.outcome is Outcome.UNRESOLVED]
+    alone = [r for r in waiting if len(r.unresolved) == 1]
+    assert 0 < len(alone) < len(waiting)
+
+    def export(out, **options):
+        result = export_run(run, SFT, tmp_path / out, ExportOptions(**options))
+        rows = lines(result.path / "train.jsonl")
+        return result, {row["id"]: row["completion"][0]["content"] for row in rows}
+
+    before, _ = export("before")
+    assert before.skipped["escalated"] == len(waiting)
+    keeps = review(run, lambda shown: "keeps", queue="escalated", name="a").path
+    for out, options in (("people", {"reviews": keeps}), ("all", {"include_escalated": True})):
+        after, rows = export(out, **options)
+        assert after.rows == before.rows + len(alone)
+        assert rows.items() >= {r.id: r.final for r in alone}.items()
+        assert after.skipped["unresolved"] == before.skipped["unresolved"] + len(waiting) - len(
+            alone
+        )
+        assert "escalated" not in after.skipped
+    breaks = review(run, lambda shown: "breaks", queue="escalated", name="b").path
+    after, _ = export("broken", reviews=breaks, include_escalated=True)
+    assert after.rows == before.rows
+    assert after.skipped["review_finds_a_principle_broken"] == len(waiting)
 
 
 def test_an_undecided_reviewer_clears_nothing(revised, review, tmp_path):
