@@ -165,8 +165,8 @@ class Principle(_Model):
         default=Severity.MEDIUM,
         strict=False,
         description=(
-            "How much it matters that this is broken, for reports; critical: if the final answer "
-            "still breaks it, a person must look."
+            "How much it matters that this is broken: what is criticised first, and what a guard "
+            "does; critical: if the final answer still breaks it, a person must look."
         ),
     )
     tags: tuple[Slug, ...] = Field(default=(), description="Topics, for reports and for filtering.")

@@ -6,6 +6,7 @@ python docs/write_settings.py docs/settings.md
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from pydantic.fields import FieldInfo
 from constitution.typed_yaml import Settings, section_of
 from engine.guard.settings import ServeConfig
 from engine.redteam.config import RedTeamConfig
-from engine.runs.config import AnswerConfig, LabelConfig, ReviseConfig
+from engine.runs.config import AnswerConfig, LabelConfig, LoopConfig, LoopTestConfig, ReviseConfig
 from engine.settings import AnswerSettings
 from engine.writing.config import PromptsConfig
+from scripts.commands.judge_config import CalibrateConfig, FitConfig
+from training.data.split import SplitConfig
 from training.evaluation.config import EvaluateConfig
 from training.monitor.monitor import MonitorConfig
 from training.recipe.schema import Recipe
@@ -38,9 +41,14 @@ __all__ = ["settings_page"]
 _FILES: dict[str, type[Settings]] = {
     "solon prompts --config FILE": PromptsConfig,
     "solon redteam --config FILE": RedTeamConfig,
+    "solon try --config FILE": LoopConfig,
     "solon revise --config FILE": ReviseConfig,
     "solon label --config FILE": LabelConfig,
     "solon answer --config FILE": AnswerConfig,
+    "solon split --config FILE": SplitConfig,
+    "solon constitution test --config FILE": LoopTestConfig,
+    "solon judge fit --config FILE": FitConfig,
+    "solon judge calibrate --config FILE": CalibrateConfig,
     "solon evaluate --config FILE": EvaluateConfig,
     "solon serve --config FILE": ServeConfig,
     "solon monitor --config FILE": MonitorConfig,
@@ -93,19 +101,35 @@ def _leaves(kind: type[Settings], prefix: str = "") -> Iterator[tuple[str, Field
     """Each key with its field; the keys of a section follow its name, with the section's defaults."""
     for name, field in kind.model_fields.items():
         section = section_of(field)
-        if section is None:
+        if section is None or not _is_always_there(field):
             yield f"{prefix}{name}", field
+        if section is None:
             continue
         for key, inner in _leaves(section, f"{prefix}{name}."):
-            given = getattr(field.default, key.rpartition(".")[2], inner.default)
-            default = inner.default if inner.is_required() else given
+            default = getattr(field.default, key.rpartition(".")[2], inner.default)
+            if inner.is_required() and not _is_always_there(field):
+                default = _Needed(key.rpartition(".")[0])
             yield key, FieldInfo.merge_field_infos(inner, default=default)
+
+
+def _is_always_there(field: FieldInfo) -> bool:
+    """Whether a section is one, and may not be null or a plain value in its place."""
+    return isinstance(field.annotation, type)
+
+
+@dataclass(frozen=True)
+class _Needed:
+    """In place of a default: the key has none, and its section may be left out."""
+
+    section: str
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
+    if isinstance(value, _Needed):
+        return f"required in `{value.section}`"
     return f"`{json.dumps(value, default=str)}`"
 
 

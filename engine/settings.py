@@ -105,7 +105,8 @@ class LoopSettings(Settings):
     rounds: int = Field(
         default=2,
         ge=1,
-        description="Principles criticised per conversation at most; drawn if random.",
+        description="Principles criticised per conversation at most; drawn if random; not read with "
+        "`every`.",
     )
     accept: Literal["better", "always"] = Field(
         default="better",
@@ -130,7 +131,9 @@ class LoopSettings(Settings):
         default=False, description="Show the constitution's examples of the same principle."
     )
     final_check: bool = Field(
-        default=True, description="Judge the final answer on every principle it met."
+        default=True,
+        description="Judge the final answer on every principle it met; read where `accept` is always "
+        "and `select` random or every, since it is judged anyway otherwise.",
     )
     threshold: float = Field(
         default=0.5, ge=0, le=1, description="Probability from which a verdict is a violation."

@@ -26,7 +26,11 @@ def export(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Directory to write; by default RUN/exports/FORMAT."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Directory to write; by default RUN/exports/FORMAT, or TOOL-QUEUE to review.",
+        ),
     ] = None,
     test_share: Annotated[
         float, typer.Option(help="Share of the prompts to hold out in test.jsonl.")

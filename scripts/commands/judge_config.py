@@ -94,8 +94,8 @@ class CalibrateConfig(LabelSettings):
     """A judge and, if it is a language model, what it is asked."""
 
     judge: Annotated[str, MODEL_SPEC] = Field(
-        description="A generator, classifier:FILE, transformers-classifier:PATH[,label=NAME] or "
-        "rules:refusal.",
+        description="A generator, classifier:FILE, transformers-classifier:PATH[,label=NAME], "
+        "moderation:MODEL@URL, guard:PATH or rules:refusal.",
         json_schema_extra={"metavar": "SPEC"},
     )
     out: str | None = Field(

@@ -151,7 +151,7 @@ class Generated:
         options = [p for p in typer.main.get_command(app).params if isinstance(p, TyperOption)]
         for option in options:
             leaf = self.leaves.get(option.name or "")
-            option.required = leaf is not None and leaf.field.is_required()
+            option.required = leaf is not None and leaf.default is None and leaf.field.is_required()
         return options
 
     @cached_property
