@@ -15,11 +15,13 @@ from urllib.parse import SplitResult, unquote, unquote_plus, urlencode, urlsplit
 
 from constitution.problems import InputError, Problem
 from constitution.reading import NotJson, parse_json
+from engine.environment import from_environment, in_environment
 
 __all__ = ["Endpoint", "endpoint_of", "without_password"]
 
 _OPENAI = "https://api.openai.com/v1"
 _DEFAULT_KEY = "OPENAI_API_KEY"
+_SET = "set it to the server's key"
 _SHORTEST_SECRET = 5
 _USER = re.compile(r"://[^\s/@?#,]*@")
 _HEADERS = re.compile(r"([?&]headers=)([^&]*)")
@@ -112,8 +114,8 @@ def _bare(parts: SplitResult) -> str:
 def _key(parts: SplitResult, key_env: str | None) -> str | None:
     """The key for a server, if there is one for it."""
     if key_env is not None:
-        return _sendable(_from_environment(key_env), f"${key_env}")
-    found = os.environ.get(_DEFAULT_KEY, "").strip()
+        return _sendable(from_environment(key_env, _SET), f"${key_env}")
+    found = in_environment(_DEFAULT_KEY)
     if not found or not _is_openai(parts):
         return None
     return _sendable(found, f"${_DEFAULT_KEY}")
@@ -134,15 +136,8 @@ def _header(name: str, value: str) -> str:
     if not name or not all(char.isalnum() or char in "-_" for char in name) or not name.isascii():
         raise InputError(Problem("headers", f"{name!r} is not the name of a header"))
     if value.startswith("$"):
-        value = _from_environment(value[1:])
+        value = from_environment(value[1:], _SET)
     return _sendable(value, f"the header {name}")
-
-
-def _from_environment(name: str) -> str:
-    found = os.environ.get(name, "").strip()
-    if not found:
-        raise InputError(Problem(f"${name}", "is not set", "set it to the server's key"))
-    return found
 
 
 def _sendable(secret: str, where: str) -> str:
