@@ -17,7 +17,14 @@ from constitution.reading import NotJson, parse_json, without_surrogates
 from engine.generators.base import Generator
 from engine.generators.servers.endpoint import without_password
 
-__all__ = ["SpecParts", "open_generator", "read_spec", "with_options"]
+__all__ = [
+    "SpecParts",
+    "kind_of",
+    "open_generator",
+    "read_spec",
+    "runs_here",
+    "with_options",
+]
 
 _KINDS = ("embedded", "vllm", "server", "transformers", "scripted")
 _Count = Annotated[int, Field(ge=1)]
@@ -80,6 +87,22 @@ class SpecParts(NamedTuple):
     kind: str
     name: str
     options: dict[str, Any]
+
+    @property
+    def in_vllm(self) -> bool:
+        """Whether vLLM on this machine answers; `embedded` leaves it to what is installed."""
+        other = self.options.get("backend") == "transformers"
+        return self.kind == "vllm" or (self.kind == "embedded" and not other)
+
+
+def kind_of(spec: str) -> str:
+    """The kind of generator that a spec names, whatever its options are."""
+    return spec.partition("?")[0].partition(":")[0]
+
+
+def runs_here(spec: str) -> bool:
+    """Whether a model on this machine answers: not a server, and not a script."""
+    return kind_of(spec) in ("vllm", "embedded", "transformers")
 
 
 def read_spec(spec: str) -> SpecParts:

@@ -18,6 +18,7 @@ __all__ = [
     "keys_of",
     "servers_of",
     "specs_in",
+    "urls_of",
 ]
 
 _RUN_NO_CODE = frozenset(
@@ -90,14 +91,18 @@ def keys_of(options: Mapping[str, Any]) -> list[str]:
 
 def servers_of(name: str) -> list[str]:
     """The HOST:PORT of each URL in the name of a `server:` spec, without user and password."""
-    found = (host_of(url) for url in _URL.split(name.translate(_DROPPED))[1:])
-    return list(dict.fromkeys(filter(None, found)))
+    return list(dict.fromkeys(filter(None, map(host_of, urls_of(name)))))
+
+
+def urls_of(name: str) -> list[str]:
+    """The URLs in the name of a `server:` spec."""
+    return [url.rstrip(",") for url in _URL.split(name.translate(_DROPPED))[1:]]
 
 
 def host_of(url: str) -> str:
     """HOST:PORT of a URL, without user and password; empty if it has none."""
     try:
-        parts = urlsplit(url.rstrip(","))
+        parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:  # the port is not a number
         return ""
@@ -111,7 +116,7 @@ def _needs(value: Any) -> Iterator[Need]:
             kind, name, options = read_spec(spec)
         except InputError:  # said where it is opened
             continue
-        if kind in ("vllm", "embedded"):
+        if kind in ("vllm", "embedded"):  # whatever the backend: lm-eval chooses its own
             for need in _engine_needs(options, by_key=False):
                 yield Need(need.permission, need.what, at)
         to = ", ".join(servers_of(name)) or "a server"

@@ -22,7 +22,7 @@ from engine.generators.base import (
     Score,
 )
 from engine.generators.chat_template import ChatEncoder
-from engine.generators.device import serving_dtype
+from engine.generators.device import load_frozen
 from engine.generators.fingerprint import MadeModel, fingerprint_model, fingerprint_tokenizer
 from engine.generators.thinking import Masses, Sampled, Thinking, ThinkingOptions, complete
 from engine.generators.thinking_judge import ThinkingJudge
@@ -195,29 +195,31 @@ class TransformersGenerator:
     def _load(self) -> _Loaded:
         try:
             import torch
-            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers import AutoModelForCausalLM
             from transformers.utils import logging
         except ImportError as error:
             install = "install them with: pip install 'solon[transformers]'"
             raise InputError(
                 Problem(self.spec, "needs the packages torch and transformers", install)
             ) from error
-        device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        del torch
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         name = self._model.make() if isinstance(self._model, MadeModel) else self._model
         try:
-            # Left out, `trust_remote_code` is a question to whoever sits at the terminal.
-            where = {"revision": self._revision, "trust_remote_code": False}
-            tokenizer: Any = AutoTokenizer.from_pretrained(name, **where)
-            dtype = self._dtype or serving_dtype(name, device)
-            model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **where)
+            tokenizer, model = load_frozen(
+                AutoModelForCausalLM,
+                name,
+                self._device,
+                dtype=self._dtype,
+                revision=self._revision,
+            )
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:300]
             remedy = "give a directory with config.json, weights and tokenizer, or a hub's name"
             raise InputError(
                 Problem(self.spec, f"the model does not load: {reason}", remedy)
             ) from error
-        return self._adopt(model.to(device).eval(), tokenizer)
+        return self._adopt(model, tokenizer)
 
     def _adopt(self, model: Any, tokenizer: Any) -> _Loaded:
         """The model with its limits; its own generation defaults are dropped, ours are complete."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
+from engine.environment import cache_home
 from engine.generators.background import quiet_descriptors
 from engine.generators.fingerprint import uses_gpu
 
@@ -45,8 +46,7 @@ _CPU_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 def cache_directory() -> Path:
     """Where Solon keeps what it can make again: `$SOLON_CACHE` or the user's cache folder."""
     named = os.environ.get("SOLON_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    path = Path(named) if named else Path(base) / "solon"
+    path = Path(named) if named else cache_home() / "solon"
     path.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -1,7 +1,6 @@
 """A guard from what `solon serve` is given: its files opened and checked, its models started."""
 
 import ipaddress
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
@@ -12,6 +11,7 @@ from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem, all_problems
 from constitution.schema import Constitution, Severity
 from constitution.yaml_writer import constitution_yaml, write_whole
+from engine.environment import from_environment, in_environment
 from engine.generators.base import started
 from engine.generators.spec import read_spec
 from engine.guard.audit import AuditLog, rows_since
@@ -45,11 +45,12 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
     Raises InputError for everything that is wrong in what was given, for a judge that cannot tell
     the constitution's own tests apart, and for a directory that another guard holds.
     """
-    constitution, models, tenants, key, _ = all_problems(
+    constitution, models, tenants, key, url, _ = all_problems(
         lambda: for_stakeholder(load_for_judging(config.constitution), config.revise.stakeholder),
         lambda: Roles(**config.roles.open(config.sampling)),
         lambda: _tenants(config),
         lambda: _admin_key(config),
+        lambda: _webhook_url(config),
         _check_installed,
     )
     with OutputDirectory(Path(config.out), GUARD, {}) as directory:
@@ -60,7 +61,7 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
             facts = _facts(config, constitution, models)
             directory.write("serving", facts)
             write_whole(directory.path / "constitution.yaml", constitution_yaml(constitution))
-            with _keeping(config, constitution) as keeping:
+            with _keeping(config, constitution, url) as keeping:
                 guard = Guard(constitution, models, config.guard, config.revise, keeping)
                 keeping.log.append("start", {"constitution": constitution.content_hash})
                 yield Desk(
@@ -78,14 +79,14 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
 
 
 @contextmanager
-def _keeping(config: ServeConfig, constitution: Constitution) -> Iterator[Keeping]:
+def _keeping(config: ServeConfig, constitution: Constitution, url: str | None) -> Iterator[Keeping]:
     directory, redactor = Path(config.out), Redactor(config.log.redact)
     rules = read_rules(config.guard.breaker) if config.guard.breaker else ()
     earlier = _earlier_breaches(directory, constitution, rules)
     log = AuditLog(directory, redactor, retention_days=config.log.retention_days)
     queue, tracer = Queue(directory, redactor), Tracer()
     breaker = Breaker(directory, rules, earlier=earlier)
-    webhook = _webhook(config)
+    webhook = Webhook(url) if url else None
     try:
         yield Keeping(log, queue, breaker, Metrics(), tracer, webhook, config.log.log_text)
     finally:
@@ -125,18 +126,19 @@ def _tenants(config: ServeConfig) -> dict[str, Tenant]:
 def _admin_key(config: ServeConfig) -> str | None:
     """Raises InputError where a breaker could not be closed again."""
     name = config.server.admin_key_env
-    key = os.environ.get(name, "").strip()
+    key = in_environment(name)
     if config.guard.breaker and not key:
         what = "could not be closed again without a key"
         raise InputError(Problem("--breaker", what, f"set ${name}: `solon guard key` makes one"))
     return key or None
 
 
-def _webhook(config: ServeConfig) -> Webhook | None:
+def _webhook_url(config: ServeConfig) -> str | None:
+    """Raises InputError for the name of a variable that is not set: escalations would tell nobody."""
     url = config.guard.webhook
     if url and url.startswith("$"):
-        url = os.environ.get(url[1:], "").strip() or None
-    return Webhook(url) if url else None
+        return from_environment(url[1:], "set it to the URL of --webhook")
+    return url or None
 
 
 def _name(config: ServeConfig) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution, Principle
 from engine.generators.base import GenerationError
+from engine.generators.spec import kind_of
 from engine.judging.calibration import Calibration, TestedAnswer, calibration_of
 from engine.judging.judge import judge_answer
 from engine.loop.asking import gathered
@@ -121,7 +122,7 @@ async def calibrated(
     mass = settings.smallest_mass
     found = await calibrate(roles.judge, constitution, smallest_mass=mass, elsewhere=elsewhere)
     calibration = lasting(found, constitution, known or {})
-    stands_in = roles.judge.generator.spec.startswith("scripted")
+    stands_in = kind_of(roles.judge.generator.spec) == "scripted"
     if calibration.tells_apart is False and not (settings.judge_anyway or stands_in):
         raise _blind(calibration, roles.judge)
     return replace(roles, judge=replace(roles.judge, calibration=calibration)), calibration

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment
 
 from constitution.word_diff import WordChange, word_diff
+from engine.generators.spec import kind_of
 from engine.records import Record, Verdict
 from engine.report.assets import PARTS, asset, page_environment
 from engine.report.coverage import CoverageTally
@@ -18,8 +19,6 @@ from engine.report.wording import DROPPED_BECAUSE, FLAGGED_BECAUSE, OUTCOMES, ju
 from engine.storage.atomic import write_page
 
 __all__ = ["build_report"]
-
-_UNPROVEN_JUDGE = "embedded"
 
 
 def build_report(run_dir: Path, *, sample: int = 60, seed: int = 0) -> Path:
@@ -87,7 +86,7 @@ def _facets(conversations: list[_Shown]) -> dict[str, list[str]]:
 def _judge_note(summary: RunSummary) -> dict[str, Any]:
     spec = summary.models.get("judge", "")
     exact = bool(summary.texts) and all(text.exact for text in summary.texts.values())
-    return {"spec": spec, "unproven": spec == _UNPROVEN_JUDGE, "idle": exact}
+    return {"spec": spec, "unproven": kind_of(spec) == "embedded", "idle": exact}
 
 
 @cache

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.generators.spec import read_spec
+from engine.generators.spec import read_spec, runs_here
 from engine.sizing.gpus import GIB, Machine
 from engine.sizing.need import Need
 from engine.sizing.sized import SizedModel, Sizes
@@ -84,13 +84,14 @@ def engine_of(spec: str, model: str, sizes: Sizes) -> Engine | None:
 
     `model` is what its shape is looked up by.
     """
-    kind, _, options = read_spec(spec)
-    if kind not in ("vllm", "transformers", "embedded"):
+    if not runs_here(spec):
         return None
+    said = read_spec(spec)
+    options = said.options
     sized = sizes.of(model)
     longest = (sized.shape.context if sized.shape else None) or _CONTEXT
     plain = 2.0 if sized.bits is None else sized.bits / 8
-    if kind == "transformers" or options.get("backend") == "transformers":
+    if not said.in_vllm:
         return Engine(sized, None, context=min(longest, _CONTEXT), weight=plain)
     weight = _WIDTHS.get(str(options.get("dtype")), plain)
     weight = _QUANTISED.get(str(options.get("quantization")), weight)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from constitution.problems import InputError
 from constitution.reading import read_json, read_text
+from engine.environment import hub_home
 from engine.sizing.shape import ModelShape, UnknownShape, shape_from_count, shape_of
 
 __all__ = ["SizedModel", "Sizes"]
@@ -151,9 +152,7 @@ def _by_name(name: str, why: str) -> SizedModel:
 
 def _cached(name: str) -> Path | None:
     """The newest configuration in the hub client's cache on this machine."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    home = Path(os.environ.get("HF_HOME") or Path(base) / "huggingface").expanduser()
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE") or hub_home() / "hub").expanduser()
     folder = cache / f"models--{name.replace('/', '--')}"
     main = folder / "refs" / "main"
     if main.is_file():

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from constitution.problems import InputError
+from engine.generators.spec import runs_here
 from engine.runs.plan import Plan
 from engine.sizing.gpus import Machine
 from engine.sizing.need import Need, refusal
@@ -80,7 +81,7 @@ class TokenSum:
 
     def add(self, spec: str, read: float, written: float, trained: float = 0.0) -> None:
         """What the model of a spec reads, writes and is trained on."""
-        if spec.partition(":")[0] not in ("server", "scripted"):
+        if runs_here(spec):
             found = self._found[model_of(spec)]
             for place, tokens in enumerate((read, written, trained)):
                 found[place] += tokens

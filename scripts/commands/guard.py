@@ -87,16 +87,14 @@ def _told(state: dict[str, Any]) -> str:
 def _asked(url: str, what: str, key_env: str, by: str = "") -> dict[str, Any]:
     """The state after it. Raises InputError where the guard does not do it."""
     import json
-    import os
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
     from constitution.problems import InputError, Problem
     from constitution.reading import NotJson, parse_json
+    from engine.environment import from_environment
 
-    key = os.environ.get(key_env, "").strip()
-    if not key:
-        raise InputError(Problem(f"${key_env}", "is not set", "set it to the admin's key"))
+    key = from_environment(key_env, "set it to the admin's key")
     base = url.rstrip("/").removesuffix("/v1")
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     request = Request(f"{base}/admin/{what}", json.dumps({"by": by}).encode(), headers)

@@ -181,6 +181,7 @@ def test_the_breaker_outlives_a_kill_and_only_a_person_closes_it(folder):
         (("--window", "10"), "window"),
         (("--accept", "always"), "without asking the judge first"),
         (("--tenants", "none.yaml"), "none.yaml: cannot be read"),
+        (("--webhook", "$NOWHERE"), "$NOWHERE: is not set; set it to the URL of --webhook"),
     ],
 )
 def test_what_would_not_be_safe_is_refused_at_the_start(folder, options, told):

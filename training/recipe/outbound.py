@@ -16,8 +16,10 @@ from constitution.permissions import PYTHON_CHECKS, Need, marked, needs_of, refu
 from constitution.problems import InputError
 from constitution.typed_yaml import Settings, read_yaml_file
 from constitution.yaml_source import Location
+from engine.environment import hub_home
+from engine.generators.servers.endpoint import key_sent_to
 from engine.generators.spec import read_spec
-from engine.generators.spec_needs import MODEL_SPEC, host_of, keys_of, servers_of, specs_in
+from engine.generators.spec_needs import MODEL_SPEC, host_of, keys_of, specs_in, urls_of
 from engine.input_files import named_files
 from engine.prompts.hub import HUB, read_hub_name
 from engine.settings import Tracker
@@ -28,7 +30,6 @@ from training.trainers.reward_config import RECIPES_OWN
 
 __all__ = ["Contact", "Outbound", "outbound", "refuse_unpermitted"]
 
-_OPENAI = "https://api.openai.com/v1"
 _HUB = "https://huggingface.co"
 _WANDB = "https://api.wandb.ai"
 
@@ -124,15 +125,9 @@ class _Reading:
     def _to_servers(self) -> Iterator[_Sent]:
         for key, spec in self._specs():
             kind, name, options = read_spec(spec)
-            for host in servers_of(name) if kind == "server" else ():
-                yield _Sent(host, key, self._keys(options, host))
-
-    def _keys(self, options: Mapping[str, Any], host: str) -> Sequence[str]:
-        """What a server's options send; without any, OpenAI's key goes to OpenAI's own host."""
-        named = tuple(f"${name}" for name in keys_of(options))
-        own = (_host_in("OPENAI_BASE_URL", _OPENAI), host_of(_OPENAI))
-        unnamed = host in own and "key_env" not in options
-        return (*named, *_set("OPENAI_API_KEY")) if unnamed else named
+            for url in urls_of(name) if kind == "server" else ():
+                if host := host_of(url):
+                    yield _Sent(host, key, _keys(options, url))
 
     def _to_the_hub(self) -> Iterator[_Sent]:
         host, login = _host_in("HF_ENDPOINT", _HUB), _hub_login()
@@ -190,6 +185,16 @@ class _Reading:
                 yield path
 
 
+def _keys(options: Mapping[str, Any], url: str) -> list[str]:
+    """What a server is sent: its key, and what the headers name."""
+    headers = options.get("headers")
+    headers = headers if isinstance(headers, Mapping) else {}
+    named = options.get("key_env")
+    key = key_sent_to(url, key_env=None if named is None else str(named), headers=headers)
+    found = [key, *keys_of({"headers": headers})]
+    return [f"${name}" for name in dict.fromkeys(filter(None, found))]
+
+
 def _to_the_tracker(tracker: Tracker) -> Iterator[_Sent]:
     """Weights & Biases unless it is offline; MLflow where its tracking server is another machine."""
     if tracker == "wandb" and os.environ.get("WANDB_MODE") not in ("offline", "disabled"):
@@ -218,8 +223,7 @@ def _hub_login() -> Sequence[str]:
     """What the hub's own client would send: a variable, or what `hf auth login` has stored."""
     if found := _set("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         return found
-    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
-    stored = Path(os.environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()
+    stored = Path(os.environ.get("HF_TOKEN_PATH") or hub_home() / "token").expanduser()
     return ("the stored login",) if stored.is_file() else ()
 
 

@@ -83,9 +83,7 @@ class RecipePaths:
 
     def placed(self, spec: str, stage: str, role: str) -> str:
         """A spec with the engine options for where it stands, if it is one of vLLM."""
-        kind, _, options = read_spec(spec)
-        in_vllm = kind == "vllm" or (kind == "embedded" and options.get("backend") != _OTHER)
-        places = (stage, role, f"{stage}.{role}") if in_vllm else ()
+        places = (stage, role, f"{stage}.{role}") if read_spec(spec).in_vllm else ()
         named = self._recipe.engine_options_for
         return with_options(spec, ChainMap(*(named.get(place, {}) for place in places[::-1])))
 

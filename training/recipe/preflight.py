@@ -4,7 +4,7 @@ from pathlib import Path
 
 from engine.generators.base import Generator
 from engine.generators.preflight import Preflight, Task
-from engine.generators.spec import open_generator
+from engine.generators.spec import kind_of, open_generator
 from training.recipe.paths import RecipePaths
 from training.recipe.schema import Recipe
 
@@ -21,6 +21,6 @@ def preflight_of_recipe(recipe: Recipe, file: Path) -> Preflight:
     rewarding = (reward.judge for reward in recipe.rewards)
     for spec in filter(None, (named["judge"], recipe.evaluate.judge, *rewarding)):
         tasks[spec] = tasks.get(spec, Task()) | Task(judges=True)
-    servers = {spec: task for spec, task in tasks.items() if spec.startswith("server:")}
+    servers = {spec: task for spec, task in tasks.items() if kind_of(spec) == "server"}
     asked: dict[Generator, Task] = {open_generator(spec): task for spec, task in servers.items()}
     return Preflight(asked)

@@ -7,6 +7,7 @@ recipe's folder. `training.recipe.plan` turns it into the stages.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from constitution.problems import InputError, Problem, nearest
 from constitution.typed_yaml import checked, read_yaml_file, section_of
 from constitution.yaml_source import Location, YamlSource
 from engine.generators.base import Sampling
+from engine.generators.spec import read_spec
 from engine.generators.spec_needs import ENGINE_OPTIONS, ENGINE_OPTIONS_BY_NAME
 from engine.input_files import InputFile, NamedFile, named_files
 from engine.prompts.files import matching, source_parts
@@ -39,17 +41,8 @@ _STAND_INS = {"model": "embedded", "dataset": "rows", "out": "out"}
 """For what a trainer must have and the recipe fills in, while its section is checked."""
 _SHARED = {
     *OtherRoles.model_fields,
-    *(
-        "model",
-        "constitution",
-        "chat_template",
-        "stakeholder",
-        "seed",
-        "keep_truncated",
-        "report_to",
-        "budget",
-        "rewards",
-    ),
+    *("model", "constitution", "chat_template", "stakeholder", "seed"),
+    *("keep_truncated", "report_to", "budget", "rewards"),
 }
 """What is said once, at the top of a recipe, and holds in every stage that knows it."""
 Section = dict[str, Any]
@@ -172,8 +165,7 @@ class Recipe(OtherRoles):
     @classmethod
     def _are_placed(cls, placed: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         others = [str(info.data.get(role)) for role in ("critic", "reviser", "judge")]
-        in_vllm = any(spec.startswith(("vllm:", "embedded")) for spec in others)
-        return placed if in_vllm else cls._are_read(placed, info)
+        return placed if any(map(_is_in_vllm, others)) else cls._are_read(placed, info)
 
     @property
     def trunk(self) -> tuple[Step, ...]:
@@ -244,6 +236,13 @@ def trainer_sections(recipe: Recipe) -> Iterator[tuple[str, TrainingConfig]]:
 
 def _filled_in(step: Step, section: dict[str, Any]) -> dict[str, Any]:
     return {**section, **_STAND_INS, **(_REWARDED_BY if step in ONLINE else {})}
+
+
+def _is_in_vllm(spec: str) -> bool:
+    """Also of one that cannot be read: that is reported where it is opened."""
+    with suppress(InputError):
+        return read_spec(spec).in_vllm
+    return True
 
 
 def _said_in_a_section(written: YamlSource) -> Iterator[Problem]:

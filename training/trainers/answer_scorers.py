@@ -17,7 +17,7 @@ from constitution.permissions import PYTHON_CHECKS, is_allowed
 from constitution.problems import InputError, Problem
 from constitution.selection import applicable
 from engine.generators.chat_template import common_prefix
-from engine.generators.device import serving_dtype
+from engine.generators.device import load_frozen
 from engine.judging.judge import check_answer
 from engine.messages import to_dicts
 from training.trainers.scorers import (
@@ -170,13 +170,10 @@ class PerplexityScorer:
         self._loaded = None
 
     def _load(self) -> tuple[Any, Any, ChatTokens]:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
-        tokenizer = AutoTokenizer.from_pretrained(self.path)
-        dtype = serving_dtype(self.path, self.device)
-        model: Any = AutoModelForCausalLM.from_pretrained(self.path, dtype=dtype)
-        model = model.to(self.device)
-        return model.eval(), tokenizer, ChatTokens(tokenizer)
+        tokenizer, model = load_frozen(AutoModelForCausalLM, self.path, self.device)
+        return model, tokenizer, ChatTokens(tokenizer)
 
     def _scores(self, samples: Sequence[Sample]) -> list[AnswerScore]:
         self._loaded = self._loaded or self._load()

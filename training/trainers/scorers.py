@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from constitution.schema import Constitution, Principle
 from constitution.selection import applicable, draw, draw_profile
 from engine.generators.base import GenerationError, Generator
-from engine.generators.device import serving_dtype
+from engine.generators.device import load_frozen
 from engine.judging.judge import judge_answer
 from engine.messages import Conversation, Message, to_dicts
 from training.trainers.tokenized import ChatTokens
@@ -200,16 +200,15 @@ class RewardModelScorer:
         self._model = None
 
     def _load(self) -> None:
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoModelForSequenceClassification
 
-        self._tokenizer = AutoTokenizer.from_pretrained(self.path)
+        auto_class = AutoModelForSequenceClassification
+        self._tokenizer, model = load_frozen(auto_class, self.path, self.device)
         self._chat = ChatTokens(self._tokenizer)
-        dtype = serving_dtype(self.path, self.device)
-        model = AutoModelForSequenceClassification.from_pretrained(self.path, dtype=dtype)
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         model.config.pad_token_id = self._tokenizer.pad_token_id
-        self._model = model.to(self.device).eval()
+        self._model = model
 
     def _scores(self, samples: Sequence[Sample]) -> list[AnswerScore]:
         if self._model is None:

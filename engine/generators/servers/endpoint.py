@@ -9,17 +9,21 @@ import base64
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from constitution.problems import InputError, Problem
 from constitution.reading import NotJson, parse_json
+from engine.environment import from_environment, in_environment
 
-__all__ = ["Endpoint", "endpoint_of", "without_password"]
+__all__ = ["Endpoint", "endpoint_of", "key_sent_to", "without_password"]
 
 _OPENAI = "https://api.openai.com/v1"
 _DEFAULT_KEY = "OPENAI_API_KEY"
+_SET = "set it to the server's key"
+_IN_PLACE_OF_KEY = frozenset({"authorization", "api-key"})
+"""Headers that carry a key of their own."""
 _SHORTEST_SECRET = 5
 _USER = re.compile(r"://[^\s/@?#,]*@")
 _HEADERS = re.compile(r"([?&]headers=)([^&]*)")
@@ -63,13 +67,30 @@ def endpoint_of(
     if parts.username is not None and "authorization" not in named:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         carried["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-    elif "authorization" not in named and "api-key" not in named:
-        key = _key(parts, key_env)
-        carried |= {"Authorization": f"Bearer {key}"} if key else {}
+    elif (name := key_sent_to(url, key_env=key_env, headers=carried)) is not None:
+        key = _sendable(from_environment(name, _SET), f"${name}")
+        carried["Authorization"] = f"Bearer {key}"
     bare = _bare(parts)
     query = parts.query + ("&" if parts.query and api_version else "")
     query += urlencode({"api-version": api_version}) if api_version else ""
     return Endpoint(bare, carried, f"?{query}" if query else "")
+
+
+def key_sent_to(url: str, *, key_env: str | None = None, headers: Iterable[str] = ()) -> str | None:
+    """The environment variable whose value the server at `url` gets as its key: none where the URL has
+    a user or one of the `headers` (by name) stands in its place; OpenAI's where none is named, it is
+    set, and the server is that one's. What is no URL gets none but the one that is named."""
+    if not _IN_PLACE_OF_KEY.isdisjoint(name.lower() for name in headers):
+        return None
+    try:
+        parts = urlsplit(url.rstrip("/"))
+        if parts.username is not None:
+            return None
+        if key_env is None and in_environment(_DEFAULT_KEY) and _is_openai(parts):
+            return _DEFAULT_KEY
+    except ValueError:  # the port is not a number
+        pass
+    return key_env
 
 
 def without_password(text: str) -> str:
@@ -109,16 +130,6 @@ def _bare(parts: SplitResult) -> str:
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
-def _key(parts: SplitResult, key_env: str | None) -> str | None:
-    """The key for a server, if there is one for it."""
-    if key_env is not None:
-        return _sendable(_from_environment(key_env), f"${key_env}")
-    found = os.environ.get(_DEFAULT_KEY, "").strip()
-    if not found or not _is_openai(parts):
-        return None
-    return _sendable(found, f"${_DEFAULT_KEY}")
-
-
 def _is_openai(parts: SplitResult) -> bool:
     """Whether it is OpenAI's own server, or the one that the environment names in its place."""
     try:
@@ -134,15 +145,8 @@ def _header(name: str, value: str) -> str:
     if not name or not all(char.isalnum() or char in "-_" for char in name) or not name.isascii():
         raise InputError(Problem("headers", f"{name!r} is not the name of a header"))
     if value.startswith("$"):
-        value = _from_environment(value[1:])
+        value = from_environment(value[1:], _SET)
     return _sendable(value, f"the header {name}")
-
-
-def _from_environment(name: str) -> str:
-    found = os.environ.get(name, "").strip()
-    if not found:
-        raise InputError(Problem(f"${name}", "is not set", "set it to the server's key"))
-    return found
 
 
 def _sendable(secret: str, where: str) -> str:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constitution.problems import InputError
-from engine.generators.spec import open_generator, read_spec, with_options
+from engine.generators.spec import kind_of, open_generator, read_spec, runs_here, with_options
 
 SERVER = "server:m@http://localhost:1/v1"
 
@@ -67,6 +67,23 @@ def test_an_empty_spec_is_told_the_kinds_there_are():
     with pytest.raises(InputError, match="one of the kinds embedded, vllm") as caught:
         open_generator("")
     assert "model directory" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "here", "in_vllm"),
+    [
+        ("embedded", "embedded", True, True),
+        ("embedded?backend=vllm", "embedded", True, True),
+        ("embedded?backend=transformers", "embedded", True, False),
+        ("vllm:org/m?a=b:c", "vllm", True, True),
+        ("transformers:m", "transformers", True, False),
+        ("server:m@http://h/v1", "server", False, False),
+        ("scripted?method=debate", "scripted", False, False),
+        ("", "", False, False),
+    ],
+)
+def test_a_spec_says_where_it_runs(spec, kind, here, in_vllm):
+    assert (kind_of(spec), runs_here(spec), read_spec(spec).in_vllm) == (kind, here, in_vllm)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

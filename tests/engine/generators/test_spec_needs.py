@@ -38,9 +38,9 @@ def test_most_specs_need_nothing(spec):
         "%74rust_remote_code=true",
     ],
 )
-@pytest.mark.parametrize("kind", ["vllm:org/model", "embedded"])
+@pytest.mark.parametrize("kind", ["vllm:org/model?", "embedded?", "embedded?backend=transformers&"])
 def test_engine_options_that_may_run_code_need_a_permission(kind, option):
-    (need,) = MODEL_SPEC.read(f"{kind}?{option}")
+    (need,) = MODEL_SPEC.read(f"{kind}{option}")
     assert need.permission == REMOTE_CODE
 
 

@@ -283,10 +283,12 @@ def test_the_page_says_what_to_think_of_its_judge(page, tmp_path):
     assert "proves the plumbing, not alignment" in page
     run = write_run(tmp_path, 3)
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    manifest["models"]["judge"] = "vllm:large"
-    (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    other = build_report(run).read_text(encoding="utf-8")
-    assert "only as good as the judge" in other and "plumbing" not in other
+    for judge, unproven in (("vllm:large", False), ("embedded?backend=transformers", True)):
+        manifest["models"]["judge"] = judge
+        (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        other = build_report(run).read_text(encoding="utf-8")
+        assert "only as good as the judge" in other
+        assert ("plumbing" in other) is unproven
 
 
 def test_where_checks_decide_everything_the_page_speaks_of_no_judge(tmp_path):

@@ -8,7 +8,7 @@ from engine.sizing.pace import READING, TRAINING, WRITING, Work, gpu_hours
 from engine.sizing.serving import engine_of
 from engine.sizing.shape import shape_of
 from engine.sizing.sized import Sizes
-from engine.sizing.stages import serving_stage
+from engine.sizing.stages import TokenSum, serving_stage
 from tests.engine.sizing.published import PUBLISHED, fill_cache
 
 H100, H100S, L4 = read_machine("H100-80GB"), read_machine("H100-80GB x8"), read_machine("L4")
@@ -88,6 +88,13 @@ def test_a_server_here_is_said_and_not_counted(sizes):
     )
     assert serving_stage([f"server:{LLAMA}@http://far.example/v1"], sizes, H100) is None
     assert serving_stage(["scripted"], sizes, H100) is None
+
+
+@pytest.mark.parametrize("spec", ["scripted?method=debate", "scripted:f.yaml", "server:m@http://h"])
+def test_only_what_runs_here_takes_hours_here(spec):
+    work = TokenSum()
+    work.add(spec, 10, 10)
+    assert work.tokens == {}
 
 
 def test_a_model_of_unknown_size_is_said_and_not_counted(sizes):

@@ -328,6 +328,12 @@ def test_a_checkpoint_that_answered_nothing_is_said_first_and_hides_no_other(res
     assert "120 of 120 prompts failed" in text_of(both)
 
 
+def test_the_page_says_that_the_embedded_judge_proves_nothing(results):
+    for judge, unproven in (("vllm:large", False), ("embedded?backend=transformers", True)):
+        page = evaluation_page(replace(results, judge=judge))
+        assert ("this one is the embedded 135M model" in page) is unproven
+
+
 def test_where_checks_decide_everything_no_judge_is_named(results):
     principles = tuple(replace(principle, exact=True) for principle in results.principles)
     page = evaluation_page(replace(results, principles=principles))

@@ -103,6 +103,43 @@ def test_keys_are_named_where_they_are_sent_and_their_values_never(read, monkeyp
     assert "secret" not in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("server", "host", "keys"),
+    [
+        ("https://api.openai.com:443/v1", "api.openai.com:443", ("$OPENAI_API_KEY",)),
+        ("http://api.openai.com/v1", "api.openai.com", ()),
+        ("https://user:pw@api.openai.com/v1", "api.openai.com", ()),
+        (
+            'https://api.openai.com/v1?headers={"Authorization":"$OTHER"}',
+            "api.openai.com",
+            ("$OTHER",),
+        ),
+        ('https://api.openai.com/v1?headers={"Api-Key":"$OTHER"}', "api.openai.com", ("$OTHER",)),
+        ("https://user:pw@host/v1?key_env=OTHER", "host", ()),
+        ('https://host/v1?key_env=OTHER&headers={"X":"$THIRD"}', "host", ("$OTHER", "$THIRD")),
+        ("https://host/v1?headers=none", "host", ()),
+    ],
+)
+def test_the_keys_are_those_that_the_server_would_be_sent(read, monkeypatch, server, host, keys):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    found, _ = read(judge=f"server:m@{server}")
+    assert talks(found) == {host: (("judge",), keys)}
+
+
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "HF_HOME"])
+def test_a_stored_login_is_found_where_the_hubs_client_keeps_it(
+    read, tmp_path, monkeypatch, variable
+):
+    monkeypatch.delenv("HF_HOME")
+    monkeypatch.delenv("HF_TOKEN_PATH", raising=False)
+    home = tmp_path if variable == "HF_HOME" else tmp_path / "huggingface"
+    home.mkdir(exist_ok=True)
+    (home / "token").write_text("secret", encoding="utf-8")
+    monkeypatch.setenv(variable, str(tmp_path))
+    found, _ = read(model="org/model")
+    assert talks(found) == {"huggingface.co": (("model",), ("the stored login",))}
+
+
 def test_the_hosts_of_the_environment_are_used(read, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "https://user:pw@mirror:8443")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway:80/v1")

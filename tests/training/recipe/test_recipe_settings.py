@@ -190,6 +190,11 @@ def test_prompts_that_are_missing_are_told_one_by_one(kitchen, named, missing):
         ("engine: transformers\nengine_options: {max_model_len: 9}", "arguments of vLLM"),
         ("engine_options_for: {labl: {seed: 1}}", "engine_options_for"),
         ("engine: transformers\nengine_options_for: {label: {seed: 1}}", "arguments of vLLM"),
+        (
+            "engine: transformers\njudge: embedded?backend=transformers\n"
+            "engine_options_for: {judge: {seed: 1}}",
+            "arguments of vLLM",
+        ),
         ("judge: vlm:x", "vllm"),
     ],
 )

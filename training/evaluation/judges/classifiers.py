@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from constitution.problems import InputError, Problem, nearest
+from engine.generators.device import AS_IT_IS, load_frozen
+from engine.generators.model_files import model_folder
 from engine.judging.refusal import refuses
 
 __all__ = ["CLASSIFIER_KINDS", "Classifier", "RefusalRules", "is_classifier", "open_classifier"]
 
 CLASSIFIER_KINDS = ("classifier", "transformers-classifier", "rules", "moderation", "guard")
-_AS_IT_IS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-"""A classifier's folder is read without asking a hub, and without running code in it."""
 _LONGEST = 512
 """Tokens read of an answer where the model does not say how many it can."""
 
@@ -84,17 +84,14 @@ def open_classifier(spec: str) -> Classifier:
 
 def _transformers(spec: str, path: str, label: str) -> "_TransformersClassifier":
     """Reads the configuration alone; the weights wait for the first answer."""
-    folder = Path(path).expanduser()
-    if not (folder / "config.json").is_file():
-        remedy = "name a directory that holds a transformers model"
-        raise InputError(Problem(spec, f"{folder} has no config.json", remedy))
+    folder = model_folder(spec, path, "name a directory that holds a transformers model")
     try:
         from transformers import AutoConfig
     except ImportError as error:
         remedy = "pip install 'solon[transformers]'"
         raise InputError(Problem(spec, "needs transformers, which is missing", remedy)) from error
     try:
-        config: Any = AutoConfig.from_pretrained(folder, **_AS_IT_IS)
+        config: Any = AutoConfig.from_pretrained(folder, **AS_IT_IS)
     except (OSError, ValueError, KeyError) as error:
         what = f"cannot be read as a model: {' '.join(str(error).split())[:200]}"
         raise InputError(Problem(spec, what, "check its config.json")) from error
@@ -165,15 +162,13 @@ class _TransformersClassifier:
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            import torch
-            from transformers import AutoModelForSequenceClassification, AutoTokenizer
+            from transformers import AutoModelForSequenceClassification
 
-            tokenizer = AutoTokenizer.from_pretrained(self.folder, **_AS_IT_IS)
-            model = AutoModelForSequenceClassification.from_pretrained(self.folder, **_AS_IT_IS)
+            auto_class = AutoModelForSequenceClassification
+            tokenizer, model = load_frozen(auto_class, self.folder, **AS_IT_IS)
             if tokenizer.pad_token is None:
                 tokenizer.pad_token = tokenizer.eos_token
             if model.config.pad_token_id is None:
                 model.config.pad_token_id = tokenizer.pad_token_id
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            self._loaded = tokenizer, model.to(device).eval()
+            self._loaded = tokenizer, model
         return self._loaded

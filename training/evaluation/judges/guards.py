@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
+from engine.generators.device import AS_IT_IS, load_frozen
+from engine.generators.model_files import model_folder
 
 __all__ = ["GuardModel", "open_guard"]
 
 _FORM = "write `guard:PATH[,labels=safe/unsafe][,prefix=TEXT]`"
 _PREFIXES = ("", "\n\n", "\n", " ")
 """What guards write before their label; Llama Guard 3 two line breaks."""
-_AS_IT_IS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
 def open_guard(spec: str, rest: str) -> "GuardModel":
@@ -29,10 +30,7 @@ def open_guard(spec: str, rest: str) -> "GuardModel":
     given = dict(option.partition("=")[::2] for option in options)
     if unknown := given.keys() - {"labels", "prefix"}:
         raise InputError(Problem(spec, f"has no option {min(unknown)!r}", _FORM))
-    folder = Path(path).expanduser()
-    if not (folder / "config.json").is_file():
-        remedy = "name a directory that holds a guard model"
-        raise InputError(Problem(spec, f"{folder} has no config.json", remedy))
+    folder = model_folder(spec, path, "name a directory that holds a guard model")
     kept, slash, broken = given.get("labels", "safe/unsafe").partition("/")
     if not (kept and slash and broken):
         raise InputError(Problem(spec, "names no two labels", _FORM))
@@ -94,14 +92,11 @@ class GuardModel:
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            import torch
-            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers import AutoModelForCausalLM
 
-            tokenizer = AutoTokenizer.from_pretrained(self.folder, **_AS_IT_IS)
-            model: Any = AutoModelForCausalLM.from_pretrained(self.folder, **_AS_IT_IS)
+            tokenizer, model = load_frozen(AutoModelForCausalLM, self.folder, **AS_IT_IS)
             if not tokenizer.chat_template:
                 what = "has no chat template, which asks the question"
                 raise InputError(Problem(str(self.folder), what, "save it beside the tokenizer"))
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            self._loaded = tokenizer, model.to(device).eval()
+            self._loaded = tokenizer, model
         return self._loaded

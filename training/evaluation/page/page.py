@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment
 
 from constitution.word_diff import word_diff
+from engine.generators.spec import kind_of
 from engine.report.assets import PARTS, Asset, asset, page_environment
 from engine.shares import Estimate
 from training.evaluation.page.charts import (
@@ -51,7 +52,6 @@ __all__ = [
 ]
 
 _HERE = Path(__file__).parent
-_UNPROVEN_JUDGE = "embedded"
 
 
 def evaluation_page(results: Results) -> str:
@@ -69,7 +69,7 @@ def evaluation_page(results: Results) -> str:
             errors=[f for f in results.findings if f.severity == "error"],
             warnings=[f for f in results.findings if f.severity != "error"],
             broken_gates=[gate for gate in results.gates if not gate.kept],
-            unproven=results.judge.split(":")[0] == _UNPROVEN_JUDGE,
+            unproven=kind_of(results.judge) == "embedded",
             headline=headline(results),
             all_exact=bool(results.principles) and all(p.exact for p in results.principles),
             beaten={model.name: figure(results.win_over_base(model.name)) for model in models},
