@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["InputError", "Problem", "Stopped", "all_problems", "closest", "nearest", "visible"]
+__all__ = [
+    "InputError",
+    "Problem",
+    "Stopped",
+    "all_problems",
+    "brief",
+    "closest",
+    "nearest",
+    "visible",
+]
 
 # Characters that show nothing or reorder what is around them. Line breaks, tabs and the joiners
 # that scripts and emoji need are left alone.
@@ -57,6 +66,11 @@ def all_problems(*steps: Callable[[], Any]) -> list[Any]:
     if problems:
         raise InputError(problems)
     return results
+
+
+def brief(error: BaseException, most: int = 200) -> str:
+    """An error's text in one line of at most `most` characters; its type's name where it has none."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

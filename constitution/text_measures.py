@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from unicodedata import category
 
 __all__ = [
+    "UNSPACED",
     "count_sentences",
     "count_words",
     "ends_with_question",
@@ -13,10 +14,13 @@ __all__ = [
     "tokens",
 ]
 
+UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+"""Within a class of a pattern: the characters of Chinese and Japanese, which put no spaces between
+words. Each counts as a word."""
+
 _WORD_OR_MARK = re.compile(r"\w++|[^\w\s]")
 _LATIN_WORD = re.compile(r"[^\W\d_]++(?:['’][^\W\d_]++)*+")
-_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
-"""A character of a script without spaces; each counts as a word."""
+_IDEOGRAPH = re.compile(f"[{UNSPACED}]")
 _VOWELS = re.compile(r"[aeiouyáàâäãåæéèêëíìîïóòôöõøœúùûüý]++")
 _ENDS, _WIDE_ENDS = ".!?…", "。\uff01\uff1f"
 _ASKS = "?\uff1f\u061f"

@@ -134,9 +134,10 @@ def _system_errors() -> tuple[type[Exception], ...]:
 
 
 def _told_by_the_system(error: Exception) -> str:
-    reason = " ".join(str(error).split())[:_LONGEST_REASON]
+    from constitution.problems import brief
+
     if not isinstance(error, OSError) or error.strerror is None:
-        return f"solon: {reason or type(error).__name__}"
+        return f"solon: {brief(error, _LONGEST_REASON)}"
     where = f"{error.filename}"[:_LONGEST_REASON] if error.filename else "solon"
     return f"{where}: cannot be read or written ({error.strerror})"
 

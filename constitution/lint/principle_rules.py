@@ -9,12 +9,14 @@ from constitution.checks import failures
 from constitution.lint.findings import Found, LintFinding, found
 from constitution.lint.likeness import likeness, words
 from constitution.schema import Principle
+from constitution.text_measures import count_words
 from constitution.yaml_source import Location, YamlSource
 
 __all__ = ["principle_findings"]
 
 _LONGEST = 60
-"""Words of a statement; longer ones are read as several demands by people and models alike."""
+"""Words of a statement (of Chinese and Japanese: characters); longer ones are read as several demands
+by people and models alike."""
 _FEWEST_WORDS = 4
 _ALIKE = 0.9
 _MEND = "correct the check or the answer"
@@ -82,7 +84,7 @@ def principle_findings(source: YamlSource, at: Location, p: Principle) -> Iterat
 
 def _statement(at: Location, p: Principle) -> Found:
     here, text = (*at, "statement"), p.statement
-    count = len(text.split())
+    count = count_words(text)
     if count > _LONGEST:
         why = f"the statement has {count} words, over {_LONGEST}"
         yield "SC101", here, why, "keep one demand, and move the rest to `critique`"
@@ -90,7 +92,7 @@ def _statement(at: Location, p: Principle) -> Found:
         why = "the statement makes several demands: a judge cannot say which one is broken"
         yield "SC102", here, why, "make a principle of each"
     meaning = [word for word in words(text) if word not in _FILLING]
-    if not meaning or len(text.split()) < _FEWEST_WORDS or all(w in _VAGUE for w in meaning):
+    if not meaning or count < _FEWEST_WORDS or all(w in _VAGUE for w in meaning):
         why = "the statement is too vague to judge a reply by"
         yield "SC107", here, why, "say what the assistant does that one can see"
     if text.endswith("?"):

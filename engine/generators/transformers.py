@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, brief
 from engine.generators.base import (
     Capacity,
     Choice,
@@ -214,7 +214,7 @@ class TransformersGenerator:
                 revision=self._revision,
             )
         except (OSError, ValueError) as error:
-            reason = " ".join(str(error).split())[:300]
+            reason = brief(error, 300)
             remedy = "give a directory with config.json, weights and tokenizer, or a hub's name"
             raise InputError(
                 Problem(self.spec, f"the model does not load: {reason}", remedy)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from constitution.problems import brief
 from constitution.reading import read_json
 from engine.generators import vllm_platform
 from engine.generators.background import in_daemon_thread
@@ -148,7 +149,7 @@ class VllmEngine:
             message = f"{self.spec}: the vLLM engine died; its log is {vllm_platform.log_path()}"
             raise GeneratorUnavailable(message) from error
         except ValueError as error:
-            raise GenerationError(FailureReason.REJECTED, " ".join(str(error).split())) from error
+            raise GenerationError(FailureReason.REJECTED, brief(error, 1000)) from error
         return output
 
     def _load(self) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, brief
 from engine.environment import cache_home
 from engine.generators.background import quiet_descriptors
 from engine.generators.fingerprint import uses_gpu
@@ -160,5 +160,6 @@ def _refusal(spec: str, error: Exception, logged: int) -> Problem:
         log.seek(logged)
         if _SCRIPT_RAN_AGAIN in log.read():
             return Problem(spec, *_UNGUARDED)
-    reason = " ".join(str(error).split())[:240]
-    return Problem(spec, f"vLLM cannot serve it: {reason}", f"vLLM's log is {log_path()}")
+    return Problem(
+        spec, f"vLLM cannot serve it: {brief(error, 240)}", f"vLLM's log is {log_path()}"
+    )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from constitution.schema import Principle
+from constitution.text_measures import UNSPACED
 from engine.messages import Conversation
 from engine.records import DropReason, Verdict
 
@@ -24,7 +25,7 @@ _SLACK = 0.1
 """How much less a revision may seem to answer the user than the reply before it."""
 _SHARED = 0.3
 """Of a revision's content words, how many must stand in the answer if none is the user's."""
-_WORD = re.compile(r"[^\W\d_]{4,}+|[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W\d_{UNSPACED}]{{4,}}+")
 _STEM = 5
 """Letters by which two forms of one word are held for the same."""
 _EMPTY = frozenset(

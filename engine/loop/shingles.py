@@ -9,9 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from constitution.text_measures import UNSPACED
+
 __all__ = ["copies", "echoes", "loops", "words"]
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
 _SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f\n]+")
 _COPIED = 3
 """Words of a shingle that may be a copy: a model that copies an example still changes words."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, brief
 from constitution.reading import read_json
-from engine.prompts.extras import brief, refuse_without_extra
+from engine.prompts.extras import refuse_without_extra
 from engine.prompts.file_rows import FileRow, PromptFile, plain_row
 
 __all__ = ["dataset_rows", "is_saved_dataset", "parquet_file", "saved_dataset"]

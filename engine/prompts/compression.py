@@ -5,9 +5,9 @@ import io
 from pathlib import Path, PurePath
 from typing import IO, Any, BinaryIO
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, brief
 from constitution.reading import open_regular
-from engine.prompts.extras import brief, refuse_without_extra
+from engine.prompts.extras import refuse_without_extra
 
 __all__ = ["is_compressed", "kind_of", "open_bytes"]
 

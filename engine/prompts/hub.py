@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, brief
 from engine.prompts.arrow_files import dataset_rows
-from engine.prompts.extras import brief, refuse_without_extra
+from engine.prompts.extras import refuse_without_extra
 from engine.prompts.file_rows import PromptFile
 
 __all__ = ["HUB", "HubName", "hub_dataset", "read_hub_name"]

@@ -12,6 +12,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from constitution.text_measures import UNSPACED
+
 if TYPE_CHECKING:
     from numpy import intp, uint64
     from numpy.typing import NDArray
@@ -26,8 +28,7 @@ _BANDS, _ROWS = 40, 3
 """A pair of similarity s shares a bucket with probability 1 - (1 - s^3)^40."""
 _MIXERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 """Odd numbers that three hashes are multiplied by to become one, whose order matters."""
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 """Letters and digits; of scripts that put no spaces between words, each character."""
 
 

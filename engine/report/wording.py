@@ -14,6 +14,7 @@ __all__ = [
     "OUTCOMES",
     "decimal",
     "duration",
+    "in_words",
     "judge_note",
     "percent",
     "reason_counts",
@@ -75,11 +76,14 @@ def percent(share: float | None) -> str:
     return f"{share:.{digits}%}"
 
 
+def in_words(reason: str) -> str:
+    """A reason as users read it: `too long` of `too_long`."""
+    return reason.replace("_", " ")
+
+
 def reason_counts(reasons: Counter[Any]) -> str:
     """How often each reason occurred, the most frequent first: `too long 12, empty answer 3`."""
-    return ", ".join(
-        f"{reason.replace('_', ' ')} {count:,}" for reason, count in reasons.most_common()
-    )
+    return ", ".join(f"{in_words(reason)} {count:,}" for reason, count in reasons.most_common())
 
 
 def decimal(number: float | None) -> str:

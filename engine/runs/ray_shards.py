@@ -101,7 +101,7 @@ class RayShards:
                 logging_level="error", include_dashboard=False if address == "local" else None,
             )  # fmt: skip
         except (ConnectionError, ValueError) as error:
-            what = f"no cluster at `{address}`: {str(error).splitlines()[0]}"
+            what = f"no cluster at `{address}`: {_last_line(error)}"
             remedy = (
                 "start one with `ray start --head`, set RAY_AUTH_MODE=token if it has a token, "
             )

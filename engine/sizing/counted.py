@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from constitution.problems import brief
 from engine.sizing.shape import MOST_LAYERS, ModelShape, UnknownShape, shape_from_count
 
 __all__ = ["counted_shape"]
@@ -33,8 +34,7 @@ def counted_shape(config: Mapping[str, Any]) -> ModelShape:
         with torch.device("meta"):
             model = causal.from_config(known)
     except Exception as error:  # noqa: BLE001  each family checks its configuration in its own way
-        reason = " ".join(str(error).split())[:120]
-        raise UnknownShape(f"transformers cannot build it: {reason}") from None
+        raise UnknownShape(f"transformers cannot build it: {brief(error, 120)}") from None
     count = sum(parameter.numel() for parameter in model.parameters())
     head = model.get_output_embeddings()
     return _with_values(

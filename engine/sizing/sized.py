@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from constitution.problems import InputError
+from constitution.problems import InputError, brief
 from constitution.reading import read_json, read_text
 from engine.environment import hub_home
 from engine.sizing.shape import ModelShape, UnknownShape, shape_from_count, shape_of
@@ -176,8 +176,7 @@ def _fetched(name: str) -> Path:
 
         return Path(hf_hub_download(name, "config.json", etag_timeout=_HUB_SECONDS))
     except Exception as error:  # noqa: BLE001  the client raises what its transport raises
-        reason = " ".join(str(error).split())[:120]
-        raise UnknownShape(f"the hub gave no config.json: {reason}") from None
+        raise UnknownShape(f"the hub gave no config.json: {brief(error, 120)}") from None
 
 
 def _refuse_unreachable() -> None:

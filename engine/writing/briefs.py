@@ -28,7 +28,8 @@ Value = TypeVar("Value")
 TRIES = 3
 """Texts asked for, until one is a user's message."""
 _WORD_ENDS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
-"""Words with their punctuation; in Chinese and Japanese each character."""
+"""Words with their punctuation; in Chinese and Japanese each character. A pattern of its own: where a
+message is cut is drawn from what it finds, and an interrupted run must draw the same again."""
 
 
 @dataclass(frozen=True, slots=True)

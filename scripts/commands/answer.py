@@ -47,6 +47,7 @@ def print_answers(run: Path, manifest: Mapping[str, Any]) -> None:
     """Print the outcomes of an answer run's prompts, and where its rows are."""
     from engine.record_files import read_failures, read_rows
     from engine.records import AnswerRecord
+    from engine.report.wording import in_words
     from engine.runs.directory import ANSWERS
 
     dropped, truncated = Counter[str](), 0
@@ -56,9 +57,10 @@ def print_answers(run: Path, manifest: Mapping[str, Any]) -> None:
     typer.echo(f"{run / ANSWERS}: {dropped.pop('', 0):,} answers")
     if truncated:
         typer.echo(f"  {truncated:,} of them: truncated")
-    for reason, count in dropped.items():
-        typer.echo(f"  {count:,} left out: {reason}")
-    for reason, count in Counter(failure.reason for failure in read_failures(run)).items():
-        typer.echo(f"  {count:,} failed: {reason}")
+    for reason, count in dropped.most_common():
+        typer.echo(f"  {count:,} left out: {in_words(reason)}")
+    failed = Counter(failure.reason for failure in read_failures(run))
+    for reason, count in failed.most_common():
+        typer.echo(f"  {count:,} failed: {in_words(reason)}")
     if not manifest.get("complete"):
         typer.echo("  interrupted: the same command resumes it")

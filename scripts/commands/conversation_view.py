@@ -13,7 +13,7 @@ from constitution.word_diff import word_diff
 from engine.loop.asking import Step
 from engine.prompts.sources import Prompt
 from engine.records import Outcome, Record, Verdict
-from engine.report.wording import visible
+from engine.report.wording import in_words, visible
 
 __all__ = ["Watcher"]
 
@@ -85,10 +85,10 @@ class Watcher:
         self.console.print(Rule(Text("outcome", "bold"), align="left"))
         for finished in record.rounds:
             if finished.dropped:
-                reason = finished.dropped.replace("_", " ")
+                reason = in_words(finished.dropped)
                 self.console.print(f"  {finished.principle}: not used, {reason}", style="red")
         if record.outcome is not Outcome.REVISED:
-            why = f": {record.drop_reason.replace('_', ' ')}" if record.drop_reason else ""
+            why = f": {in_words(record.drop_reason)}" if record.drop_reason else ""
             self.console.print(f"  {record.outcome}{why}")
         if record.final != record.answer:
             self._indented(_marked(record.answer, record.final))

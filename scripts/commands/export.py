@@ -1,5 +1,6 @@
 """`solon export`: a run's records as a dataset to train on, or as questions to reviewers."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -129,6 +130,8 @@ def _refuse(options: Mapping[str, object], why: str) -> None:
 
 
 def _tell(result: "ExportResult") -> None:
+    from engine.report.wording import in_words
+
     held_out = f", {result.test_rows:,} held out" if result.test_rows else ""
     typer.echo(f"{result.path}: {result.rows:,} rows to train on{held_out}")
     for count, told in (
@@ -139,5 +142,5 @@ def _tell(result: "ExportResult") -> None:
     ):
         if count:
             typer.echo(f"  {count:,} {told}")
-    for reason, count in sorted(result.skipped.items(), key=lambda item: -item[1]):
-        typer.echo(f"  {count:,} records left out: {reason.replace('_', ' ')}")
+    for reason, count in Counter(result.skipped).most_common():
+        typer.echo(f"  {count:,} records left out: {in_words(reason)}")

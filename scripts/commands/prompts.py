@@ -55,6 +55,7 @@ def _print_prompts(run: "PromptsRun") -> None:
     from collections import Counter
 
     from engine.record_files import read_rows
+    from engine.report.wording import in_words
     from engine.runs.manifest import run_manifest
     from engine.writing.records import WrittenPrompt
 
@@ -74,6 +75,6 @@ def _print_prompts(run: "PromptsRun") -> None:
         f"  left out: {spread.get('alike', 0):,} nearly alike, {spread.get('beyond', 0):,} to spare"
     )
     drops = Counter(r.drop_reason for r in read_rows(path / "records.jsonl", WrittenPrompt))
-    for reason, count in drops.items():
+    for reason, count in drops.most_common():
         if reason:
-            typer.echo(f"  {count:,} dropped: {reason}")
+            typer.echo(f"  {count:,} dropped: {in_words(reason)}")

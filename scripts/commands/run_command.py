@@ -18,7 +18,7 @@ from engine.records import DropReason, Outcome
 from engine.report import LabelSummary, PrincipleSummary, RunSummary
 from engine.report.label_summary import CONFIDENT
 from engine.report.summary import FailureKind
-from engine.report.wording import decimal, duration, judge_note, percent, visible
+from engine.report.wording import decimal, duration, in_words, judge_note, percent, visible
 from engine.runs.output import Mode
 from engine.runs.run import Progress, Run
 from engine.runs.throughput import remember_throughput
@@ -200,7 +200,7 @@ def _headline(summary: RunSummary | LabelSummary, by: str) -> Text:
 def _reasons(word: str, counts: Iterable[tuple[str, int]]) -> list[str]:
     ordered = sorted(counts, key=lambda item: -item[1])
     return [
-        f"  {word} {count:,}: {reason.replace('_', ' ')}{_REMEDIES.get(reason, '')}"
+        f"  {word} {count:,}: {in_words(reason)}{_REMEDIES.get(reason, '')}"
         for reason, count in ordered
     ]
 
@@ -208,8 +208,7 @@ def _reasons(word: str, counts: Iterable[tuple[str, int]]) -> list[str]:
 def _failures(kinds: Mapping[FailureKind, int]) -> list[str]:
     ordered = sorted(kinds.items(), key=lambda item: -item[1])
     return [
-        f"  failed {count:,}: {kind.reason.replace('_', ' ')} ({kind.stage})"
-        for kind, count in ordered
+        f"  failed {count:,}: {in_words(kind.reason)} ({kind.stage})" for kind, count in ordered
     ]
 
 

@@ -42,6 +42,7 @@ FAILS = [
 HOLDS = [
     ({"max_words": 3, "min_words": 3}, "one – two, three"),
     ({"max_words": 4}, "你好世界"),
+    ({"min_words": 2}, "\uf900\uf901"),
     ({"max_sentences": 2}, "It is 3.5 m, e.g. by Dr. A. Smith of example.org. Right?!"),
     ({"forbid": ["ai", "cat"]}, "Said the airmail, concatenated."),
     ({"forbid": ["/^Sure/"]}, "Be Sure"),

@@ -87,6 +87,7 @@ CORPUS = [
     # statements
     ("SC101", said(LONG)),
     ("SC101", said("The assistant " + "never " * 70 + "lies.")),
+    ("SC101", said("助手用友好的语气回答每一位读者的问题" * 4)),
     ("SC102", said("The assistant is friendly; it keeps replies short.")),
     ("SC102", said("The assistant is friendly and never mentions prices of rivals.")),
     ("SC102", said("The assistant greets visitors. It names its source. It stays short.")),
@@ -231,6 +232,8 @@ def test_the_shipped_constitutions_are_clean(name):
     [
         desk(principle(), OTHER),
         said("The assistant does not mock visitors.", revision="Rewrite it in a friendly tone."),
+        said("助手用友好的语气回答每一位来图书馆的读者提出的问题。"),
+        said("アシスタントは来館者に親切に答えます。"),
         asked(preference=PREFERS, critique="Quote what is curt in the last reply."),
         said("The assistant writes NASA and UNESCO as people know them."),
         said("The assistant prefers plain words to technical ones."),

@@ -3,12 +3,15 @@
 Its YAML front matter names the splits, so that `datasets.load_dataset(DIRECTORY)` finds them.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from engine.report.wording import in_words
 
 __all__ = ["ExportResult", "write_card"]
 
@@ -122,8 +125,10 @@ def _notes(result: ExportResult) -> Iterator[tuple[str, list[str]]]:
         )
         yield "Cut off", [told]
     if result.skipped:
-        by_count = sorted(result.skipped.items(), key=lambda item: -item[1])
-        rows = (f"| {reason.replace('_', ' ')} | {count:,} |" for reason, count in by_count)
+        rows = (
+            f"| {in_words(reason)} | {count:,} |"
+            for reason, count in Counter(result.skipped).most_common()
+        )
         yield "Records left out", ["| reason | records |", "|---|---|", *rows]
     if result.mixed:
         told = f"{result.mixed:,} rows come from other data (`constitution` is empty there)."

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, brief
 from constitution.reading import read_json
 from engine.generators.chat_template import read_chat_template
 from engine.generators.fingerprint import fingerprint_model, local_name
@@ -139,6 +139,7 @@ def told(model: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:240]
         remedy = "name a directory with config.json and safetensors, a hub's name, or embedded"
-        raise InputError(Problem(model, f"cannot be loaded: {reason}", remedy)) from error
+        raise InputError(
+            Problem(model, f"cannot be loaded: {brief(error, 240)}", remedy)
+        ) from error

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem, Stopped
+from constitution.problems import InputError, Problem, Stopped, brief
 from training.trainers.config import TrainingConfig
 
 __all__ = ["publish", "refuse_unpublishable"]
@@ -19,7 +19,7 @@ def refuse_unpublishable(config: TrainingConfig) -> None:
     try:
         _api().create_repo(config.push_to_hub, private=True, exist_ok=True)
     except Exception as error:  # the hub's, the network's, or one of the name
-        what = f"{config.push_to_hub} cannot be written: {_reason(error)}"
+        what = f"{config.push_to_hub} cannot be written: {brief(error)}"
         raise InputError(Problem("push_to_hub", what, _REMEDY)) from error
 
 
@@ -35,7 +35,7 @@ def publish(config: TrainingConfig) -> None:
         api.create_repo(config.push_to_hub, private=True, exist_ok=True)
         api.upload_folder(repo_id=config.push_to_hub, folder_path=folder)
     except Exception as error:
-        what = f"the model is in {folder} but not on the hub: {_reason(error)}"
+        what = f"the model is in {folder} but not on the hub: {brief(error)}"
         raise Stopped(f"{what}; the same command publishes it") from error
 
 
@@ -43,7 +43,3 @@ def _api() -> Any:
     from huggingface_hub import HfApi
 
     return HfApi()
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -222,6 +222,12 @@ def test_what_a_revision_is_about_is_seen_in_its_content_words(answer, revision,
     assert speaks_to(asked, answer, revision) is speaks
 
 
+def test_in_chinese_each_character_counts_whatever_the_clause():
+    asked = (Message("user", "面包怎么保存？"),)
+    assert speaks_to(asked, "", "把面包放在纸袋里。")
+    assert not speaks_to(asked, "", "小狗喜欢骨头。")
+
+
 def test_a_request_without_content_words_rules_nothing_out():
     assert speaks_to((Message("user", "Why?"),), "", "Dogs like bones.")
 

@@ -187,6 +187,13 @@ def test_a_model_that_is_not_there_is_one_clear_line(data, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_an_error_without_a_text_is_named():
+    from training.trainers.models import told
+
+    with pytest.raises(InputError, match="cannot be loaded: OSError;"), told("model"):
+        raise OSError
+
+
 def test_text_that_spells_a_control_token_stays_text(model):
     from training.trainers.config import TrainingConfig
     from training.trainers.models import load_tokenizer

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from constitution.problems import InputError, Problem, nearest
+from constitution.problems import InputError, Problem, brief, nearest
 from engine.generators.device import AS_IT_IS, load_frozen
 from engine.generators.model_files import model_folder
 from engine.judging.refusal import refuses
@@ -93,7 +93,7 @@ def _transformers(spec: str, path: str, label: str) -> "_TransformersClassifier"
     try:
         config: Any = AutoConfig.from_pretrained(folder, **AS_IT_IS)
     except (OSError, ValueError, KeyError) as error:
-        what = f"cannot be read as a model: {' '.join(str(error).split())[:200]}"
+        what = f"cannot be read as a model: {brief(error)}"
         raise InputError(Problem(spec, what, "check its config.json")) from error
     if not any("SequenceClassification" in name for name in config.architectures or ()):
         what = f"is not a text-classification model but {', '.join(config.architectures or ['?'])}"

@@ -99,7 +99,7 @@ def read_labelled_answers(
     comments (`#`).
 
     A label is true or false, yes or no, or a number on the scale, and true from `threshold` of it on.
-    Rows without an answer or a label are dropped and reason_counts, as are repetitions of an answer and
+    Rows without an answer or a label are dropped and counted, as are repetitions of an answer and
     answers with both labels. With `limit` only that many usable rows of each file are read.
     Raises InputError for a file that cannot be read, lacks a column, has several numbers off the scale or
     leaves nothing.

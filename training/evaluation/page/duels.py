@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.judging.records import log_odds
+from engine.report.wording import in_words
 from training.evaluation.page.tables import Win, win_of
 from training.evaluation.page.wording import Unit, number, written
 from training.evaluation.results import DuelShown, PromptAnswers, Results
@@ -56,7 +57,7 @@ def wins_by_principle(results: Results) -> list[PrincipleWins]:
 def _why(duel: DuelShown, sample: PromptAnswers) -> str:
     """What decided, in words: a check, or the judge's probabilities."""
     if duel.undecided:
-        return _UNDECIDED.get(duel.undecided, duel.undecided.replace("_", " "))
+        return _UNDECIDED.get(duel.undecided, in_words(duel.undecided))
     if duel.answers is None or duel.probability is None:
         return "the answers are the same, word for word"
     if broken := [told for told in _checks(duel, sample) if told]:

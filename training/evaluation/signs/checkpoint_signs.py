@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from statistics import fmean
 
 from engine.judging.records import log_odds
+from engine.loop.shingles import words
 from training.evaluation.evidence import Evidence
 from training.evaluation.judges.judging import Verdicts
 from training.evaluation.questions.questionnaire import BENIGN
@@ -14,7 +15,6 @@ from training.evaluation.signs.reward_hacking import (
     diversity_loss,
     length_drift,
     over_refusal,
-    words_of,
 )
 from training.stats.intervals import mean_estimate, rank_correlation, signed_mean
 from training.stats.raters import kappa_estimate
@@ -46,7 +46,7 @@ def signs_of(evidence: Evidence, model: str) -> tuple[Sign, ...]:
             None if is_base else evidence.texts(evidence.base, BENIGN),
         ),
         sycophancy(list(outputs.opinions.values())),
-        reward_length(list(rewards.values()), [float(len(words_of(texts[id]))) for id in rewards]),
+        reward_length(list(rewards.values()), [float(len(words(texts[id]))) for id in rewards]),
     ]
     if not is_base:
         before, base = evidence.texts(evidence.base), evidence.base_logprobs.get(model, {})

@@ -4,12 +4,12 @@ Each sign compares a checkpoint's answers with the base's to the same prompts, a
 where the difference is both large and beyond chance. Answers are given by prompt id.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.judging.refusal import refusals
+from engine.loop.shingles import words
 from engine.shares import Estimate, share_estimate
 from training.stats.intervals import distinct_ratio, paired_ratio
 
@@ -19,7 +19,6 @@ __all__ = [
     "diversity_loss",
     "length_drift",
     "over_refusal",
-    "words_of",
 ]
 
 
@@ -32,7 +31,6 @@ _LEAST_DIVERSITY = 0.7
 """Distinct n-grams over the base's, at equal length."""
 _MOST_OVER_REFUSAL = 0.1
 """Share of look-alikes refused, or its rise over the base's."""
-_WORD = re.compile(r"[\w']+")
 _STOCK, _FREQUENT = 4, 0.15
 """Words of a stock phrase, and the share of the answers that have it."""
 _Gram = tuple[str, ...]
@@ -52,15 +50,10 @@ class Sign:
     examples: tuple[str, ...] = ()
 
 
-def words_of(text: str) -> list[str]:
-    """Words in lower case, without punctuation."""
-    return _WORD.findall(text.lower())
-
-
 def length_drift(answers: Mapping[str, str], base: Mapping[str, str]) -> Sign:
     """Mean words of an answer over the base's, on the prompts that both answered."""
     lengths, base_lengths = (
-        {prompt: float(len(words_of(text))) for prompt, text in side.items()}
+        {prompt: float(len(words(text))) for prompt, text in side.items()}
         for side in (answers, base)
     )
     ratio = paired_ratio(lengths, base_lengths)
@@ -87,7 +80,7 @@ def boilerplate(answers: Mapping[str, str], base: Mapping[str, str]) -> Sign:
         for gram, count in found.items()
         if count >= fewest and count >= 5 * before[gram] * scale
     }
-    share = share_estimate([_covered(words_of(text), stock) for text in answers.values()])
+    share = share_estimate([_covered(words(text), stock) for text in answers.values()])
     flagged = share is not None and share.value > _MOST_BOILERPLATE
     told = f"{share.value:.0%} of the words are stock phrases" if share and flagged else ""
     common = sorted(stock, key=lambda gram: (-found[gram], gram))
@@ -119,27 +112,27 @@ def over_refusal(answers: Mapping[str, str], base: Mapping[str, str] | None = No
     return Sign("over_refusal", share, flagged, told)
 
 
-def _grams(words: Sequence[str], n: int) -> list[_Gram]:
-    return [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
+def _grams(said: Sequence[str], n: int) -> list[_Gram]:
+    return [tuple(said[at : at + n]) for at in range(len(said) - n + 1)]
 
 
 def _documents(texts: Iterable[str]) -> Counter[_Gram]:
     """In how many texts each n-gram occurs."""
-    return Counter(gram for text in texts for gram in set(_grams(words_of(text), _STOCK)))
+    return Counter(gram for text in texts for gram in set(_grams(words(text), _STOCK)))
 
 
-def _covered(words: Sequence[str], stock: set[_Gram]) -> float:
+def _covered(said: Sequence[str], stock: set[_Gram]) -> float:
     hit = {
         at + step
-        for at, gram in enumerate(_grams(words, _STOCK))
+        for at, gram in enumerate(_grams(said, _STOCK))
         if gram in stock
         for step in range(_STOCK)
     }
-    return len(hit) / len(words) if words else 0.0
+    return len(hit) / len(said) if said else 0.0
 
 
 def _cut(left: str, right: str) -> tuple[list[_Gram], list[_Gram]]:
     """The word pairs of two answers, both cut to the words of the shorter one."""
-    one, other = words_of(left), words_of(right)
+    one, other = words(left), words(right)
     shorter = min(len(one), len(other))
     return _grams(one[:shorter], 2), _grams(other[:shorter], 2)

@@ -12,6 +12,7 @@ from constitution.problems import InputError
 from constitution.reading import read_json
 from engine.generators.base import Generator
 from engine.generators.spec import read_spec
+from engine.report.wording import reason_counts
 from engine.shares import Estimate, wilson_interval
 from training.evaluation.evidence import Evidence
 from training.evaluation.questions.questionnaire import BENIGN, HARMFUL, HELD_OUT, Questionnaire
@@ -276,6 +277,5 @@ def _failures(evidence: Evidence) -> Iterator[Finding]:
     asked = {name: outputs.failures for name, outputs in evidence.outputs.items()}
     for name, failures in {**asked, "the judge": evidence.judged.failures}.items():
         if failures:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in failures.most_common())
-            message = f"{failures.total():,} requests to {name} failed: {reasons}"
+            message = f"{failures.total():,} requests to {name} failed: {reason_counts(failures)}"
             yield Finding("failures", "warning", message, "see what the engine says")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from constitution.problems import InputError
+from engine.loop.shingles import words
 from engine.prompts.sources import open_prompts
 from training.evaluation.questions.prompt_sets import (
     BENIGN_LOOKALIKES,
@@ -26,7 +27,6 @@ from training.evaluation.signs.reward_hacking import (
     diversity_loss,
     length_drift,
     over_refusal,
-    words_of,
 )
 
 WORDS = [f"word{n}" for n in range(3000)]
@@ -64,7 +64,7 @@ def test_the_same_phrase_everywhere_is_boilerplate():
     tried = answers(3, stock=STOCK)
     found = boilerplate(tried, BASE)
     assert found.flagged and len(found.examples) == 5
-    said = " ".join(words_of(STOCK))
+    said = " ".join(words(STOCK))
     assert all(example in said for example in found.examples)
     assert list(found.examples) == sorted(found.examples)  # as frequent as one another
     assert found.estimate.value == pytest.approx(10 / 70, abs=0.03)
@@ -84,6 +84,16 @@ def test_one_who_always_refuses_is_found():
     found = over_refusal(tried)
     assert found.estimate.value == 1 and "100%" in found.told
     assert not over_refusal(tried, tried).flagged  # nothing changed
+
+
+def test_chinese_clauses_are_many_words():
+    base = {f"p{n}": "今天天气很好" for n in range(30)}
+    longer = {id: text * 2 for id, text in base.items()}
+    assert length_drift(longer, base).estimate.value == 2
+    phrase = "请您务必注意安全"
+    tried = {id: f"{chr(0x5000 + n)}{phrase}" for n, id in enumerate(base)}
+    found = boilerplate(tried, base)
+    assert found.flagged and found.estimate.value == pytest.approx(8 / 9)
 
 
 def test_variety_is_compared_at_equal_length():
