@@ -48,3 +48,19 @@ def test_policy_and_judge_are_for_hard_prompts(tmp_path):
     with pytest.raises(InputError, match="add `hard`"):
         app(["prompts", "-c", "plain-answers", "-m", "scripted", "--judge", "scripted",
              "-o", str(tmp_path / "p.jsonl")])  # fmt: skip
+
+
+def test_a_split_goes_over_nothing_of_its_own_accord(tmp_path):
+    file = tmp_path / "train.jsonl"
+    rows = "".join(f'{{"prompt": "Question {n}?"}}\n' for n in range(100))
+    file.write_text(rows, encoding="utf-8")
+    words = ("split", "--prompts", file, "--held-out", "0.2", "--out")
+    with pytest.raises(InputError, match="is what is read"):
+        app([*map(str, words), str(tmp_path), "--overwrite"])
+    assert file.read_text("utf-8") == rows and not (tmp_path / "held_out.jsonl").exists()
+    out = tmp_path / "parts"
+    assert [solon(*words, out), solon(*words, out)] == [0, 0]
+    words = (*words[:4], "0.5", "--out")
+    with pytest.raises(InputError, match="add --overwrite"):
+        app([*map(str, words), str(out)])
+    assert solon(*words, out, "--overwrite") == 0
