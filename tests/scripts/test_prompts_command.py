@@ -64,3 +64,27 @@ def test_a_split_goes_over_nothing_of_its_own_accord(tmp_path):
     with pytest.raises(InputError, match="add --overwrite"):
         app([*map(str, words), str(out)])
     assert solon(*words, out, "--overwrite") == 0
+
+
+def test_prompts_are_not_written_over_a_file_of_another_origin(tmp_path):
+    out = tmp_path / "p.jsonl"
+    out.write_text("mine\n", encoding="utf-8")
+    words = ("prompts", "-c", "plain-answers", "-m", "scripted", "--languages", "en", "-o", out,
+             "--per-principle")  # fmt: skip
+    with pytest.raises(InputError, match=r"p\.jsonl: exists already"):
+        app([*map(str, words), "1"])
+    assert out.read_text("utf-8") == "mine\n" and not (tmp_path / "p").exists()
+    assert solon(*words, 1, "--overwrite") == 0
+    written = out.read_text("utf-8")
+    assert written != "mine\n"
+    assert solon(*words, 1) == 0
+    assert solon(*words, 2, "--overwrite") == 0
+    assert out.read_text("utf-8") != written
+
+
+def test_prompts_are_not_written_over_their_constitution(tmp_path):
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("mine\n", encoding="utf-8")
+    with pytest.raises(InputError, match="is what is read"):
+        app(["prompts", "-c", str(rules), "-m", "scripted", "--overwrite", "-o", str(rules)])
+    assert rules.read_text("utf-8") == "mine\n"
