@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from constitution.loader import load_for_judging
 from constitution.problems import all_problems
@@ -70,6 +70,13 @@ class PromptsConfig(Settings):
     sampling: Sampling = Field(
         default=Sampling(max_tokens=200, temperature=0.5, top_p=0.95), title="Sampling"
     )
+
+    @field_validator("out")
+    @classmethod
+    def _names_a_file(cls, out: str) -> str:
+        if Path(out).name in ("", ".."):
+            raise ValueError("name a file, such as prompts.jsonl")
+        return out
 
     @model_validator(mode="after")
     def _roles_have_a_use(self) -> "PromptsConfig":

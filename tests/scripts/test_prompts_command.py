@@ -88,3 +88,10 @@ def test_prompts_are_not_written_over_their_constitution(tmp_path):
     with pytest.raises(InputError, match="is what is read"):
         app(["prompts", "-c", str(rules), "-m", "scripted", "--overwrite", "-o", str(rules)])
     assert rules.read_text("utf-8") == "mine\n"
+
+
+@pytest.mark.parametrize("out", [".", "", "/", ".."])
+def test_prompts_need_the_name_of_a_file(out):
+    with pytest.raises(InputError, match=r"--out: .*name a file, such as prompts\.jsonl") as raised:
+        app(["prompts", "-c", "plain-answers", "-m", "scripted", "-o", out])
+    assert len(raised.value.problems) == 1
