@@ -133,8 +133,9 @@ class Chain:
 def verify_chain(directory: Path, known: Head | None = None) -> Chain:
     """Read a guard's whole log, and find what was removed, added or changed in it.
 
-    `known` is a head that was kept elsewhere. Lines after the last head that is known may be cut off
-    unseen. Raises InputError where there is no log, or one that cannot be read.
+    `known` is a head that was kept elsewhere: who writes the log anew writes `head.json` anew too.
+    Lines after the last head that is known may be cut off unseen. Raises InputError where there is
+    no log, or one that cannot be read.
     """
     audit = directory / AUDIT
     segments = _segments(audit)
@@ -142,7 +143,7 @@ def verify_chain(directory: Path, known: Head | None = None) -> Chain:
         raise InputError(Problem(str(audit), "holds no log", "name a directory of `solon serve`"))
     chain, retained = Chain(), {str(Head())}
     before: Head | None = None
-    wanted = {head.number: head for head in (known, _kept_head(audit)) if head is not None}
+    kept = {head for head in (known, _kept_head(audit)) if head is not None}
     for segment in segments:
         for number, _, row in lines_of(segment):
             where, head = f"{segment}:{number}", _head_of(row, segment)
@@ -150,16 +151,17 @@ def verify_chain(directory: Path, known: Head | None = None) -> Chain:
             chain.problems += _wrong(row, where, chain.head if chain.lines else before)
             if row.get("event") == "retention":
                 retained.add(str(row.get("until")))
-            if (asked := wanted.pop(head.number, None)) and asked.hash != head.hash:
+            read = {head} if chain.lines else {before, head}
+            if any(one.number == other.number and one != other for one in kept for other in read):
                 chain.problems.append(Problem(where, "is another line than the one written"))
             chain.lines, chain.head = chain.lines + 1, head
     if before and str(before) not in retained:
         what = f"begins with line {before.number + 1}: those before it were removed"
         chain.problems.insert(0, Problem(str(segments[0]), what))
     chain.problems += [
-        Problem(str(segments[-1]), f"ends before line {head.number}: lines were cut off")
-        for head in wanted.values()
-        if head.number > chain.head.number
+        Problem(str(segments[-1]), f"ends before line {number}: lines were cut off")
+        for number in sorted({head.number for head in kept})
+        if number > chain.head.number
     ]
     return chain
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional
 
 from engine.prompts.plain_values import NO_VALUES, PlainValues, Replaced, TooDeep
@@ -32,6 +33,8 @@ class PromptFile:
     columns: tuple[str, ...] | None = None
     """Known where every row has the same."""
     unit: str = "row "
+    files: tuple[Path, ...] = ()
+    """Those that it reads, where they are files that somebody else may write to."""
 
     def where(self, row: FileRow) -> str:
         """`file:LINE`, or `file:row N` where rows are not lines."""

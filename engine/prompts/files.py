@@ -106,6 +106,10 @@ def _standard_input() -> PromptFile:
 
 
 def _of_kind(path: Path, name: str) -> PromptFile:
+    return replace(_reader(path, name), files=(path,))
+
+
+def _reader(path: Path, name: str) -> PromptFile:
     match kind_of(path):
         case ".jsonl" | ".ndjson":
             return jsonl_file(path, name)
@@ -146,7 +150,12 @@ def _together(name: str, opened: Iterator[PromptFile]) -> PromptFile:
         return files[0]
     columns = {file.columns for file in files}
     same = columns.pop() if len(columns) == 1 else None
-    return PromptFile(name, lambda: _chained(files), same)
+    return PromptFile(
+        name,
+        lambda: _chained(files),
+        same,
+        files=tuple(path for file in files for path in file.files),
+    )
 
 
 def _chained(files: Sequence[PromptFile]) -> Iterator[FileRow]:

@@ -93,6 +93,11 @@ class PromptSource:
         self.count, self.hash = self._check_rows(shards)
         self.whole = self.count
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that each iteration reads; none for a data set or rows in memory."""
+        return self._file.files
+
     def part(self, shard: Shard) -> "PromptSource":
         """The prompts of one shard, each with the id and the row that it has among all of them.
 

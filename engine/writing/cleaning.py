@@ -77,8 +77,9 @@ def begun_with(opening: str, reply: Reply) -> str:
 
 
 def listed(text: str) -> list[str]:
-    """The items of a numbered or bulleted list, without their marks."""
-    return [match[1].strip().strip("*\"'“”").strip() for match in _ITEM.finditer(text)]
+    """The items of a numbered or bulleted list, without their marks; a rule (`***`, `---`) is none."""
+    items = (match[1].strip().strip("*\"'“”").strip() for match in _ITEM.finditer(text))
+    return [item for item in items if any(map(str.isalnum, item))]
 
 
 def why_dropped(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from constitution.loader import load_for_judging
 from constitution.problems import all_problems
@@ -12,8 +12,11 @@ from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.runs.config import ChatTemplate, ConstitutionName, Window, open_roles
+from engine.runs.directory import PROMPTS
+from engine.runs.manifest import read_manifest
 from engine.runs.output import Mode
 from engine.settings import RoleModel
+from engine.storage.atomic import check_file
 from engine.writing.run import PromptsRun
 from engine.writing.settings import PromptSettings
 
@@ -68,6 +71,13 @@ class PromptsConfig(Settings):
         default=Sampling(max_tokens=200, temperature=0.5, top_p=0.95), title="Sampling"
     )
 
+    @field_validator("out")
+    @classmethod
+    def _names_a_file(cls, out: str) -> str:
+        if Path(out).name in ("", ".."):
+            raise ValueError("name a file, such as prompts.jsonl")
+        return out
+
     @model_validator(mode="after")
     def _roles_have_a_use(self) -> "PromptsConfig":
         if self.prompts.hard is None and (self.roles.policy or self.roles.judge):
@@ -97,7 +107,10 @@ def open_prompts_inputs(config: PromptsConfig) -> tuple[Constitution, dict[str, 
 
 
 def open_prompts_run(config: PromptsConfig, mode: Mode = "resume") -> PromptsRun:
-    """The run of a configuration. Raises InputError with everything that is wrong."""
+    """The run of a configuration. Raises InputError with everything that is wrong, and where its file
+    is there already and not a run's of its directory, unless `mode` is to overwrite."""
+    own = (read_manifest(config.directory) or {}).get("kind") == PROMPTS.output.name
+    check_file(config.file, mode == "overwrite" or own, Path(config.constitution))
     constitution, models = open_prompts_inputs(config)
     return PromptsRun(
         config.directory,

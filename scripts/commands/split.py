@@ -1,7 +1,7 @@
 """`solon split`: prompts to train on, and prompts to hold out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,12 +24,16 @@ _NAMES = {
 
 
 @o.configured("training.data.split:SplitConfig", _NAMES)
-def split(config: "SplitConfig") -> None:
+def split(
+    config: "SplitConfig",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the two files.")] = False,
+) -> None:
     """Write train.jsonl and held_out.jsonl; a prompt in both files is only held out."""
     from training.data.split import split_prompts
 
     aside = config.held_out if isinstance(config.held_out, float) else config.held_out.open()
-    counts = split_prompts(config.prompts.open(), aside, Path(config.out), config.header())
+    prompts, out = config.prompts.open(), Path(config.out)
+    counts = split_prompts(prompts, aside, out, config.header(), overwrite=overwrite)
     typer.echo(f"{config.out}: {counts.train:,} prompts to train on, {counts.held_out:,} held out")
     if counts.overlapping:
         typer.echo(f"  {counts.overlapping:,} prompts were in both files and are only held out")

@@ -4,12 +4,13 @@ So a prompt that occurs twice, under two ids or in two data sets, is never on bo
 be streamed, and adding rows moves none of the others.
 """
 
+import filecmp
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import jsonlines
 from pydantic import BeforeValidator, Field
@@ -21,7 +22,7 @@ from engine.messages import to_dicts
 from engine.prompts.sources import Prompt, PromptSource
 from engine.runs.config import ConstitutionName, PromptsFile
 from engine.settings import Seed, StakeholderChoice, for_stakeholder
-from engine.storage.atomic import replacing
+from engine.storage.atomic import check_file, replacing
 from training.data.value_header import ValueHeader
 
 __all__ = ["HeldOut", "SplitConfig", "SplitCounts", "is_held_out", "prompt_digest", "split_prompts"]
@@ -83,13 +84,17 @@ def split_prompts(
     held_out: PromptSource | float,
     out: Path,
     header: ValueHeader | None = None,
+    *,
+    overwrite: bool = False,
 ) -> SplitCounts:
     """Write `out/train.jsonl` and `out/held_out.jsonl`, each prompt with its value header.
 
     `held_out` is another file, whose prompts are taken out of the first, or the share of the first
-    that a hash of each prompt puts aside. Raises InputError when a side is left empty.
+    that a hash of each prompt puts aside. Raises InputError when a side is left empty, where one of
+    the two is a file that is read, and, without `overwrite`, where one is there with other rows:
+    neither is then written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    train, aside = out / "train.jsonl", out / "held_out.jsonl"
     others = () if isinstance(held_out, float) else held_out
     digests = {prompt_digest(to_dicts(prompt.messages)) for prompt in others}
 
@@ -103,18 +108,25 @@ def split_prompts(
     def headed(given: Iterable[Prompt]) -> Iterable[Prompt]:
         return map(header.on, given) if header else given
 
-    train = _write(out / "train.jsonl", headed(p for p in prompts if not is_aside(p)))
-    aside = _write(out / "held_out.jsonl", headed(others or filter(is_aside, prompts)))
-    if not train or not aside:
-        side = "held out" if train else "left to train on"
-        remedy = "change the share, or give more prompts"
-        raise InputError(Problem(prompts.path, f"no prompt is {side}", remedy))
-    return SplitCounts(train, aside, prompts.count - train if others else 0)
+    for path in (train, aside):
+        check_file(path, True, *prompts.files, *(others.files if others else ()))
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(train) as kept, replacing(aside) as apart:
+        left = _write(kept, headed(p for p in prompts if not is_aside(p)))
+        held = _write(apart, headed(others or filter(is_aside, prompts)))
+        if not left or not held:
+            side = "held out" if left else "left to train on"
+            remedy = "change the share, or give more prompts"
+            raise InputError(Problem(prompts.path, f"no prompt is {side}", remedy))
+        for path, draft in ((train, kept), (aside, apart)):
+            same = path.exists() and filecmp.cmp(draft.name, path, shallow=False)
+            check_file(path, overwrite or same)
+    return SplitCounts(left, held, prompts.count - left if others else 0)
 
 
-def _write(path: Path, prompts: Iterable[Prompt]) -> int:
+def _write(file: IO[bytes], prompts: Iterable[Prompt]) -> int:
     count = 0
-    with replacing(path) as file, jsonlines.Writer(file, compact=True) as lines:
+    with jsonlines.Writer(file, compact=True) as lines:
         for count, prompt in enumerate(prompts, 1):  # noqa: B007  it counts what was written
             lines.write({
                 **prompt.extra,
@@ -122,6 +134,7 @@ def _write(path: Path, prompts: Iterable[Prompt]) -> int:
                 "prompt": to_dicts(prompt.messages),
                 "tags": list(prompt.tags),
             })
+    file.flush()
     return count
 
 

@@ -1,6 +1,7 @@
 """The log's chain: whatever is removed, added or changed is found, and nothing else."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,8 +16,8 @@ REDACTOR = Redactor()
 
 
 class Days:
-    def __init__(self):
-        self.now = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    def __init__(self, hour=12):
+        self.now = datetime(2026, 11, 26, hour, tzinfo=UTC)
 
     def __call__(self):
         return self.now
@@ -93,6 +94,25 @@ def test_lines_cut_off_the_end_are_found_by_a_head_that_was_kept(tmp_path):
     assert verify_chain(tmp_path).problems == [], "nothing says that there was more"
     assert verify_chain(tmp_path, head).problems
     assert verify_chain(tmp_path, Head(3, "0" * 64)).problems
+
+
+@pytest.mark.parametrize("number", [1, 4, 6])
+def test_a_log_that_was_written_anew_is_found_by_the_head_kept_elsewhere(tmp_path, number):
+    head = written(tmp_path, number)
+    shutil.rmtree(tmp_path / "audit")
+    written(tmp_path, 6, clock=Days(hour=13))
+    assert verify_chain(tmp_path).problems == [], "its head.json is its own"
+    (problem,) = verify_chain(tmp_path, head).problems
+    assert "is another line" in str(problem)
+
+
+def test_the_head_of_the_last_line_that_was_deleted_for_its_age_is_compared(tmp_path):
+    clock = Days()
+    head = written(tmp_path, clock=clock)
+    clock.now += timedelta(days=9)
+    written(tmp_path, retention=3, clock=clock)
+    assert verify_chain(tmp_path, head).problems == []
+    assert verify_chain(tmp_path, Head(head.number, "0" * 64)).problems
 
 
 def test_a_line_that_a_killed_process_began_is_cut_off(tmp_path):

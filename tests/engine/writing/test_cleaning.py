@@ -97,6 +97,11 @@ def test_what_a_customer_says_is_kept(said):
     assert why_dropped(reply_of(said), said, language="en", shown=()) is None
 
 
+def test_a_rule_is_no_item():
+    said = '1. Ann wants a refund.\n***\n* **\n- ""\n---\n2. **Bob** asks why.'
+    assert listed(said) == ["Ann wants a refund.", "Bob** asks why."]
+
+
 def test_a_slip_into_another_script_is_dropped():
     said = "Can I put your ceramic dish in a \u6d01\u58f6?"
     assert why_dropped(reply_of(said), said, language="en", shown=()) is WriteDrop.OTHER_LANGUAGE

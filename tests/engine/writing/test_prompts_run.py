@@ -189,3 +189,13 @@ def test_what_is_no_situation_is_not_written_about(tmp_path):
 
     _, rows, _ = write(tmp_path, lists)
     assert {row["situation"] for row in rows} == {"late parcel"}
+
+
+def test_a_rule_in_a_list_of_situations_is_no_situation(tmp_path):
+    def ruled(request):
+        said = writer(request)
+        return f"***\n{said}\n---\n**\n" if said.startswith("1. ") else said
+
+    _, rows, manifest = write(tmp_path, ruled)
+    assert {row["situation"] for row in rows} <= {"Ann wants a refund.", "Bob wants a discount."}
+    assert set(manifest["situations"].values()) == {2}

@@ -80,3 +80,53 @@ def test_a_value_header_says_the_profile_that_judges_will_draw(tmp_path):
     assert prompt_digest(to_dicts(plain.messages)) == prompt_digest(
         to_dicts(header.on(briefed).messages)
     )
+
+
+def test_what_is_read_is_not_written(tmp_path):
+    prompts = source(tmp_path / "train.jsonl", [f"Question {n}?" for n in range(100)])
+    aside = source(tmp_path / "held_out.jsonl", ["Question 1?"])
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=r"train\.jsonl: is what is read"):
+        split_prompts(prompts, 0.2, tmp_path, overwrite=True)
+    (tmp_path / "train.jsonl").rename(tmp_path / "p.jsonl")
+    with pytest.raises(InputError, match=r"held_out\.jsonl: is what is read"):
+        split_prompts(open_prompts(tmp_path / "p.jsonl"), aside, tmp_path, overwrite=True)
+    (tmp_path / "p.jsonl").rename(tmp_path / "train.jsonl")
+    with pytest.raises(InputError, match=r"train\.jsonl: is what is read"):
+        split_prompts(open_prompts(f"{tmp_path}/*.jsonl"), 0.2, tmp_path, overwrite=True)
+    with pytest.raises(InputError, match=r"train\.jsonl: is what is read"):
+        split_prompts(open_prompts(tmp_path), 0.2, tmp_path, overwrite=True)
+    assert contents(tmp_path) == before
+
+
+def test_other_rows_are_only_replaced_where_that_is_asked(tmp_path):
+    prompts, out = (
+        source(tmp_path / "p.jsonl", [f"Question {n}?" for n in range(100)]),
+        tmp_path / "o",
+    )
+    out.mkdir()
+    (out / "held_out.jsonl").write_text('{"prompt": "Mine?"}\n', encoding="utf-8")
+    before = contents(out)
+    with pytest.raises(InputError, match=r"held_out\.jsonl: exists already"):
+        split_prompts(prompts, 0.2, out)
+    assert contents(out) == before
+    split_prompts(prompts, 0.2, out, overwrite=True)
+    after = contents(out)
+    split_prompts(prompts, 0.2, out)
+    assert contents(out) == after
+    with pytest.raises(InputError, match=r"train\.jsonl: exists already"):
+        split_prompts(prompts, 0.5, out)
+    assert contents(out) == after
+
+
+def test_neither_side_is_replaced_where_the_other_cannot_be_written(tmp_path):
+    prompts = source(tmp_path / "p.jsonl", ["One?", "Two?"])
+    split_prompts(prompts, source(tmp_path / "h.jsonl", ["Three?"]), tmp_path / "out")
+    before = contents(tmp_path / "out")
+    with pytest.raises(InputError, match="no prompt is held out"):
+        split_prompts(prompts, 0.0001, tmp_path / "out", overwrite=True)
+    assert contents(tmp_path / "out") == before
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
