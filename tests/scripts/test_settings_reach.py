@@ -191,6 +191,21 @@ def test_what_is_wrong_in_a_file_is_told_by_line_and_what_an_option_gives_by_its
     assert any(line.startswith("--stakeholder: ") and "not a share" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--min-tokens", "200"), "min_tokens 200 is more than max_tokens 99"),
+        (("--max-tokens", "7", "--min-tokens", "8"), "min_tokens 8 is more than max_tokens 7"),
+    ],
+    ids=["shortest", "both"],
+)
+def test_a_shortest_answer_above_the_longest_is_refused_in_one_line(folder, words, told):
+    write(folder)
+    done = solon("revise", "--config", "config.yaml", *words)
+    assert done.returncode == 2 and not (folder / "run").exists()
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.endswith(f"; {told}\n")
+
+
 def test_a_label_samples_at_1_whatever_else_its_sampling_says(folder):
     (folder / "config.yaml").write_text("sampling: {max_tokens: 9}\n", encoding="utf-8")
     given = {("constitution",): "base", ("out",): "out", ("prompts", "file"): "p.jsonl",
