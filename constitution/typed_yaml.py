@@ -35,12 +35,13 @@ _NO_FILE = YamlSource("the command line", {}, {(): Place(1, 1)}, {})
 
 
 class Settings(BaseModel):
-    """A mapping of a YAML file: frozen, of exact types, and without keys that nothing reads.
+    """A mapping of a YAML file: frozen, of exact types, of finite numbers, and without keys that
+    nothing reads.
 
     A section whose default is not its class's own is laid over that default key by key.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     plain: ClassVar[str | None] = None
     """The field that a plain string in place of the mapping stands for."""

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from constitution.problems import Stopped
 from constitution.typed_yaml import Settings
@@ -35,6 +35,18 @@ class Sampling(Settings):
     temperature: float = Field(default=0.7, ge=0, description="0 is greedy.")
     top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus sampling.")
     min_tokens: int = Field(default=0, ge=0, description="Shortest completion, in tokens.")
+
+    @model_validator(mode="after")
+    def _shortest_is_no_longer_than_longest(self) -> Self:
+        if self.min_tokens > self.max_tokens:
+            what = f"min_tokens {self.min_tokens} is more than max_tokens {self.max_tokens}"
+            raise ValueError(what)
+        return self
+
+    def bounded(self, most: int) -> "Sampling":
+        """With `most` as `max_tokens`, and `min_tokens` no greater."""
+        least = min(self.min_tokens, most)
+        return self.model_copy(update={"max_tokens": most, "min_tokens": least})
 
 
 _LONGEST_MESSAGE = 500

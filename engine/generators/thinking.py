@@ -152,9 +152,7 @@ async def _within_budget(
 
 
 def _limited(request: Request, tokens: int) -> Request:
-    least = min(request.sampling.min_tokens, tokens)
-    sampling = request.sampling.model_copy(update={"max_tokens": tokens, "min_tokens": least})
-    return replace(request, sampling=sampling)
+    return replace(request, sampling=request.sampling.bounded(tokens))
 
 
 def _going_on(request: Request, first: Sampled, encoder: ChatEncoder) -> Request:

@@ -157,17 +157,10 @@ class VllmGenerator:
 
     async def sample(self, prompt: list[int], request: Request) -> Sampled:
         """As of TokenModel."""
-        from vllm import SamplingParams
-
-        sampling, room = request.sampling, self._started.context - len(prompt)
-        params = SamplingParams(
-            max_tokens=min(sampling.max_tokens, room),
-            min_tokens=min(sampling.min_tokens, room),
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            seed=request.seed,
-        )
-        output = await self._run(prompt, params, request.priority, request.on_text)
+        room = self._started.context - len(prompt)
+        sampling = request.sampling.bounded(min(request.sampling.max_tokens, room))
+        asked = {**sampling.model_dump(), "seed": request.seed}
+        output = await self._run(prompt, asked, request.priority, request.on_text)
         generated = output.outputs[0]
         return Sampled(
             ids=list(generated.token_ids),
@@ -188,11 +181,9 @@ class VllmGenerator:
         self, prompt: list[int], candidates: tuple[tuple[int, ...], ...], priority: int
     ) -> Masses:
         """As of TokenModel."""
-        from vllm import SamplingParams
-
         wanted = sorted({token for variants in candidates for token in variants})
-        params = SamplingParams(max_tokens=1, temperature=0.0, logprob_token_ids=wanted)
-        output = await self._run(prompt, params, priority)
+        asked = {"max_tokens": 1, "temperature": 0.0, "logprob_token_ids": wanted}
+        output = await self._run(prompt, asked, priority)
         logprobs = output.outputs[0].logprobs[0]
         values = [
             sum(math.exp(logprobs[token].logprob) for token in variants if token in logprobs)
@@ -202,13 +193,11 @@ class VllmGenerator:
 
     async def score(self, messages: Conversation, *, priority: int = 0) -> Score:
         """One prefill of prompt and answer; nothing of it is read from the prefix cache."""
-        from vllm import SamplingParams
-
         prompt, own = self._started.encode_to_score(messages)
         if not own:
             return Score((), len(prompt))
-        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
-        output = await self._run(prompt + own, params, priority)
+        asked = {"max_tokens": 1, "temperature": 0.0, "prompt_logprobs": 0, "detokenize": False}
+        output = await self._run(prompt + own, asked, priority)
         found = output.prompt_logprobs[len(prompt) :]
         logprobs = tuple(at[token].logprob for at, token in zip(found, own, strict=True))
         return Score(logprobs, len(prompt))
@@ -236,13 +225,13 @@ class VllmGenerator:
     async def _run(
         self,
         ids: list[int],
-        params: Any,
+        sampling: Mapping[str, Any],
         priority: int,
         on_text: Callable[[str], None] | None = None,
     ) -> Any:
         encoder = self._started
         restored = on_text and (lambda text: on_text(encoder.restore(text)))
-        return await self._serving.run(ids, params, priority, self._lora_request, restored)
+        return await self._serving.run(ids, sampling, priority, self._lora_request, restored)
 
     async def close(self) -> None:
         """Stop the engine and free its memory, unless another generator uses it."""

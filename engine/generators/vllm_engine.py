@@ -118,22 +118,25 @@ class VllmEngine:
     async def run(
         self,
         ids: list[int],
-        params: Any,
+        sampling: Mapping[str, Any],
         priority: int,
         lora_request: Any,
         on_text: Callable[[str], None] | None = None,
     ) -> Any:
         """vLLM's last output for a prompt of token ids; `on_text` is called with each text before.
 
-        Raises GenerationError for a request that vLLM refuses, GeneratorUnavailable when it died.
+        `sampling` are arguments of vLLM's `SamplingParams`. Raises GenerationError for a request
+        that vLLM refuses, GeneratorUnavailable when it died.
         """
+        from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
 
         kinds = RequestOutputKind
-        params.output_kind = kinds.CUMULATIVE if on_text else kinds.FINAL_ONLY
+        kind = kinds.CUMULATIVE if on_text else kinds.FINAL_ONLY
         output: Any = None
         try:
+            params = SamplingParams(**sampling, output_kind=kind)
             with self._ranks.taken() as rank:
                 async for output in self.running.generate(
                     {"prompt_token_ids": ids},
@@ -148,7 +151,7 @@ class VllmEngine:
         except EngineDeadError as error:
             message = f"{self.spec}: the vLLM engine died; its log is {vllm_platform.log_path()}"
             raise GeneratorUnavailable(message) from error
-        except ValueError as error:
+        except _refusals() as error:
             raise GenerationError(FailureReason.REJECTED, brief(error, 1000)) from error
         return output
 
@@ -174,6 +177,15 @@ class VllmEngine:
         rank = max(map(_rank_of, self.adapters))
         fitting = next((size for size in _LORA_RANKS if size >= rank), rank)
         return {"enable_lora": True, "max_loras": len(self.adapters), "max_lora_rank": fitting}
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What vLLM raises for a request that it does not take: ValueError, in some versions its own."""
+    try:
+        from vllm.exceptions import VLLMClientError
+    except ImportError:
+        return (ValueError,)
+    return ValueError, VLLMClientError
 
 
 def _identity(model: str | Path | MadeModel, options: Mapping[str, Any]) -> str:

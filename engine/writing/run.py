@@ -104,7 +104,7 @@ class PromptsRun(Run[WrittenPrompt]):
         asked = situations_request(self.constitution, principle, count)
         about = principle.id if principle else "ordinary"
         seed = request_seed(self.settings.seed, about, "writer", "situations")
-        sampling = writer.sampling.model_copy(update={"max_tokens": _SITUATION_TOKENS * count})
+        sampling = writer.sampling.bounded(_SITUATION_TOKENS * count)
         try:
             completion = await writer.generator.generate(Request(asked, sampling, seed))
         except GenerationError:

@@ -9,6 +9,7 @@ import pytest
 import typer
 import yaml
 
+from constitution.problems import InputError
 from constitution.typed_yaml import Override, Settings, load_config, section_of
 from engine.generators.base import Sampling
 from engine.redteam.config import RedTeamConfig
@@ -189,6 +190,46 @@ def test_what_is_wrong_in_a_file_is_told_by_line_and_what_an_option_gives_by_its
     assert any("unknown key 'sede'; did you mean 'seed'?" in line for line in lines)
     assert any(line.startswith("--top-p: sampling.top_p is 0.0") for line in lines)
     assert any(line.startswith("--stakeholder: ") and "not a share" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--min-tokens", "200"), "min_tokens 200 is more than max_tokens 99"),
+        (("--max-tokens", "7", "--min-tokens", "8"), "min_tokens 8 is more than max_tokens 7"),
+    ],
+    ids=["shortest", "both"],
+)
+def test_a_shortest_answer_above_the_longest_is_refused_in_one_line(folder, words, told):
+    write(folder)
+    done = solon("revise", "--config", "config.yaml", *words)
+    assert done.returncode == 2 and not (folder / "run").exists()
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.endswith(f"; {told}\n")
+
+
+def test_a_number_that_is_not_finite_is_refused_in_one_line(folder):
+    """JSON has none: a manifest that holds one could not be read again."""
+    write(folder)
+    done = solon("revise", "--config", "config.yaml", "--temperature", "inf")
+    assert done.returncode == 2 and not (folder / "run").exists()
+    assert done.stderr.startswith("--temperature: sampling.temperature is inf; ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan"])
+@pytest.mark.parametrize("config", [*COMMANDS.values(), Recipe, *TRAINERS.values()], ids=named)
+def test_no_setting_takes_a_number_that_is_not_finite(tmp_path, config, value):
+    file = tmp_path / "config.yaml"
+    for location in leaves(config):
+        nested = value
+        for name in reversed(location):
+            nested = {name: nested}
+        file.write_text(yaml.safe_dump(nested).replace(f"'{value}'", value), encoding="utf-8")
+        name = ".".join(location)
+        with pytest.raises(InputError) as found:
+            load_config(config, file)
+        told = [p.what for p in found.value.problems]
+        assert any(what.startswith(f"{name} is") for what in told), (name, told)
 
 
 def test_a_label_samples_at_1_whatever_else_its_sampling_says(folder):

@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from engine.generators.base import Request, Sampling
+from engine.generators.base import FailureReason, GenerationError, Request, Sampling
 from engine.generators.vllm import VllmGenerator
 from engine.messages import Message
 from tests.engine.generators.thinking_tokenizer import ids_of, tokenizer
@@ -25,6 +25,8 @@ class Params:
     top_p: float = 1.0
     seed: int | None = None
     logprob_token_ids: list[int] | None = None
+    prompt_logprobs: int | None = None
+    detokenize: bool = True
     output_kind: object = None
 
 
@@ -37,10 +39,15 @@ class Dead(Exception):
     pass
 
 
+class Refused(Exception):
+    """As newer versions of vLLM refuse a request: not a ValueError."""
+
+
 @pytest.fixture(autouse=True)
 def _no_vllm(monkeypatch):
     """Importing the real one takes as long as all tests here."""
     contents = {
+        "vllm.exceptions": {"VLLMClientError": Refused},
         "vllm": {"SamplingParams": Params},
         "vllm.sampling_params": {"RequestOutputKind": Kinds},
         "vllm.lora": {},
@@ -146,3 +153,32 @@ def test_verdicts_of_a_model_that_thinks_are_read_after_its_thought():
     assert [params.max_tokens for _, params in engine.asked] == [1, 1024, 1]
     asyncio.run(generator.choose(ASKED, ("Yes", "No")))
     assert [params.max_tokens for _, params in engine.asked[3:]] == [1024, 1]
+
+
+@pytest.mark.parametrize("refusal", [Refused("an odd  token"), ValueError("an odd\ntoken")])
+@pytest.mark.parametrize("by", ["the parameters", "the engine"])
+def test_a_request_that_vllm_refuses_is_a_failure_of_that_request(monkeypatch, refusal, by):
+    def refuse(*_, **__):
+        raise refusal
+
+    generator = adapter(engine := Engine("It is.<|im_end|>"))
+    if by == "the parameters":
+        monkeypatch.setattr(sys.modules["vllm"], "SamplingParams", refuse)
+    else:
+        monkeypatch.setattr(engine, "generate", refuse, raising=False)
+    asked = (
+        generator.generate(Request(ASKED, Sampling(max_tokens=9), seed=5)),
+        generator.choose(ASKED, ("Yes", "No")),
+        generator.score((*ASKED, Message("assistant", "It is."))),
+    )
+    for one in asked:
+        with pytest.raises(GenerationError, match="an odd token") as found:
+            asyncio.run(one)
+        assert found.value.reason is FailureReason.REJECTED
+
+
+def test_versions_of_vllm_without_exceptions_of_their_own_refuse_with_value_errors(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm.exceptions", None)
+    test_a_request_that_vllm_refuses_is_a_failure_of_that_request(
+        monkeypatch, ValueError("an odd token"), "the engine"
+    )

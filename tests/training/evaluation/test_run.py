@@ -240,6 +240,13 @@ def test_one_process_at_a_time_writes_an_evaluation(tmp_path):
     assert evaluated(models, judge(lambda _: 0.1), out) == results
 
 
+def test_short_answers_ask_for_no_more_tokens_than_they_may_have():
+    asked = Questionnaire(PROMPTS, RULES, sampling=Sampling(max_tokens=300, min_tokens=200))
+    short = asked.sampling_of("harmful")
+    assert (short.min_tokens, short.max_tokens) == (64, 64)
+    assert asked.sampling_of("held-out") == asked.sampling
+
+
 def test_principles_are_drawn_as_the_stakeholder_weighs_them():
     rules = constitution("one", "two").model_copy(
         update={"stakeholders": {"legal": Stakeholder(weights={"one": 0.0})}}

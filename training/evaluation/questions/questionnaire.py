@@ -74,8 +74,7 @@ class Questionnaire:
         """How the answers of a set are sampled."""
         if name == HELD_OUT or name.startswith(SWAP):
             return self.sampling
-        shorter = {"max_tokens": min(_SHORT, self.sampling.max_tokens)}
-        return self.sampling.model_copy(update=shorter)
+        return self.sampling.bounded(min(_SHORT, self.sampling.max_tokens))
 
     def identity(self) -> dict[str, str]:
         """What makes it this evaluation and no other: hashes of what is asked, and how."""

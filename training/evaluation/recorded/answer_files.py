@@ -12,13 +12,16 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from constitution.problems import InputError, Problem
 from constitution.reading import json_of, read_bytes, read_json
 from engine.prompts.files import open_prompt_file
 
-__all__ = ["RecordedAnswer", "read_answers"]
+__all__ = ["RecordedAnswer", "Turns", "read_answers"]
+
+Turns: TypeAlias = tuple[tuple[str, str], ...]
+"""Who said what, in order."""
 
 _ANSWER = ("final", "answer", "response", "output", "completion", "generated_text", "text")
 _PROMPT = ("prompt", "question", "instruction", "input", "query")
@@ -32,11 +35,13 @@ _REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """One answer; of its prompt what the file says: its id, what the user said last, or both."""
+    """One answer; of its prompt what the file says: its id, all its turns, or both."""
 
     text: str
     id: str = ""
-    prompt: str = ""
+    turns: Turns = ()
+    is_bare: bool = False
+    """Whether the file gives a text for a prompt: there may have been turns before it."""
 
 
 def read_answers(path: Path) -> list[RecordedAnswer]:
@@ -87,7 +92,10 @@ def _row(row: Mapping[str, Any]) -> RecordedAnswer | None:
         prompt = turns
     if not isinstance(answer, str):
         return None
-    return RecordedAnswer(answer.strip(), _id(row.get("id")), _last_said(prompt))
+    system = row.get("system")
+    if isinstance(prompt, str) and isinstance(system, str) and system:
+        prompt = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+    return _recorded(answer.strip(), row.get("id"), prompt)
 
 
 def _sampled(event: Mapping[str, Any]) -> Iterator[RecordedAnswer]:
@@ -96,9 +104,7 @@ def _sampled(event: Mapping[str, Any]) -> Iterator[RecordedAnswer]:
     sampled = data.get("sampled")
     text = sampled[0] if isinstance(sampled, list) and sampled else sampled
     if isinstance(text, str):
-        yield RecordedAnswer(
-            text.strip(), _id(event.get("sample_id")), _last_said(data.get("prompt"))
-        )
+        yield _recorded(text.strip(), event.get("sample_id"), data.get("prompt"))
 
 
 def _promptfoo(rows: Iterable[Any]) -> Iterator[RecordedAnswer]:
@@ -112,7 +118,7 @@ def _promptfoo(rows: Iterable[Any]) -> Iterator[RecordedAnswer]:
         sent = row.get("prompt")
         raw = str(sent.get("raw") or "") if isinstance(sent, dict) else str(sent or "")
         prompt = texts[0] if len(texts) == 1 else raw
-        yield RecordedAnswer(output.strip(), prompt=prompt)
+        yield _recorded(output.strip(), None, prompt)
 
 
 def _inspect(samples: Iterable[Any]) -> Iterator[RecordedAnswer]:
@@ -121,7 +127,7 @@ def _inspect(samples: Iterable[Any]) -> Iterator[RecordedAnswer]:
         choices = output.get("choices") if isinstance(output, dict) else None
         if choices:
             text = _content(choices[0].get("message"))
-            yield RecordedAnswer(text, _id(sample.get("id")), _last_said(sample.get("input")))
+            yield _recorded(text, sample.get("id"), sample.get("input"))
 
 
 def _archive(path: Path) -> Iterator[Any]:
@@ -137,13 +143,14 @@ def _archive(path: Path) -> Iterator[Any]:
         raise InputError(Problem(str(path), f"is not an Inspect log: {error}", _REMEDY)) from error
 
 
-def _last_said(prompt: Any) -> str:
-    """What the user said last, of a text or of turns."""
+def _recorded(text: str, id: Any, prompt: Any) -> RecordedAnswer:
+    """Of a prompt that is a text or turns; one in which no user speaks is not known."""
+    id = "" if id is None else str(id)
     if isinstance(prompt, str):
-        return prompt
-    turns = prompt if isinstance(prompt, list) else []
-    said = [_content(turn) for turn in turns if _role(turn) == "user"]
-    return said[-1] if said else ""
+        return RecordedAnswer(text, id, (("user", prompt),) if prompt else (), is_bare=True)
+    given = prompt if isinstance(prompt, list) else []
+    turns = tuple((_role(turn), _content(turn)) for turn in given)
+    return RecordedAnswer(text, id, turns if any(role == "user" for role, _ in turns) else ())
 
 
 def _role(turn: Any) -> str:
@@ -157,7 +164,3 @@ def _content(turn: Any) -> str:
         parts = (part.get("text") for part in content if isinstance(part, dict))
         content = "".join(text for text in parts if isinstance(text, str))
     return content.strip() if isinstance(content, str) else ""
-
-
-def _id(value: Any) -> str:
-    return "" if value is None else str(value)
