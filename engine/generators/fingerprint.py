@@ -9,7 +9,7 @@ from typing import Any
 
 from constitution.reading import parse_json, read_bytes
 
-__all__ = ["MadeModel", "fingerprint_model", "fingerprint_tokenizer", "local_name", "uses_gpu"]
+__all__ = ["MadeModel", "fingerprint_model", "fingerprint_tokenizer", "uses_gpu"]
 
 _TEXT = frozenset({".jinja", ".json", ".model", ".py", ".txt"})
 """Configuration, tokenizer, chat template and custom code: hashed in full."""
@@ -87,19 +87,3 @@ def uses_gpu() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())
-
-
-def local_name(model: str) -> str:
-    """What transformers loads: a directory or a hub's name. `embedded` is converted if need be."""
-    if model == "embedded":
-        from engine.generators.embedded import embedded_model
-
-        return str(embedded_model())
-    path = Path(model).expanduser()
-    if path.is_dir() and not _is_model(path) and _is_model(path / "model"):
-        return str(path / "model")
-    return str(path) if path.exists() else model.removeprefix("hf:")
-
-
-def _is_model(path: Path) -> bool:
-    return (path / "config.json").is_file() or (path / "adapter_config.json").is_file()

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from constitution.problems import InputError, Problem
 from constitution.reading import NotJson, parse_json, without_surrogates
 from engine.generators.base import Generator
+from engine.generators.model_files import located_model
 from engine.generators.servers.endpoint import without_password
 
 __all__ = [
@@ -247,7 +248,7 @@ def _checked_parts(spec: str) -> SpecParts:
         raise InputError(Problem(without_password(spec), "names no model", f"write `{kind}:NAME`"))
     _check_options(spec, kind, options)
     if kind in ("vllm", "transformers"):
-        _check_model(spec, name)
+        name = located_model(spec, name)
     return SpecParts(kind, name, options)
 
 
@@ -285,14 +286,3 @@ def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
 def _shown(name: str | int, value: object) -> str:
     """An option as it may be shown: headers may hold a key."""
     return str(name) if name == "headers" else f"{name}={value}"
-
-
-def _check_model(spec: str, name: str) -> None:
-    """Refuse at once what is not a model directory and cannot be a hub's name (`org/name`)."""
-    path = Path(name).expanduser()
-    remedy = "give a directory with config.json, weights and tokenizer, or a hub's name"
-    if path.is_dir() and not (path / "config.json").exists():
-        raise InputError(Problem(without_password(spec), f"{path} has no config.json", remedy))
-    is_path = name.startswith(("/", ".", "~")) or name.count("/") > 1
-    if is_path and not path.exists():
-        raise InputError(Problem(without_password(spec), f"there is no {path}", remedy))

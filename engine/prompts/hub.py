@@ -1,13 +1,13 @@
 """`hf:NAME[:split][?option=value&...]`: what `datasets` loads, from a hub or from a folder."""
 
 import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from constitution.problems import InputError, Problem, brief
+from engine.generators.model_files import HUB_NAME
 from engine.prompts.arrow_files import dataset_rows
 from engine.prompts.extras import refuse_without_extra
 from engine.prompts.file_rows import PromptFile
@@ -15,7 +15,6 @@ from engine.prompts.file_rows import PromptFile
 __all__ = ["HUB", "HubName", "hub_dataset", "read_hub_name"]
 
 HUB = "hf:"
-_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _OPTIONS = ("config", "split", "revision", "data_dir", "data_files", "streaming")
 _FORM = "write hf:NAME[:split][?config=..&split=..&revision=..&data_dir=..&data_files=..&streaming=true]"
 _REMEDY = "check the name and its options: config, split, revision, data_dir, data_files"
@@ -43,7 +42,7 @@ def read_hub_name(source: str) -> HubName:
     name, _, split = head.partition(":")
     if not name:
         raise InputError(Problem(source, "names no data set", _FORM))
-    is_name = _HUB_NAME.fullmatch(name) and "://" not in head
+    is_name = HUB_NAME.fullmatch(name) and "://" not in head
     if not is_name and not Path(name).is_dir():  # datasets reads any address
         what = f"{name!r} is neither the name of a data set on a hub nor a folder"
         raise InputError(Problem(source, what, "write hf:NAME or hf:OWNER/NAME, or the path alone"))

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 from constitution.problems import InputError, brief
 from constitution.reading import read_json, read_text
 from engine.environment import hub_home
+from engine.generators.model_files import HUB_NAME, base_of, model_within
 from engine.sizing.shape import ModelShape, UnknownShape, shape_from_count, shape_of
 
 __all__ = ["SizedModel", "Sizes"]
 
-_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _COUNT = re.compile(r"(?<![\w.])(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", re.IGNORECASE)
 _ACTIVE = re.compile(r"(?<![\w.])a(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
 _UNIT = {"b": 10**9, "m": 10**6}
@@ -87,7 +87,7 @@ class Sizes:
         path = Path(name).expanduser()
         if path.is_dir():
             return self._of_directory(path)
-        if not _HUB_NAME.fullmatch(name):
+        if not HUB_NAME.fullmatch(name):
             raise UnknownShape("there is no such directory")
         if cached := _cached(name):
             return read_json(cached, dict), "its config.json"
@@ -96,12 +96,11 @@ class Sizes:
         raise UnknownShape("its config.json is not on this machine")
 
     def _of_directory(self, path: Path) -> tuple[dict[str, Any], str]:
-        for folder in (path, path / "model"):
-            if (folder / "config.json").is_file():
-                return read_json(folder / "config.json", dict), "its config.json"
-        adapter = path / "adapter_config.json"
-        base = read_json(adapter, dict).get("base_model_name_or_path") if adapter.exists() else None
-        if not isinstance(base, str) or Path(base).expanduser() == path:
+        folder = model_within(path)
+        if (folder / "config.json").is_file():
+            return read_json(folder / "config.json", dict), "its config.json"
+        base = base_of(str(folder))
+        if Path(base).expanduser() in (path, folder):
             raise UnknownShape("its directory has no config.json")
         return self._config(base)
 

@@ -18,6 +18,7 @@ from constitution.problems import InputError, Problem, nearest
 from constitution.typed_yaml import checked, read_yaml_file, section_of
 from constitution.yaml_source import Location, YamlSource
 from engine.generators.base import Sampling
+from engine.generators.model_files import is_path
 from engine.generators.spec import read_spec
 from engine.generators.spec_needs import ENGINE_OPTIONS, ENGINE_OPTIONS_BY_NAME
 from engine.input_files import InputFile, NamedFile, named_files
@@ -290,9 +291,9 @@ def _missing(
     for file in files:
         several = file.mark.several
         for name in source_parts(file.name, folder) if several else (file.name,):
-            is_path = not file.mark.or_name or name.startswith((".", "/", "~"))
+            must = not file.mark.or_name or is_path(name)
             path = str(folder / Path(name).expanduser())
             there = any(map(os.path.exists, matching(path) if several else (path,)))
-            if is_path and not there and not name.startswith("hf:"):
+            if must and not there and not name.startswith("hf:"):
                 where = written.where((*at, *file.location))
                 yield Problem(where, f"there is no {name}", f"paths are relative to {folder}")

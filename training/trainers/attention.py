@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from constitution.problems import InputError, Problem
 from engine.generators.device import has_bfloat16
-from engine.generators.fingerprint import local_name, uses_gpu
+from engine.generators.fingerprint import uses_gpu
+from engine.generators.model_files import base_of, local_name
 from training.trainers.config import SFTTrainingConfig, TrainingConfig
 from training.trainers.precision import Kind, computing_dtype
 
@@ -64,8 +65,6 @@ def keeps_rows_apart(config: TrainingConfig) -> bool:
     """Whether rows can share a sequence without seeing each other, at no cost."""
     if config.attention != "auto":
         return config.attention != "sdpa"
-    from training.trainers.models import base_of
-
     return _best(config, base_of(local_name(config.model)), "causal") is not None
 
 

@@ -20,12 +20,13 @@ from urllib.request import urlopen
 
 from constitution.problems import InputError, Problem
 from engine.generators.fingerprint import uses_gpu
+from engine.generators.model_files import is_adapter
 from engine.generators.vllm_platform import require_vllm
 from training.data.rows import Rows, read_rows
 from training.trainers.config import GRPOTrainingConfig, OnlineTrainingConfig
 from training.trainers.fit import arguments, fit, identity_of
 from training.trainers.lora import check_lora, lora_config
-from training.trainers.models import is_adapter, load_model, load_tokenizer, quiet_libraries
+from training.trainers.models import load_model, load_tokenizer, quiet_libraries
 from training.trainers.output import Output, TrainingResult
 from training.trainers.progress import Report, progress_callback
 from training.trainers.rewarding import Rewarding

@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import Any
 
 from constitution.problems import InputError, Problem
-from engine.generators.fingerprint import local_name
+from engine.generators.model_files import base_of, is_adapter, local_name
 from training.trainers.base_config import LoraSettings, TrainingConfig
-from training.trainers.models import auto_class, base_of, is_adapter, told
+from training.trainers.models import auto_class, told
 from training.trainers.precision import Kind
 
 __all__ = ["check_lora", "dequantised_into", "lora_config", "restore_adapter"]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem, brief
-from constitution.reading import read_json
 from engine.generators.chat_template import read_chat_template
-from engine.generators.fingerprint import fingerprint_model, local_name
+from engine.generators.fingerprint import fingerprint_model
+from engine.generators.model_files import base_of, local_name
 from training.trainers.attention import attention_of
 from training.trainers.base_config import TrainingConfig
 from training.trainers.chat_tokens import turn_end
@@ -19,9 +19,7 @@ from training.trainers.precision import Kind, computing_dtype, in_four_bits, wei
 
 __all__ = [
     "auto_class",
-    "base_of",
     "fingerprint",
-    "is_adapter",
     "load_model",
     "load_tokenizer",
     "quiet_libraries",
@@ -111,26 +109,6 @@ def auto_class(kind: Kind) -> Any:
     if kind == "reward":
         return transformers.AutoModelForSequenceClassification
     return transformers.AutoModelForCausalLM
-
-
-def is_adapter(model: str) -> bool:
-    """Whether it is a directory that holds an adapter alone."""
-    return (Path(local_name(model)) / "adapter_config.json").exists()
-
-
-def base_of(path: str) -> str:
-    """The model that an adapter's directory is for; any other is its own.
-
-    What a training on an adapter left in `base/` moves with it.
-    """
-    adapter = Path(path) / "adapter_config.json"
-    base = read_json(adapter, dict).get("base_model_name_or_path") if adapter.exists() else path
-    if not isinstance(base, str):
-        remedy = "restore the file that training wrote"
-        raise InputError(Problem(str(adapter), "names no base_model_name_or_path", remedy))
-    beside = Path(path).parent / Path(base).name
-    moved = base.endswith("/base") and not Path(base).exists() and beside.is_dir()
-    return str(beside) if moved else base
 
 
 @contextlib.contextmanager

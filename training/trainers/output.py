@@ -19,6 +19,7 @@ import yaml
 
 from constitution.problems import InputError, Problem
 from constitution.reading import NotJson, parse_json, read_json
+from engine.generators.model_files import is_path
 from engine.report.wording import setting_rows
 from engine.runs.manifest import MANIFEST, versions
 from engine.runs.output import OutputDirectory, OutputKind
@@ -234,7 +235,7 @@ def write_model_card(file: Path, manifest: Mapping[str, Any]) -> None:
 
 def _front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
     base = str(manifest["config"]["model"])
-    is_hub_name = "/" in base and not base.startswith((".", "/", "~")) and not Path(base).exists()
+    is_hub_name = "/" in base and not is_path(base) and not Path(base).exists()
     trainer = manifest["trainer"]
     return {
         "library_name": "transformers",

@@ -10,7 +10,7 @@ from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem
 from constitution.reading import read_bytes
 from engine.generators.base import Generator
-from engine.generators.fingerprint import local_name
+from engine.generators.model_files import local_name
 from engine.generators.spec import open_generator
 from engine.input_files import NamedFile, with_files
 from engine.settings import for_stakeholder

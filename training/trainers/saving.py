@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from constitution.reading import read_json
-from engine.generators.fingerprint import local_name
+from engine.generators.model_files import base_of, is_adapter, local_name
 from engine.storage.atomic import write_json_atomic
 from training.trainers.base_config import TrainingConfig
 from training.trainers.chat_tokens import turn_end
 from training.trainers.disk import Written
 from training.trainers.lora import dequantised_into
-from training.trainers.models import base_of, is_adapter, load_model
+from training.trainers.models import load_model
 from training.trainers.precision import Kind
 
 __all__ = ["save_final_model", "what_is_written"]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from constitution.problems import InputError, Problem
-from engine.generators.fingerprint import local_name
+from engine.generators.model_files import local_name
 from training.trainers.config import PPOTrainingConfig
 from training.trainers.lora import lora_config
 from training.trainers.models import load_model, load_tokenizer, told

@@ -28,6 +28,19 @@ def test_a_directory_and_an_adapter_in_one_are_read(tmp_path):
     assert model.shape.parameters == PUBLISHED[LLAMA][1] and model.bits == 4
 
 
+def test_what_a_training_on_an_adapter_left_is_read_where_it_was_moved(tmp_path):
+    for folder in ("base", "adapter"):
+        (tmp_path / "moved" / folder).mkdir(parents=True)
+    config = json.dumps(PUBLISHED[LLAMA][0])
+    (tmp_path / "moved" / "base" / "config.json").write_text(config, encoding="utf-8")
+    named = json.dumps({"base_model_name_or_path": str(tmp_path / "first" / "base")})
+    adapter = tmp_path / "moved" / "adapter"
+    (adapter / "adapter_config.json").write_text(named, encoding="utf-8")
+    assert Sizes().of(str(adapter)).shape.parameters == PUBLISHED[LLAMA][1]
+    (adapter / "adapter_config.json").write_text("{}", encoding="utf-8")
+    assert Sizes().of(str(adapter)).shape is None
+
+
 @pytest.mark.parametrize(
     ("name", "billions"),
     [

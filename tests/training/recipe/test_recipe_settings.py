@@ -177,6 +177,7 @@ def test_prompts_that_are_missing_are_told_one_by_one(kitchen, named, missing):
         ),
         ("dpo: {lora: {merge: false}}", "8:21: the stages after dpo need its merged model"),
         ("dpo: {reference: ./nowhere}", "8:18: there is no ./nowhere; paths are relative to"),
+        ("dpo: {reference: runs/sft/model}", "8:18: there is no runs/sft/model; paths are"),
         ("dpo: {test_dataset: no.jsonl}", "there is no no.jsonl"),
         ("dpo: {chat_template: no.jinja}", "dpo.chat_template is not said in a section"),
         ("chat_template: no.jinja", "8:16: there is no no.jinja"),

@@ -16,7 +16,8 @@ from typing import Any, TextIO
 
 from constitution.reading import parse_json
 from engine.generators.device import serving_dtype
-from engine.generators.fingerprint import local_name, uses_gpu
+from engine.generators.fingerprint import uses_gpu
+from engine.generators.model_files import local_name
 from engine.generators.vllm_platform import spawn_engines_on_gpu
 from training.evaluation.harness.lm_eval_scores import metrics_of, scores_of
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from constitution.problems import InputError
 from constitution.reading import read_json
 from engine.generators.base import Generator
+from engine.generators.model_files import model_within
 from engine.generators.spec import read_spec
 from engine.report.wording import reason_counts
 from engine.shares import Estimate, wilson_interval
@@ -94,7 +95,7 @@ def _untemplated(models: Mapping[str, Generator]) -> Iterator[Finding]:
 
 def _lacks_template(spec: str) -> bool:
     """Whether a local model directory holds a tokenizer and no template for it."""
-    model = Path(read_spec(spec).name)
+    model = model_within(Path(read_spec(spec).name).expanduser())
     settings = model / "tokenizer_config.json"
     if not settings.is_file() or any(model.glob("chat_template.*")):
         return False

@@ -69,7 +69,6 @@ TEMPLATE = (
 )
 
 
-@pytest.mark.slow
 NONE_LEFT = "gives no category_scores"
 
 
@@ -102,6 +101,7 @@ def test_scores_are_finite_numbers_or_none(given, category, told):
         judge._score({"category_scores": given})
 
 
+@pytest.mark.slow
 def test_a_guard_is_read_by_its_label_tokens(tmp_path):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
