@@ -15,6 +15,7 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from constitution.typed_yaml import Settings
 from engine.generators.base import Generator, Sampling
+from engine.generators.facts import ENOUGH_MASS
 from engine.judging.calibration import UNCALIBRATED, Calibration
 from engine.judging.records import Method
 
@@ -135,7 +136,7 @@ class LoopSettings(Settings):
     threshold: float = Field(
         default=0.5, ge=0, le=1, description="Probability from which a verdict is a violation."
     )
-    smallest_mass: _SmallestMass = 0.05
+    smallest_mass: _SmallestMass = ENOUGH_MASS
     judge_anyway: bool = Field(
         default=False,
         description="Go on with a judge that cannot tell the constitution's own violating answers "
@@ -185,7 +186,7 @@ class LabelSettings(Settings):
     tie_margin: float = Field(
         default=0.02, ge=0, le=0.5, description="A label nearer to a half than this is a tie."
     )
-    smallest_mass: _SmallestMass = 0.05
+    smallest_mass: _SmallestMass = ENOUGH_MASS
     keep_truncated: KeepTruncated = False
     stakeholder: StakeholderChoice = None
     seed: Seed = 0

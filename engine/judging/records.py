@@ -4,11 +4,12 @@ Like a revision's record, none of this depends on when or how fast it was made.
 """
 
 from enum import StrEnum
-from math import exp, log
+from math import exp
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
+from engine.judging.calibration import log_odds
 from engine.messages import Conversation, to_dicts
 from engine.records import AnswerDrop, Usage
 
@@ -21,13 +22,9 @@ __all__ = [
     "Preference",
     "SampledAnswer",
     "Undecided",
-    "log_odds",
 ]
 
 Method = Literal["pairwise", "pointwise"]
-
-_CLIP = 1e-6
-"""Verdicts are kept this far from 0 and 1, so that their log-odds are finite."""
 
 
 class _Model(BaseModel):
@@ -177,9 +174,3 @@ class LabelRecord(_Model):
     def labelled(self) -> tuple[LabelledPair, ...]:
         """The pairs that have a label."""
         return tuple(pair for pair in self.pairs if pair.dropped is None)
-
-
-def log_odds(probability: float) -> float:
-    """The logit of a probability, of 0 and 1 that of the nearest millionth."""
-    clipped = min(max(probability, _CLIP), 1 - _CLIP)
-    return log(clipped / (1 - clipped))
