@@ -34,6 +34,8 @@ __all__ = [
     "fill_roles",
     "for_stakeholder",
     "roles",
+    "samplings_of",
+    "specs_of",
 ]
 
 Model = TypeVar("Model")
@@ -235,6 +237,16 @@ RoleModels = Mapping[str, RoleModel]
 """Role to the model that plays it."""
 
 
+def specs_of(models: RoleModels) -> dict[str, str]:
+    """Role to the spec of its generator."""
+    return {name: role.generator.spec for name, role in models.items()}
+
+
+def samplings_of(models: RoleModels) -> dict[str, dict[str, Any]]:
+    """Role to its sampling parameters."""
+    return {name: role.sampling.model_dump() for name, role in models.items()}
+
+
 @dataclass(frozen=True)
 class Roles:
     """Who answers, who criticises, who rewrites, who judges. Equal specs share one generator."""
@@ -253,12 +265,12 @@ class Roles:
     @cached_property
     def specs(self) -> dict[str, str]:
         """Role to the spec of its generator."""
-        return {name: role.generator.spec for name, role in self}
+        return specs_of(dict(self))
 
     @cached_property
     def samplings(self) -> dict[str, dict[str, Any]]:
         """Role to its sampling parameters."""
-        return {name: role.sampling.model_dump() for name, role in self}
+        return samplings_of(dict(self))
 
     @property
     def generators(self) -> tuple[Generator, ...]:

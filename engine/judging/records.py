@@ -7,11 +7,10 @@ from enum import StrEnum
 from math import exp
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import Field, model_validator
 
 from engine.judging.calibration import log_odds
-from engine.messages import Conversation, to_dicts
-from engine.records import AnswerDrop, Usage
+from engine.records import AnswerDrop, RecordedTurns, RecordModel, Usage
 
 __all__ = [
     "LabelDropReason",
@@ -25,10 +24,6 @@ __all__ = [
 ]
 
 Method = Literal["pairwise", "pointwise"]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Undecided(StrEnum):
@@ -60,7 +55,7 @@ class LabelDropReason(StrEnum):
     NO_PAIR_DECIDED = "no_pair_decided"
 
 
-class SampledAnswer(_Model):
+class SampledAnswer(RecordModel):
     """One answer of the policy; it is in pairs unless `dropped`."""
 
     text: str
@@ -69,7 +64,7 @@ class SampledAnswer(_Model):
     """It ran into its token limit and is compared all the same."""
 
 
-class Preference(_Model):
+class Preference(RecordModel):
     """What a judge answered about two replies, the first and the second, under one principle.
 
     `answers` are its two probabilities as they were read, so that swapping the replies is exact:
@@ -116,7 +111,7 @@ class Preference(_Model):
         return self.model_copy(update={"answers": answers, "reasoning": self.reasoning[::-1]})
 
 
-class LabelledPair(_Model):
+class LabelledPair(RecordModel):
     """Two answers, by their places in `LabelRecord.samples`, and what the judge made of them.
 
     `probability`, that the first is the better, and `position_bias` are means over the principles
@@ -133,13 +128,13 @@ class LabelledPair(_Model):
     dropped: Undecided | None = None
 
 
-class LabelRecord(_Model):
+class LabelRecord(RecordModel):
     """One prompt, the answers that the policy gave to it, and the judge's preferences."""
 
     id: str
     row: int
     """Which prompt of the input, counted from 0."""
-    prompt: Conversation
+    prompt: RecordedTurns
     tags: tuple[str, ...] = ()
     samples: tuple[SampledAnswer, ...] = ()
     pairs: tuple[LabelledPair, ...] = ()
@@ -155,10 +150,6 @@ class LabelRecord(_Model):
     usage: Usage = Usage()
     extra: dict[str, Any] = Field(default_factory=dict)
     """The prompt's other columns, carried along."""
-
-    @field_serializer("prompt")
-    def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
-        return to_dicts(prompt)
 
     @model_validator(mode="after")
     def _pairs_are_of_what_is_there(self) -> Self:
