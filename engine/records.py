@@ -5,9 +5,9 @@ same records as an uninterrupted one.
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from engine.messages import Conversation, Message, to_dicts
 
@@ -20,14 +20,22 @@ __all__ = [
     "Flag",
     "Outcome",
     "Record",
+    "RecordModel",
+    "RecordedTurns",
     "Round",
     "Usage",
     "Verdict",
 ]
 
 
-class _Model(BaseModel):
+class RecordModel(BaseModel):
+    """A record, or a part of one: unchangeable, and with no field that is not declared."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+RecordedTurns = Annotated[Conversation, PlainSerializer(to_dicts)]
+"""A conversation as records hold it: without tokens, which only the run that made them can use."""
 
 
 class Outcome(StrEnum):
@@ -94,7 +102,7 @@ class Flag(StrEnum):
     REASONING_REMOVED = "reasoning_removed"
 
 
-class Verdict(_Model):
+class Verdict(RecordModel):
     """Whether one answer breaks one principle, as a judge sees it or as its check decides.
 
     `probability` is that of "it breaks it", normalised over the two answers offered; `mass` is how
@@ -119,7 +127,7 @@ class Verdict(_Model):
         return self.probability is not None and self.mass is None
 
 
-class Round(_Model):
+class Round(RecordModel):
     """One principle, and the answer held against it as it then stood.
 
     `before` and `after` are this principle's verdicts on the answer and on its revision, if asked;
@@ -146,7 +154,7 @@ class Round(_Model):
         return self.revision is not None and self.dropped is None
 
 
-class Usage(_Model):
+class Usage(RecordModel):
     """Requests and tokens that this record took, whether generated or re-used from the cache."""
 
     requests: int = 0
@@ -162,13 +170,13 @@ class Usage(_Model):
         )
 
 
-class Record(_Model):
+class Record(RecordModel):
     """One prompt's way through the loop."""
 
     id: str
     row: int
     """Which prompt of the input, counted from 0."""
-    prompt: Conversation
+    prompt: RecordedTurns
     tags: tuple[str, ...] = ()
     answer: str
     """The policy's first answer."""
@@ -201,10 +209,6 @@ class Record(_Model):
     extra: dict[str, Any] = Field(default_factory=dict)
     """The prompt's other columns, carried along."""
 
-    @field_serializer("prompt")
-    def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
-        return to_dicts(prompt)
-
     @property
     def accepted(self) -> tuple[Round, ...]:
         """The rounds whose revision became the answer."""
@@ -233,13 +237,13 @@ class AnswerOutcome(StrEnum):
     """`drop_reason` says why the answer is not a row to train on."""
 
 
-class AnswerRecord(_Model):
+class AnswerRecord(RecordModel):
     """One prompt and a model's own answer to it."""
 
     id: str
     row: int
     """Which prompt of the input, counted from 0."""
-    prompt: Conversation
+    prompt: RecordedTurns
     tags: tuple[str, ...] = ()
     answer: str
     """Without its reasoning, and without white space around it."""
@@ -257,12 +261,8 @@ class AnswerRecord(_Model):
     extra: dict[str, Any] = Field(default_factory=dict)
     """The prompt's other columns, carried along."""
 
-    @field_serializer("prompt")
-    def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
-        return to_dicts(prompt)
 
-
-class Failure(_Model):
+class Failure(RecordModel):
     """A conversation that could not be finished, and why; retried on resume if `retryable`."""
 
     id: str

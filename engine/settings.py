@@ -15,6 +15,7 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from constitution.typed_yaml import Settings
 from engine.generators.base import Generator, Sampling
+from engine.generators.facts import ENOUGH_MASS
 from engine.judging.calibration import UNCALIBRATED, Calibration
 from engine.judging.records import Method
 
@@ -33,6 +34,8 @@ __all__ = [
     "fill_roles",
     "for_stakeholder",
     "roles",
+    "samplings_of",
+    "specs_of",
 ]
 
 Model = TypeVar("Model")
@@ -138,7 +141,7 @@ class LoopSettings(Settings):
     threshold: float = Field(
         default=0.5, ge=0, le=1, description="Probability from which a verdict is a violation."
     )
-    smallest_mass: _SmallestMass = 0.05
+    smallest_mass: _SmallestMass = ENOUGH_MASS
     judge_anyway: bool = Field(
         default=False,
         description="Go on with a judge that cannot tell the constitution's own violating answers "
@@ -188,7 +191,7 @@ class LabelSettings(Settings):
     tie_margin: float = Field(
         default=0.02, ge=0, le=0.5, description="A label nearer to a half than this is a tie."
     )
-    smallest_mass: _SmallestMass = 0.05
+    smallest_mass: _SmallestMass = ENOUGH_MASS
     keep_truncated: KeepTruncated = False
     stakeholder: StakeholderChoice = None
     seed: Seed = 0
@@ -237,6 +240,16 @@ RoleModels = Mapping[str, RoleModel]
 """Role to the model that plays it."""
 
 
+def specs_of(models: RoleModels) -> dict[str, str]:
+    """Role to the spec of its generator."""
+    return {name: role.generator.spec for name, role in models.items()}
+
+
+def samplings_of(models: RoleModels) -> dict[str, dict[str, Any]]:
+    """Role to its sampling parameters."""
+    return {name: role.sampling.model_dump() for name, role in models.items()}
+
+
 @dataclass(frozen=True)
 class Roles:
     """Who answers, who criticises, who rewrites, who judges. Equal specs share one generator."""
@@ -255,12 +268,12 @@ class Roles:
     @cached_property
     def specs(self) -> dict[str, str]:
         """Role to the spec of its generator."""
-        return {name: role.generator.spec for name, role in self}
+        return specs_of(dict(self))
 
     @cached_property
     def samplings(self) -> dict[str, dict[str, Any]]:
         """Role to its sampling parameters."""
-        return {name: role.sampling.model_dump() for name, role in self}
+        return samplings_of(dict(self))
 
     @property
     def generators(self) -> tuple[Generator, ...]:

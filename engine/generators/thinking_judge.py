@@ -8,13 +8,12 @@ import asyncio
 
 from engine.generators.base import Choice, Request, Sampling
 from engine.generators.chat_template import ChatEncoder
+from engine.generators.facts import ENOUGH_MASS
 from engine.generators.thinking import TokenModel
 from engine.messages import Conversation
 
 __all__ = ["ThinkingJudge"]
 
-_SMALLEST_MASS = 0.05
-"""Below this probability of any choice, a first token is taken for something else."""
 _BUDGET = 1024
 _CLOSING = 32
 """Tokens left free for what closes a thought."""
@@ -56,11 +55,7 @@ class ThinkingJudge:
         if self._thinks or encoder.opening(prompt):
             return await read(prompt + (await think() or []))
         plain = await read(prompt)
-        if (
-            self._thinks is False
-            or not plain.mass < _SMALLEST_MASS
-            or not self._room(encoder, prompt)
-        ):
+        if self._thinks is False or not plain.mass < ENOUGH_MASS or not self._room(encoder, prompt):
             return plain
         async with self._finding:
             if self._thinks is None:

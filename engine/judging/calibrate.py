@@ -10,6 +10,7 @@ from typing import Any
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution, Principle
 from engine.generators.base import GenerationError
+from engine.generators.facts import ENOUGH_MASS
 from engine.generators.spec import kind_of
 from engine.judging.calibration import Calibration, TestedAnswer, calibration_of
 from engine.judging.judge import judge_answer
@@ -40,7 +41,7 @@ async def calibrate(
     judge: RoleModel,
     constitution: Constitution,
     *,
-    smallest_mass: float = 0.05,
+    smallest_mass: float = ENOUGH_MASS,
     elsewhere: bool = True,
 ) -> Calibration:
     """Ask the judge about every answer of every test of the principles that need one, and about some

@@ -34,6 +34,7 @@ _FEWEST_OF_ONE = 3
 _SHRINKAGE = 4.0
 """Answers that the middle of all principles counts for, beside those of one."""
 _EDGE = 1e-6
+"""Probabilities are kept this far from 0 and 1, so that their log-odds are finite."""
 _SLOPES = (0.2, 5.0)
 """The flattest and the steepest that is believed."""
 
@@ -135,8 +136,9 @@ class TestedAnswer:
 
 
 def log_odds(probability: float, samples: int = 0) -> float:
-    """Of a probability, kept from the edges. Of a share of `samples`, the empirical logit, which half
-    an answer more on each side keeps finite (Agresti 2013, section 5.1): none of 16 is not never."""
+    """Of a probability, of 0 and 1 those of the nearest millionth. Of a share of `samples`, the
+    empirical logit, which half an answer more on each side keeps finite (Agresti 2013, section 5.1):
+    none of 16 is not never."""
     if samples:
         probability = (probability * samples + 0.5) / (samples + 1)
     inside = min(max(probability, _EDGE), 1 - _EDGE)

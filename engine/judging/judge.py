@@ -12,6 +12,7 @@ from constitution.checks import failures
 from constitution.python_checks import PythonCheckError
 from constitution.schema import Constitution, Principle
 from engine.generators.base import Choice, Generator
+from engine.generators.facts import ENOUGH_MASS
 from engine.judging.calibration import UNCALIBRATED, Calibration
 from engine.loop.rendering import question_messages, verdict_messages
 from engine.messages import Conversation
@@ -39,7 +40,7 @@ async def judge_answer(
     *,
     calibration: Calibration = UNCALIBRATED,
     threshold: float = 0.5,
-    smallest_mass: float = 0.05,
+    smallest_mass: float = ENOUGH_MASS,
     priority: int = 0,
 ) -> tuple[Verdict, Choice | None]:
     """Judge the last turn of `conversation`; no choice is returned where the check decided. The
@@ -99,7 +100,7 @@ async def ask_about_answer(
     conversation: Conversation,
     *,
     preamble: str | None = None,
-    smallest_mass: float = 0.05,
+    smallest_mass: float = ENOUGH_MASS,
     priority: int = 0,
 ) -> tuple[float | None, Choice]:
     """The probability that the answer to `question`, about the last turn of `conversation`, is Yes;
@@ -110,7 +111,7 @@ async def ask_about_answer(
     return (None if unanswered else choice.probabilities[0]), choice
 
 
-def why_unanswered(choice: Choice, smallest_mass: float = 0.05) -> str | None:
+def why_unanswered(choice: Choice, smallest_mass: float = ENOUGH_MASS) -> str | None:
     """Why a choice says nothing, if it does not."""
     if not all(map(isfinite, (*choice.probabilities, choice.mass))):
         return "the judge's probabilities are not finite numbers"

@@ -26,7 +26,7 @@ from engine.loop.asking import ConversationFailed, gathered, request_seed
 from engine.loop.reply import Reply, reply_of
 from engine.prompts.sources import Prompt
 from engine.records import AnswerDrop, Usage
-from engine.settings import LabelSettings, RoleModel
+from engine.settings import LabelSettings, RoleModel, samplings_of, specs_of
 
 __all__ = ["label_prompt"]
 
@@ -226,8 +226,8 @@ class _Labelling:
             outcome=LabelOutcome.DROPPED if drop_reason else LabelOutcome.LABELLED,
             drop_reason=drop_reason,
             constitution=self.constitution.content_hash,
-            models={name: role.generator.spec for name, role in roles.items()},
-            sampling={name: role.sampling.model_dump() for name, role in roles.items()},
+            models=specs_of(roles),
+            sampling=samplings_of(roles),
             seed=self.settings.seed,
             usage=Usage(
                 requests=self.requests,

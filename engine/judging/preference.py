@@ -8,7 +8,6 @@ never parsed.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
 
 from constitution.schema import Constitution, Principle
 from engine.generators.base import (
@@ -18,14 +17,15 @@ from engine.generators.base import (
     GenerationError,
     Request,
 )
-from engine.judging.judge import check_answer, judge_answer
+from engine.generators.facts import ENOUGH_MASS
+from engine.judging.judge import check_answer, judge_answer, why_unanswered
 from engine.judging.records import Method, Preference, Undecided
 from engine.loop.rendering import preference_choice, preference_messages
 from engine.loop.reply import reply_of
 from engine.messages import Conversation, Message
 from engine.settings import RoleModel
 
-__all__ = ["Judge", "Replies", "answered", "preference_of_violations"]
+__all__ = ["Judge", "Replies", "preference_of_violations"]
 
 Replies = tuple[str, str]
 """The first reply and the second."""
@@ -67,7 +67,7 @@ class Judge:
 
     model: RoleModel
     constitution: Constitution
-    smallest_mass: float = 0.05
+    smallest_mass: float = ENOUGH_MASS
     chain_of_thought: bool = False
     """Pairwise: let it write its reasoning before it chooses."""
     on_answer: Callable[[Completion | Choice, int], None] = lambda answer, tokens: None
@@ -148,7 +148,7 @@ class Judge:
         except GenerationError as error:
             return _Answer(undecided=_overflow(error), reasoning=reasoning)
         self.on_answer(choice, 1)
-        if not answered(choice, self.smallest_mass):
+        if why_unanswered(choice, self.smallest_mass):
             return _Answer(undecided=Undecided.UNANSWERED, reasoning=reasoning)
         probability = choice.probabilities[0]
         if self.chain_of_thought:
@@ -194,12 +194,6 @@ def preference_of_violations(
         answers=None if failed else (float(first), float(second)),
         undecided=failed[0] if failed else None,
     )
-
-
-def answered(choice: Choice, smallest_mass: float) -> bool:
-    """Whether a judge gave one of the answers offered at all, with probabilities that are numbers."""
-    numbers = all(map(isfinite, (*choice.probabilities, choice.mass)))
-    return numbers and choice.mass >= smallest_mass
 
 
 def _overflow(error: GenerationError) -> Undecided:

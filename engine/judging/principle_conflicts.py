@@ -13,7 +13,7 @@ from constitution.loader import load_constitution
 from constitution.schema import Constitution
 from engine.generators.base import GenerationError, Generator
 from engine.generators.vllm_platform import cache_directory
-from engine.judging.preference import answered
+from engine.judging.judge import why_unanswered
 from engine.loop.rendering import conflict_messages
 from engine.runs.scheduler import ask_each
 from engine.storage.cached_generator import remembering
@@ -63,20 +63,18 @@ def judge_pairs(
     constitution: Constitution,
     pairs: Sequence[Pair],
     judge: Generator,
-    *,
-    smallest_mass: float = 0.05,
 ) -> AsyncGenerator[PairAnswer, None]:
     """Ask about every pair; answers come as they finish.
 
     A judge that cannot be asked, or whose probability of giving either letter is below
-    `smallest_mass`, gave no answer. Raises GeneratorUnavailable when the judge is gone.
+    `ENOUGH_MASS`, gave no answer. Raises GeneratorUnavailable when the judge is gone.
     """
 
     async def asked(pair: Pair, *, swapped: bool) -> float | None:
         first, second = reversed(pair) if swapped else pair
         messages = conflict_messages(constitution, first, second, swapped=swapped)
         choice = await judge.choose(messages, _CHOICES)
-        return choice.probabilities[swapped] if answered(choice, smallest_mass) else None
+        return None if why_unanswered(choice) else choice.probabilities[swapped]
 
     async def one(pair: Pair) -> PairAnswer:
         try:

@@ -4,13 +4,13 @@ Like a revision's record, none of this depends on when or how fast it was made.
 """
 
 from enum import StrEnum
-from math import exp, log
+from math import exp
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import Field, model_validator
 
-from engine.messages import Conversation, to_dicts
-from engine.records import AnswerDrop, Usage
+from engine.judging.calibration import log_odds
+from engine.records import AnswerDrop, RecordedTurns, RecordModel, Usage
 
 __all__ = [
     "LabelDropReason",
@@ -21,17 +21,9 @@ __all__ = [
     "Preference",
     "SampledAnswer",
     "Undecided",
-    "log_odds",
 ]
 
 Method = Literal["pairwise", "pointwise"]
-
-_CLIP = 1e-6
-"""Verdicts are kept this far from 0 and 1, so that their log-odds are finite."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Undecided(StrEnum):
@@ -63,7 +55,7 @@ class LabelDropReason(StrEnum):
     NO_PAIR_DECIDED = "no_pair_decided"
 
 
-class SampledAnswer(_Model):
+class SampledAnswer(RecordModel):
     """One answer of the policy; it is in pairs unless `dropped`."""
 
     text: str
@@ -72,7 +64,7 @@ class SampledAnswer(_Model):
     """It ran into its token limit and is compared all the same."""
 
 
-class Preference(_Model):
+class Preference(RecordModel):
     """What a judge answered about two replies, the first and the second, under one principle.
 
     `answers` are its two probabilities as they were read, so that swapping the replies is exact:
@@ -119,7 +111,7 @@ class Preference(_Model):
         return self.model_copy(update={"answers": answers, "reasoning": self.reasoning[::-1]})
 
 
-class LabelledPair(_Model):
+class LabelledPair(RecordModel):
     """Two answers, by their places in `LabelRecord.samples`, and what the judge made of them.
 
     `probability`, that the first is the better, and `position_bias` are means over the principles
@@ -136,13 +128,13 @@ class LabelledPair(_Model):
     dropped: Undecided | None = None
 
 
-class LabelRecord(_Model):
+class LabelRecord(RecordModel):
     """One prompt, the answers that the policy gave to it, and the judge's preferences."""
 
     id: str
     row: int
     """Which prompt of the input, counted from 0."""
-    prompt: Conversation
+    prompt: RecordedTurns
     tags: tuple[str, ...] = ()
     samples: tuple[SampledAnswer, ...] = ()
     pairs: tuple[LabelledPair, ...] = ()
@@ -159,10 +151,6 @@ class LabelRecord(_Model):
     extra: dict[str, Any] = Field(default_factory=dict)
     """The prompt's other columns, carried along."""
 
-    @field_serializer("prompt")
-    def _without_tokens(self, prompt: Conversation) -> list[dict[str, str]]:
-        return to_dicts(prompt)
-
     @model_validator(mode="after")
     def _pairs_are_of_what_is_there(self) -> Self:
         places = range(len(self.samples))
@@ -177,9 +165,3 @@ class LabelRecord(_Model):
     def labelled(self) -> tuple[LabelledPair, ...]:
         """The pairs that have a label."""
         return tuple(pair for pair in self.pairs if pair.dropped is None)
-
-
-def log_odds(probability: float) -> float:
-    """The logit of a probability, of 0 and 1 that of the nearest millionth."""
-    clipped = min(max(probability, _CLIP), 1 - _CLIP)
-    return log(clipped / (1 - clipped))

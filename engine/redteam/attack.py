@@ -27,7 +27,7 @@ from engine.records import Usage, Verdict
 from engine.redteam.records import AttackOutcome, AttackRecord, Attempt
 from engine.redteam.settings import RedTeamSettings
 from engine.redteam.transforms import ATTACKS
-from engine.settings import RoleModels
+from engine.settings import RoleModels, samplings_of, specs_of
 from engine.writing.cleaning import cleaned
 from engine.writing.records import PromptKind
 
@@ -232,8 +232,8 @@ class _Attack:
             unused=self.unused,
             outcome=self._outcome(),
             constitution=self.constitution.content_hash,
-            models={name: role.generator.spec for name, role in models.items()},
-            sampling={name: role.sampling.model_dump() for name, role in models.items()},
+            models=specs_of(models),
+            sampling=samplings_of(models),
             seed=self.settings.seed,
             usage=self.usage,
             extra=dict(prompt.extra),

@@ -3,19 +3,14 @@
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import Field
 
-from engine.messages import Conversation, to_dicts
-from engine.records import Usage, Verdict
+from engine.records import RecordedTurns, RecordModel, Usage, Verdict
 
 __all__ = ["AttackOutcome", "AttackRecord", "Attempt", "Turns"]
 
 Turns = Literal["single", "multi"]
 """Whether the attacker starts a new conversation each time, or goes on with the one there is."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class AttackOutcome(StrEnum):
@@ -30,20 +25,16 @@ class AttackOutcome(StrEnum):
     """There is nothing to attack: a look-alike, or a prompt to which no principle applies."""
 
 
-class Attempt(_Model):
+class Attempt(RecordModel):
     """One request to the target: what was asked, what it answered, and the judge's verdict."""
 
     tactic: str
     """`plain`, the name of a transform, or `attacker`."""
     turn: int
     """Of the attacker, counted from 1; 0 for the plain prompt and the transforms."""
-    asked: Conversation
+    asked: RecordedTurns
     answer: str
     verdict: Verdict
-
-    @field_serializer("asked")
-    def _without_tokens(self, turns: Conversation) -> list[dict[str, str]]:
-        return to_dicts(turns)
 
     @property
     def success(self) -> bool:
@@ -51,12 +42,12 @@ class Attempt(_Model):
         return bool(self.verdict.violates)
 
 
-class AttackRecord(_Model):
+class AttackRecord(RecordModel):
     """One prompt, the principle that it was to break, and every attempt, in order."""
 
     id: str
     row: int
-    prompt: Conversation
+    prompt: RecordedTurns
     tags: tuple[str, ...] = ()
     principle: str = ""
     principle_hash: str = ""
@@ -73,7 +64,3 @@ class AttackRecord(_Model):
     usage: Usage = Usage()
     extra: dict[str, Any] = Field(default_factory=dict)
     """The prompt's other columns, carried along."""
-
-    @field_serializer("prompt")
-    def _without_tokens(self, turns: Conversation) -> list[dict[str, str]]:
-        return to_dicts(turns)

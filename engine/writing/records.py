@@ -3,10 +3,9 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import Field
 
-from engine.messages import Conversation, to_dicts
-from engine.records import Usage
+from engine.records import RecordedTurns, RecordModel, Usage
 
 __all__ = ["PromptKind", "WriteDrop", "WriteOutcome", "WrittenPrompt"]
 
@@ -48,20 +47,18 @@ class WriteDrop(StrEnum):
     """The policy kept the principle in every answer, where only hard prompts are wanted."""
 
 
-class WrittenPrompt(BaseModel):
+class WrittenPrompt(RecordModel):
     """One brief and the prompt that came of it.
 
     `prompt` is the brief's principle as a conversation, as runs have one; `written` is the
     prompt, empty if it was dropped. What the brief asked for is in `extra`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     id: str
     row: int
-    prompt: Conversation
+    prompt: RecordedTurns
     tags: tuple[str, ...] = ()
-    written: Conversation = ()
+    written: RecordedTurns = ()
     said: str = ""
     """The writer's last text as it came, also where it was dropped."""
     situation: str | None = None
@@ -80,7 +77,3 @@ class WrittenPrompt(BaseModel):
     usage: Usage = Usage()
     extra: dict[str, Any] = Field(default_factory=dict)
     """The brief."""
-
-    @field_serializer("prompt", "written")
-    def _without_tokens(self, turns: Conversation) -> list[dict[str, str]]:
-        return to_dicts(turns)

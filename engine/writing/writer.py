@@ -12,7 +12,7 @@ from engine.messages import Conversation, Message
 from engine.prompts.near import jaccard, shingles
 from engine.prompts.sources import Prompt
 from engine.records import Usage
-from engine.settings import RoleModel, RoleModels
+from engine.settings import RoleModel, RoleModels, samplings_of, specs_of
 from engine.writing.briefs import TRIES, Brief
 from engine.writing.choice import ALIKE
 from engine.writing.cleaning import begun_with, cleaned, why_dropped
@@ -221,8 +221,8 @@ class _Writing:
             outcome=WriteOutcome.DROPPED if dropped else WriteOutcome.WRITTEN,
             drop_reason=dropped,
             constitution=self.constitution.content_hash,
-            models={name: role.generator.spec for name, role in self.models.items()},
-            sampling={name: role.sampling.model_dump() for name, role in self.models.items()},
+            models=specs_of(self.models),
+            sampling=samplings_of(self.models),
             seed=self.settings.seed,
             usage=self.usage,
             extra=dict(prompt.extra),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.judging.records import log_odds
+from engine.judging.calibration import log_odds
 from engine.report.wording import in_words
 from training.evaluation.page.tables import Win, win_of
 from training.evaluation.page.wording import Unit, number, written

@@ -4,7 +4,7 @@ import math
 from collections.abc import Hashable, Sequence
 from statistics import fmean
 
-from engine.judging.records import log_odds
+from engine.judging.calibration import log_odds
 from engine.loop.shingles import words
 from training.evaluation.evidence import Evidence
 from training.evaluation.judges.judging import Verdicts
