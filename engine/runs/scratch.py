@@ -35,6 +35,9 @@ SECONDS = 30.0
 _APPENDED = ("records.jsonl", "failures.jsonl", "escalations.jsonl")
 _REPLACED = (ANSWERS, "constitution.yaml")
 _CACHE = "completions.sqlite"
+_CACHE_LOG = f"{_CACHE}-wal"
+"""What the cache was given and does not hold yet: it belongs to that file and to no other."""
+_CACHE_FILES = (_CACHE, _CACHE_LOG, f"{_CACHE}-shm")
 _PREVIOUS = "previous"
 _WORKER = "worker.json"
 """Whose copy it is; the same in both places while the local one is ahead."""
@@ -90,7 +93,7 @@ class ScratchCopy:
         self._thread.join()
         try:
             if self._cache:
-                _copy_file(self.directory / _CACHE, self.home / _CACHE)
+                _copy_cache(self.directory, self.home)
             self.copy()
         finally:
             for file in self._open.values():
@@ -104,10 +107,12 @@ class ScratchCopy:
         with DirectoryLock(self.directory):
             theirs, ours = _worker(self.home), _worker(self.directory)
             if theirs is None or theirs != ours:
-                caches = (_CACHE,) if self._cache else ()
+                caches = _CACHE_FILES if self._cache else ()
                 for name in (_WORKER, MANIFEST, *_APPENDED, *_REPLACED, *caches):
                     remove(self.directory / name)
-                for name in (*_APPENDED, *_REPLACED, *caches, MANIFEST):
+                if self._cache:
+                    _copy_cache(self.home, self.directory)
+                for name in (*_APPENDED, *_REPLACED, MANIFEST):
                     _copy_file(self.home / name, self.directory / name)
                 for name in _APPENDED:
                     if file := self._opened(name):
@@ -207,6 +212,15 @@ def forget_worker(home: Path) -> None:
 def _worker(directory: Path) -> object:
     file = directory / _WORKER
     return read_json(file, dict).get("worker") if file.is_file() else None
+
+
+def _copy_cache(source: Path, target: Path) -> None:
+    """Put the completions of one directory, if it has any, in place of those of another."""
+    if (source / _CACHE).is_file():
+        for name in _CACHE_FILES[1:]:
+            remove(target / name)
+        for name in (_CACHE, _CACHE_LOG):
+            _copy_file(source / name, target / name)
 
 
 def _copy_file(source: Path, target: Path) -> None:

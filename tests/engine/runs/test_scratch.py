@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
@@ -20,6 +21,7 @@ from engine.runs.manifest import MANIFEST
 from engine.runs.scratch import ScratchCopy
 from engine.runs.shards import RunPlace
 from engine.storage.jsonl import JsonlStore, read_jsonl
+from engine.storage.sqlite import SqliteStore
 from tests.engine import run_worker
 from tests.engine.builders import finish
 from tests.engine.runs.test_gather import lines, opened
@@ -139,6 +141,61 @@ def test_a_copy_that_fails_is_tried_again_and_the_last_one_is_not_silent(places,
     assert rows(home) == ["1"]
     with pytest.raises(OSError, match="gone"), ScratchCopy(home, here) as copy:
         monkeypatch.setattr(copy, "_copy_previous", lambda: (_ for _ in ()).throw(OSError("gone")))
+
+
+def completions(directory):
+    """How many the cache of a directory holds."""
+    with closing(SqliteStore(directory / "completions.sqlite")) as store:
+        return sum(store.get(str(n).encode()) is not None for n in range(2000))
+
+
+def complete(directory, numbers):
+    with closing(SqliteStore(directory / "completions.sqlite")) as store:
+        for number in numbers:
+            store.put(str(number).encode(), bytes(500))
+
+
+def killed_after(count, directory, home=None):
+    """A worker that is killed with so many completions in the log beside its cache."""
+    place = f"ScratchCopy(Path({str(home)!r}), directory, cache=True)" if home else "nullcontext()"
+    code = f"""
+import os
+from contextlib import nullcontext
+from pathlib import Path
+from engine.runs.scratch import ScratchCopy
+from engine.storage.sqlite import SqliteStore
+
+directory = Path({str(directory)!r})
+with {place}:
+    store = SqliteStore(directory / "completions.sqlite")
+    for number in range({count}):
+        store.put(str(number).encode(), bytes(500))
+    store.flush()
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9
+    assert (directory / "completions.sqlite-wal").stat().st_size
+
+
+def test_the_completions_that_another_worker_copied_are_not_read_with_ones_own_log(places):
+    home, here, there = places
+    killed_after(400, here, home)
+    with ScratchCopy(home, there, cache=True):
+        complete(there, range(900, 1800))
+    with ScratchCopy(home, here, cache=True):
+        assert completions(here) == 900
+
+
+def test_the_log_of_one_killed_in_the_kept_place_is_taken_over_and_not_left_beside_the_copy(places):
+    home, here, there = places
+    home.mkdir()
+    killed_after(400, home)
+    with ScratchCopy(home, here, cache=True):
+        assert completions(here) == 400
+        complete(here, range(900, 1800))
+    assert not (home / "completions.sqlite-wal").exists()
+    with ScratchCopy(home, there, cache=True):
+        assert completions(there) == 1300
 
 
 @pytest.fixture
