@@ -6,6 +6,7 @@ InputError that names the file, the line where it is known, and what to do.
 
 import errno
 import json
+import math
 import os
 import stat
 from io import TextIOWrapper
@@ -17,6 +18,7 @@ from constitution.problems import InputError, Problem
 __all__ = [
     "NotJson",
     "as_table",
+    "finite_number",
     "json_of",
     "open_regular",
     "open_table",
@@ -147,6 +149,17 @@ def parse_json(text: str | bytes, *, strict: bool = False) -> Any:
     if text.count("[") + text.count("{") > _MAX_DEPTH and _is_too_deep(value):
         raise NotJson("is not JSON: nested too deeply")
     return value if strict or "\\u" not in text else _clean(value)
+
+
+def finite_number(value: Any) -> float | None:
+    """A number that a file or a server gave; None for another value, true and false too, and for one
+    that is not finite, or beyond what a float holds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _is_too_deep(value: Any) -> bool:

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 
 import pytest
@@ -6,7 +7,14 @@ from hypothesis import given, strategies
 
 from constitution.loader import load_constitution
 from constitution.problems import InputError
-from constitution.reading import NotJson, parse_json, read_bytes, read_json, read_text
+from constitution.reading import (
+    NotJson,
+    finite_number,
+    parse_json,
+    read_bytes,
+    read_json,
+    read_text,
+)
 
 JSON = strategies.recursive(
     strategies.none() | strategies.booleans() | strategies.integers() | strategies.text(),
@@ -120,3 +128,15 @@ def test_extends_opens_no_pipe(tmp_path):
     child.write_text("name: c\nversion: 1.0.0\nextends: [pipe.yaml]\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"child.yaml:3:11: .*a pipe or a device"):
         load_constitution(child)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        *((value, float(value)) for value in (0, -3, 0.5, 10**300)),
+        *((value, None) for value in (None, True, "1", [1], {}, 10**400, float("nan"), -math.inf)),
+    ],
+    ids=lambda value: str(value)[:9],
+)
+def test_what_is_no_finite_number_is_none(value, number):
+    assert finite_number(value) == number

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from constitution.problems import InputError, Problem
-from constitution.reading import NotJson, parse_json
+from constitution.reading import NotJson, finite_number, parse_json
 from engine.generators.base import GeneratorUnavailable
 from engine.generators.servers.endpoint import Endpoint, endpoint_of
 
@@ -63,13 +63,15 @@ class ModerationEndpoint:
         return [self._score(result) for result in results]
 
     def _score(self, result: Any) -> float:
-        scores = result.get("category_scores") if isinstance(result, dict) else None
-        if not isinstance(scores, Mapping) or not scores:
+        given = result.get("category_scores") if isinstance(result, dict) else None
+        numbers = {k: finite_number(v) for k, v in given.items()} if isinstance(given, dict) else {}
+        scores = {name: number for name, number in numbers.items() if number is not None}
+        if self.category and numbers and self.category not in numbers:
+            raise self._gone(f"has no category {self.category!r}; it has {', '.join(numbers)}")
+        if not scores or (self.category and self.category not in scores):
             raise self._gone("gives no category_scores")
-        if self.category and self.category not in scores:
-            raise self._gone(f"has no category {self.category!r}; it has {', '.join(scores)}")
-        given = scores[self.category] if self.category else max(scores.values())
-        return min(max(float(given), 0.0), 1.0)
+        highest = scores[self.category] if self.category else max(scores.values())
+        return min(max(highest, 0.0), 1.0)
 
     def _asked(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """What the endpoint answers, tried again where that may help."""

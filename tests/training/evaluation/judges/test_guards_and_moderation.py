@@ -69,6 +69,38 @@ TEMPLATE = (
 )
 
 
+NONE_LEFT = "gives no category_scores"
+
+
+@pytest.mark.parametrize(
+    ("given", "category", "told"),
+    [
+        ({"hate": None, "x": 0.1}, "", 0.1),
+        ({"hate": None, "x": 0.1}, "x", 0.1),
+        ({"hate": None, "x": 0.1}, "hate", NONE_LEFT),
+        ({"hate": "high"}, "", NONE_LEFT),
+        ({"hate": float("nan")}, "", NONE_LEFT),
+        ({"hate": float("inf"), "x": 0}, "", 0.0),
+        ({"hate": True, "x": 0.3}, "", 0.3),
+        ({"hate": [0.9], "x": {"y": 1}}, "", NONE_LEFT),
+        ({"hate": 10**400}, "", NONE_LEFT),
+        ({"hate": 3, "x": -1}, "", 1.0),
+        ({}, "hate", NONE_LEFT),
+        ([0.9], "", NONE_LEFT),
+        (None, "", NONE_LEFT),
+    ],
+    ids=str,
+)
+def test_scores_are_finite_numbers_or_none(given, category, told):
+    rest = "omni@http://127.0.0.1:1/v1" + (f",category={category}" if category else "")
+    judge = moderation.open_moderation("moderation", rest)
+    if isinstance(told, float):
+        assert judge._score({"category_scores": given}) == told
+        return
+    with pytest.raises(GeneratorUnavailable, match=told):
+        judge._score({"category_scores": given})
+
+
 @pytest.mark.slow
 def test_a_guard_is_read_by_its_label_tokens(tmp_path):
     import torch
