@@ -8,7 +8,10 @@ OpenAI evals         JSON lines of events; those of type `sampling` have `prompt
 """
 
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,11 @@ Turns: TypeAlias = tuple[tuple[str, str], ...]
 
 _ANSWER = ("final", "answer", "response", "output", "completion", "generated_text", "text")
 _PROMPT = ("prompt", "question", "instruction", "input", "query")
+_NO_ARCHIVE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError,
+    OSError, RuntimeError, ValueError,
+)  # fmt: skip
+"""What zipfile raises for damaged bytes, methods of compression that it lacks, and passwords."""
 _MOST_BYTES = 2**30
 """Of one member of an archive once it is decompressed."""
 _REMEDY = (
@@ -114,7 +122,9 @@ def _promptfoo(rows: Iterable[Any]) -> Iterator[RecordedAnswer]:
         output = response.get("output") if isinstance(response, dict) else None
         if not isinstance(output, str):
             continue
-        texts = [v for v in (row.get("vars") or {}).values() if isinstance(v, str)]
+        given = row.get("vars")
+        values = given.values() if isinstance(given, dict) else ()
+        texts = [value for value in values if isinstance(value, str)]
         sent = row.get("prompt")
         raw = str(sent.get("raw") or "") if isinstance(sent, dict) else str(sent or "")
         prompt = texts[0] if len(texts) == 1 else raw
@@ -125,8 +135,9 @@ def _inspect(samples: Iterable[Any]) -> Iterator[RecordedAnswer]:
     for sample in samples:
         output = sample.get("output") if isinstance(sample, dict) else None
         choices = output.get("choices") if isinstance(output, dict) else None
-        if choices:
-            text = _content(choices[0].get("message"))
+        first = choices[0] if isinstance(choices, list) and choices else None
+        if isinstance(first, dict):
+            text = _content(first.get("message"))
             yield _recorded(text, sample.get("id"), sample.get("input"))
 
 
@@ -139,7 +150,7 @@ def _archive(path: Path) -> Iterator[Any]:
                     with archive.open(info) as member:
                         content = member.read(_MOST_BYTES)
                     yield json_of(content, path / info.filename, dict, _REMEDY)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _NO_ARCHIVE as error:
         raise InputError(Problem(str(path), f"is not an Inspect log: {error}", _REMEDY)) from error
 
 

@@ -2,8 +2,13 @@
 
 import json
 import zipfile
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED
 
 import pytest
+from hypothesis import example, given, settings, strategies
 
 from constitution.problems import InputError
 from engine.messages import Message, to_dicts
@@ -92,6 +97,65 @@ def test_an_inspect_log_is_an_archive(tmp_path):
     path.write_bytes(b"not a zip")
     with pytest.raises(InputError, match="is not an Inspect log"):
         read_answers(path)
+
+
+@pytest.mark.parametrize("method", [ZIP_STORED, ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA])
+def test_a_damaged_archive_is_refused_in_one_line(tmp_path, method):
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for number in range(3):
+            archive.writestr(f"samples/{number}_epoch_1.json", json.dumps(INSPECT["samples"][0]))
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        with suppress(InputError):
+            read_answers(path)
+
+
+VALUES = strategies.recursive(
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers()
+    | strategies.floats()
+    | strategies.sampled_from(["", "user", "assistant", "Yes."]),
+    lambda inner: (
+        strategies.lists(inner, max_size=3)
+        | strategies.dictionaries(
+            strategies.sampled_from(
+                "id prompt raw vars response output choices message messages content role text "
+                "type data sampled input answer system".split()
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+SHAPES = [
+    ("rows.jsonl", lambda value: value if isinstance(value, dict) else {"answer": value}),
+    ("rows.jsonl", lambda value: {"messages": value}),
+    ("rows.jsonl", lambda value: {"type": "sampling", "data": value}),
+    ("log.json", lambda value: {"samples": [value]}),
+    ("log.json", lambda value: {"samples": [{"output": value, "input": value}]}),
+    ("log.json", lambda value: {"samples": [{"output": {"choices": value}}]}),
+    ("out.json", lambda value: {"results": {"results": [value]}}),
+    ("out.json", lambda value: {"results": [{"response": {"output": "Yes."}, "vars": value}]}),
+    ("out.json", lambda value: {"results": [{"response": {"output": "Yes."}, "prompt": value}]}),
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(strategies.sampled_from(SHAPES), VALUES)
+@example(SHAPES[5], ["Yes."])
+@example(SHAPES[5], "Yes.")
+@example(SHAPES[7], ["Yes."])
+def test_whatever_a_file_holds_is_read_or_refused(shape, value):
+    name, shaped = shape
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_text(json.dumps(shaped(value)), encoding="utf-8")
+        with suppress(InputError):
+            open_recorded(str(path))
 
 
 def test_a_run_of_ones_own_is_a_file_of_answers_too(tmp_path):
