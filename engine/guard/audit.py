@@ -23,9 +23,9 @@ from engine.guard.redaction import Redactor
 from engine.storage.atomic import write_json_atomic
 from engine.storage.jsonl import JsonlStore, lines_of, read_jsonl
 
-__all__ = ["AUDIT", "AuditLog", "Chain", "Head", "rows_since", "verify_chain"]
+__all__ = ["AuditLog", "Chain", "Head", "day_files", "rows_since", "verify_chain"]
 
-AUDIT = "audit"
+_AUDIT = "audit"
 _HEAD = "head.json"
 _HEAD_SECONDS = 5.0
 _DAYS = "[0-9]" * 4 + "-[0-9][0-9]-[0-9][0-9].jsonl"
@@ -57,14 +57,14 @@ class AuditLog:
         retention_days: int | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._directory = directory / AUDIT
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        (directory / _AUDIT).mkdir(parents=True, exist_ok=True)
         self._redactor = redactor
         self._retention = retention_days
         self._clock = clock
         self._day = clock().date()
         self._store = JsonlStore(self._segment(self._day))
-        self.head = _last_head(_segments(self._directory))
+        self.head = _last_head(day_files(self._directory))
         self._head_at = time.monotonic()
         self._drop_old()
 
@@ -95,7 +95,7 @@ class AuditLog:
         self.head = Head(row["number"], row["hash"])
 
     def _segment(self, day: date) -> Path:
-        return self._directory / f"{day.isoformat()}.jsonl"
+        return self._directory / _AUDIT / f"{day.isoformat()}.jsonl"
 
     def _turn_to(self, day: date) -> None:
         self._store.close()
@@ -106,7 +106,7 @@ class AuditLog:
         if self._retention is None:
             return
         first = self._segment(self._day - timedelta(days=self._retention)).name
-        old = [path for path in _segments(self._directory) if path.name < first]
+        old = [path for path in day_files(self._directory) if path.name < first]
         if not old:
             return
         kept = {"removed": [path.name for path in old], "until": str(_last_head(old))}
@@ -117,7 +117,7 @@ class AuditLog:
 
     def _keep_head(self) -> None:
         head = {"number": self.head.number, "hash": self.head.hash}
-        write_json_atomic(self._directory / _HEAD, head)
+        write_json_atomic(self._directory / _AUDIT / _HEAD, head)
         self._head_at = time.monotonic()
 
 
@@ -137,8 +137,8 @@ def verify_chain(directory: Path, known: Head | None = None) -> Chain:
     Lines after the last head that is known may be cut off unseen. Raises InputError where there is
     no log, or one that cannot be read.
     """
-    audit = directory / AUDIT
-    segments = _segments(audit)
+    audit = directory / _AUDIT
+    segments = day_files(directory)
     if not segments:
         raise InputError(Problem(str(audit), "holds no log", "name a directory of `solon serve`"))
     chain, retained = Chain(), {str(Head())}
@@ -169,7 +169,7 @@ def verify_chain(directory: Path, known: Head | None = None) -> Chain:
 def rows_since(directory: Path, seconds: float) -> Iterator[dict[str, Any]]:
     """Lines of today and of the days that may be so recent, oldest first."""
     first = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
-    for segment in _segments(directory / AUDIT):
+    for segment in day_files(directory):
         if segment.stem >= first[:10]:
             yield from (row for row in read_jsonl(segment) if str(row.get("at")) >= first)
 
@@ -187,7 +187,9 @@ def _hash(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _segments(audit: Path) -> list[Path]:
+def day_files(directory: Path) -> list[Path]:
+    """The files of the log in a guard's directory, one of each day, in order."""
+    audit = directory / _AUDIT
     return sorted(audit.glob(_DAYS)) if audit.is_dir() else []
 
 

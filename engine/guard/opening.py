@@ -10,7 +10,6 @@ from typing import Any
 from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem, all_problems
 from constitution.schema import Constitution, Severity
-from constitution.yaml_writer import constitution_yaml, write_whole
 from engine.environment import from_environment, in_environment
 from engine.generators.base import started
 from engine.generators.spec import read_spec
@@ -27,6 +26,7 @@ from engine.guard.settings import ServeConfig
 from engine.guard.tenants import Tenant, Tenants, read_tenants
 from engine.guard.tracing import Tracer
 from engine.judging.calibrate import calibrated
+from engine.runs.constitution_copy import keep_constitution
 from engine.runs.manifest import versions
 from engine.runs.output import OutputDirectory, OutputKind
 from engine.settings import Roles, for_stakeholder
@@ -60,7 +60,7 @@ async def opened_desk(config: ServeConfig) -> AsyncIterator[Desk]:
             models, _ = await calibrated(models, constitution, config.revise)
             facts = _facts(config, constitution, models)
             directory.write("serving", facts)
-            write_whole(directory.path / "constitution.yaml", constitution_yaml(constitution))
+            keep_constitution(directory.path, constitution)
             with _keeping(config, constitution, url) as keeping:
                 guard = Guard(constitution, models, config.guard, config.revise, keeping)
                 keeping.log.append("start", {"constitution": constitution.content_hash})

@@ -11,6 +11,7 @@ from constitution.typed_yaml import read_yaml_file
 from engine.judging.records import LabelRecord
 from engine.record_files import read_failures, read_records
 from engine.records import DropReason, Flag, Outcome, Record, Verdict
+from engine.runs.constitution_copy import CONSTITUTION
 from engine.runs.manifest import run_manifest
 from engine.storage.cached_generator import CallCounts
 
@@ -256,7 +257,7 @@ def read_principle_texts(run_dir: Path) -> dict[str, PrincipleText]:
     A report only decorates its numbers with them, so a copy that is missing or that another
     version wrote costs the words and not the report.
     """
-    path = run_dir / "constitution.yaml"
+    path = run_dir / CONSTITUTION
     try:
         document = read_yaml_file(path).data
     except InputError:

@@ -18,14 +18,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from engine.judging.records import LabelOutcome
 from engine.prompts.sources import Prompt
 from engine.records import AnswerOutcome, Failure, Outcome, Record
 from engine.redteam.records import AttackOutcome
+from engine.runs.constitution_copy import CONSTITUTION, keep_constitution
 from engine.runs.kept_records import keep_records
 from engine.runs.manifest import versions
 from engine.runs.output import Mode, OutputDirectory, OutputKind
@@ -54,7 +53,7 @@ ANSWERS = "answers.jsonl"
 SUCCESSES = "successes.jsonl"
 _FILES = (
     "records.jsonl", "failures.jsonl", "escalations.jsonl", ANSWERS, SUCCESSES,
-    "constitution.yaml", "report.html", "exports",
+    CONSTITUTION, "report.html", "exports",
 )  # fmt: skip
 _RUNS = ("revise", "label", "answer", "prompts", "redteam")
 _PROMPTS = "prompts"
@@ -250,12 +249,9 @@ class RunDirectory:
         self.output.write(status, {**facts, **self.found, "versions": versions()})
 
     def write_constitution(self) -> None:
-        """Keep the constitution as it was used, `extends` merged in."""
-        if self.constitution is None:
-            return
-        data = self.constitution.model_dump(mode="json", exclude_defaults=True, exclude={"extends"})
-        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
-        (self.path / "constitution.yaml").write_text(text, encoding="utf-8")
+        """Keep the constitution as it was used, `extends` merged in. Raises StorageFull."""
+        if self.constitution is not None:
+            keep_constitution(self.path, self.constitution)
 
     def _stores(self) -> Iterator[JsonlStore]:
         yield from (self.records, self.failures)

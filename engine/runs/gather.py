@@ -18,6 +18,7 @@ from constitution.problems import InputError, Problem
 from constitution.reading import read_bytes
 from engine.prompts.shard import Shard
 from engine.runs.answer_run import write_answers
+from engine.runs.constitution_copy import CONSTITUTION
 from engine.runs.directory import ANSWER, LABEL, REVISE, Done, RunKind, check_row, run_facts
 from engine.runs.finished_shards import FinishedShard
 from engine.runs.manifest import versions
@@ -76,8 +77,8 @@ def gather_run(out: Path, shards: Sequence[FinishedShard], mode: Mode = "resume"
         if kind is ANSWER:
             write_answers(out)
         if "constitution" in first.identity:
-            with replacing(out / "constitution.yaml") as file:
-                file.write(read_bytes(first.path / "constitution.yaml"))
+            with replacing(out / CONSTITUTION) as file:
+                file.write(read_bytes(first.path / CONSTITUTION))
         facts = run_facts(kind, output.identity, totals, _usage(shards))
         facts |= _found(shards)
         facts |= {"shards": len(shards), "versions": versions()}

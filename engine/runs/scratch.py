@@ -16,6 +16,7 @@ from typing import IO, BinaryIO
 
 from constitution.problems import InputError, Problem
 from constitution.reading import open_regular, read_json
+from engine.runs.constitution_copy import CONSTITUTION
 from engine.runs.directory import ANSWERS
 from engine.runs.manifest import MANIFEST, read_manifest
 from engine.storage.atomic import (
@@ -33,7 +34,7 @@ __all__ = ["SECONDS", "ScratchCopy", "forget_worker"]
 SECONDS = 30.0
 """Between two copies; with the time one takes, rows are at most a minute late."""
 _APPENDED = ("records.jsonl", "failures.jsonl", "escalations.jsonl")
-_REPLACED = (ANSWERS, "constitution.yaml")
+_REPLACED = (ANSWERS, CONSTITUTION)
 _CACHE = "completions.sqlite"
 _CACHE_LOG = f"{_CACHE}-wal"
 """What the cache was given and does not hold yet: it belongs to that file and to no other."""

@@ -86,24 +86,23 @@ def _told(state: dict[str, Any]) -> str:
 
 def _asked(url: str, what: str, key_env: str, by: str = "") -> dict[str, Any]:
     """The state after it. Raises InputError where the guard does not do it."""
-    import json
-    from urllib.error import HTTPError, URLError
-    from urllib.request import Request, urlopen
+    from urllib.error import HTTPError
 
     from constitution.problems import InputError, Problem
-    from constitution.reading import NotJson, parse_json
     from engine.environment import from_environment
+    from engine.fetching import fetched_json
 
     key = from_environment(key_env, "set it to the admin's key")
     base = url.rstrip("/").removesuffix("/v1")
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    request = Request(f"{base}/admin/{what}", json.dumps({"by": by}).encode(), headers)
+    asked = f"{base}/admin/{what}"
+    headers = {"Authorization": f"Bearer {key}"}
     try:
-        with urlopen(request, timeout=_SECONDS) as answered:
-            found = parse_json(answered.read())
+        found = fetched_json(asked, headers=headers, seconds=_SECONDS, body={"by": by})
     except HTTPError as error:
         told = error.read(2000).decode("utf-8", "replace")
         raise InputError(Problem(url, f"refuses to {what}: {told}")) from error
-    except (URLError, OSError, ValueError, NotJson) as error:
+    except (OSError, ValueError) as error:
         raise InputError(Problem(url, f"does not answer ({error})", "is it running?")) from error
-    return dict(found)
+    if not isinstance(found, dict):
+        raise InputError(Problem(url, "does not answer as a guard does", "name its address"))
+    return found

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from constitution.problems import InputError
+from engine.guard.settings import ServerSettings
 from scripts.commands.garak import garak
 from tests.scripts.invoking import invoke
 from training.evaluation.harness.garak_scan import KEY, garak_command, model_at
@@ -109,6 +110,11 @@ def test_the_servers_key_is_sent():
 def test_what_is_no_server_is_refused(url):
     with pytest.raises(InputError):
         model_at(url)
+
+
+def test_the_address_that_is_proposed_is_the_one_that_serve_takes():
+    with pytest.raises(InputError, match=f"http://127.0.0.1:{ServerSettings().port}/v1"):
+        model_at("127.0.0.1")
 
 
 def test_all_probes_run_where_none_is_named(tmp_path):

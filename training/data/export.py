@@ -21,6 +21,7 @@ from engine.judging.records import LabelRecord
 from engine.record_files import read_records, read_rows
 from engine.records import Outcome, Record
 from engine.report.wording import reason_counts
+from engine.runs.constitution_copy import CONSTITUTION
 from engine.runs.manifest import run_manifest
 from engine.storage.atomic import check_free, written_whole
 from training.data.card import ExportResult, write_card
@@ -164,7 +165,7 @@ def _place(
 
 def run_constitution(run_dir: Path) -> Constitution:
     """The constitution as the run used it, from its own copy. Raises InputError."""
-    path = run_dir / "constitution.yaml"
+    path = run_dir / CONSTITUTION
     remedy = "restore the file, or repeat the run's command to write it again"
     try:
         return validated(read_yaml_file(path).data)

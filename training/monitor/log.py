@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
-from engine.guard.audit import AUDIT
+from engine.guard.audit import day_files
 from engine.messages import Conversation, Message
 from engine.storage.jsonl import numbered_jsonl
 
@@ -40,7 +40,7 @@ def read_log(path: Path) -> Iterator[LoggedAnswer]:
     if there are any. Raises InputError, with the line, for one that has not.
     """
     guarded = path.is_dir()
-    for file in sorted((path / AUDIT).glob("2*.jsonl")) if guarded else [path]:
+    for file in day_files(path) if guarded else [path]:
         for number, row in numbered_jsonl(file):
             if guarded and (row.get("event") != "answer" or not row.get("answer")):
                 continue

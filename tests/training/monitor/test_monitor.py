@@ -98,6 +98,8 @@ def test_a_guards_log_is_read(tmp_path):
     model = Replies(lambda _: "bad", finding(one="bad"))
     with guard(tmp_path, rules(one="critical"), model) as one:
         asyncio.run(one.answer(asked("Hello", id="a")))
+    (day,) = (tmp_path / "audit").glob("2*.jsonl")
+    day.with_name(f"{day.stem}.backup.jsonl").write_bytes(day.read_bytes())
     (answer,) = read_log(tmp_path)
     assert (answer.id, answer.prompt[0].content, answer.answer) == ("a", "Hello", "bad")
 

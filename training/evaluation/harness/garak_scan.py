@@ -7,13 +7,13 @@ import json
 import os
 import shutil
 import subprocess
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
-from constitution.reading import NotJson, parse_json
+from constitution.reading import NotJson
+from engine.fetching import fetched_json
 from training.evaluation.harness.garak import read_garak
 
 __all__ = ["KEY", "garak_command", "model_at", "scan"]
@@ -21,7 +21,6 @@ __all__ = ["KEY", "garak_command", "model_at", "scan"]
 KEY = "OPENAICOMPATIBLE_API_KEY"
 """The variable in which garak looks for the server's key."""
 _SECONDS = 30
-_LARGEST_LIST = 1 << 20
 _GENERATOR = "openai.OpenAICompatible"
 
 
@@ -68,12 +67,10 @@ def model_at(url: str, key: str | None = None) -> str:
     where = f"{url.rstrip('/')}/models"
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     if not url.startswith(("http://", "https://")):
-        remedy = "name it as `solon serve` prints it: http://127.0.0.1:8000/v1"
+        remedy = "name it as `solon serve` prints it: http://127.0.0.1:8080/v1"
         raise InputError(Problem(url, "is no address of a server", remedy))
     try:
-        asked = urllib.request.Request(where, headers=headers)
-        with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:
-            listed = parse_json(answer.read(_LARGEST_LIST))
+        listed = fetched_json(where, headers=headers, seconds=_SECONDS)
         return str(listed["data"][0]["id"])
     except OSError as error:
         remedy = f"start `solon serve` there; a key goes into {KEY}"

@@ -1,17 +1,15 @@
 """Moderation endpoints of the shape of OpenAI's: POST URL/moderations, answered by scores of categories."""
 
-import http.client
-import json
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from constitution.problems import InputError, Problem
-from constitution.reading import NotJson, finite_number, parse_json
+from constitution.reading import NotJson, finite_number
+from engine.fetching import fetched_json
 from engine.generators.base import GeneratorUnavailable
 from engine.generators.servers.endpoint import Endpoint, endpoint_of
 
@@ -75,22 +73,18 @@ class ModerationEndpoint:
 
     def _asked(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """What the endpoint answers, tried again where that may help."""
-        headers = {"Content-Type": "application/json", **self.endpoint.headers}
-        data = json.dumps(body).encode()
-        request = urllib.request.Request(self.endpoint.of("moderations"), data, headers)
-        told = ""
+        url, headers, told = self.endpoint.of("moderations"), self.endpoint.headers, ""
         for attempt in range(_TRIES):
             if attempt:
                 time.sleep(_PAUSE * 2 ** (attempt - 1))
             try:
-                with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-                    answer = parse_json(response.read())
+                answer = fetched_json(url, headers=headers, seconds=_TIMEOUT, body=body)
                 return answer if isinstance(answer, dict) else {}
             except urllib.error.HTTPError as error:
                 told = f"answered {error.code}: {error.read(500).decode(errors='replace')}"
                 if error.code not in _LATER:
                     break
-            except (OSError, NotJson, http.client.HTTPException) as error:
+            except (OSError, NotJson) as error:
                 told = str(error)
         raise self._gone(told)
 
