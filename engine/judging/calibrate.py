@@ -18,7 +18,7 @@ from engine.loop.asking import gathered
 from engine.messages import Message
 from engine.settings import LoopSettings, RoleModel, Roles
 
-__all__ = ["calibrate", "calibrated", "lasting"]
+__all__ = ["calibrate", "calibrated", "calibrated_judge", "lasting"]
 
 _AT_ONCE = 16
 """Answers in flight."""
@@ -111,22 +111,37 @@ async def calibrated(
     known: Mapping[str, Any] | None = None,
     elsewhere: bool = True,
 ) -> tuple[Roles, Calibration | None]:
-    """The roles with their judge calibrated, where its verdicts decide anything, and how; None where they
-    do not. A principle that was calibrated before, as the manifest says that is `known`, and is asked
-    about as it was, is read as it was: no edit of another one changes what is made of its verdicts.
+    """The roles with their judge calibrated, and how, as `calibrated_judge` says."""
+    judge, calibration = await calibrated_judge(
+        roles.judge, constitution, settings, known=known, elsewhere=elsewhere
+    )
+    return replace(roles, judge=judge), calibration
+
+
+async def calibrated_judge(
+    judge: RoleModel,
+    constitution: Constitution,
+    settings: LoopSettings,
+    *,
+    known: Mapping[str, Any] | None = None,
+    elsewhere: bool = True,
+) -> tuple[RoleModel, Calibration | None]:
+    """The judge calibrated, where its verdicts decide anything, and how; None where they do not. A
+    principle that was calibrated before, as the manifest says that is `known`, and is asked about as
+    it was, is read as it was: no edit of another one changes what is made of its verdicts.
 
     Raises InputError for a judge that does not tell violating from compliant answers, unless the
     settings take it anyway or a script stands in for it, and GeneratorUnavailable when it is gone.
     """
     if not settings.judges_first or not constitution.needs_judge:
-        return roles, None
+        return judge, None
     mass = settings.smallest_mass
-    found = await calibrate(roles.judge, constitution, smallest_mass=mass, elsewhere=elsewhere)
+    found = await calibrate(judge, constitution, smallest_mass=mass, elsewhere=elsewhere)
     calibration = lasting(found, constitution, known or {})
-    stands_in = kind_of(roles.judge.generator.spec) == "scripted"
+    stands_in = kind_of(judge.generator.spec) == "scripted"
     if calibration.tells_apart is False and not (settings.judge_anyway or stands_in):
-        raise _blind(calibration, roles.judge)
-    return replace(roles, judge=replace(roles.judge, calibration=calibration)), calibration
+        raise _blind(calibration, judge)
+    return replace(judge, calibration=calibration), calibration
 
 
 def lasting(

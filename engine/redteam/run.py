@@ -4,7 +4,7 @@ from pathlib import Path
 
 from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
-from engine.judging.calibrate import calibrated
+from engine.judging.calibrate import calibrated_judge
 from engine.messages import to_dicts
 from engine.prompts.files import in_memory
 from engine.prompts.sources import PromptSource
@@ -15,7 +15,7 @@ from engine.redteam.settings import RedTeamSettings
 from engine.runs.directory import REDTEAM, SUCCESSES
 from engine.runs.output import Mode
 from engine.runs.run import Run, RunSpec
-from engine.settings import LoopSettings, RoleModels, Roles
+from engine.settings import LoopSettings, RoleModels
 from engine.storage.atomic import replacing
 from engine.storage.jsonl import json_line, read_jsonl
 
@@ -67,17 +67,15 @@ class RedTeamRun(Run[AttackRecord]):
     async def prepare(self) -> None:
         """Calibrate the judge. Raises InputError for one that cannot tell the constitution's own
         answers apart, unless the settings take it anyway."""
-        judge = self.models["judge"]
-        settings = LoopSettings(judge_anyway=self.settings.judge_anyway)
-        roles, found = await calibrated(
-            Roles(self.models["target"], judge, judge, judge),
+        judge, found = await calibrated_judge(
+            self.models["judge"],
             self.constitution,
-            settings,
+            LoopSettings(judge_anyway=self.settings.judge_anyway),
             known=self.directory.found.get("calibration"),
         )
         if found:
             self.directory.found["calibration"] = found.as_dict()
-        self.models = {**self.models, "judge": roles.judge}
+        self.models = {**self.models, "judge": judge}
 
     def finish(self) -> None:
         """Write the successes as prompts, and note the figures."""

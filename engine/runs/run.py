@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from constitution.schema import Constitution
 from constitution.typed_yaml import Settings
 from engine.generators.facts import ModelFacts
-from engine.judging.calibrate import calibrated
+from engine.judging.calibrate import calibrated_judge
 from engine.prompts.sources import Prompt, PromptSource
 from engine.records import Failure, Record
 from engine.runs.directory import REVISE, RunDirectory, RunKind, RunRecord
@@ -277,13 +277,13 @@ class RevisionRun(Run[Record]):
         Raises InputError for a judge that cannot tell them apart, unless the settings take it anyway.
         """
         found = self.directory.found
-        roles, calibration = await calibrated(
-            self.roles, self.constitution, self.settings, known=found.get("calibration")
+        judge, calibration = await calibrated_judge(
+            self.roles.judge, self.constitution, self.settings, known=found.get("calibration")
         )
         if calibration:
             found["calibration"] = calibration.as_dict()
             self._write_manifest("running")
-        self.models = dict(roles)
+        self.models = {**self.models, "judge": judge}
 
     @property
     def roles(self) -> Roles:

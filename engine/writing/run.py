@@ -4,13 +4,13 @@ from pathlib import Path
 
 from constitution.schema import Constitution, Principle
 from engine.generators.base import GenerationError, Request
-from engine.judging.calibrate import calibrated
+from engine.judging.calibrate import calibrated_judge
 from engine.loop.asking import gathered, request_seed
 from engine.loop.reply import reply_of
 from engine.runs.directory import PROMPTS
 from engine.runs.output import Mode
 from engine.runs.run import Run, RunSpec
-from engine.settings import LoopSettings, RoleModels, Roles
+from engine.settings import LoopSettings, RoleModels
 from engine.storage.atomic import replacing
 from engine.storage.jsonl import json_line, read_jsonl
 from engine.writing.briefs import briefs_of, wanted
@@ -73,7 +73,7 @@ class PromptsRun(Run[WrittenPrompt]):
 
     async def prepare(self) -> None:
         """Calibrate the judge, where one is asked, and have the writer list what users may write about;
-        a list that fails is empty. Raises InputError as `calibrated` does."""
+        a list that fails is empty. Raises InputError as `calibrated_judge` does."""
         if self.settings.hard is not None:
             await self._calibrate()
         if not self.settings.situations:
@@ -89,14 +89,15 @@ class PromptsRun(Run[WrittenPrompt]):
         self.directory.found["situations"] = counts
 
     async def _calibrate(self) -> None:
-        policy, judge = self.models["policy"], self.models["judge"]
-        settings = LoopSettings(judge_anyway=self.settings.judge_anyway)
-        known = self.directory.found.get("calibration")
-        roles = Roles(policy, judge, judge, judge)
-        roles, found = await calibrated(roles, self.constitution, settings, known=known)
+        judge, found = await calibrated_judge(
+            self.models["judge"],
+            self.constitution,
+            LoopSettings(judge_anyway=self.settings.judge_anyway),
+            known=self.directory.found.get("calibration"),
+        )
         if found:
             self.directory.found["calibration"] = found.as_dict()
-        self.models = {**self.models, "judge": roles.judge}
+        self.models = {**self.models, "judge": judge}
 
     async def _listed(self, principle: Principle | None) -> tuple[str, ...]:
         """What messages that test the principle may be about; without one, ordinary messages."""

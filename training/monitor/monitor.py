@@ -18,12 +18,12 @@ from constitution.typed_yaml import Settings
 from engine.generators.base import GenerationError, Generator
 from engine.generators.spec import open_generator
 from engine.generators.spec_needs import MODEL_SPEC
-from engine.judging.calibrate import calibrated
+from engine.judging.calibrate import calibrated_judge
 from engine.judging.judge import judge_answer
 from engine.loop.asking import gathered
 from engine.messages import Message
 from engine.runs.config import ConstitutionName
-from engine.settings import LoopSettings, RoleModel, Seed, roles
+from engine.settings import LoopSettings, RoleModel, Seed
 from engine.storage.cached_generator import remembering
 from training.evaluation.results import read_results
 from training.monitor.log import LoggedAnswer, read_log, sampled
@@ -189,9 +189,9 @@ async def _judge(
     out.mkdir(parents=True, exist_ok=True)
     settings = LoopSettings(judge_anyway=config.judge_anyway)
     async with remembering(judge, out / "completions.sqlite") as asked:
-        cast, _ = await calibrated(roles(asked), rules, settings)
+        calibrated, _ = await calibrated_judge(RoleModel(asked), rules, settings)
         turn = asyncio.Semaphore(_AT_ONCE)
-        one = partial(_verdicts, rules, cast.judge, turn)
+        one = partial(_verdicts, rules, calibrated, turn)
         return {day: await gathered(map(one, answers)) for day, answers in days.items()}
 
 
