@@ -90,7 +90,7 @@ class RunPlace:
                 remedy = f"write --shard I/{other.shard.of}, or name another directory with --out"
                 raise InputError(Problem(str(other.path), what, remedy))
             return
-        remedy = "name another directory with --out, or leave --shard out"
+        remedy = "name another directory with --out, or leave --shard or --ray out"
         if (self.out / MANIFEST).is_file():
             raise InputError(Problem(str(self.out), "holds a run that is not in shards", remedy))
         check_place(self.out, "a directory of shards", lambda name: name == "lock")

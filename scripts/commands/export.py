@@ -1,7 +1,7 @@
 """`solon export`: a run's records as a dataset to train on, or as questions to reviewers."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from training.data.export import ExportResult
 
 Queue = Literal["pairs", "escalated", "ratings"]
+_FOR_ROWS = (
+    "test_share", "mix", "mix_ratio", "people", "people_weight", "leave_out", "every_revision",
+    "compliant", "escalated", "reviews",
+)  # fmt: skip
 
 __all__ = ["export"]
 
 
 def export(
+    ctx: typer.Context,
     run: Annotated[
         Path, typer.Argument(help="Directory of a run; or a file of rows, or hf:NAME, for --out.")
     ],
@@ -86,17 +91,9 @@ def export(
     Training data comes with a card, and what was left out is said with the reason. Reviewers do not
     see what the judge chose.
     """
+    if problems := list(_unread(ctx, format)):
+        raise InputError(problems)
     if format in ("label-studio", "argilla"):
-        not_for_review = {
-            "--test-share": test_share,
-            "--mix": mix,
-            "--people": people,
-            "--leave-out": leave_out,
-            "--every-revision": every_revision,
-            "--escalated": escalated,
-            "--reviews": reviews,
-        }
-        _refuse(not_for_review, f"is not for --format {format}")
         from training.review.export import export_review
 
         asked = export_review(
@@ -105,7 +102,6 @@ def export(
         typer.echo(f"{asked.path}: {asked.items:,} of {asked.available:,} questions to reviewers")
         typer.echo("  README.md says how to import them; key.jsonl is not for reviewers")
         return
-    _refuse({"--queue": queue, "--limit": limit}, "is for --format label-studio or argilla")
     from training.data.export import ExportFormat, ExportOptions, export_run
 
     options = ExportOptions(
@@ -123,10 +119,28 @@ def export(
     _tell(export_run(run, ExportFormat(format), out, options, overwrite=overwrite))
 
 
-def _refuse(options: Mapping[str, object], why: str) -> None:
-    """Raise InputError naming each of `options` that was given."""
-    if problems := [Problem(name, why, "leave it out") for name, value in options.items() if value]:
-        raise InputError(problems)
+def _unread(ctx: typer.Context, format: str) -> Iterator[Problem]:
+    """Each option that was given and has no effect on what is exported."""
+    if format in ("label-studio", "argilla"):
+        why = dict.fromkeys(_FOR_ROWS, f"is not for --format {format}")
+    else:
+        why = dict.fromkeys(("queue", "limit", "repeat"), "is for --format label-studio or argilla")
+        if ctx.params["mix"] is None:
+            why["mix_ratio"] = "is for --mix"
+        if ctx.params["people"] is None:
+            why["people_weight"] = "is for --people"
+        if format != "trl-sft":
+            why["compliant"] = "is for --format trl-sft"
+        if format not in ("trl-sft", "llm-swarm"):
+            why["every_revision"] = "is for --format trl-sft or llm-swarm"
+        if format == "trl-prompt":
+            why |= dict.fromkeys(("escalated", "reviews"), "is not for --format trl-prompt")
+    for option in ctx.command.params:
+        source = ctx.get_parameter_source(option.name or "")
+        if option.name in why and source is not None and source.name == "COMMANDLINE":
+            says_no = ctx.params[option.name] is False
+            name = (option.secondary_opts if says_no else option.opts)[0]
+            yield Problem(name, why[option.name], "leave it out")
 
 
 def _tell(result: "ExportResult") -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from engine.report.wording import duration
 from engine.runs.config import RunConfig
-from engine.runs.finished_shards import finished_shards
+from engine.runs.finished_shards import begun_shards, finished_shards
 from engine.runs.gather import gather_run
 from engine.runs.manifest import read_manifest
 from engine.runs.opening import open_inputs
@@ -25,6 +25,7 @@ from scripts.commands.terminal import EXIT_INTERRUPTED, counted, error_console, 
 
 if TYPE_CHECKING:
     from training.evaluation.config import EvaluateConfig
+    from training.evaluation.inputs import EvaluationInputs
 
 __all__ = ["evaluate_on_ray", "run_on_ray"]
 
@@ -53,14 +54,30 @@ def evaluate_on_ray(config: "EvaluateConfig", *, overwrite: bool) -> int:
     from training.evaluation.shards import EvaluationWork, gather_evaluation
 
     out, console = Path(config.out), error_console()
-    open_inputs(config)
-    if (read_manifest(out) or {}).get("complete") and not overwrite:
+    inputs = open_inputs(config)
+    if not overwrite and _is_whole(out, inputs):
         return 0
     work = EvaluationWork(config, overwrite=overwrite)
     if code := _do_shards(work, config.workers, console):
         return code
     gather_evaluation(out, finished_shards(out), "overwrite" if overwrite else "resume")
     return 0
+
+
+def _is_whole(out: Path, inputs: "EvaluationInputs") -> bool:
+    """Whether a finished evaluation has these models and this judge, and no shards that could go on. Where
+    it has shards the workers ask what is new, which may be nothing.
+    """
+    from training.evaluation.results import RESULTS, read_results
+
+    if not (read_manifest(out) or {}).get("complete") or any(begun_shards(out)):
+        return False
+    if not (out / RESULTS).is_file():
+        return False
+    found = read_results(out)
+    specs = {model.name: model.spec for model in found.models}
+    asked = {name: model.spec for name, model in inputs.models.items()}
+    return asked.items() <= specs.items() and found.judge == inputs.judges.judge.spec
 
 
 def _do_shards(work: ShardWork, settings: Workers, console: Console) -> int:

@@ -1,6 +1,7 @@
 """Commands in shards and `solon gather`, as a person uses them."""
 
 import json
+import shutil
 
 import pytest
 
@@ -166,3 +167,45 @@ def test_an_evaluation_on_ray_makes_its_page(place, monkeypatch):
     whole, made = (place / name / "results.json" for name in ("whole", "out"))
     assert made.read_bytes() == whole.read_bytes()
     assert solon(*words, "-o", "out", *ON_RAY) == 0
+
+
+def test_what_is_added_to_a_finished_evaluation_is_asked_on_ray(place, monkeypatch):
+    asked, shards = [], []
+
+    class Noting(InThisProcess):
+        async def execute(self, on_progress):
+            shards.append(self.job.shards)
+            asked.append("by the workers")
+            await super().execute(on_progress)
+            asked.append("here")
+
+    generate = ScriptedGenerator.generate
+
+    async def note(self, request):
+        asked.append(request)
+        return await generate(self, request)
+
+    monkeypatch.setattr(ScriptedGenerator, "generate", note)
+    monkeypatch.setattr("scripts.commands.ray_run.RayShards", Noting)
+    words = ["evaluate", "-c", "rules.yaml", "-p", "p.jsonl", "--judge", "scripted", *ON_RAY]
+    words += ["-o", "out", "--per-set", "4", "--model", "base=scripted"]
+    added = ["--model", "dpo=scripted:other.yaml"]
+    script = "rules:\n  - {match: Question, reply: Well.}\n"
+    (place / "other.yaml").write_text(script, encoding="utf-8")
+    for more, new in (
+        ([], True),
+        ([], False),
+        (added, True),
+        ([*added, "--attack", "role_play"], True),
+    ):
+        asked.clear()
+        assert solon(*words, *more) == 0
+        assert (len(asked) > 2) == new and asked[-1:] in ([], ["here"])
+    assert len(json.loads((place / "out/results.json").read_bytes())["models"]) == 2
+
+    shutil.rmtree(place / "out/shards")
+    shards.clear()
+    assert solon(*words, *added) == 0 and not shards, "all of it is in the evaluation's own cache"
+    with pytest.raises(AssertionError, match="holds a run that is not in shards"):
+        solon(*words, "--model", "third=scripted:other.yaml")
+    assert shards == [3]
