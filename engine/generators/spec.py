@@ -4,7 +4,7 @@ lets both sides be argued first."""
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -17,7 +17,7 @@ from constitution.reading import NotJson, parse_json, without_surrogates
 from engine.generators.base import Generator
 from engine.generators.servers.endpoint import without_password
 
-__all__ = ["SpecParts", "open_generator", "read_spec", "with_options"]
+__all__ = ["SpecParts", "open_generator", "read_spec", "require_template_use", "with_options"]
 
 _KINDS = ("embedded", "vllm", "server", "transformers", "scripted")
 _Count = Annotated[int, Field(ge=1)]
@@ -125,7 +125,8 @@ def _written(value: object) -> str:
 def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Generator:
     """The generator a spec names. Nothing is loaded until its first request.
 
-    `chat_template` is a file that replaces the model's own template. Raises InputError for an
+    `chat_template` is a file that replaces the model's own template, where it is not behind a server
+    or a script (see `require_template_use`). Raises InputError for an
     unknown kind, an option that cannot be read or a missing file.
     """
     if judge := _debate_of(spec):
@@ -141,9 +142,12 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
         template = read_chat_template(Path(chat_template), remedy)
     match kind:
         case "embedded":
-            from engine.generators.embedded import open_embedded
+            from engine.generators.embedded import backend_of, open_embedded
 
-            return open_embedded(options, spec)
+            if (backend := backend_of(options)) == "transformers":
+                others = {name: value for name, value in options.items() if name != "backend"}
+                _check_options(spec, backend, others)
+            return open_embedded(options, spec, template)
         case "vllm":
             from engine.generators.vllm import VllmGenerator
 
@@ -158,6 +162,14 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
             from engine.generators.scripted import ScriptedGenerator, load_script
 
             return ScriptedGenerator(load_script(Path(name)) if name else None, spec)
+
+
+def require_template_use(specs: Iterable[str], chat_template: str | Path | None) -> None:
+    """Raises InputError for a chat template that none of the models can take."""
+    if chat_template is None or {read_spec(spec).kind for spec in specs} - {"server", "scripted"}:
+        return
+    what = "is used by no model here: a server applies its own chat template, and a script has none"
+    raise InputError(Problem(str(chat_template), what, "give it to the server, or leave it out"))
 
 
 def _debate_of(spec: str) -> str | None:
