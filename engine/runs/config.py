@@ -12,7 +12,7 @@ from pydantic import Field
 
 from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
-from engine.generators.spec import open_generator
+from engine.generators.spec import open_generator, require_template_use
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.generators.vllm import share_engines
 from engine.input_files import InputFile
@@ -139,8 +139,9 @@ def open_roles(
 ) -> dict[str, RoleModel]:
     """Role to its model; equal specs share one generator, and models of one base an engine.
 
-    Raises InputError for a spec that names no generator.
+    Raises InputError for a spec that names no generator, and as `require_template_use` does.
     """
+    require_template_use(specs.values(), chat_template)
     generators = {
         spec: open_generator(spec, chat_template=chat_template)
         for spec in dict.fromkeys(specs.values())

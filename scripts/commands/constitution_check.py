@@ -102,10 +102,11 @@ def _conflicts(
 ) -> "dict[str, list[Conflict]]":
     """Ask the judge about the pairs of each file that is valid; says on standard error how many
     were asked about, and how many of them got no answer."""
-    from engine.generators.spec import open_generator
+    from engine.generators.spec import open_generator, require_template_use
     from engine.judging.principle_conflicts import judge_files, questions_of
     from scripts.commands.terminal import error_console, run_interruptibly
 
+    require_template_use([judge], chat_template)
     generator = open_generator(judge, chat_template=chat_template)
     questions, console = {}, error_console()
     for file in dict.fromkeys(files):

@@ -62,12 +62,14 @@ def _judge(
     loaded: "Constitution", chosen: "Sequence[Principle]", config: "LoopTestConfig"
 ) -> "tuple[Sequence[TestCase], bool]":
     """The results, and whether all of them passed."""
-    from engine.generators.spec import open_generator
+    from engine.generators.spec import open_generator, require_template_use
     from engine.judging import principle_tests as tests
     from scripts.commands.terminal import error_console, run_interruptibly
 
     needed = any(one.needs_judge for one in chosen)
     judge = config.roles.specs["judge"] if needed else "scripted"
+    if needed:
+        require_template_use([judge], config.roles.chat_template)
     generator = open_generator(judge, chat_template=config.roles.chat_template)
     judge = judge if needed else _NO_JUDGE
     total = sum(len(one.tests) for one in chosen)

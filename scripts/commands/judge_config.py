@@ -10,7 +10,7 @@ from constitution.problems import InputError, Problem
 from constitution.schema import Constitution
 from constitution.typed_yaml import Settings
 from engine.generators.base import Generator
-from engine.generators.spec import open_generator
+from engine.generators.spec import open_generator, require_template_use
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.judging.records import Method
@@ -146,6 +146,7 @@ class CalibrateConfig(LabelSettings):
         """Raises InputError for a spec that names no judge."""
         if is_classifier(self.judge):
             return open_classifier(self.judge)
+        require_template_use([self.judge], self.chat_template)
         return open_generator(self.judge, chat_template=self.chat_template)
 
     def ask(self) -> tuple[Question | None, str]:

@@ -14,7 +14,7 @@ from constitution.loader import load_for_judging
 from constitution.problems import InputError, Problem, all_problems
 from constitution.reading import read_json
 from engine.generators.base import Generator
-from engine.generators.spec import open_generator
+from engine.generators.spec import open_generator, require_template_use
 from engine.generators.vllm import share_engines
 from engine.messages import Conversation, Message
 from engine.prompts.sources import open_prompts
@@ -75,7 +75,8 @@ class EvaluationInputs:
 
 def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
     """Read and open everything. Raises InputError with the problems of all of it."""
-    gates_file = config.gates
+    gates_file, judged = config.gates, (config.judge, config.training_judge)
+    asked = [*config.models.values(), *filter(None, judged)]
 
     def opened(spec: str) -> Generator:
         return open_generator(spec, chat_template=config.chat_template)
@@ -87,6 +88,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
             *(partial(open_recorded, file) for file in config.answers.values()),
         ),
         lambda: all_problems(
+            lambda: require_template_use(asked, config.chat_template),
             lambda: opened(config.judge),
             lambda: opened(config.training_judge) if config.training_judge else None,
             *(partial(open_classifier, spec) for spec in config.classifiers),
@@ -98,7 +100,7 @@ def open_inputs(config: EvaluateConfig) -> EvaluationInputs:
         lambda: {n: read_lm_eval_results(Path(f)) for n, f in config.lm_eval_results.items()},
         lambda: tuple(_curve(Path(file)) for file in config.curves),
     )
-    judge, second, *classifiers = judges
+    _, judge, second, *classifiers = judges
     share_engines([*models, judge, *([second] if second else [])], at_once=False)
     return EvaluationInputs(
         questionnaire,

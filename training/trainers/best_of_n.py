@@ -18,7 +18,7 @@ from constitution.problems import InputError, Problem
 from constitution.typed_yaml import Settings
 from engine.generators.base import Generator, Sampling
 from engine.generators.fingerprint import uses_gpu
-from engine.generators.spec import open_generator
+from engine.generators.spec import open_generator, require_template_use
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.loop.answer import Answer, answer_prompt
 from engine.prompts.rows import Prompt
@@ -92,6 +92,7 @@ def _opened(config: BestOfNConfig) -> tuple[Rewarding, JudgeScorer]:
     )  # fmt: skip
     rewarding = Rewarding(online)
     assert rewarding.principles is not None
+    require_template_use((config.policy, config.judge), config.chat_template)
     judge = open_generator(config.judge, chat_template=config.chat_template)
     return rewarding, JudgeScorer(judge, rewarding.principles, "gold")
 

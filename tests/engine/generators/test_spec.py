@@ -1,11 +1,15 @@
 """Spec strings: what is wrong with one is told before anything is loaded."""
 
+from contextlib import nullcontext
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from constitution.problems import InputError
+from engine.generators.base import Sampling
 from engine.generators.spec import kind_of, open_generator, read_spec, runs_here, with_options
+from engine.runs.config import open_roles
 
 SERVER = "server:m@http://localhost:1/v1"
 
@@ -55,6 +59,25 @@ def test_options_of_transformers_are_checked_before_anything_is_loaded(option):
 )
 def test_options_that_make_sense_are_taken(query):
     assert open_generator(SERVER + query).spec == SERVER + query
+
+
+@pytest.mark.parametrize(
+    ("specs", "taken"),
+    [
+        (["server:m@http://h/v1"], False),
+        (["scripted", "server:m@http://h/v1?method=debate"], False),
+        (["server:m@http://h/v1", "embedded?backend=transformers"], True),
+        (["scripted", "transformers:org/name"], True),
+    ],
+)
+def test_a_chat_template_that_no_model_takes_is_refused(tmp_path, specs, taken):
+    template = tmp_path / "chat.jinja"
+    template.write_text("{{ messages }}", encoding="utf-8")
+    roles = dict(zip(("policy", "judge"), [*specs, *specs], strict=False))
+    open_roles(roles, Sampling(), None)
+    refused = nullcontext() if taken else pytest.raises(InputError, match="is used by no model")
+    with refused:
+        open_roles(roles, Sampling(), str(template))
 
 
 @pytest.mark.parametrize("spec", ["server:x\udcff@http://h/v1", "scripted:\ud800", "\udcff"])

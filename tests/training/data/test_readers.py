@@ -338,11 +338,11 @@ def test_every_preference_is_kept_once_and_a_prompt_counts_once(ratings):
     assert sum(one.weight for one in found) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("label", [True, 1])
-def test_thumbs(tmp_path, label):
+@pytest.mark.parametrize(("up", "down"), [(True, False), (1, 0), (1.0, 0.0)])
+def test_thumbs(tmp_path, up, down):
     rows = [
-        {"prompt": "Q?", "completion": "a", "label": label},
-        {"messages": [ASKED, BAD], "label": False},
+        {"prompt": "Q?", "completion": "a", "label": up},
+        {"messages": [ASKED, BAD], "label": down},
     ]
     found, _ = read(tmp_path, "unpaired", *rows)
     assert [(row.answers, row.example.label) for row in found] == [
