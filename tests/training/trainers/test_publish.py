@@ -9,7 +9,7 @@ from tests.training.trainer_data import settings
 from training.data.rows import Rows
 from training.trainers import publish
 from training.trainers.config import SFTTrainingConfig
-from training.trainers.output import Output, TrainingResult
+from training.trainers.output import Output, TrainingResult, _front_matter
 
 
 class Hub:
@@ -74,3 +74,18 @@ def test_a_failed_upload_is_made_up_for_once(tmp_path, hub):
     assert output(tmp_path).find_finished().already_complete and hub.asked == []
     output(tmp_path, "me/other").find_finished()
     assert published(tmp_path) == "me/other"
+
+
+@pytest.mark.parametrize(
+    ("model", "base"),
+    [
+        ("hf:org/model", "org/model"),
+        ("org/model", "org/model"),
+        ("runs/sft/model", None),
+        ("./model", None),
+        ("embedded", None),
+    ],
+)
+def test_a_card_names_a_base_that_is_on_the_hub(model, base):
+    front = _front_matter({"config": {"model": model}, "trainer": "dpo"})
+    assert front.get("base_model") == base
