@@ -22,8 +22,9 @@ from engine.judging.calibrate import calibrated_judge
 from engine.judging.judge import judge_answer
 from engine.loop.asking import gathered
 from engine.messages import Message
-from engine.runs.config import ConstitutionName
-from engine.settings import LoopSettings, RoleModel, Seed
+from engine.runs.config import SPEC, ConstitutionName
+from engine.setting_fields import JudgeAnyway, Seed
+from engine.settings import LoopSettings, RoleModel
 from engine.storage.cached_generator import remembering
 from training.evaluation.results import read_results
 from training.monitor.log import LoggedAnswer, read_log, sampled
@@ -43,9 +44,8 @@ class MonitorConfig(Settings):
     """What `solon monitor` is given."""
 
     constitution: ConstitutionName
-    judge: Annotated[str, MODEL_SPEC] = Field(
-        description="The model that judges; best the one of the baseline.",
-        json_schema_extra={"metavar": "SPEC"},
+    judge: Annotated[str, MODEL_SPEC, SPEC] = Field(
+        description="The model that judges; best the one of the baseline."
     )
     out: str = Field(default="runs/monitor", description="Where the page and the figures go.")
     baseline: str | None = Field(
@@ -70,10 +70,7 @@ class MonitorConfig(Settings):
     topics: int = Field(
         default=8, ge=0, description="Clusters of prompts that are watched too; 0 for none."
     )
-    judge_anyway: bool = Field(
-        default=False,
-        description="Go on with a judge that cannot tell the constitution's own tests apart.",
-    )
+    judge_anyway: JudgeAnyway = False
     seed: Seed = 0
 
 
