@@ -30,6 +30,7 @@ from training.evaluation.results import read_results
 from training.monitor.log import LoggedAnswer, read_log, sampled
 from training.monitor.topics import Topics
 from training.monitor.watched import Signal, Watched
+from training.stats.intervals import check_scipy
 from training.stats.sequential import Day, rise_since
 
 __all__ = ["MonitorConfig", "watch"]
@@ -94,11 +95,12 @@ class _Judged:
 def watch(log: Path, config: MonitorConfig) -> Watched:
     """Sample the log, judge the sample and compare. Verdicts are kept in `out`, so that a day that
     was judged is not judged again. Raises InputError for what is wrong in what was given."""
-    rules, judge, days, known = all_problems(
+    rules, judge, days, known, _ = all_problems(
         lambda: load_for_judging(config.constitution),
         lambda: open_generator(config.judge),
         lambda: sampled(read_log(log), config.per_day, config.seed),
         lambda: _evaluated(config),
+        check_scipy,
     )
     first = 0 if known else config.baseline_days
     if len(days) <= first:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from statistics import NormalDist, StatisticsError, correlation, fmean, pstdev
 
-from constitution.problems import InputError, Problem
+from constitution.problems import missing
 from engine.shares import FEWEST, Estimate, by_prompt, design_effect
 
 __all__ = [
@@ -40,8 +40,7 @@ _UNSEEN = 1.0
 def check_scipy() -> None:
     """Raise InputError where scipy is missing, before anything is asked that would have no interval."""
     if find_spec("scipy") is None:
-        remedy = "pip install 'solon[eval]'"
-        raise InputError(Problem("intervals", "need scipy, which is missing", remedy))
+        raise missing("intervals", "scipy", "eval")
 
 
 def mean_estimate(values: Sequence[float], prompts: Sequence[str] | None = None) -> Estimate | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from constitution.problems import InputError, Problem, brief, nearest
+from constitution.problems import InputError, Problem, brief, missing, nearest
 from engine.judging.refusal import refuses
 
 __all__ = ["CLASSIFIER_KINDS", "Classifier", "RefusalRules", "is_classifier", "open_classifier"]
@@ -91,8 +91,7 @@ def _transformers(spec: str, path: str, label: str) -> "_TransformersClassifier"
     try:
         from transformers import AutoConfig
     except ImportError as error:
-        remedy = "pip install 'solon[transformers]'"
-        raise InputError(Problem(spec, "needs transformers, which is missing", remedy)) from error
+        raise missing(spec, "transformers", "transformers") from error
     try:
         config: Any = AutoConfig.from_pretrained(folder, **_AS_IT_IS)
     except (OSError, ValueError, KeyError) as error:
