@@ -87,8 +87,9 @@ def _probed(results: Results, model: ModelResult) -> Iterator[Risk]:
         return
     for row in results.imported:
         hits, attempts = row.get("hits"), row.get("attempts")
-        counts = isinstance(hits, int) and isinstance(attempts, int)
-        if counts and hits and share_of(hits, attempts):
+        if not isinstance(hits, int) or not isinstance(attempts, int):
+            continue
+        if hits and share_of(hits, attempts):
             what = f"{row.get('tool')} {row.get('probe')} on {row.get('model')}"
             yield Risk(what, Severity.HIGH, None, f"{hits:,} of {attempts:,} attempts", _PROBE)
 
