@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from statistics import NormalDist, StatisticsError, correlation, fmean, pstdev
 
 from constitution.problems import missing
-from engine.shares import FEWEST, Estimate, by_prompt, design_effect
+from engine.shares import FEWEST, Estimate, design_effect
 
 __all__ = [
     "check_scipy",
@@ -43,12 +43,11 @@ def check_scipy() -> None:
         raise missing("intervals", "scipy", "eval")
 
 
-def mean_estimate(values: Sequence[float], prompts: Sequence[str] | None = None) -> Estimate | None:
-    """The mean of any values, by prompt, with the interval of `_skewed`; None without any."""
+def mean_estimate(values: Sequence[float]) -> Estimate | None:
+    """The mean of any values, one a prompt, with the interval of `_skewed`; None without any."""
     if not values:
         return None
-    groups = by_prompt(values, prompts)
-    return _skewed([sum(g) for g in groups], [float(len(g)) for g in groups])
+    return _skewed(list(map(float, values)), [1.0] * len(values))
 
 
 def signed_mean(values: Sequence[float]) -> Estimate | None:
