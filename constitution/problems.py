@@ -13,6 +13,7 @@ __all__ = [
     "all_problems",
     "brief",
     "closest",
+    "missing",
     "nearest",
     "visible",
 ]
@@ -71,6 +72,13 @@ def all_problems(*steps: Callable[[], Any]) -> list[Any]:
 def brief(error: BaseException, most: int = 200) -> str:
     """An error's text in one line of at most `most` characters; its type's name where it has none."""
     return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def missing(where: str, package: str, extra: str, more: str = "") -> InputError:
+    """What to raise where a package of one of Solon's extras is not installed; several are separated
+    by commas. `more` goes on with the remedy."""
+    what = f"needs {package}, which {'are' if ',' in package else 'is'} missing"
+    return InputError(Problem(where, what, f"pip install 'solon[{extra}]'{more}"))
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

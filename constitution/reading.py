@@ -82,9 +82,9 @@ def read_bytes(path: Path, remedy: str = "", *, most: int = _MAX_BYTES) -> bytes
     return content
 
 
-def read_text(path: Path, remedy: str = "", *, most: int = _MAX_BYTES) -> str:
+def read_text(path: Path, remedy: str = "") -> str:
     """The text of a file without a byte order mark. Raises InputError, also if it is not UTF-8."""
-    return _text_of(read_bytes(path, remedy, most=most), path)
+    return _text_of(read_bytes(path, remedy), path)
 
 
 def _text_of(content: bytes, path: Path) -> str:

@@ -1,7 +1,8 @@
 """The settings of a run: how many rounds, which model plays which role, and how it samples.
 
-Each setting is declared here and nowhere else: its bounds and its description are those of the
-options, configuration files and recipes that give it.
+Each setting is declared here, or in `setting_fields` where other commands have it too, and nowhere
+else: its bounds and its description are those of the options, configuration files and recipes that
+give it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,17 +19,16 @@ from engine.generators.base import Generator, Sampling
 from engine.generators.facts import ENOUGH_MASS
 from engine.judging.calibration import UNCALIBRATED, Calibration
 from engine.judging.records import Method
+from engine.setting_fields import JudgeAnyway, KeepTruncated, Seed, SmallestMass, Threshold
 
 __all__ = [
     "AnswerSettings",
-    "KeepTruncated",
     "LabelSettings",
     "LoopSettings",
     "ReportTo",
     "RoleModel",
     "RoleModels",
     "Roles",
-    "Seed",
     "StakeholderChoice",
     "Tracker",
     "fill_roles",
@@ -71,23 +71,6 @@ ReportTo = Annotated[
     Tracker,
     Field(
         description="A tracker that gets figures and samples at the end; its own settings say where."
-    ),
-]
-Seed = Annotated[int, Field(ge=0, lt=2**32, description="Seed of draws and sampling.")]
-KeepTruncated = Annotated[
-    bool,
-    Field(
-        description="Keep what runs into max_tokens, flagged; `solon train` then masks the "
-        "end-of-turn token."
-    ),
-]
-_SmallestMass = Annotated[
-    float,
-    Field(
-        ge=0,
-        le=1,
-        description="A judge whose probability of giving any of the answers offered is below this "
-        "gave none.",
     ),
 ]
 
@@ -138,15 +121,9 @@ class LoopSettings(Settings):
         description="Judge the final answer on every principle it met; read where `accept` is always "
         "and `select` random or every, since it is judged anyway otherwise.",
     )
-    threshold: float = Field(
-        default=0.5, ge=0, le=1, description="Probability from which a verdict is a violation."
-    )
-    smallest_mass: _SmallestMass = ENOUGH_MASS
-    judge_anyway: bool = Field(
-        default=False,
-        description="Go on with a judge that cannot tell the constitution's own violating answers "
-        "from its compliant ones.",
-    )
+    threshold: Threshold = 0.5
+    smallest_mass: SmallestMass = ENOUGH_MASS
+    judge_anyway: JudgeAnyway = False
     longest_revision: float = Field(
         default=4.0, gt=0, description="Longest revision, in multiples of the answer's length."
     )
@@ -191,7 +168,7 @@ class LabelSettings(Settings):
     tie_margin: float = Field(
         default=0.02, ge=0, le=0.5, description="A label nearer to a half than this is a tie."
     )
-    smallest_mass: _SmallestMass = ENOUGH_MASS
+    smallest_mass: SmallestMass = ENOUGH_MASS
     keep_truncated: KeepTruncated = False
     stakeholder: StakeholderChoice = None
     seed: Seed = 0

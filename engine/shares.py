@@ -15,6 +15,7 @@ __all__ = [
     "by_prompt",
     "design_effect",
     "share_estimate",
+    "share_of",
     "wilson_interval",
 ]
 
@@ -114,6 +115,14 @@ def share_estimate(hits: Sequence[float], prompts: Sequence[str] | None = None) 
     share = sum(hits) / len(hits)
     trials = _effective_trials(share, groups, hits)
     return Estimate.around(share, wilson_interval(share, trials), len(groups))
+
+
+def share_of(hits: int, trials: int) -> Estimate | None:
+    """The share of `trials` that hit, each trial of a prompt of its own; None without any, or where
+    there cannot be so many hits."""
+    if not trials or not 0 <= hits <= trials:
+        return None
+    return Estimate.around(hits / trials, wilson_interval(hits / trials, trials), trials)
 
 
 def area_interval(area: float, positives: float, negatives: float) -> tuple[float, float]:

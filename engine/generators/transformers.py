@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
-from constitution.problems import InputError, Problem, brief
+from constitution.problems import InputError, Problem, brief, missing
 from engine.generators.base import (
     Capacity,
     Choice,
@@ -198,10 +198,7 @@ class TransformersGenerator:
             from transformers import AutoModelForCausalLM
             from transformers.utils import logging
         except ImportError as error:
-            install = "install them with: pip install 'solon[transformers]'"
-            raise InputError(
-                Problem(self.spec, "needs the packages torch and transformers", install)
-            ) from error
+            raise missing(self.spec, error.name or "transformers", "transformers") from error
         del torch
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         name = self._model.make() if isinstance(self._model, MadeModel) else self._model

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem, brief
+from constitution.problems import InputError, Problem, brief, missing
 from engine.environment import cache_home
 from engine.generators.background import quiet_descriptors
 from engine.generators.fingerprint import uses_gpu
@@ -59,8 +59,7 @@ def log_path() -> Path:
 def require_vllm() -> None:
     """Raises InputError with the install command when vLLM is not installed."""
     if importlib.util.find_spec("vllm") is None:
-        remedy = "pip install 'solon[vllm]' on a CUDA machine, `make setup` on a CPU"
-        raise InputError(Problem("vllm", "is not installed", remedy))
+        raise missing("vllm", "vLLM", "vllm", " on a CUDA machine, `make setup` on a CPU")
 
 
 def memory_share(engines: int) -> float:

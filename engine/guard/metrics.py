@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from constitution.problems import InputError, Problem
+from constitution.problems import missing
 
 __all__ = ["Metrics"]
 
@@ -17,9 +17,7 @@ class Metrics:
         try:
             from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
         except ImportError as error:
-            install = "install it with: pip install 'solon[serve]'"
-            what = "needs the package prometheus-client"
-            raise InputError(Problem("solon serve", what, install)) from error
+            raise missing("solon serve", "prometheus-client", "serve") from error
         self.registry: Any = CollectorRegistry()
         own: Any = {"registry": self.registry}
         self.requests: Any = Counter(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from constitution.loader import load_for_judging
-from constitution.problems import InputError, Problem, all_problems
+from constitution.problems import InputError, Problem, all_problems, missing
 from constitution.schema import Constitution, Severity
 from engine.environment import from_environment, in_environment
 from engine.generators.base import started
@@ -35,7 +35,6 @@ from engine.storage.cached_generator import preflight_of
 __all__ = ["GUARD", "opened_desk"]
 
 GUARD = OutputKind("guard", "guard's directory", overwrites=False)
-_NEEDS = "install it with: pip install 'solon[serve]'"
 
 
 @asynccontextmanager
@@ -165,6 +164,5 @@ def _check_installed() -> None:
         import starlette
         import uvicorn
     except ImportError as error:
-        what = f"needs the package {error.name}"
-        raise InputError(Problem("solon serve", what, _NEEDS)) from error
+        raise missing("solon serve", str(error.name), "serve") from error
     del starlette, uvicorn

@@ -20,11 +20,6 @@ class StreamWindow:
         self._passed = ""
         self._released = 0
 
-    @property
-    def released(self) -> str:
-        """What has left."""
-        return self._passed[: self._released]
-
     def grow(self, text: str) -> None:
         """The answer so far. One that no longer begins with what was screened raises the alarm."""
         if not text.startswith(self._passed):
@@ -56,8 +51,3 @@ class StreamWindow:
         piece = self._passed[self._released : end]
         self._released = end
         return piece
-
-    def rest_of(self, answer: str) -> str | None:
-        """What is left to send of an answer that was screened whole and passed; None where what has
-        left is not its beginning."""
-        return answer[self._released :] if answer.startswith(self.released) else None

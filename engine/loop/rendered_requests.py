@@ -14,18 +14,14 @@ from engine.settings import LoopSettings
 __all__ = ["rendered_requests"]
 
 
-def rendered_requests(
-    constitution: Constitution,
-    principles: Sequence[Principle],
-    settings: LoopSettings | None = None,
-) -> str:
+def rendered_requests(constitution: Constitution, principles: Sequence[Principle]) -> str:
     """What critic, reviser and judge read about each principle, word for word, and what its check
     decides without them.
 
     The conversation is the principle's first test with its violating answer; without tests, and
     for what a model is yet to write, parentheses stand in. Invisible characters are spelled out.
     """
-    framing = Framing(constitution, settings or LoopSettings())
+    framing = Framing(constitution, LoopSettings())
     written = reply_of("(the critique)")
     parts = []
     for principle in principles:

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from constitution.problems import InputError, Problem, brief
+from constitution.problems import InputError, Problem, brief, missing
 from constitution.reading import read_json
-from engine.prompts.extras import refuse_without_extra
 from engine.prompts.file_rows import FileRow, PromptFile, plain_row
 
 __all__ = ["dataset_rows", "is_saved_dataset", "parquet_file", "saved_dataset"]
@@ -20,7 +19,7 @@ def parquet_file(path: Path, name: str) -> PromptFile:
     try:
         from pyarrow import parquet
     except ImportError as error:
-        refuse_without_extra(name, "pyarrow", error)
+        raise missing(name, "pyarrow", "data") from error
     try:
         with parquet.ParquetFile(path) as file:
             columns = tuple(file.schema_arrow.names)
@@ -50,7 +49,7 @@ def saved_dataset(folder: Path) -> PromptFile:
     try:
         from datasets import load_from_disk
     except ImportError as error:
-        refuse_without_extra(str(folder), "datasets", error)
+        raise missing(str(folder), "datasets", "data") from error
     try:
         return dataset_rows(str(folder), load_from_disk(str(folder)), "save the data set again")
     except Exception as error:

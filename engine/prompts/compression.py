@@ -5,9 +5,8 @@ import io
 from pathlib import Path, PurePath
 from typing import IO, Any, BinaryIO
 
-from constitution.problems import InputError, Problem, brief
+from constitution.problems import InputError, Problem, brief, missing
 from constitution.reading import open_regular
-from engine.prompts.extras import refuse_without_extra
 
 __all__ = ["is_compressed", "kind_of", "open_bytes"]
 
@@ -40,7 +39,7 @@ def _zstd(path: Path, file: BinaryIO) -> Any:
         import pyarrow
     except ImportError as error:
         file.close()
-        refuse_without_extra(str(path), "pyarrow", error)
+        raise missing(str(path), "pyarrow", "data") from error
     return pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), "zstd")
 
 

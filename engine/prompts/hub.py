@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from constitution.problems import InputError, Problem, brief
+from constitution.problems import InputError, Problem, brief, missing
 from engine.generators.model_files import HUB_NAME
 from engine.prompts.arrow_files import dataset_rows
-from engine.prompts.extras import refuse_without_extra
 from engine.prompts.file_rows import PromptFile
 
 __all__ = ["HUB", "HubName", "hub_dataset", "read_hub_name"]
@@ -82,7 +81,7 @@ def hub_dataset(source: str) -> PromptFile:
     try:
         from datasets import load_dataset
     except ImportError as error:
-        refuse_without_extra(source, "datasets", error)
+        raise missing(source, "datasets", "data") from error
     try:
         dataset = load_dataset(
             wanted.name,

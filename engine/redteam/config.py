@@ -17,6 +17,7 @@ from engine.redteam.run import RedTeamRun, prompts_of_tests
 from engine.redteam.settings import RedTeamSettings
 from engine.runs.config import (
     REASONING,
+    SPEC,
     ChatTemplate,
     ConstitutionName,
     RunDirectory,
@@ -28,17 +29,15 @@ from engine.settings import RoleModel
 
 __all__ = ["RedTeamConfig", "open_redteam_inputs", "open_redteam_run"]
 
-_SPEC = Field(json_schema_extra={"metavar": "SPEC"})
-
 
 class AttackRoles(Settings):
     """Specs of the model attacked, of the one that attacks and of the one that judges."""
 
-    target: Annotated[str, MODEL_SPEC, _SPEC] = Field(description="The model that is attacked.")
-    attacker: Annotated[str, MODEL_SPEC, _SPEC] = Field(
+    target: Annotated[str, MODEL_SPEC, SPEC] = Field(description="The model that is attacked.")
+    attacker: Annotated[str, MODEL_SPEC, SPEC] = Field(
         description="The model that writes the attacks."
     )
-    judge: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
+    judge: Annotated[str | None, MODEL_SPEC, SPEC] = Field(
         default=None, description="The model that judges; the attacker if not given."
     )
     chat_template: ChatTemplate = None

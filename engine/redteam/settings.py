@@ -7,7 +7,7 @@ from pydantic import Field
 from constitution.typed_yaml import Settings
 from engine.redteam.records import Turns
 from engine.redteam.transforms import ATTACKS
-from engine.settings import Seed
+from engine.setting_fields import JudgeAnyway, Seed, Threshold
 
 __all__ = ["RedTeamSettings"]
 
@@ -32,14 +32,8 @@ class RedTeamSettings(Settings):
         default=False,
         description="Use up all seeds and turns though the principle is broken, to compare tactics.",
     )
-    threshold: float = Field(
-        default=0.5, ge=0, le=1, description="Probability from which a verdict is a violation."
-    )
-    judge_anyway: bool = Field(
-        default=False,
-        description="Go on with a judge that cannot tell the constitution's own violating answers "
-        "from its compliant ones.",
-    )
+    threshold: Threshold = 0.5
+    judge_anyway: JudgeAnyway = False
     seed: Seed = 0
 
     def most_calls(self, prompts: int) -> dict[str, int]:

@@ -30,6 +30,7 @@ from engine.settings import (
 
 __all__ = [
     "REASONING",
+    "SPEC",
     "AnswerConfig",
     "ChatTemplate",
     "ConstitutionName",
@@ -54,7 +55,8 @@ _FILES, _MODELS, _LOOP, _SAMPLING = "Input and output", "Models", "The loop", "S
 REASONING = Sampling(max_tokens=256, temperature=0.0)
 """How a judge writes its chain of thought: a label should not depend on luck."""
 
-_SPEC = Field(json_schema_extra={"metavar": "SPEC"})
+SPEC = Field(json_schema_extra={"metavar": "SPEC"})
+"""Beside `MODEL_SPEC`: what help texts call the value of the option."""
 ShardsOn = Annotated[Workers, Field(title="Several machines")]
 """A command that can be run in shards has these settings."""
 
@@ -115,7 +117,7 @@ class PromptsFile(Settings):
 class PolicySpec(Settings):
     """The spec of the model that answers."""
 
-    policy: Annotated[str, MODEL_SPEC, _SPEC] = Field(
+    policy: Annotated[str, MODEL_SPEC, SPEC] = Field(
         description="embedded, vllm:NAME, server:MODEL@URL, transformers:NAME or "
         "scripted[:FILE]; engine options follow as ?key=value&key=value."
     )
@@ -153,7 +155,7 @@ def open_roles(
 class LabelRoles(PolicySpec):
     """Specs of the model that answers and of the model that judges."""
 
-    judge: Annotated[str, MODEL_SPEC, _SPEC] = Field(description="The model that judges.")
+    judge: Annotated[str, MODEL_SPEC, SPEC] = Field(description="The model that judges.")
 
     @property
     def specs(self) -> dict[str, str]:
@@ -169,13 +171,13 @@ class LabelRoles(PolicySpec):
 class OtherRoles(Settings):
     """Specs of the models beside the policy; those that are not given fall as `fill_roles` says."""
 
-    critic: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
+    critic: Annotated[str | None, MODEL_SPEC, SPEC] = Field(
         default=None, description="Another model as critic, reviser and judge."
     )
-    reviser: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
+    reviser: Annotated[str | None, MODEL_SPEC, SPEC] = Field(
         default=None, description="Another model as reviser."
     )
-    judge: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
+    judge: Annotated[str | None, MODEL_SPEC, SPEC] = Field(
         default=None, description="Another model as judge."
     )
 

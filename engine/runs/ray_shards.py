@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from constitution.problems import InputError, Problem, Stopped
+from constitution.problems import InputError, Problem, Stopped, missing
 from engine.runs.ray_worker import ShardEnd, ShardJob, ShardProgress, ShardWorker
 
 __all__ = ["RayProgress", "RayShards", "WorkersFailed"]
@@ -251,6 +251,5 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        remedy = "pip install 'solon[ray]'"
-        raise InputError(Problem("--ray", "Ray is not installed", remedy)) from None
+        raise missing("--ray", "Ray", "ray") from None
     return ray

@@ -162,14 +162,13 @@ async def ask_each(
     work: Callable[[Item], Awaitable[Result]],
     generator: Generator,
     *,
-    expected_tokens: int = 1024,
     total: int | None = None,
 ) -> AsyncGenerator[Result, None]:
     """`stream` for items that are a question or two each, asked of one generator.
 
-    `total` is how many there are, where that is known, `expected_tokens` the length of a request.
+    `total` is how many there are, where that is known.
     """
-    window = Window((generator,), expected_tokens=expected_tokens, total=total)
+    window = Window((generator,), total=total)
 
     async def one(item: Item) -> Result:
         try:

@@ -75,10 +75,6 @@ class JsonlStore:
             remedy = "run the same command again: what is missing is written again"
             raise InputError(Problem(str(self.path), what, remedy))
 
-    def read(self) -> Iterator[dict[str, Any]]:
-        """Every object, in order; raises as `read_jsonl` does."""
-        return read_jsonl(self.path)
-
     def close(self) -> None:
         """Sync and close."""
         if not self._file.closed:

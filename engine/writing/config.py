@@ -11,7 +11,7 @@ from constitution.schema import Constitution
 from constitution.typed_yaml import Settings
 from engine.generators.base import Sampling
 from engine.generators.spec_needs import MODEL_SPEC
-from engine.runs.config import ChatTemplate, ConstitutionName, Window, open_roles
+from engine.runs.config import SPEC, ChatTemplate, ConstitutionName, Window, open_roles
 from engine.runs.directory import PROMPTS
 from engine.runs.manifest import read_manifest
 from engine.runs.output import Mode
@@ -22,21 +22,19 @@ from engine.writing.settings import PromptSettings
 
 __all__ = ["PromptsConfig", "open_prompts_inputs", "open_prompts_run"]
 
-_SPEC = Field(json_schema_extra={"metavar": "SPEC"})
-
 
 class WriterRoles(Settings):
     """Specs of the model that writes, and of those that say which prompts are hard."""
 
-    model: Annotated[str, MODEL_SPEC, _SPEC] = Field(
+    model: Annotated[str, MODEL_SPEC, SPEC] = Field(
         description="The model that writes: embedded, vllm:NAME, server:MODEL@URL, "
         "transformers:NAME or scripted[:FILE]."
     )
-    policy: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
+    policy: Annotated[str | None, MODEL_SPEC, SPEC] = Field(
         default=None,
         description="With --hard: the model that answers; the one that writes if not given.",
     )
-    judge: Annotated[str | None, MODEL_SPEC, _SPEC] = Field(
+    judge: Annotated[str | None, MODEL_SPEC, SPEC] = Field(
         default=None, description="With --hard: the model that judges; the policy if not given."
     )
     chat_template: ChatTemplate = None

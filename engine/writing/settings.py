@@ -4,7 +4,7 @@ from pydantic import Field, field_validator
 
 from constitution.language import LANGUAGES
 from constitution.typed_yaml import Settings
-from engine.settings import Seed
+from engine.setting_fields import JudgeAnyway, Seed
 
 __all__ = ["PromptSettings"]
 
@@ -57,7 +57,7 @@ class PromptSettings(Settings):
         "one of N answers.",
         json_schema_extra={"metavar": "N"},
     )
-    judge_anyway: bool = Field(
+    judge_anyway: JudgeAnyway = Field(
         default=False,
         description="With --hard: go on with a judge that cannot tell the constitution's own violating "
         "answers from its compliant ones.",

@@ -37,13 +37,13 @@ def show_rows(rows: Sequence[Mapping[str, Any]], out: Path) -> None:
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     from engine.report.wording import percent
-    from engine.shares import share_estimate
+    from engine.shares import share_of
     from scripts.commands.terminal import figures_table, interval, output_console
 
     table = figures_table("probe of model, detector", "attempts", "hits", "share")
     for row in rows:
         attempts, hits = row["attempts"], row["hits"]
-        share = share_estimate([1.0] * hits + [0.0] * (attempts - hits))
+        share = share_of(hits, attempts)
         name = f"{row['probe']} of {row['model'] or '?'}, {row['detector']}"
         table.add_row(name, f"{attempts:,}", f"{hits:,}", interval(share, percent))
     output_console().print(table)

@@ -14,6 +14,8 @@ from engine.generators.spec import open_generator, require_template_use
 from engine.generators.spec_needs import MODEL_SPEC
 from engine.input_files import InputFile
 from engine.judging.records import Method
+from engine.runs.config import SPEC
+from engine.setting_fields import Seed
 from training.data.readers import is_comparison
 from training.evaluation.judges.calibration import Question, whether, whether_it_breaks
 from training.evaluation.judges.classifiers import Classifier, is_classifier, open_classifier
@@ -93,10 +95,9 @@ class FitConfig(LabelSettings):
 class CalibrateConfig(LabelSettings):
     """A judge and, if it is a language model, what it is asked."""
 
-    judge: Annotated[str, MODEL_SPEC] = Field(
+    judge: Annotated[str, MODEL_SPEC, SPEC] = Field(
         description="A generator, classifier:FILE, transformers-classifier:PATH[,label=NAME], "
         "moderation:MODEL@URL, guard:PATH or rules:refusal.",
-        json_schema_extra={"metavar": "SPEC"},
     )
     out: str | None = Field(
         default=None, description="Keep the answers, calibration.json and a curve here."
@@ -134,7 +135,7 @@ class CalibrateConfig(LabelSettings):
     chain_of_thought: bool = Field(
         default=False, title=_PAIRS, description="pairwise: it reasons first."
     )
-    seed: int = Field(default=0, title=_PAIRS, description="Seed of the principles drawn.")
+    seed: Seed = Field(default=0, title=_PAIRS, description="Seed of the principles drawn.")
     by: str | None = Field(
         default=None,
         title=_ROWS,

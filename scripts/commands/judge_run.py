@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from constitution.problems import all_problems
-from engine.generators.base import Sampling
 from engine.report.wording import decimal, percent, reason_counts
+from engine.runs.config import REASONING
 from engine.settings import RoleModel
 from engine.storage.atomic import check_file, write_json_atomic
 from engine.storage.cached_generator import remembering
@@ -46,8 +46,6 @@ __all__ = ["calibrate_into", "fit_into", "print_calibration", "print_comparisons
 
 _EVERY = 50
 """Questions between two lines of progress."""
-_REASONING = Sampling(max_tokens=256, temperature=0.0)
-"""How a judge writes its chain of thought: a figure should not depend on luck."""
 Result = TypeVar("Result")
 
 
@@ -108,7 +106,7 @@ def _calibrate_on_comparisons(
 
     async def compared() -> ComparisonFigures:
         async with remembering(judge, _answers_file(out)) as asked:
-            return await compare_judge(data.pairs, RoleModel(asked, _REASONING), how, on_progress)
+            return await compare_judge(data.pairs, RoleModel(asked, REASONING), how, on_progress)
 
     found = _finished(compared())
     print_comparisons(data, found, output_console())

@@ -7,14 +7,7 @@ from hypothesis import given, strategies
 
 from constitution.loader import load_constitution
 from constitution.problems import InputError
-from constitution.reading import (
-    NotJson,
-    finite_number,
-    parse_json,
-    read_bytes,
-    read_json,
-    read_text,
-)
+from constitution.reading import NotJson, finite_number, parse_json, read_bytes, read_json
 
 JSON = strategies.recursive(
     strategies.none() | strategies.booleans() | strategies.integers() | strategies.text(),
@@ -98,7 +91,7 @@ def test_only_regular_files_are_opened(tmp_path):
 
 def test_size_is_bounded(tmp_path):
     (tmp_path / "f").write_text("x" * 11, encoding="utf-8")
-    assert read_text(tmp_path / "f", most=11) == "x" * 11
+    assert read_bytes(tmp_path / "f", most=11) == b"x" * 11
     with pytest.raises(InputError, match="is larger"):
         read_bytes(tmp_path / "f", most=10)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.shares import share_estimate, wilson_interval
+from engine.shares import share_estimate, share_of, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,13 @@ def test_answers_of_one_prompt_that_agree_count_once():
     twice = share_estimate([True, True, False, False] * 20, [str(n // 2) for n in range(80)])
     assert (twice.value, twice.count) == (0.5, 40)
     assert (twice.low, twice.high) == pytest.approx((alone.low, alone.high), abs=0.005)
+
+
+@pytest.mark.parametrize("hits", [0, 1, 7, 40])
+def test_counts_have_the_share_of_the_trials_they_count(hits):
+    assert share_of(hits, 40) == share_estimate([1.0] * hits + [0.0] * (40 - hits))
+
+
+@pytest.mark.parametrize(("hits", "trials"), [(0, 0), (5, 4), (-1, 4)])
+def test_counts_that_cannot_be_have_no_share(hits, trials):
+    assert share_of(hits, trials) is None

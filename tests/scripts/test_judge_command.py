@@ -4,7 +4,9 @@ import json
 import random
 
 import pytest
+from pydantic import ValidationError
 
+from scripts.commands.judge_config import CalibrateConfig
 from tests.scripts.test_label_command import solon
 from tests.scripts.test_revise_command import RULES, refused
 
@@ -186,3 +188,9 @@ def test_comparisons_take_a_principle_an_ensemble_and_reasoning_and_refuse_what_
 def test_options_for_comparisons_are_refused_with_labelled_answers(place):
     asked = ("--judge", "scripted", "--question", "Is it?", "--method", "pairwise")
     refused(judge(place, "calibrate", *asked), "--method", "comparisons")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_is_bounded(seed):
+    with pytest.raises(ValidationError, match="seed"):
+        CalibrateConfig(judge="scripted", seed=seed)

@@ -35,16 +35,14 @@ __all__ = [
 Row = dict[str, Any]
 
 
-def sft_rows(
-    record: Record, every_revision: bool = False, include_compliant: bool = True
-) -> Iterator[Row]:
+def sft_rows(record: Record, every_revision: bool = False) -> Iterator[Row]:
     """The final revision, or each accepted one in turn (Bai et al. 2022, section 3.1).
 
     An answer that was compliant as it stood is a row too: to train only where the policy was at
     fault would teach it that every prompt calls for a correction. `unresolved` counts principles
     that the final answer breaks or that the judge left undecided.
     """
-    if record.outcome is Outcome.COMPLIANT and include_compliant:
+    if record.outcome is Outcome.COMPLIANT:
         yield _sft_row(record, record.final, record.rounds, revisions=0)
     if record.outcome is not Outcome.REVISED:
         return

@@ -21,7 +21,8 @@ from constitution.typed_yaml import Settings
 from engine.messages import to_dicts
 from engine.prompts.sources import Prompt, PromptSource
 from engine.runs.config import ConstitutionName, PromptsFile
-from engine.settings import Seed, StakeholderChoice, for_stakeholder
+from engine.setting_fields import Seed
+from engine.settings import StakeholderChoice, for_stakeholder
 from engine.storage.atomic import check_file, replacing
 from training.data.value_header import ValueHeader
 

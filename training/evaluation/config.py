@@ -20,7 +20,8 @@ from engine.runs.config import (
     ShardsOn,
 )
 from engine.runs.workers import Workers
-from engine.settings import ReportTo, Seed, StakeholderChoice
+from engine.setting_fields import Seed
+from engine.settings import ReportTo, StakeholderChoice
 from training.evaluation.harness.lm_eval_tasks import SUITES, code_tasks
 
 __all__ = ["NONE", "SHIPPED", "EvaluateConfig", "EvaluationSettings"]

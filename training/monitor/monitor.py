@@ -22,13 +22,15 @@ from engine.judging.calibrate import calibrated_judge
 from engine.judging.judge import judge_answer
 from engine.loop.asking import gathered
 from engine.messages import Message
-from engine.runs.config import ConstitutionName
-from engine.settings import LoopSettings, RoleModel, Seed
+from engine.runs.config import SPEC, ConstitutionName
+from engine.setting_fields import JudgeAnyway, Seed
+from engine.settings import LoopSettings, RoleModel
 from engine.storage.cached_generator import remembering
 from training.evaluation.results import read_results
 from training.monitor.log import LoggedAnswer, read_log, sampled
 from training.monitor.topics import Topics
 from training.monitor.watched import Signal, Watched
+from training.stats.intervals import check_scipy
 from training.stats.sequential import Day, rise_since
 
 __all__ = ["MonitorConfig", "watch"]
@@ -43,9 +45,8 @@ class MonitorConfig(Settings):
     """What `solon monitor` is given."""
 
     constitution: ConstitutionName
-    judge: Annotated[str, MODEL_SPEC] = Field(
-        description="The model that judges; best the one of the baseline.",
-        json_schema_extra={"metavar": "SPEC"},
+    judge: Annotated[str, MODEL_SPEC, SPEC] = Field(
+        description="The model that judges; best the one of the baseline."
     )
     out: str = Field(default="runs/monitor", description="Where the page and the figures go.")
     baseline: str | None = Field(
@@ -70,10 +71,7 @@ class MonitorConfig(Settings):
     topics: int = Field(
         default=8, ge=0, description="Clusters of prompts that are watched too; 0 for none."
     )
-    judge_anyway: bool = Field(
-        default=False,
-        description="Go on with a judge that cannot tell the constitution's own tests apart.",
-    )
+    judge_anyway: JudgeAnyway = False
     seed: Seed = 0
 
 
@@ -97,11 +95,12 @@ class _Judged:
 def watch(log: Path, config: MonitorConfig) -> Watched:
     """Sample the log, judge the sample and compare. Verdicts are kept in `out`, so that a day that
     was judged is not judged again. Raises InputError for what is wrong in what was given."""
-    rules, judge, days, known = all_problems(
+    rules, judge, days, known, _ = all_problems(
         lambda: load_for_judging(config.constitution),
         lambda: open_generator(config.judge),
         lambda: sampled(read_log(log), config.per_day, config.seed),
         lambda: _evaluated(config),
+        check_scipy,
     )
     first = 0 if known else config.baseline_days
     if len(days) <= first:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from constitution.problems import InputError, Problem
+from constitution.problems import missing
 
 __all__ = ["Topics"]
 
@@ -37,8 +37,8 @@ class Topics:
             from sklearn.feature_extraction.text import TfidfVectorizer
             from threadpoolctl import threadpool_limits
         except ImportError as error:
-            remedy = "install it with: pip install 'solon[eval]', or leave it out with --topics 0"
-            raise InputError(Problem("--topics", "needs scikit-learn", remedy)) from error
+            leave_out = ", or leave it out with --topics 0"
+            raise missing("--topics", "scikit-learn", "eval", leave_out) from error
         vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=_MOST_FEATURES)
         vectors = vectorizer.fit_transform(prompts)
         distinct = {(row.indices.tobytes(), row.data.tobytes()) for row in vectors}

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
 
-from engine.shares import Estimate, wilson_interval
+from engine.shares import Estimate, share_of
 from training.monitor.log import LoggedAnswer
 from training.stats.sequential import Day, Rise
 
@@ -75,5 +75,4 @@ class Watched:
 
 def _estimate(days: Sequence[Day]) -> Estimate:
     hits, trials = sum(day.hits for day in days), sum(day.trials for day in days)
-    share = hits / trials if trials else 0.0
-    return Estimate.around(share, wilson_interval(share, trials), trials)
+    return share_of(hits, trials) or Estimate(0.0, 0.0, 1.0, 0)

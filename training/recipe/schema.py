@@ -25,7 +25,8 @@ from engine.input_files import InputFile, NamedFile, named_files
 from engine.prompts.files import matching, source_parts
 from engine.runs.config import ChatTemplate, ConstitutionName, OtherRoles, PromptsFile
 from engine.runs.workers import Workers
-from engine.settings import KeepTruncated, Seed, StakeholderChoice, Tracker
+from engine.setting_fields import KeepTruncated, Seed
+from engine.settings import StakeholderChoice, Tracker
 from training.data.split import HeldOut
 from training.recipe.order import misordered
 from training.recipe.sections import BestOf, Evaluate, Helpful, Label, Preferences, Revise

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from statistics import NormalDist, StatisticsError, correlation, fmean, pstdev
 
-from constitution.problems import InputError, Problem
-from engine.shares import FEWEST, Estimate, by_prompt, design_effect
+from constitution.problems import missing
+from engine.shares import FEWEST, Estimate, design_effect
 
 __all__ = [
     "check_scipy",
@@ -40,16 +40,14 @@ _UNSEEN = 1.0
 def check_scipy() -> None:
     """Raise InputError where scipy is missing, before anything is asked that would have no interval."""
     if find_spec("scipy") is None:
-        remedy = "pip install 'solon[eval]'"
-        raise InputError(Problem("intervals", "need scipy, which is missing", remedy))
+        raise missing("intervals", "scipy", "eval")
 
 
-def mean_estimate(values: Sequence[float], prompts: Sequence[str] | None = None) -> Estimate | None:
-    """The mean of any values, by prompt, with the interval of `_skewed`; None without any."""
+def mean_estimate(values: Sequence[float]) -> Estimate | None:
+    """The mean of any values, one a prompt, with the interval of `_skewed`; None without any."""
     if not values:
         return None
-    groups = by_prompt(values, prompts)
-    return _skewed([sum(g) for g in groups], [float(len(g)) for g in groups])
+    return _skewed(list(map(float, values)), [1.0] * len(values))
 
 
 def signed_mean(values: Sequence[float]) -> Estimate | None:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from training.stats.intervals import check_scipy
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -50,8 +52,9 @@ def rise_since(baseline: Day, days: Sequence[Day], alpha: float = 0.05) -> Rise:
 
     The chance of an alarm where it is not is at most `alpha`, however many days are looked at: on
     average over the rates that the baseline leaves possible, which are those of its posterior under
-    Jeffreys' prior.
+    Jeffreys' prior. Raises InputError where scipy is missing.
     """
+    check_scipy()
     import numpy as np
 
     points = _posterior(baseline)

@@ -7,7 +7,8 @@ from pydantic import Field
 from constitution.permissions import PUSH, REMOTE_CODE, Asks, Need, switched
 from constitution.typed_yaml import Settings
 from engine.input_files import InputFile
-from engine.settings import Seed, Tracker
+from engine.setting_fields import Seed
+from engine.settings import Tracker
 from training.trainers.budget import Budget
 
 __all__ = ["LoraSettings", "TrainingConfig"]

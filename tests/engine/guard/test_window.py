@@ -47,7 +47,6 @@ def test_of_any_split_only_what_was_screened_leaves_and_a_window_late(split):
         assert len(left) <= max(0, max(map(len, screened)) - WINDOW)
     if "FORBIDDEN" in text:
         assert not set("FORBIDDEN") & set(left)
-    assert window.rest_of(text) == text[len(left) :]
 
 
 @settings(max_examples=40)
@@ -82,7 +81,6 @@ def test_an_answer_that_no_longer_begins_as_it_did_raises_the_alarm():
     assert window.alarmed
     assert window.due() is None
     assert window.release() == ""
-    assert window.rest_of("b" * 900) is None
 
 
 def test_what_is_screened_ends_between_two_words_where_there_are_some():

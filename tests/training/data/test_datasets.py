@@ -57,11 +57,10 @@ def test_a_dropped_round_is_not_a_revision(records):
     assert row["principles"] == [kept.principle]
 
 
-def test_compliant_answers_are_sft_rows_unless_left_out(records):
+def test_compliant_answers_are_sft_rows(records):
     record = first(records, Outcome.COMPLIANT)
     (row,) = sft_rows(record)
     assert row["completion"][0]["content"] == record.answer and row["revisions"] == 0
-    assert not list(sft_rows(record, include_compliant=False))
 
 
 def test_preference_is_the_final_answer_over_the_first(records):

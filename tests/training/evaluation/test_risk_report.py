@@ -81,3 +81,15 @@ def test_the_report_is_whole_and_nothing_in_it_is_markup_of_others(tmp_path, nam
     for part in ("What was tested", "Failures by cause", "limits", "training data", "filter"):
         assert part in text
     assert risk_report(results) == risk_report(results)
+
+
+def test_a_report_with_more_hits_than_attempts_is_no_risk():
+    row = {"tool": "garak", "probe": "dan", "detector": "d", "model": "dpo", "attempts": 4}
+    results = rich_results()
+
+    def told(hits):
+        shown = replace(results, imported=({**row, "hits": hits},))
+        return [risk.measured for risk in risks_of(shown, results.models[-1])]
+
+    assert "3 of 4 attempts" in told(3)
+    assert not any("attempts" in measured for measured in told(9))

@@ -1,9 +1,11 @@
 """A doubled rate is found within three days, and stable ones are left alone."""
 
 import random
+import sys
 
 import pytest
 
+from constitution.problems import InputError
 from training.stats.sequential import Day, Rise, rise_since
 
 PRINCIPLES, PER_DAY, RATE, BASELINE = 8, 200, 0.1, 7
@@ -59,3 +61,11 @@ def test_days_without_answers_say_nothing():
 def test_a_first_breach_after_none_in_many_is_weighed_by_how_many():
     assert rise_since(Day(0, 10_000), [Day(5, 100)]).alarm == 0
     assert rise_since(Day(0, 20), [Day(1, 100)]).alarm is None
+
+
+def test_without_scipy_the_remedy_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(
+        InputError, match=r"needs scipy, which is missing; pip install 'solon\[eval"
+    ):
+        rise_since(Day(1, 10), [Day(1, 10)])

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from constitution.permissions import PYTHON_CHECKS, allow
 from constitution.problems import InputError
@@ -92,3 +93,11 @@ def test_a_reward_that_fails_everywhere_makes_no_curve(folder):
     (folder / "rewards.py").write_text("def nothing(prompt, answer): return None\n", "utf-8")
     with pytest.raises(InputError, match="no answer could be scored"):
         curve_of(folder, {"python": "nothing"})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_is_bounded(seed):
+    given = {"constitution": "c", "prompts": {"prompts": "p"}, "policy": "scripted", "out": "o"}
+    with pytest.raises(ValidationError) as refused:
+        BestOfNConfig.model_validate({**given, "judge": "scripted", "rewards": [], "seed": seed})
+    assert ("seed",) in [error["loc"] for error in refused.value.errors()]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from constitution.permissions import GENERATED_CODE, is_allowed
-from constitution.problems import InputError, Problem, Stopped
+from constitution.problems import InputError, Problem, Stopped, missing
 from constitution.reading import parse_json, read_json
 from engine.generators.base import Generator
 from engine.generators.spec import read_spec
@@ -108,7 +108,7 @@ def check_harness(
     seconds, unless everything is kept in `out` already.
     """
     if importlib.util.find_spec("lm_eval") is None:
-        raise InputError(Problem(_OPTION, "needs lm_eval", "pip install 'solon[lm-eval]'"))
+        raise missing(_OPTION, "lm-eval", "lm-eval")
     if harness.directory is not None and not harness.directory.is_dir():
         problem = f"there is no directory {harness.directory}"
         raise InputError(Problem(f"{_OPTION}-tasks-dir", problem, "name one with YAML files"))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from constitution.problems import InputError, Problem
+from constitution.problems import InputError, Problem, missing
 from constitution.reading import read_json
 from engine.storage.atomic import write_json_atomic
 from training.evaluation.judges.labelled_answers import LabelledAnswers
@@ -250,6 +250,4 @@ def _require_scikit_learn() -> None:
     try:
         import sklearn  # noqa: F401
     except ImportError as error:
-        what = "needs scikit-learn, which is missing"
-        remedy = "pip install 'solon[eval]'"
-        raise InputError(Problem("a fitted classifier", what, remedy)) from error
+        raise missing("a fitted classifier", "scikit-learn", "eval") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from constitution.problems import InputError, Problem, brief, nearest
+from constitution.problems import InputError, Problem, brief, missing, nearest
 from engine.generators.device import AS_IT_IS, load_frozen
 from engine.generators.model_files import model_folder
 from engine.judging.refusal import refuses
@@ -88,8 +88,7 @@ def _transformers(spec: str, path: str, label: str) -> "_TransformersClassifier"
     try:
         from transformers import AutoConfig
     except ImportError as error:
-        remedy = "pip install 'solon[transformers]'"
-        raise InputError(Problem(spec, "needs transformers, which is missing", remedy)) from error
+        raise missing(spec, "transformers", "transformers") from error
     try:
         config: Any = AutoConfig.from_pretrained(folder, **AS_IT_IS)
     except (OSError, ValueError, KeyError) as error:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.shares import Estimate, wilson_interval
+from engine.shares import Estimate, share_of
 from training.evaluation.page.charts import accuracy_change, capability_mean
 from training.evaluation.page.wording import Figure, SignText, Unit, figure, number, sign_text
 from training.evaluation.results import AttackSuccess, ModelResult, Pairing, Results
@@ -163,8 +163,8 @@ def probes(imported: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], Fig
     for row in imported:
         hits, count = row.get("hits"), row.get("attempts")
         share = None
-        if isinstance(hits, int) and isinstance(count, int) and count and 0 <= hits <= count:
-            share = Estimate(hits / count, *wilson_interval(hits / count, count), count)
+        if isinstance(hits, int) and isinstance(count, int):
+            share = share_of(hits, count)
         found.append((row, figure(share)))
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from constitution.schema import Severity
-from engine.shares import Estimate
+from engine.shares import Estimate, share_of
 from training.evaluation.page.wording import Unit, figure
 from training.evaluation.results import ModelResult, Results
 
@@ -87,7 +87,9 @@ def _probed(results: Results, model: ModelResult) -> Iterator[Risk]:
         return
     for row in results.imported:
         hits, attempts = row.get("hits"), row.get("attempts")
-        if isinstance(hits, int) and hits and isinstance(attempts, int):
+        if not isinstance(hits, int) or not isinstance(attempts, int):
+            continue
+        if hits and share_of(hits, attempts):
             what = f"{row.get('tool')} {row.get('probe')} on {row.get('model')}"
             yield Risk(what, Severity.HIGH, None, f"{hits:,} of {attempts:,} attempts", _PROBE)
 
