@@ -3,6 +3,7 @@
 garak needs an environment of its own, so it is a program that is started, not a package that is imported.
 """
 
+import http.client
 import json
 import os
 import shutil
@@ -74,8 +75,11 @@ def model_at(url: str, key: str | None = None) -> str:
         asked = urllib.request.Request(where, headers=headers)
         with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:
             listed = parse_json(answer.read(_LARGEST_LIST))
-        return str(listed["data"][0]["id"])
-    except OSError as error:
+        model = listed["data"][0]["id"]
+        if isinstance(model, str):
+            return model
+        raise TypeError("its id is not a text")
+    except (OSError, http.client.HTTPException) as error:
         remedy = f"start `solon serve` there; a key goes into {KEY}"
         raise InputError(Problem(where, f"does not answer ({error})", remedy)) from error
     except (NotJson, LookupError, TypeError) as error:
