@@ -1,5 +1,6 @@
 """`solon garak`: another program is started against a server, and its report read."""
 
+import http.client
 import json
 import os
 import sys
@@ -94,10 +95,21 @@ def test_a_garak_that_fails_or_is_not_there_is_said(tmp_path, installed, monkeyp
     assert not out.exists()
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"no json", b'{"data": []}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"no json", b'{"data": []}', b"[" * 100_000, b'{"data": [{"id": null}]}']
+)
 def test_a_server_without_a_list_is_refused(body):
     with serving(body) as (url, _), pytest.raises(InputError, match="lists no model"):
         model_at(url)
+
+
+def test_a_server_that_speaks_no_http_is_refused(monkeypatch):
+    def answer(*_, **__):
+        raise http.client.BadStatusLine("SSH-2.0")
+
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    with pytest.raises(InputError, match="does not answer"):
+        model_at("http://127.0.0.1:22/v1")
 
 
 def test_the_servers_key_is_sent():

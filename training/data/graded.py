@@ -158,6 +158,6 @@ def _number(value: Any) -> float | None:
     """None where nobody graded: nothing, `N/A`, or not a number."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

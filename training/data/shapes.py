@@ -5,11 +5,11 @@ the last turn is the prompt: of `messages`, of whole conversations under `chosen
 (UltraFeedback), or of transcripts (`\\n\\nHuman: ... \\n\\nAssistant: ...`, HH-RLHF).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from constitution.reading import finite_number
 from training.data.graded import Graded, answer_in, graded_answers, graded_pairs
 from training.data.turns import (
     BadPrompt,
@@ -249,10 +249,10 @@ def _margin(given: Mapping[str, Any]) -> float | None:
 
 
 def _number(given: Mapping[str, Any], name: str) -> float:
-    value = given[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadPrompt(f"{name!r} is {value!r}", "give a number, or drop the column")
-    return float(value)
+    number = finite_number(given[name])
+    if number is None:
+        raise BadPrompt(f"{name!r} is {given[name]!r}", "give a number, or drop the column")
+    return number
 
 
 def _label(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """What was answered in use: a guard's log, or any JSONL of conversations, day by day."""
 
 import heapq
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -108,5 +109,8 @@ def _day(row: Mapping[str, Any]) -> date:
 
 
 def _rating(row: Mapping[str, Any]) -> float | None:
-    rating = row.get("rating")
-    return None if rating is None else min(max(float(rating), 0.0), 1.0)
+    given = row.get("rating")
+    rating = None if given is None else float(given)
+    if rating is not None and math.isnan(rating):
+        raise ValueError("its rating is not a number")
+    return None if rating is None else min(max(rating, 0.0), 1.0)

@@ -67,10 +67,12 @@ def read_argilla(
         if not isinstance(row.get("id"), str):
             remedy = "import verdicts on records that `solon export --format argilla` wrote"
             raise InputError(Problem(f"{path}:record {number}", "has no 'id'", remedy))
-        comments = {who: text for who, text, _ in _responses(row, "comment")}
+        comments = {
+            who: text for who, text, _ in _responses(row, "comment") if isinstance(text, str)
+        }
         for question in _QUESTIONS.values():
             for who, verdict, status in _responses(row, question):
-                state = status or (_SUBMITTED if all_submitted else _UNKNOWN)
+                state = str(status or "") or (_SUBMITTED if all_submitted else _UNKNOWN)
                 said = None if verdict is None else str(verdict)
                 if said is None or state != _SUBMITTED:
                     unused = "passed over" if said is None or state == "discarded" else state
@@ -79,9 +81,7 @@ def read_argilla(
                     yield Vote(row["id"], who, said, comments.get(who) or "")
 
 
-def _responses(
-    row: Mapping[str, Any], question: str
-) -> Iterator[tuple[str, str | None, str | None]]:
+def _responses(row: Mapping[str, Any], question: str) -> Iterator[tuple[str, Any, Any]]:
     """User, value and status (None in a nested dump) of each response to a question."""
     if "fields" in row:
         for response in (row.get("responses") or {}).get(question) or ():

@@ -70,8 +70,10 @@ def model_at(url: str, key: str | None = None) -> str:
         remedy = "name it as `solon serve` prints it: http://127.0.0.1:8080/v1"
         raise InputError(Problem(url, "is no address of a server", remedy))
     try:
-        listed = fetched_json(where, headers=headers, seconds=_SECONDS)
-        return str(listed["data"][0]["id"])
+        model = fetched_json(where, headers=headers, seconds=_SECONDS)["data"][0]["id"]
+        if isinstance(model, str):
+            return model
+        raise TypeError("its id is not a text")
     except OSError as error:
         remedy = f"start `solon serve` there; a key goes into {KEY}"
         raise InputError(Problem(where, f"does not answer ({error})", remedy)) from error

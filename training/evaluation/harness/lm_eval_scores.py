@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from constitution.reading import finite_number
 from engine.shares import share_estimate
 from training.stats.intervals import mean_estimate
 
@@ -63,10 +64,13 @@ def _metric(value: float, name: str, way: str, rows: Sequence[Mapping[str, Any]]
     """With an interval where the items' own values have this mean; other figures have none."""
     values = [*_values(name, way, rows)]
     found = {"value": value, "count": len({row["doc_id"] for row in rows}) or len(values)}
-    if not values or not math.isclose(math.fsum(values) / len(values), value, abs_tol=1e-6):
+    try:
+        if not values or not math.isclose(math.fsum(values) / len(values), value, abs_tol=1e-6):
+            return found
+        shares = all(0 <= one <= 1 for one in values)
+        estimate = share_estimate(values) if shares else mean_estimate(values)
+    except OverflowError:  # of sums of figures that a float holds each alone
         return found
-    shares = all(0 <= one <= 1 for one in values)
-    estimate = share_estimate(values) if shares else mean_estimate(values)
     return found | ({"low": estimate.low, "high": estimate.high} if estimate else {})
 
 
@@ -77,4 +81,4 @@ def _values(name: str, way: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, bool) or finite_number(value) is not None

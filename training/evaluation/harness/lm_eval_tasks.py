@@ -23,7 +23,7 @@ from typing import Any
 
 from constitution.permissions import GENERATED_CODE, is_allowed
 from constitution.problems import InputError, Problem, Stopped, missing
-from constitution.reading import parse_json, read_json
+from constitution.reading import finite_number, parse_json, read_json
 from engine.generators.base import Generator
 from engine.generators.spec import read_spec
 from engine.storage.atomic import write_json_atomic
@@ -179,7 +179,7 @@ class _Kept:
     def __init__(self, out: Path, name: str) -> None:
         self._path = out / "lm-eval" / f"{name}.json"
         self._rows = read_json(self._path, list, "delete it") if self._path.exists() else []
-        if not all(isinstance(r, dict) and {"identity", "scores"} <= r.keys() for r in self._rows):
+        if not all(map(_is_kept, self._rows)):
             raise InputError(Problem(str(self._path), "is not a list of scores", "delete it"))
 
     def missing(self, harness: Harness, model: Generator) -> list[str]:
@@ -201,6 +201,20 @@ class _Kept:
         """Keep them from now on."""
         self._rows.append({"identity": identity, "scores": scores, "metrics": metrics})
         write_json_atomic(self._path, self._rows)
+
+
+def _is_kept(row: Any) -> bool:
+    """Whether a row is as `_Kept.add` writes it, or as an earlier version did, without metrics."""
+    if not isinstance(row, dict) or not isinstance(row.get("identity"), dict):
+        return False
+    metrics = row.get("metrics", {})
+    figures = list(metrics.values()) if isinstance(metrics, dict) else [None]
+    whole = all(isinstance(one, dict) and {"value", "count"} <= one.keys() for one in figures)
+    return whole and all(map(_are_numbers, (row.get("scores"), *figures)))
+
+
+def _are_numbers(given: Any) -> bool:
+    return isinstance(given, dict) and None not in map(finite_number, given.values())
 
 
 def _check_names(harness: Harness) -> None:

@@ -233,7 +233,7 @@ def _number(value: Any, scale: tuple[float, float]) -> float | None:
         return _WORDS[value.strip().lower()]
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return _on(number, scale) if math.isfinite(number) else None
 

@@ -52,9 +52,8 @@ def _time(path: Path) -> str:
 
 
 def _samples(results: Path, task: str) -> list[dict[str, Any]]:
-    """Logged at the same time, in the same folder."""
+    """Logged at the same time, in the same folder, where a task may have any name."""
     name = f"samples_{task}_{_time(results)}.jsonl"
-    file = results.with_name(name)
-    if not file.is_file():
-        return []
-    return [row for _, row in numbered_jsonl(file) if "doc_id" in row]
+    files = [file for file in results.parent.glob("samples_*") if file.name == name]
+    rows = [row for file in files if file.is_file() for _, row in numbered_jsonl(file)]
+    return [row for row in rows if isinstance(row.get("doc_id"), int | str)]

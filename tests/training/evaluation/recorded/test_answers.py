@@ -14,6 +14,7 @@ from constitution.problems import InputError
 from engine.messages import Message, to_dicts
 from engine.prompts.sources import Prompt
 from engine.redteam.transforms import ATTACKS
+from tests.hostile_json import hostile_json
 from tests.training.evaluation.test_run import RULES, bad_is_bad, by_name, evaluated, judge, says
 from training.evaluation.config import EvaluateConfig
 from training.evaluation.questions.questionnaire import Questionnaire
@@ -112,24 +113,10 @@ def test_a_damaged_archive_is_refused_in_one_line(tmp_path, method):
             read_answers(path)
 
 
-VALUES = strategies.recursive(
-    strategies.none()
-    | strategies.booleans()
-    | strategies.integers()
-    | strategies.floats()
-    | strategies.sampled_from(["", "user", "assistant", "Yes."]),
-    lambda inner: (
-        strategies.lists(inner, max_size=3)
-        | strategies.dictionaries(
-            strategies.sampled_from(
-                "id prompt raw vars response output choices message messages content role text "
-                "type data sampled input answer system".split()
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
+VALUES = hostile_json(
+    "id prompt raw vars response output choices message messages content role text type data sampled "
+    "input answer system",
+    "user assistant",
 )
 SHAPES = [
     ("rows.jsonl", lambda value: value if isinstance(value, dict) else {"answer": value}),
