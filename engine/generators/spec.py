@@ -281,9 +281,8 @@ def _check_options(spec: str, kind: str, options: dict[str, Any]) -> None:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"it has: {', '.join(known) or 'none'}"
-            raise InputError(
-                Problem(without_password(spec), f"`{kind}` has no option `{name}`", hint)
-            )
+            told = f"`{kind}` has no option `{name}`"
+            raise InputError(Problem(without_password(spec), told, hint))
     try:
         _OPTIONS[kind].model_validate(options)
     except ValidationError as error:

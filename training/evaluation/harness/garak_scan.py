@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from constitution.problems import InputError, Problem
-from constitution.reading import NotJson
 from engine.fetching import fetched_json
 from training.evaluation.harness.garak import read_garak
 
@@ -77,5 +76,5 @@ def model_at(url: str, key: str | None = None) -> str:
     except OSError as error:
         remedy = f"start `solon serve` there; a key goes into {KEY}"
         raise InputError(Problem(where, f"does not answer ({error})", remedy)) from error
-    except (NotJson, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise InputError(Problem(where, "lists no model", "name it with --model")) from error
