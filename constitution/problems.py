@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["InputError", "Problem", "Stopped", "all_problems", "closest", "nearest", "visible"]
+__all__ = [
+    "EXIT_INTERRUPTED",
+    "InputError",
+    "Problem",
+    "Stopped",
+    "all_problems",
+    "closest",
+    "nearest",
+    "visible",
+]
+
+EXIT_INTERRUPTED = 130
+"""Of a command that a person interrupted, as shells have it: 128 and the number of SIGINT."""
 
 # Characters that show nothing or reorder what is around them. Line breaks, tabs and the joiners
 # that scripts and emoji need are left alone.
