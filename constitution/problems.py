@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
+    "EXIT_INTERRUPTED",
     "InputError",
     "Problem",
     "Stopped",
@@ -17,6 +18,9 @@ __all__ = [
     "nearest",
     "visible",
 ]
+
+EXIT_INTERRUPTED = 130
+"""Of a command that a person interrupted, as shells have it: 128 and the number of SIGINT."""
 
 # Characters that show nothing or reorder what is around them. Line breaks, tabs and the joiners
 # that scripts and emoji need are left alone.

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from constitution.problems import InputError, Stopped
+from constitution.problems import EXIT_INTERRUPTED, InputError, Stopped
 from scripts.commands.answer import answer
 from scripts.commands.best_of_n import best_of_n
 from scripts.commands.constitution import app as constitution_app
@@ -114,7 +114,7 @@ def main() -> NoReturn:
     except _system_errors() as error:
         code = _say(_told_by_the_system(error), 2)
     except KeyboardInterrupt:
-        code = 130
+        code = EXIT_INTERRUPTED
     _leave(code)
 
 

@@ -41,13 +41,12 @@ def label(
         if run.updated:
             say_what_is_kept(run, console)
 
-        def sum_up() -> int:
+        def sum_up() -> None:
             summary = summarize_labels(run.directory.path)
             print_labels(summary, output_console())
             if config.report_to != "none" and run.prompts.shard is None:
                 track(config.report_to, tracked_labels(run.directory.path), run.directory.path)
             if not summary.failure_kinds and not summary.labelled and run.prompts.shard is None:
                 raise InputError(no_labels(run.directory.path, summary))
-            return 1 if summary.failure_kinds else 0
 
         raise typer.Exit(execute_run(run, console, sum_up))

@@ -43,9 +43,8 @@ def prompts(
     if run.updated:
         say_what_is_kept(run, console)
 
-    def sum_up() -> int:
+    def sum_up() -> None:
         _print_prompts(run)
-        return 1 if run.progress().totals.get("failed") else 0
 
     raise typer.Exit(execute_run(run, console, sum_up))
 

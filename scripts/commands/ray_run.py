@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from constitution.problems import EXIT_INTERRUPTED
 from engine.report.wording import duration
 from engine.runs.config import RunConfig
 from engine.runs.finished_shards import begun_shards, finished_shards
@@ -21,7 +22,7 @@ from engine.runs.ray_shards import RayProgress, RayShards
 from engine.runs.ray_worker import RunWork, ShardJob, ShardProgress, ShardWork
 from engine.runs.workers import Workers
 from scripts.commands.gather import print_gathered
-from scripts.commands.terminal import EXIT_INTERRUPTED, counted, error_console, run_interruptibly
+from scripts.commands.terminal import counted, error_console, run_interruptibly
 
 if TYPE_CHECKING:
     from training.evaluation.config import EvaluateConfig

@@ -57,11 +57,10 @@ def revise(
         elif run.updated:
             _say_what_is_redone(run, console)
 
-        def sum_up() -> int:
+        def sum_up() -> None:
             print_summary(summarize(run.directory.path), output_console())
             if config.report_to != "none" and run.prompts.shard is None:
                 track(config.report_to, tracked_revisions(run.directory.path), run.directory.path)
-            return 1 if run.progress().totals.get("failed") else 0
 
         raise typer.Exit(execute_run(run, console, sum_up))
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from constitution.problems import InputError, Problem
+from constitution.problems import EXIT_INTERRUPTED, InputError, Problem
 from engine.judging.records import LabelOutcome
 from engine.records import DropReason, Outcome
 from engine.report import LabelSummary, PrincipleSummary, RunSummary
@@ -23,7 +23,7 @@ from engine.runs.output import Mode
 from engine.runs.run import Progress, Run
 from engine.runs.throughput import remember_throughput
 from scripts.commands.models_table import print_facts
-from scripts.commands.terminal import EXIT_INTERRUPTED, figures_table, run_interruptibly
+from scripts.commands.terminal import figures_table, run_interruptibly
 
 __all__ = ["edited", "execute_run", "print_labels", "print_summary", "run_mode", "say_what_is_kept"]
 
@@ -59,9 +59,9 @@ def say_what_is_kept(run: Run[Any], console: Console) -> None:
     console.print(f"{edited(run)}: {kept}; the previous records are in {run.aside}", soft_wrap=True)
 
 
-def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], int]) -> int:
-    """Take the run to its end and have it summed up; the exit code, which is `sum_up`'s unless the
-    run was interrupted."""
+def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], None]) -> int:
+    """Take the run to its end and have it summed up, unless it is interrupted; the exit code, 1 where some
+    of it failed."""
     nulls, texts = run.prompts.replaced
     if nulls or texts:
         line = f"{run.prompts.path}: of the values that JSON cannot hold {nulls:,} became null"
@@ -91,7 +91,8 @@ def execute_run(run: Run[Any], console: Console, sum_up: Callable[[], int]) -> i
         left = f"{now.done:,} of {now.total:,} conversations are finished"
         console.print(f"interrupted: {left}; the same command resumes")
         return EXIT_INTERRUPTED
-    return sum_up()
+    sum_up()
+    return 1 if run.progress().totals.get("failed") else 0
 
 
 @contextlib.asynccontextmanager

@@ -82,6 +82,7 @@ def run_recipe(
 
 def _run(loaded: "Recipe", stages: "list[Stage]", out: Path, console: "Console") -> int:
     """Run what has to run and show the table; the exit code."""
+    from constitution.problems import EXIT_INTERRUPTED
     from engine.report.wording import duration
     from scripts.commands.evaluate_table import print_results
     from scripts.commands.terminal import output_console
@@ -101,7 +102,7 @@ def _run(loaded: "Recipe", stages: "list[Stage]", out: Path, console: "Console")
         code = run_stages(loaded, stages, out, run_stage, report, ended)
     except KeyboardInterrupt:
         console.print("interrupted: the same command resumes")
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if "evaluate" not in ran:  # it shows its table itself
         print_results(read_results(out / "evaluate"), output_console())
     return code

@@ -13,13 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from constitution.problems import visible
+from constitution.problems import EXIT_INTERRUPTED, visible
 
 if TYPE_CHECKING:
     from engine.shares import Estimate
 
 __all__ = [
-    "EXIT_INTERRUPTED",
     "counted",
     "error_console",
     "fastest_loop",
@@ -29,7 +28,6 @@ __all__ = [
     "run_interruptibly",
 ]
 
-EXIT_INTERRUPTED = 130
 _GRACE = 8.0
 """Seconds an interrupted command may take to stop its engines before they are killed."""
 

@@ -141,13 +141,14 @@ def _report(line: str) -> None:
 
 def _train(run: "Callable[..., TrainingResult]", config: "TrainingConfig", overwrite: bool) -> None:
     """Train and show how it ended."""
+    from constitution.problems import EXIT_INTERRUPTED
     from scripts.commands.terminal import output_console
 
     try:
         result = run(config, overwrite=overwrite, report=_report)
     except KeyboardInterrupt:
         _report("interrupted: the same command resumes from the last checkpoint")
-        raise typer.Exit(130) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if _is_first():
         print_training(result, output_console())
 

@@ -83,7 +83,7 @@ EVALUATE = (
     "--model", "base=scripted", "--model", "tuned=scripted", "--harmful", "none",
     "--benign", "none", "--trained-on", "rows/train.jsonl",
 )  # fmt: skip
-SPLIT = ("split", "-p", "prompts.jsonl", "--held-out", "0.5", "-o", "parts")
+SPLIT = ("split", "-p", "prompts.jsonl", "--held-out", "0.5", "-o", "parts", "--overwrite")
 RUN = ("run", "recipe.yaml", "--out", "recipe")
 
 

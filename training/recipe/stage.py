@@ -16,7 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from constitution.problems import InputError, Stopped
+from constitution.problems import EXIT_INTERRUPTED, InputError, Stopped
 from constitution.reading import read_json
 from engine.runs.manifest import read_manifest
 from engine.runs.output import SHARDS, OutputDirectory, OutputKind
@@ -226,7 +226,6 @@ def _clear(output: Path) -> None:
         output.rmdir()
 
 
-INTERRUPTED = 130
 _RECIPE = OutputKind("recipe", "recipe", overwrites=False)
 
 Runner = Callable[[Stage, list[str]], int]
@@ -237,7 +236,7 @@ class StageFailed(Stopped):
     """A stage ended without what it was to leave; what went before stands."""
 
     def __init__(self, stage: Stage, code: int) -> None:
-        self.exit_code = code if code in (2, INTERRUPTED) else 1
+        self.exit_code = code if code in (2, EXIT_INTERRUPTED) else 1
         super().__init__(f"{stage.name} ended with exit code {code}")
 
 
@@ -270,7 +269,7 @@ def run_stages(
             report(f"{stage.name}: {does} ({decision.why})")
             began = time.monotonic()
             code = run(stage, begin(stage, out, decision))
-            if code == INTERRUPTED:
+            if code == EXIT_INTERRUPTED:
                 raise KeyboardInterrupt
             if code not in (0, 1) or not is_complete(stage):
                 raise StageFailed(stage, code)
