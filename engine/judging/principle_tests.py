@@ -97,7 +97,7 @@ class TestResult:
         answers = [preference.answers for preference in self.preferences]
         if not answers or None in answers:
             return None
-        return all(pair[0] > 0.5 > pair[1] for pair in answers if pair)
+        return all(map(_is_right, filter(None, answers)))
 
     @property
     def outcome(self) -> TestOutcome:
@@ -120,16 +120,29 @@ class TestResult:
         if self.preferred is None:
             parts.append("no preference between the two")
         elif not self.preferred:
-            bias = self.position_bias
-            which = "the place shown first" if abs(bias) > 0.5 else "the violating answer"
-            which = "the place shown last" if bias < -0.5 else which
-            parts.append(f"asked which is better, the judge prefers {which}")
+            parts.append(f"asked which is better, the judge prefers {self._preferred_instead}")
         return "; ".join(parts)
+
+    @property
+    def _preferred_instead(self) -> str:
+        """What it chose in both orders, of the first pair in which that was not the compliant answer."""
+        first, second = next(
+            pair for pair in (p.answers for p in self.preferences) if pair and not _is_right(pair)
+        )
+        if first < 0.5 < second:
+            return "the violating answer"
+        bias = first + second - 1
+        return f"the place shown {'first' if bias > 0 else 'last'}" if bias else "neither"
 
     @property
     def position_bias(self) -> float:
         """Mean preference for the place shown first, from -1 to 1."""
         return sum(p.position_bias for p in self.preferences) / (len(self.preferences) or 1)
+
+
+def _is_right(pair: tuple[float, float]) -> bool:
+    """Of a compliant answer's probabilities, shown first and shown last: whether it is preferred."""
+    return pair[0] > 0.5 > pair[1]
 
 
 def _is_violation(answer: float | Undecided) -> bool:
