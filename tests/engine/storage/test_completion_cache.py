@@ -32,11 +32,12 @@ from engine.storage.completion_cache import CompletionCache, choice_key, complet
 COUNT = st.integers(0, 2**31)
 TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 TOKENS = st.builds(TokenIds, TEXT, st.lists(st.integers(0, 2**32 - 1)).map(tuple))
+ENDS = st.sampled_from(["stop", "length"])
 COMPLETIONS = st.builds(
-    Completion, TEXT, st.sampled_from(["stop", "length"]), COUNT, COUNT, COUNT, st.none() | TOKENS
+    Completion, TEXT, ENDS, COUNT, COUNT, COUNT, st.none() | TOKENS, st.none() | TEXT
 )
 CHOICES = st.builds(
-    Choice, st.lists(st.floats(0, 1), min_size=1).map(tuple), st.floats(0, 1), COUNT, COUNT
+    Choice, st.lists(st.floats(0, 1), min_size=1).map(tuple), st.floats(0, 1), COUNT, COUNT, COUNT
 )
 MESSAGES = st.lists(
     st.builds(Message, st.sampled_from(["system", "user", "assistant"]), st.text("ab:1\0")),

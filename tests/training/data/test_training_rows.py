@@ -34,6 +34,16 @@ def test_a_probability_that_is_none_is_refused(tmp_path, probability):
     assert found.startswith(f"rows.jsonl:1: 'probability' is {probability!r}")
 
 
+def test_a_trainer_is_given_the_margin_and_the_weight_of_a_pair(tmp_path):
+    """How much better the one was rated, 0 where nobody said; three pairs of a prompt count as one."""
+    rated = {"prompt": "q", "completions": ["a", "b", "c"], "ratings": [1, 3, 5]}
+    path = write_rows(tmp_path / "rows.jsonl", [rated, *preference_rows(1)])
+    train = read_rows(config(tmp_path, path, eval_share=0.0), "preference").train
+    found = [(row["margin"], round(row["weight"], 3), row["probability"]) for row in train]
+    assert sorted(found[:3]) == [(2.0, 0.333, 1.0), (2.0, 0.333, 1.0), (4.0, 0.333, 1.0)]
+    assert found[3][:2] == (0.0, 1.0)
+
+
 def test_truncated_is_a_yes_or_no(tmp_path):
     found = refusal(tmp_path, preference_rows(2, truncated="no"))
     assert found == "rows.jsonl:1: 'truncated' is 'no'; give true or false"
