@@ -209,7 +209,8 @@ def _costs(results: Results) -> list[TableRow]:
         "Steps": [None if c is None else f"{c.steps:,}" for c in costs],
     }
     hint = "of its own training, and of others on its budget"
-    rows = [TableRow(label, tuple(cells), hint) for label, cells in written.items()]
+    hints = {"GPU-hours": f"{hint}; without a GPU, hours of its processes"}
+    rows = [TableRow(key, tuple(cells), hints.get(key, hint)) for key, cells in written.items()]
     gained = f"fewer violations than {results.against}"
     return [
         *rows,
