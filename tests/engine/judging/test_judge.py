@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.generators.base import Choice
-from engine.judging.judge import judge_answer
+from engine.judging.judge import ask_about_answer, judge_answer
 from engine.messages import Message
 from tests.engine.builders import Replies, constitution
 
@@ -35,6 +35,13 @@ def test_a_judge_that_did_not_answer_gives_no_verdict(probability, mass):
     else:
         assert verdict.violates is (probability >= 0.5)
         assert verdict.reason is None
+
+
+@pytest.mark.parametrize(("mass", "told"), [(0.04, None), (0.06, 0.7)])
+def test_a_question_about_an_answer_has_none_where_the_judge_gave_none(mass, told):
+    model = Replies(lambda request: "", lambda messages: Choice((0.7, 0.3), mass))
+    found, _ = asyncio.run(ask_about_answer(model, "Is it kind?", CONVERSATION))
+    assert found == told
 
 
 @pytest.mark.parametrize("choice", [((math.nan, 1), 1.0), ((0.5, 0.5), math.nan)])
