@@ -110,6 +110,15 @@ def test_a_truncated_revision_can_be_kept_and_says_so():
     assert row["truncated"] is preference_row(record)["truncated"] is True
 
 
+def test_a_whole_revision_is_not_flagged_as_cut_where_cut_ones_are_kept():
+    record = run(
+        Replies(in_turn("First.", "Critique.", "Second.")), settings=paper(keep_truncated=True)
+    )
+    assert record.final == "Second." and not record.rounds[0].flags
+    (row,) = sft_rows(record)
+    assert row["truncated"] is False
+
+
 def test_a_truncated_revision_is_kept_for_nothing_but_its_end():
     leaked = Completion("The reply fails to help, and mor", "length")
     keep = paper(keep_truncated=True)
