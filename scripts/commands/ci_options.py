@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from constitution.problems import InputError, Problem
-
 if TYPE_CHECKING:
     from engine.report.junit import Case
 
@@ -22,14 +20,12 @@ Annotations: TypeAlias = Annotated[
 
 
 def check_writable(path: Path | None, read: Path | None = None) -> None:
-    """Before a model is asked anything. Raises InputError."""
-    if path is None:
-        return
-    if path.is_dir():
-        raise InputError(Problem(str(path), "is a folder", "name a file"))
-    if read and path.resolve() == read.resolve():
-        raise InputError(Problem(str(path), "is what is read", "name another file to write"))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Before a model is asked anything. Raises InputError as `check_file` does."""
+    from engine.storage.atomic import check_file
+
+    if path is not None:
+        check_file(path, True, read)
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def write_cases(

@@ -87,7 +87,7 @@ def test_nothing_is_overwritten_unasked(folder):
     assert not Path("new.yaml").exists()
     invoke("import", "chain.json", "-o", "there.yaml", "--overwrite")
     assert load_constitution("there.yaml").principles
-    assert "is a directory" in told("import", "chain.json", "-o", folder)
+    assert "is a folder" in told("import", "chain.json", "-o", folder)
 
 
 def test_what_is_read_is_not_written_over(folder):

@@ -73,7 +73,7 @@ def examples(row: Mapping[str, Any], shape: Shape) -> list[Example]:
             return _preferences(given, row)
         case "unpaired":
             return _thumbs(given, row)
-    if given.get("label") in (False,):  # 0 too, as in `_label`
+    if given.get("label") in (False, 0):
         raise Unusable("labelled as undesirable")
     return [_imitated(given, row)]
 
